@@ -5,6 +5,7 @@ import {
   METRICS_CALLS,
   type MetricsCalls,
   type MetricsRequest,
+  type ReportAnswer,
 } from "../../src/calls/metrics-calls.ts";
 import { BrokerError } from "../../src/core/errors.ts";
 import {
@@ -29,6 +30,7 @@ import { serveCalls } from "../shared/serve-calls.ts";
 import { storageOf, type Transactional } from "../shared/sql.ts";
 import { trace } from "../shared/trace.ts";
 import { type Alarm, type Counting, countEvents, ObjectUsage } from "../shared/usage.ts";
+import { Alerting } from "./alerting.ts";
 import { type Asked, Asks, askedOf, tickAfter } from "./asks.ts";
 import { MetricsStore } from "./metrics-store.ts";
 
@@ -43,6 +45,7 @@ export class MetricsObject extends DurableObject<Env> implements MetricsCalls, C
   readonly #state: MetricsState;
   readonly #costs: CostLedger;
   readonly #asks: Asks;
+  readonly #alerting: Alerting;
   readonly #alarm: Alarm;
   /** When the alarm rings. Null if it does not, as far as this life knows. */
   #alarmMs: number | null = null;
@@ -62,26 +65,47 @@ export class MetricsObject extends DurableObject<Env> implements MetricsCalls, C
     this.#state = MetricsState.fromJSON(pieces);
     this.#costs = CostLedger.fromJSON(parsed(joinPieces(this.#store.load("costs"))));
     this.#asks = Asks.fromJSON(parsed(joinPieces(this.#store.load("asks"))));
+    const parts = {
+      ...{ env, state: this.#state, costs: this.#costs },
+      waitUntil: (promise: Promise<unknown>) => ctx.waitUntil(promise),
+      save: () => this.#store.save({ alerts: this.#alertPieces() }),
+      schedule: () => this.#schedule(Date.now()),
+    };
+    this.#alerting = new Alerting(parts, parsed(joinPieces(this.#store.load("alerts"))));
   }
 
-  async report({ snapshots }: MetricsRequest<"report">): Promise<void> {
+  async report({ snapshots, spent = [] }: MetricsRequest<"report">) {
     const nowMs = Date.now();
     for (const snapshot of snapshots) {
       this.#take(snapshot, nowMs);
       this.#asks.add(snapshot, nowMs);
     }
+    this.#alerting.take(snapshots, spent, nowMs);
     this.#isUnsaved = true;
     this.#toldMs = nowMs;
     if (this.#isSaveDue(nowMs)) this.#save(nowMs);
     await this.#schedule(nowMs);
+    return this.#answerTo(snapshots[0], nowMs);
+  }
+
+  /** [BGT-2] [BGT-3] */
+  #answerTo(snapshot: AnySnapshot | undefined, nowMs: number): ReportAnswer {
+    const { budgets } = this.#alerting;
+    const topicUntilMs =
+      snapshot?.kind === "partition"
+        ? budgets.usedUpUntilMs({ kind: "topic", name: snapshot.topic }, nowMs)
+        : null;
+    const principals = budgets.principalsUsedUp(nowMs);
+    return { principals, untilMs: budgets.endsMs(nowMs), topicUntilMs };
   }
 
   /** Sets the alarm for the next ask. What is not stored yet needs one too: this object may be evicted at any time of rest. */
   async #schedule(nowMs: number): Promise<void> {
-    const soonMs = tickAfter(nowMs);
+    const soonMs = Math.min(tickAfter(nowMs), this.#alerting.nextMs ?? Number.POSITIVE_INFINITY);
     // It rings before whatever was added since it was set. So a report does not look through all that wait.
     if (this.#alarmMs !== null && this.#alarmMs <= soonMs) return;
-    const nextMs = this.#asks.nextMs ?? (this.#isUnsaved ? soonMs : null);
+    const askMs = this.#asks.nextMs ?? (this.#isUnsaved ? soonMs : null);
+    const nextMs = leastOf(askMs, this.#alerting.nextMs);
     if (nextMs === null || (this.#alarmMs !== null && this.#alarmMs <= nextMs)) return;
     this.#alarmMs = nextMs;
     await this.#alarm.setAlarm(nextMs);
@@ -107,6 +131,7 @@ export class MetricsObject extends DurableObject<Env> implements MetricsCalls, C
     const nowMs = Date.now();
     const isAtRest = nowMs - this.#toldMs >= METRICS_REST_MS || nowMs < this.#toldMs;
     if (this.#isUnsaved && (isAtRest || this.#isSaveDue(nowMs))) this.#save(nowMs);
+    await this.#alerting.ring(nowMs);
     await this.#schedule(nowMs);
   }
 
@@ -173,9 +198,14 @@ export class MetricsObject extends DurableObject<Env> implements MetricsCalls, C
       sights: this.#state.sightsToJSON(),
       costs: piecesOf(JSON.stringify(this.#costs.toJSON())),
       asks: asks.length === 0 ? [] : piecesOf(JSON.stringify(asks)),
+      alerts: this.#alertPieces(),
     });
     this.#savedMs = nowMs;
     this.#isUnsaved = false;
+  }
+
+  #alertPieces(): string[] {
+    return this.#alerting.isEmpty ? [] : piecesOf(JSON.stringify(this.#alerting));
   }
 
   async exposition(request: MetricsRequest<"exposition">) {
@@ -199,6 +229,23 @@ export class MetricsObject extends DurableObject<Env> implements MetricsCalls, C
   async costs() {
     const nowMs = Date.now();
     return { nowMs, lines: this.#costs.lines(nowMs) };
+  }
+
+  async alerts() {
+    const { budgets } = this.#alerting;
+    return { alerts: this.#alerting.infos(), budgets: budgets.uses(Date.now()) };
+  }
+
+  async setAlert({ rule, newSecret = false }: MetricsRequest<"setAlert">) {
+    return { secret: await this.#alerting.set(rule, newSecret) };
+  }
+
+  async removeAlert({ name }: MetricsRequest<"removeAlert">) {
+    return { isRemoved: await this.#alerting.remove(name) };
+  }
+
+  async testAlert({ name }: MetricsRequest<"testAlert">) {
+    return { isSent: await this.#alerting.test(name) };
   }
 
   async forgetTopic({ topicId }: MetricsRequest<"forgetTopic">): Promise<void> {
@@ -267,6 +314,10 @@ function usageIn(added: Told["added"]): Usage {
 
 function trafficIn({ appendedRecords = 0, appendedBytes = 0, deliveredBytes = 0 }: Told["added"]) {
   return { recordsIn: appendedRecords, bytesIn: appendedBytes, bytesOut: deliveredBytes };
+}
+
+function leastOf(a: number | null, b: number | null): number | null {
+  return a === null || b === null ? (a ?? b) : Math.min(a, b);
 }
 
 /** Costs that cannot be read begin anew. */

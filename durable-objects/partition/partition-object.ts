@@ -5,6 +5,7 @@
 
 import { DurableObject } from "cloudflare:workers";
 import type * as z from "zod";
+import { budgets } from "../../src/budgets.ts";
 import type { Changed } from "../../src/calls/calls.ts";
 import type { ClusterCalls } from "../../src/calls/cluster-calls.ts";
 import {
@@ -22,6 +23,7 @@ import { decompress } from "../../src/compression/decompress.ts";
 import { namespaceOf } from "../../src/core/access/caller.ts";
 import { groupResource, topicResource } from "../../src/core/access/grants.ts";
 import { nameInside } from "../../src/core/access/namespace.ts";
+import { SOCKET_APPEND_DOLLARS } from "../../src/core/access/principal-budgets.ts";
 import { QuotaBook } from "../../src/core/access/quota-book.ts";
 import { assert } from "../../src/core/assert.ts";
 import { concatBytes } from "../../src/core/bytes.ts";
@@ -101,8 +103,12 @@ import { RequestStore } from "./request-store.ts";
 import { SqlLogStore } from "./sql-log-store.ts";
 import { TailReaders } from "./tail-readers.ts";
 
-/** A partition with fewer records tells of itself whenever it is awake. Somebody tries it out. */
+/**
+ * A partition with fewer records tells of itself at once when it has grown by so much. Somebody tries it out. The first
+ * five records are told one by one, and all thousand of them in thirty reports.
+ */
 const NEW_RECORDS = 1_000;
+const NEWS_GROWTH = 1.2;
 
 /** When a partition tells the cluster of its beginning again, if it could not. */
 const LISTING_RETRY_MS = 60_000;
@@ -135,6 +141,10 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
   /** The latest attach of each socket. Whether an owner is one may have to be asked of its group. */
   readonly #attaching = new WeakMap<WebSocket, symbol>();
   readonly #counts = new PartitionCounts();
+  /** [BGT-2] Until when the topic's budget is used up, as the metrics said last. Null in a life in which they said nothing. */
+  #topicUntilMs: number | null = null;
+  /** The end of the log as the metrics were told last. Null in a life in which they were told nothing. */
+  #toldEnd: number | null = null;
   #parts: Parts | null = null;
   #isDestroyed = false;
   /**
@@ -180,12 +190,25 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     else this.#fail(woken);
     reportToMetrics({
       ...{ env, ctx, usage: this.usage },
-      hasNews: () => (this.#parts?.log.logEndOffset ?? 0) < NEW_RECORDS,
+      hasNews: () => this.#hasNews(),
+      answered: (answer) => {
+        this.#topicUntilMs = answer?.topicUntilMs ?? 0;
+      },
       snapshot: () => this.#snapshot(),
     });
     // [PLC-3] The life before may have ended before it could tell the cluster.
     if (this.#parts !== null && this.#store.isUnlisted) ctx.waitUntil(this.#list());
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair(PING, PONG));
+  }
+
+  /** [RPT-1] [BGT-2] */
+  #hasNews(): boolean {
+    if (this.#parts === null) return false;
+    const { topic, log } = this.#parts;
+    if (this.#topicUntilMs === null && hasBudget(topic)) return true;
+    const { logEndOffset } = log;
+    const told = this.#toldEnd ?? -1;
+    return logEndOffset > told && logEndOffset < NEW_RECORDS && logEndOffset >= NEWS_GROWTH * told;
   }
 
   /** [RPT-1] */
@@ -198,6 +221,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
   #snapshot(): PartitionSnapshot | null {
     if (this.#parts === null) return null;
     const { topic, log, readers } = this.#parts;
+    this.#toldEnd = log.logEndOffset;
     const { appendedRecords, appendedBytes, appendedBatches, commits, deliveredBytes } =
       this.#counts;
     return {
@@ -208,7 +232,16 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
       ...{ logStartOffset: log.logStartOffset, logEndOffset: log.logEndOffset },
       ...{ logBytes: log.sizeInBytes, readers: readers.count },
       ...{ appendedRecords, appendedBytes, appendedBatches, commits, deliveredBytes },
+      ...(hasBudget(topic) ? { budgetDollars: topic.config.budgetDollars } : {}),
     };
+  }
+
+  /** [BGT-2] Returns why the topic may cost no more today, or null. */
+  #whyOverBudget({ name, config }: Topic): Failure | null {
+    const retryAfterMs = (this.#topicUntilMs ?? 0) - Date.now();
+    if (retryAfterMs <= 0) return null;
+    const detail = `topic ${name} has a budget of $${config.budgetDollars} a day, and has used it up; come again after midnight UTC`;
+    return { ...fail("THROTTLING_QUOTA_EXCEEDED", detail), retryAfterMs };
   }
 
   /** Answers every call with the failure. Nothing is written over data that cannot be read. */
@@ -300,6 +333,8 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     { topic, log, commits, requests }: Parts,
     { batches, expectedOffset = null, keyed = null, isOwn = false, begin }: AppendRequest,
   ): Promise<AppendResult> {
+    const overBudget = this.#whyOverBudget(topic);
+    if (overBudget !== null) return overBudget;
     const { config } = topic;
     const nowMs = Date.now();
     const isLogAppendTime = config.messageTimestampType === "LogAppendTime";
@@ -336,7 +371,9 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
   ): Promise<Result<{ batches: Uint8Array; nextOffset: number } & Bounds>> {
     const loaded = await this.#load(request.begin);
     if (!loaded.ok) return loaded;
-    const { log, turns, commits } = loaded.parts;
+    const { topic, log, turns, commits } = loaded.parts;
+    const overBudget = this.#whyOverBudget(topic);
+    if (overBudget !== null) return overBudget;
     turns.hurryIfStanding();
     commits.hurryIfLate();
     const inRange = log.validateOffset(request.offset);
@@ -513,6 +550,8 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     const parts = this.#parts;
     if (parts === null) return;
     this.#store.setTopic(topic, isUnlisted);
+    // [BGT-2] The metrics know only the budget of before.
+    if (topic.config.budgetDollars !== parts.topic.config.budgetDollars) this.#topicUntilMs = null;
     parts.topic = topic;
     parts.log.config = topic.config;
     parts.commits.hurry(); // The time that they wait for may be another now.
@@ -928,9 +967,15 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
   #whyTooMuch(socket: ObjectSocket, batches: Uint8Array): Failure | null {
     const caller = callerOn(socket);
     const nowMs = Date.now();
+    const budgetMs = budgets.waitMs(caller, nowMs);
+    if (budgetMs > 0) {
+      const detail = `${caller.principal} has a budget of dollars a day, and has used it up; come again after midnight UTC`;
+      return { ...fail("THROTTLING_QUOTA_EXCEEDED", detail), retryAfterMs: budgetMs };
+    }
     const retryAfterMs = this.#quotas.waitMs(caller, "producerByteRate", nowMs);
     if (retryAfterMs === 0) {
       this.#quotas.take(caller, "producerByteRate", batches.length, nowMs);
+      budgets.spend(caller, SOCKET_APPEND_DOLLARS);
       return null;
     }
     const detail = `${caller.principal} has a bound on the bytes a second to be produced here, and has used them up; come again in ${retryAfterMs} ms`;
@@ -971,6 +1016,10 @@ function locate(
     const inRange = log.validateOffset(offset);
     return inRange.ok ? { ok: true as const, offset, ...boundsOf(log) } : inRange;
   });
+}
+
+function hasBudget({ config }: Topic): boolean {
+  return config.budgetDollars > 0;
 }
 
 function boundsOf(log: PartitionLog): Bounds {

@@ -1,5 +1,7 @@
 // Tells the MetricsObject what an object has done. It is told when the object is awake anyway, and never by a timer or an
 // alarm, which would keep an object awake or wake it. So metrics cost an idle broker nothing.
+import { tellSpent } from "../../src/budgets.ts";
+import type { ReportAnswer } from "../../src/calls/metrics-calls.ts";
 import { MAX_METRICS_WEIGHT, METRICS_INTERVAL_MS } from "../../src/core/limits.ts";
 import type { AnySnapshot } from "../../src/core/metrics/snapshot.ts";
 import { type Env, metricsStub } from "../../src/env.ts";
@@ -19,6 +21,8 @@ export interface ReporterParts {
   readonly hasNews: () => boolean;
   /** True if a moment's life is worth telling of. By default it is. */
   readonly isWorthIt?: () => boolean;
+  /** Called with the answer to each report. It is null where the metrics are of an earlier release. */
+  readonly answered?: (answer: ReportAnswer | null) => void;
   /** Returns null if there is nothing to tell of. */
   readonly snapshot: () => AnySnapshot | null;
 }
@@ -54,8 +58,12 @@ class Reporter {
     this.#isTelling = true;
     const told = async () => {
       try {
-        await metricsStub(env).report({ snapshots: [{ ...snapshot, weight }] });
+        const snapshots = [{ ...snapshot, weight }];
+        const answer = await tellSpent((spent) =>
+          metricsStub(env).report({ snapshots, ...(spent.length === 0 ? {} : { spent }) }),
+        );
         this.#toldMs = nowMs;
+        this.#parts.answered?.(answer);
       } catch {
         // The next event tries again. The figures of a life are cumulative, so nothing is lost.
       } finally {

@@ -1,11 +1,14 @@
 // The calls that the MetricsObject answers. The names are on the wire: see calls.ts.
+import type { PrincipalSpent } from "../core/access/principal-budgets.ts";
+import type { AlertInfo, AlertRule } from "../core/alerts/alert.ts";
+import type { BudgetUse } from "../core/metrics/budgets.ts";
 import type { CostLine } from "../core/metrics/cost-ledger.ts";
 import type { GroupLag } from "../core/metrics/group-lags.ts";
 import type { AnySnapshot } from "../core/metrics/snapshot.ts";
 
 export interface MetricsCalls {
   /** [RPT-1] Takes what objects and isolates tell about themselves. A repeated snapshot counts once. */
-  report(request: { snapshots: readonly AnySnapshot[] }): Promise<void>;
+  report(request: ReportRequest): Promise<ReportAnswer>;
 
   /**
    * [RPT-5] Asks the partitions and the groups that have told of themselves how they are now, which wakes them. Those of
@@ -24,11 +27,42 @@ export interface MetricsCalls {
   /** [MTR-1] Returns what each topic and group costs. */
   costs(): Promise<{ nowMs: number; lines: readonly CostLine[] }>;
 
+  /** Returns the alerts, and how much of each budget is used. */
+  alerts(): Promise<{ alerts: readonly AlertInfo[]; budgets: readonly BudgetUse[] }>;
+
+  /**
+   * [ALR-1] Sets the rule of an alert. Returns the secret that signs its messages if it was made now: for a rule that is new,
+   * or because the request says so.
+   * @throws BrokerError INVALID_REQUEST if there are MAX_ALERT_RULES
+   */
+  setAlert(request: { rule: AlertRule; newSecret?: boolean }): Promise<{ secret: string | null }>;
+
+  /** [ALR-1] Removes an alert. What was firing is resolved. */
+  removeAlert(request: { name: string }): Promise<{ isRemoved: boolean }>;
+
+  /** Sends a test to an alert's webhook, if it has one. */
+  testAlert(request: { name: string }): Promise<{ isSent: boolean }>;
+
   /** A topic was deleted. Its figures stay in the totals. */
   forgetTopic(request: { topicId: string }): Promise<void>;
 
   /** A group was deleted. */
   forgetGroup(request: { groupId: string }): Promise<void>;
+}
+
+export interface ReportRequest {
+  readonly snapshots: readonly AnySnapshot[];
+  /** [BGT-3] What principals with budgets have cost since it was told last. */
+  readonly spent?: readonly PrincipalSpent[];
+}
+
+/** [BGT-3] Whose budgets are used up. Objects of an earlier release answer nothing. */
+export interface ReportAnswer {
+  readonly principals: readonly string[];
+  /** Until when those have nothing left: midnight UTC. */
+  readonly untilMs: number;
+  /** Until when the topic of the first snapshot has nothing left. Null if it has, or has no budget. */
+  readonly topicUntilMs: number | null;
 }
 
 export interface ExpositionRequest {
@@ -49,6 +83,10 @@ export const METRICS_CALLS: Readonly<Record<keyof MetricsCalls, boolean>> = {
   exposition: true,
   groupLag: true,
   costs: true,
+  alerts: true,
+  setAlert: true,
+  removeAlert: true,
+  testAlert: false,
   forgetTopic: true,
   forgetGroup: true,
 };

@@ -4,6 +4,7 @@
 //   group:billing:read           this group            group-prefix::read            all groups
 //   cluster:describe,alter       the cluster
 import { type Command, InvalidArgumentError, Option } from "commander";
+import { MAX_BUDGET_DOLLARS } from "../core/limits.ts";
 import {
   type Grant,
   OPERATIONS_OF,
@@ -54,6 +55,7 @@ export interface QuotaOptions {
   readonly consumerByteRate?: number;
   readonly requestRate?: number;
   readonly connections?: number;
+  readonly dollarsPerDay?: number;
 }
 
 /** Adds the options that say how much a key or a token may do. */
@@ -62,13 +64,15 @@ export function addQuota(command: Command): Command {
     .option("--producer-byte-rate <bytes>", "bytes a second that it may produce", positive)
     .option("--consumer-byte-rate <bytes>", "bytes a second that it may read", positive)
     .option("--request-rate <number>", "requests a second", positive)
-    .option("--connections <number>", "connections at the same time", positive);
+    .option("--connections <number>", "connections at the same time", positive)
+    .option("--dollars-per-day <dollars>", "dollars that its requests may cost in a day", dollars);
 }
 
 /** Returns what the options say, or nothing if they say nothing. */
 export function quotaOf(options: QuotaOptions): { quota?: Quota } {
-  const { producerByteRate, consumerByteRate, requestRate, connections } = options;
-  const given = Object.entries({ producerByteRate, consumerByteRate, requestRate, connections });
+  const { producerByteRate, consumerByteRate, requestRate, connections, dollarsPerDay } = options;
+  const rates = { producerByteRate, consumerByteRate, requestRate };
+  const given = Object.entries({ ...rates, connections, dollarsPerDay });
   const quota = Object.fromEntries(given.filter(([, bound]) => bound !== undefined));
   return Object.keys(quota).length === 0 ? {} : { quota };
 }
@@ -85,6 +89,12 @@ function positive(text: string): number {
   const number = Number(text);
   if (Number.isSafeInteger(number) && number > 0) return number;
   throw new InvalidArgumentError("It must be a whole number above 0.");
+}
+
+function dollars(text: string): number {
+  const number = Number(text);
+  if (number > 0 && number <= MAX_BUDGET_DOLLARS) return number;
+  throw new InvalidArgumentError(`It must be dollars above 0, up to ${MAX_BUDGET_DOLLARS}.`);
 }
 
 const GRANT = /^(?:(topic|group)(-prefix)?:(.*)|(cluster)):([^:]+)$/s;

@@ -678,3 +678,31 @@ export const FEW_METRICS_MEMBERS = 100;
 export const MAX_METRICS_SERIES = 20_000;
 /** Characters of a label that is a reason, an error or an API. */
 export const MAX_METRICS_LABEL_CHARS = 64;
+
+// Alerts.
+export const MAX_ALERT_RULES = 100;
+/** Groups, partitions and budgets that meet rules at the same time. Those beyond are not looked at. */
+export const MAX_ALERTS_STANDING = 1_000;
+/** Messages that wait for webhooks. Beyond it, the oldest are dropped. */
+export const MAX_ALERT_DELIVERIES = 1_000;
+export const MAX_ALERT_NAME_CHARS = 64;
+export const MAX_ALERT_MATCH_CHARS = 255;
+export const MAX_ALERT_TEXT_CHARS = 400;
+export const MAX_WEBHOOK_URL_CHARS = 2_000;
+export const MAX_ALERT_SECONDS = 30 * 24 * 3_600;
+/** How long a webhook may take to answer. */
+export const WEBHOOK_TIMEOUT_MS = 10_000;
+/** A message that was not taken is sent again after this, then after ever longer, up to an hour. */
+export const ALERT_RETRY_MS = 15_000;
+export const MAX_ALERT_RETRY_MS = 3_600_000;
+/** How long it is tried. */
+export const ALERT_GIVE_UP_MS = 24 * 3_600_000;
+/** How long metrics may go by before alerts are looked at again, while anything is told. */
+export const ALERT_LOOK_MS = 10_000;
+
+// Budgets.
+export const MAX_BUDGET_DOLLARS = 1_000_000;
+/** Topics and principals with budgets. Those beyond are not bounded. */
+export const MAX_BUDGETS = 5_000;
+/** Percent of a budget at which the audit log is told that it is nearly used up. */
+export const BUDGET_WARNING_PERCENT = 80;

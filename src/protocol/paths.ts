@@ -6,6 +6,7 @@ export const GROUPS_PATH = "/v1/groups";
 export const PRODUCERS_PATH = "/v1/producers";
 export const CONFIGS_PATH = "/v1/configs";
 export const COSTS_PATH = "/v1/costs";
+export const ALERTS_PATH = "/v1/alerts";
 export const DOCTOR_PATH = "/v1/doctor";
 export const RECOVERY_PATH = "/v1/recovery";
 export const KEYS_PATH = "/v1/keys";
@@ -16,6 +17,10 @@ export const CONSOLE_PATH = "/console";
 
 export function keyPath(id: string): string {
   return `${KEYS_PATH}/${encodeURIComponent(id)}`;
+}
+
+export function alertPath(name: string): string {
+  return `${ALERTS_PATH}/${encodeURIComponent(name)}`;
 }
 
 export function topicPath(topic: string): string {

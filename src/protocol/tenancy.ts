@@ -5,6 +5,7 @@ import type { Maker } from "../core/access/caller.ts";
 import { NAMESPACE, NAMESPACE_RULE } from "../core/access/namespace.ts";
 import type { Quota } from "../core/access/quota.ts";
 import {
+  MAX_BUDGET_DOLLARS,
   MAX_NAMESPACE_CHARS,
   MAX_PRINCIPAL_CHARS,
   MAX_QUOTA,
@@ -22,12 +23,19 @@ const bound = integer(1, MAX_QUOTA).optional();
 /** A partition stays awake for whoever waits for bytes, so nobody is made to wait for long. */
 const byteRate = integer(MIN_QUOTA_BYTE_RATE, MAX_QUOTA).optional();
 
+const BUDGET_RULE = `must be dollars above 0, up to ${MAX_BUDGET_DOLLARS}`;
+
 /** [QUO-1] What is not set has no bound. */
 export const quotaSchema: z.ZodType<Quota> = z.strictObject({
   producerByteRate: byteRate,
   consumerByteRate: byteRate,
   requestRate: bound,
   connections: bound,
+  dollarsPerDay: z
+    .number(BUDGET_RULE)
+    .positive(BUDGET_RULE)
+    .max(MAX_BUDGET_DOLLARS, BUDGET_RULE)
+    .optional(),
 });
 
 /** Who made a token, in the token. */

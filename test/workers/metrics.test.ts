@@ -132,7 +132,7 @@ test("[RPT-1] a busy object tells once a minute, and an object that is at rest t
     const [request] = args;
     for (const each of request.snapshots)
       if (each.kind === "partition" && each.topicId === topic.topicId) told.push(each.logEndOffset);
-    await report.apply(this, args);
+    return await report.apply(this, args);
   });
   const append = (count: number) =>
     produce(
@@ -214,10 +214,11 @@ test("[RPT-6] at rest nothing is lost: what was told, what it has cost, and whom
     this: MetricsObject,
     ...args
   ) {
-    await report.apply(this, args);
+    const answer = await report.apply(this, args);
     for (const each of args[0].snapshots)
       if (each.kind === "partition" && each.topicId === topic.topicId)
         toldEnds.push(each.logEndOffset);
+    return answer;
   });
   await produce(topic.name, [{ value: "a" }]);
   await eventually(async () => toldEnds.at(-1) === 1, "the partition tells");

@@ -106,6 +106,8 @@ describe("answers are as described", async () => {
     principal: "User:described",
     role: "consume",
   });
+  const alert = { type: "group-empty", webhook: "https://example.com/hook", forSeconds: 60 };
+  await expectStatus(200, "PUT", "/v1/alerts/described", alert);
   const deleted = await createTopic(1);
   await expectStatus(204, "DELETE", `/v1/topics/${deleted.name}`);
   const bodies: Record<string, unknown> = {
@@ -119,6 +121,7 @@ describe("answers are as described", async () => {
     "patch /v1/keys/{id}": { role: "read", expiresAt: null },
     "post /v1/tokens": { role: "consume", subject: "User:described" },
     "post /v1/groups/{group}/offsets": { to: "earliest" },
+    "put /v1/alerts/{alert}": { type: "group-lag", threshold: 60 },
     "post /v1/groups/{group}/poll": { instanceId: "i", topics: [topic.name] },
   };
   const queries: Record<string, string> = {
@@ -137,6 +140,7 @@ describe("answers are as described", async () => {
       .replace("{topic}", path.includes("deleted-topics") ? deleted.name : topic.name)
       .replace("{partition}", "0")
       .replace("{group}", group)
+      .replace("{alert}", "described")
       .replace("{id}", key.id);
     const answer = await call(method.toUpperCase(), `${place}${queries[name] ?? ""}`, bodies[name]);
     expect(answer.status).toBe(status);

@@ -73,6 +73,7 @@ function http(way: string, answer: unknown, query = "", request: HttpRequest = {
     .replace("{topic}", topic)
     .replace("{partition}", String(partition))
     .replace("{group}", group)
+    .replace("{alert}", "late")
     .replace("{id}", NOBODY)}${query}`;
   const look = async (names: Names) => {
     const response = await exports.default.fetch(`${ORIGIN}${withNames(place, names)}`, {
@@ -118,6 +119,13 @@ const HTTP: Look[] = [
   http("GET /v1/audit", ok({ events: any })),
   http("GET /v1/keys", ok({ keys: any })),
   http("GET /v1/costs", ok({ lines: any })),
+  http("GET /v1/alerts", ok({ alerts: any })),
+  http("PUT /v1/alerts/{alert}", ok({ name: "late" }), "", {
+    body: { type: "group-empty" },
+  }),
+  http("PUT /v1/alerts/{alert}", refused(400, "INVALID_REQUEST"), "", { body: {} }),
+  http("POST /v1/alerts/{alert}/test", refused(404, "RESOURCE_NOT_FOUND")),
+  http("DELETE /v1/alerts/{alert}", [204, ""]),
   http("POST /v1/keys", [201, any], "", { body: { principal: "User:looker", role: "read" } }),
   http("POST /v1/keys", refused(400, "INVALID_REQUEST"), "", { body: {} }),
   http("PATCH /v1/keys/{id}", refused(404, "RESOURCE_NOT_FOUND"), "", { body: {} }),

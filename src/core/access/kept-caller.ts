@@ -28,6 +28,7 @@ const WIDEST = {
     consumerByteRate: MAX_QUOTA,
     requestRate: MAX_QUOTA,
     connections: MAX_QUOTA,
+    dollarsPerDay: MAX_QUOTA,
   },
 };
 

@@ -12,10 +12,12 @@ export interface Quota {
   readonly requestRate?: number | undefined;
   /** Connections at the same time: of Kafka's clients, plain consumers, streams and the SDK's sockets. */
   readonly connections?: number | undefined;
+  /** [BGT-1] Dollars that its requests may cost in a day of UTC, by an estimate. All of the deployment counts together. */
+  readonly dollarsPerDay?: number | undefined;
 }
 
 /** The rates. */
-export type Rate = Exclude<keyof Quota, "connections">;
+export type Rate = Exclude<keyof Quota, "connections" | "dollarsPerDay">;
 
 /** Returns the stricter of both in every field. */
 export function strictest(one: Quota | undefined, other: Quota | undefined): Quota | undefined {
@@ -29,5 +31,6 @@ export function strictest(one: Quota | undefined, other: Quota | undefined): Quo
     ...least("consumerByteRate"),
     ...least("requestRate"),
     ...least("connections"),
+    ...least("dollarsPerDay"),
   };
 }

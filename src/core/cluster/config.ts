@@ -12,6 +12,7 @@ import { fail, preview, type Result } from "../errors.ts";
 import {
   DEFAULT_RETENTION_BYTES,
   DEFAULT_SEGMENT_BYTES,
+  MAX_BUDGET_DOLLARS,
   MAX_COMMIT_LINGER_MS,
   MAX_DELETE_DELAY_MS,
   MAX_MESSAGE_BYTES,
@@ -24,6 +25,11 @@ import { REGION_KEY, regionRule } from "../placement.ts";
 export interface TopicConfig {
   /** The largest record batch accepted. */
   readonly maxMessageBytes: number;
+  /**
+   * [BGT-1] Dollars that the topic may cost in a day of UTC, at the prices of the dollar meter. -1 is no bound. This key is
+   * not Kafka's.
+   */
+  readonly budgetDollars: number;
   /** How old records are removed: whole segments by age and size, superseded records by key, or not at all. */
   readonly cleanupPolicy: readonly CleanupPolicy[];
   /** [LNG-1] How long an append waits for others to share its row. 0 commits at once. This key is not Kafka's. */
@@ -70,6 +76,7 @@ const DAY_MS = 24 * 60 * 60_000;
 const FOREVER = Number.MAX_SAFE_INTEGER;
 
 const TABLE = new ConfigTable<TopicConfig>({
+  budgetDollars: budget("budget.usd.per.day"),
   cleanupPolicy: policies("cleanup.policy", ["delete"]),
   commitLingerMs: wholeNumber("commit.linger.ms", 0, 0, MAX_COMMIT_LINGER_MS),
   deleteDelayMs: wholeNumber("topic.delete.delay.ms", -1, -1, MAX_DELETE_DELAY_MS),
@@ -103,6 +110,19 @@ function ratio(key: string, byDefault: number): ConfigRule<number> {
       return number >= 0 && number <= 1 ? number : null;
     },
     bound: "a number from 0 to 1",
+    show: (value) => value,
+  };
+}
+
+function budget(key: string): ConfigRule<number> {
+  return {
+    key,
+    default: -1,
+    parse: (value) => {
+      const number = numberOf(value, /^(?:-1|\d*\.?\d+)$/);
+      return number === -1 || (number > 0 && number <= MAX_BUDGET_DOLLARS) ? number : null;
+    },
+    bound: `-1 (none) or dollars above 0, up to ${MAX_BUDGET_DOLLARS}`,
     show: (value) => value,
   };
 }

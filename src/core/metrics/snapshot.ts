@@ -28,6 +28,8 @@ export interface PartitionSnapshot extends Snapshot {
   readonly appendedBatches: number;
   readonly commits: number;
   readonly deliveredBytes: number;
+  /** The dollars that its topic may cost in a day. Absent if there is no bound. */
+  readonly budgetDollars?: number;
 }
 
 /** The position of a group in one partition. */

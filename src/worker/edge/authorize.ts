@@ -24,8 +24,8 @@ export function seesGroup(env: Env, groupId: string): boolean {
   return isAllowed(callerIn(env), "DESCRIBE", groupResource(groupId));
 }
 
-export function seesCluster(env: Env): boolean {
-  return isAllowed(callerIn(env), "DESCRIBE", CLUSTER);
+export function seesCluster(env: Env, operation: Operation = "DESCRIBE"): boolean {
+  return isAllowed(callerIn(env), operation, CLUSTER);
 }
 
 /** [ACL-5] True if the caller may do this to the topic that it names. */

@@ -1,6 +1,8 @@
 // Quotas, in the words of the Worker's ways in. A request that comes too early is refused before it does anything, with
 // the time after which it may come again. What is under way is finished, and counts.
+import { budgets } from "../../budgets.ts";
 import type { Caller } from "../../core/access/caller.ts";
+import { APPEND_DOLLARS, REQUEST_DOLLARS } from "../../core/access/principal-budgets.ts";
 import { type Quota, type Rate, strictest } from "../../core/access/quota.ts";
 import { BrokerError } from "../../core/errors.ts";
 import { HOLDER_SILENT_MS, MAX_THROTTLE_MS } from "../../core/limits.ts";
@@ -26,7 +28,8 @@ const WORDS: Readonly<Record<Rate, string>> = {
 
 /** [QUO-2] Returns how long the caller has to wait before it may do more of this. */
 export function throttleMs(env: Env, rate: Rate): number {
-  return isolate.quotas.waitMs(callerIn(env), rate, Date.now());
+  const [caller, nowMs] = [callerIn(env), Date.now()];
+  return Math.max(isolate.quotas.waitMs(caller, rate, nowMs), budgets.waitMs(caller, nowMs));
 }
 
 /** [QUO-2] Throws THROTTLING_QUOTA_EXCEEDED if the caller has to wait before it may do more of this. */
@@ -34,6 +37,7 @@ export function assertWithinQuota(env: Env, rate: Rate): void {
   const caller = callerIn(env);
   const retryAfterMs = throttleMs(env, rate);
   if (retryAfterMs === 0) return;
+  if (budgets.waitMs(caller, Date.now()) > 0) throw usedUpError(caller, retryAfterMs);
   throw new BrokerError(
     "THROTTLING_QUOTA_EXCEEDED",
     `${caller.principal} has ${boundOf(caller)?.[rate]} ${WORDS[rate]}, and has used them up; come again in ${retryAfterMs} ms`,
@@ -41,9 +45,19 @@ export function assertWithinQuota(env: Env, rate: Rate): void {
   );
 }
 
-/** [QUO-2] Counts what the caller does. */
+/** [BGT-3] */
+function usedUpError(caller: Caller, retryAfterMs: number): BrokerError {
+  const bound = boundOf(caller)?.dollarsPerDay;
+  const detail = `${caller.principal} has a budget of $${bound} a day, and has used it up; come again after midnight UTC`;
+  return new BrokerError("THROTTLING_QUOTA_EXCEEDED", detail, { data: { retryAfterMs } });
+}
+
+/** [QUO-2] [BGT-3] Counts what the caller does. A request that is not served after all is taken back: -1 of it. */
 export function countUse(env: Env, rate: Rate, amount: number): void {
-  isolate.quotas.take(callerIn(env), rate, amount, Date.now());
+  const caller = callerIn(env);
+  isolate.quotas.take(caller, rate, amount, Date.now());
+  if (rate === "requestRate") budgets.spend(caller, amount * REQUEST_DOLLARS);
+  if (rate === "producerByteRate") budgets.spend(caller, Math.sign(amount) * APPEND_DOLLARS);
 }
 
 /** [QUO-2] Waits until the caller may do more of this, for requests that go on for long. */

@@ -3,6 +3,7 @@ import { Hono, type MiddlewareHandler } from "hono";
 import { BrokerError, preview } from "../../core/errors.ts";
 import { type Env, withFrom, withRegion } from "../../env.ts";
 import {
+  ALERTS_PATH,
   AUDIT_PATH,
   CONFIGS_PATH,
   COSTS_PATH,
@@ -20,6 +21,7 @@ import { fromOf } from "../edge/audit.ts";
 import { noticeClock } from "../edge/clock.ts";
 import { outsideError } from "../edge/namespace.ts";
 import { authorized, fromThisMachine } from "./access.ts";
+import { alerts } from "./alerts.ts";
 import { audit } from "./audit.ts";
 import { batches, producers } from "./batches.ts";
 import { SlowBodyError } from "./body.ts";
@@ -97,6 +99,7 @@ export const app = new Hono<{ Bindings: Env }>()
   .route(ME_PATH, me)
   .route(AUDIT_PATH, audit)
   .route(COSTS_PATH, costs)
+  .route(ALERTS_PATH, alerts)
   .route(CONFIGS_PATH, configs)
   .route(DOCTOR_PATH, doctor)
   .route(RECOVERY_PATH, recovery)

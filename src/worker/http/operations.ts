@@ -1,6 +1,7 @@
 // Every operation of the HTTP API: its input, by the schemas that check it, and its answer.
 import * as z from "zod";
 import { ERRORS, type ErrorName } from "../../core/errors.ts";
+import { alertSchema } from "../../protocol/alerts.ts";
 import { consumeQuery, streamQuery } from "../../protocol/plain-consumer.ts";
 import { pollSchema } from "../../protocol/poll.ts";
 import { NEEDS } from "./access.ts";
@@ -27,7 +28,7 @@ import * as responses from "./responses.ts";
 import { alterTopicSchema, createTopicSchema } from "./topics.ts";
 
 export interface Operation {
-  readonly method: "get" | "post" | "patch" | "delete";
+  readonly method: "get" | "post" | "put" | "patch" | "delete";
   /** The path as OpenAPI writes it: /v1/topics/{topic}. */
   readonly path: string;
   readonly summary: string;
@@ -518,6 +519,37 @@ export const OPERATIONS: readonly Operation[] = [
     status: 200,
     response: responses.costs,
     errors: [],
+  },
+  {
+    method: "get",
+    path: "/v1/alerts",
+    summary: "The alerts, what is firing, and how much of each budget is used",
+    status: 200,
+    response: responses.alerts,
+    errors: [],
+  },
+  {
+    method: "put",
+    path: "/v1/alerts/{alert}",
+    summary: "Set an alert; the answer to a new one has the secret that signs its messages",
+    body: alertSchema,
+    status: 200,
+    response: responses.setAlert,
+    errors: [],
+  },
+  {
+    method: "post",
+    path: "/v1/alerts/{alert}/test",
+    summary: "Send a test to an alert's webhook",
+    status: 204,
+    errors: ["RESOURCE_NOT_FOUND"],
+  },
+  {
+    method: "delete",
+    path: "/v1/alerts/{alert}",
+    summary: "Remove an alert; what was firing is resolved",
+    status: 204,
+    errors: ["RESOURCE_NOT_FOUND"],
   },
   {
     method: "get",

@@ -2,7 +2,9 @@
 // these schemas at run time. The compiler holds schemas to the types that the SDK has of the answers (exactly.ts), and a
 // test compares each schema with a real answer.
 import * as z from "zod";
+import { ALERT_TYPES, type AlertInfo } from "../../core/alerts/alert.ts";
 import type { GroupInfo, HistoryInfo, ResetResult } from "../../core/group-info.ts";
+import type { BudgetUse } from "../../core/metrics/budgets.ts";
 import type { Recovery } from "../../core/recovery-info.ts";
 import type { ConfigInfo, GroupConfigInfo, TopicInfo } from "../../core/topic-info.ts";
 import type { JsonRecord } from "../../protocol/json-record.ts";
@@ -265,6 +267,52 @@ export const costs = z.strictObject({
     }),
   ),
 });
+const alertRule = {
+  name: z.string(),
+  type: z.enum(ALERT_TYPES),
+  match: z.string(),
+  threshold: z.number(),
+  forSeconds: count,
+  webhook: z.string().nullable(),
+};
+export const setAlert = z.strictObject({ ...alertRule, secret: z.string().exactOptional() });
+export const alerts = exactly<{
+  alerts: readonly AlertInfo[];
+  budgets: readonly BudgetUse[];
+}>()(
+  z.strictObject({
+    alerts: z.array(
+      z.strictObject({
+        ...alertRule,
+        firing: z.array(
+          z.strictObject({
+            subject: z.string(),
+            sinceMs: z.int(),
+            value: z.number(),
+            text: z.string(),
+          }),
+        ),
+        lastDelivery: z
+          .strictObject({
+            atMs: z.int(),
+            outcome: z.enum(["delivered", "failing", "given up"]),
+            detail: z.string(),
+          })
+          .nullable(),
+      }),
+    ),
+    budgets: z.array(
+      z.strictObject({
+        kind: z.enum(["topic", "principal"]),
+        name: z.string(),
+        dollarsPerDay: dollars,
+        dollars,
+        percent: z.number(),
+        endsMs: z.int(),
+      }),
+    ),
+  }),
+);
 export const history = exactly<{ groupId: string; history: readonly HistoryInfo[] }>()(
   z.strictObject({
     groupId: z.string(),
@@ -328,6 +376,7 @@ const bounds = {
       consumerByteRate: z.number().exactOptional(),
       requestRate: z.number().exactOptional(),
       connections: z.number().exactOptional(),
+      dollarsPerDay: z.number().exactOptional(),
     })
     .exactOptional(),
 };

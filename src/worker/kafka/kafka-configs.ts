@@ -60,6 +60,10 @@ function fixed(type: About["type"], value: string, documentation: string): Fixed
 /** The configs that are stored, of topics and of groups. */
 const KEPT: Readonly<Record<string, About>> = {
   "cleanup.policy": about("list", "How old records are removed: delete, compact, both, or never."),
+  "budget.usd.per.day": about(
+    "double",
+    "Dollars that the topic may cost in a day. -1 is no bound.",
+  ),
   "commit.linger.ms": about("int", "How long an append waits for others to share its row."),
   "delete.retention.ms": about("long", "How long compaction keeps the tombstone of a key."),
   "max.compaction.lag.ms": about("long", "A segment that waited so long is compacted in any case."),

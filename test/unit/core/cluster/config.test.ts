@@ -13,6 +13,7 @@ import { unwrap } from "../../../../src/core/errors.ts";
 import {
   DEFAULT_RETENTION_BYTES,
   DEFAULT_SEGMENT_BYTES,
+  MAX_BUDGET_DOLLARS,
   MAX_COMMIT_LINGER_MS,
   MAX_DELETE_DELAY_MS,
   MAX_MESSAGE_BYTES,
@@ -128,6 +129,20 @@ const TABLE: readonly Row[] = [
     ],
     illegal: [-0.1, 1.1, "-0.1", "1.01", "", ".", "1.", "50%", "0,5", "1e-1", ...NO_VALUE],
     bound: "a number from 0 to 1",
+  },
+  {
+    key: "budget.usd.per.day",
+    field: "budgetDollars",
+    byDefault: -1,
+    legal: [
+      [-1, -1],
+      ["-1", -1],
+      [0.01, 0.01],
+      ["2.50", 2.5],
+      [MAX_BUDGET_DOLLARS, MAX_BUDGET_DOLLARS],
+    ],
+    illegal: [0, -2, "-0.5", MAX_BUDGET_DOLLARS + 1, "", "$5", "5 USD", "1e3", ...NO_VALUE],
+    bound: "-1 (none) or dollars above 0, up to 1000000",
   },
   whole("commit.linger.ms", "commitLingerMs", 0, [0, MAX_COMMIT_LINGER_MS]),
   whole("min.compaction.lag.ms", "minCompactionLagMs", 0, [0, FOREVER]),

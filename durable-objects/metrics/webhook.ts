@@ -1,0 +1,64 @@
+// Sends a message to a webhook, signed as Standard Webhooks say (https://www.standardwebhooks.com): whoever has the secret
+// can tell that it came from here, when, and whether it is a repeat.
+import { bodyOf, type Delivery } from "../../src/core/alerts/alert.ts";
+import { WEBHOOK_TIMEOUT_MS } from "../../src/core/limits.ts";
+
+const SECRET_BYTES = 24;
+const SECRET_PREFIX = "whsec_";
+
+/** Returns a new secret, in the form in which libraries for webhooks take it. */
+export function newSecret(): string {
+  return SECRET_PREFIX + toBase64(crypto.getRandomValues(new Uint8Array(SECRET_BYTES)));
+}
+
+export interface WebhookAnswer {
+  /** True if the webhook has taken the message: it answered 200 to 299. */
+  readonly isTaken: boolean;
+  readonly detail: string;
+}
+
+/** Sends one message. Never throws. A webhook that redirects has not taken it. */
+export async function sendToWebhook(delivery: Delivery, nowMs: number): Promise<WebhookAnswer> {
+  const { id, rule } = delivery;
+  // AbortSignal.timeout would keep this object awake until it is over.
+  const controller = new AbortController();
+  const timer = setTimeout(() => controller.abort(), WEBHOOK_TIMEOUT_MS);
+  try {
+    const body = bodyOf(delivery);
+    const timestamp = String(Math.floor(nowMs / 1_000));
+    const signature = await signatureOf(rule.secret, `${id}.${timestamp}.${body}`);
+    const response = await fetch(rule.webhook, {
+      ...{ method: "POST", body, redirect: "manual" },
+      headers: {
+        "content-type": "application/json",
+        "user-agent": "Rivulet",
+        "webhook-id": id,
+        "webhook-timestamp": timestamp,
+        "webhook-signature": `v1,${signature}`,
+      },
+      signal: controller.signal,
+    });
+    await response.body?.cancel(); // Nobody reads it, and it may be endless.
+    return { isTaken: response.ok, detail: `it answered ${response.status}` };
+  } catch (error) {
+    return { isTaken: false, detail: `it cannot be reached: ${(error as Error).message}` };
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function signatureOf(secret: string, text: string): Promise<string> {
+  const bytes = fromBase64(secret.slice(SECRET_PREFIX.length));
+  const algorithm = { name: "HMAC", hash: "SHA-256" };
+  const key = await crypto.subtle.importKey("raw", bytes, algorithm, false, ["sign"]);
+  const signed = await crypto.subtle.sign("HMAC", key, new TextEncoder().encode(text));
+  return toBase64(new Uint8Array(signed));
+}
+
+function toBase64(bytes: Uint8Array): string {
+  return btoa(String.fromCharCode(...bytes));
+}
+
+function fromBase64(text: string): Uint8Array {
+  return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+}

@@ -1,0 +1,267 @@
+// The rules of alerts, what is firing, and the messages on their way. Each alert is sent once when it fires and once when it
+// is resolved, in this order: a message stays here until its webhook has taken it, and is sent again with the same id.
+import { type Failure, fail } from "../errors.ts";
+import {
+  ALERT_GIVE_UP_MS,
+  ALERT_RETRY_MS,
+  MAX_ALERT_DELIVERIES,
+  MAX_ALERT_RETRY_MS,
+  MAX_ALERT_RULES,
+  MAX_ALERT_TEXT_CHARS,
+  MAX_ALERTS_STANDING,
+} from "../limits.ts";
+import type {
+  AlertInfo,
+  AlertRule,
+  AlertStatus,
+  Delivery,
+  Firing,
+  LastDelivery,
+  Reading,
+  SecretRule,
+} from "./alert.ts";
+
+/** Something that meets a rule. */
+interface Standing {
+  readonly subject: string;
+  readonly sinceMs: number;
+  readonly value: number;
+  readonly text: string;
+  /** False until it has been so for as long as the rule says. */
+  readonly isFiring: boolean;
+}
+
+interface Entry {
+  readonly rule: SecretRule;
+  readonly standing: Map<string, Standing>;
+  lastDelivery: LastDelivery | null;
+}
+
+/** Returns how it is with everything that a rule is about. */
+export type Read = (rule: AlertRule) => readonly Reading[];
+
+export class AlertBook {
+  readonly #entries = new Map<string, Entry>();
+  #deliveries: Delivery[] = [];
+  /** When something may be different though nobody tells anything. */
+  #changesMs: number | null = null;
+  readonly #newId: () => string;
+
+  /** `newId` returns an id that was never used. */
+  constructor(newId: () => string) {
+    this.#newId = newId;
+  }
+
+  get isEmpty(): boolean {
+    return this.#entries.size === 0 && this.#deliveries.length === 0;
+  }
+
+  ruleOf(name: string): SecretRule | undefined {
+    return this.#entries.get(name)?.rule;
+  }
+
+  /** [ALR-1] Sets a rule. What already fires goes on, if it still meets the rule. */
+  set(rule: SecretRule): Failure | null {
+    const known = this.#entries.get(rule.name);
+    if (known === undefined && this.#entries.size >= MAX_ALERT_RULES)
+      return fail(
+        "INVALID_REQUEST",
+        `there are ${MAX_ALERT_RULES} alerts already, and that is the bound`,
+      );
+    const { standing = new Map(), lastDelivery = null } = known ?? {};
+    this.#entries.set(rule.name, { rule, standing, lastDelivery });
+    return null;
+  }
+
+  /** [ALR-1] Removes a rule. What was firing is resolved. Returns false if there is none. */
+  remove(name: string, nowMs: number): boolean {
+    const entry = this.#entries.get(name);
+    if (entry === undefined) return false;
+    for (const standing of entry.standing.values()) {
+      const text = `the alert was removed; ${standing.text}`;
+      if (standing.isFiring) this.#send(entry.rule, "resolved", { ...standing, text }, nowMs);
+    }
+    return this.#entries.delete(name);
+  }
+
+  /** Sends a message that says nothing, to try the webhook. Returns false if the rule has none. */
+  test(name: string, nowMs: number): boolean {
+    const rule = this.ruleOf(name);
+    if (rule === undefined || rule.webhook === null) return false;
+    const text = `this is a test of the alert ${name}`;
+    this.#send(rule, "test", { subject: rule.match, value: 0, text, sinceMs: nowMs }, nowMs);
+    return true;
+  }
+
+  infos(): AlertInfo[] {
+    return Array.from(this.#entries.values(), ({ rule, standing, lastDelivery }) => {
+      const { secret: _, ...shown } = rule;
+      const firing = [...standing.values()].filter(({ isFiring }) => isFiring);
+      return { ...shown, firing: firing.map(firingOf), lastDelivery };
+    });
+  }
+
+  /** [ALR-2] Looks at everything that the rules are about. Returns whether anything is to be stored. */
+  evaluate(read: Read, nowMs: number): boolean {
+    this.#changesMs = null;
+    let isChanged = false;
+    for (const entry of this.#entries.values())
+      if (this.#evaluate(entry, read(entry.rule), nowMs)) isChanged = true;
+    return isChanged;
+  }
+
+  #evaluate({ rule, standing }: Entry, readings: readonly Reading[], nowMs: number): boolean {
+    let isChanged = false;
+    const met = new Set<string>();
+    const calm = new Map<string, Reading>();
+    for (const reading of readings) {
+      const { subject, isMet, changesMs } = reading;
+      if (changesMs !== undefined) this.#changeBy(changesMs);
+      if (!isMet) {
+        calm.set(subject, reading);
+        continue;
+      }
+      met.add(subject);
+      if (this.#stand(rule, standing, reading, nowMs)) isChanged = true;
+    }
+    for (const [subject, stood] of standing) {
+      if (met.has(subject)) continue;
+      standing.delete(subject);
+      isChanged = true;
+      const { value, text } = calm.get(subject) ?? { value: 0, text: `${subject} is gone` };
+      if (stood.isFiring) this.#send(rule, "resolved", { ...stood, value, text }, nowMs);
+    }
+    return isChanged;
+  }
+
+  /** Notes that a reading meets the rule. Returns whether anything is to be stored. */
+  #stand(
+    rule: SecretRule,
+    standing: Map<string, Standing>,
+    { subject, value, text }: Reading,
+    nowMs: number,
+  ): boolean {
+    const known = standing.get(subject);
+    if (known === undefined && this.#standingCount() >= MAX_ALERTS_STANDING) return false;
+    // The clock may have been set back.
+    const sinceMs = Math.min(known?.sinceMs ?? nowMs, nowMs);
+    const firesMs = sinceMs + rule.forSeconds * 1_000;
+    const wasFiring = known?.isFiring ?? false;
+    const isFiring = wasFiring || nowMs >= firesMs;
+    const now = { subject, value, text: text.slice(0, MAX_ALERT_TEXT_CHARS), sinceMs, isFiring };
+    standing.set(subject, now);
+    if (!isFiring) this.#changeBy(firesMs);
+    if (isFiring && !wasFiring) this.#send(rule, "firing", now, nowMs);
+    return known === undefined || isFiring !== wasFiring;
+  }
+
+  #standingCount(): number {
+    let count = 0;
+    for (const { standing } of this.#entries.values()) count += standing.size;
+    return count;
+  }
+
+  #changeBy(ms: number): void {
+    this.#changesMs = Math.min(this.#changesMs ?? ms, ms);
+  }
+
+  #send(rule: SecretRule, status: AlertStatus, about: Firing, nowMs: number): void {
+    const { webhook } = rule;
+    if (webhook === null) return;
+    const { subject, value, text, sinceMs } = about;
+    this.#deliveries.push({
+      ...{ id: this.#newId(), rule: { ...rule, webhook }, subject, status, value, text, sinceMs },
+      ...{ atMs: nowMs, attempts: 0, nextMs: nowMs },
+    });
+    // Whoever has not taken a thousand messages misses the oldest ones.
+    this.#deliveries = this.#deliveries.slice(-MAX_ALERT_DELIVERIES);
+  }
+
+  /** When something is to be done next. Null if nothing is. */
+  get nextMs(): number | null {
+    const times = this.#sendable().map(({ nextMs }) => nextMs);
+    if (this.#changesMs !== null) times.push(this.#changesMs);
+    return times.length === 0 ? null : Math.min(...times);
+  }
+
+  /** Messages of one alert go one after another. */
+  #sendable(): Delivery[] {
+    const seen = new Set<string>();
+    return this.#deliveries.filter(({ rule, subject }) => {
+      const line = JSON.stringify([rule.name, subject]);
+      return !seen.has(line) && seen.add(line);
+    });
+  }
+
+  /**
+   * [ALR-3] Returns the messages that are to be sent now. Each is due again after a while, as if it had failed: whoever
+   * sends it may die.
+   */
+  takeDue(nowMs: number): Delivery[] {
+    const due = new Set(
+      this.#sendable().filter(({ nextMs, atMs }) => nextMs <= nowMs || atMs > nowMs),
+    );
+    this.#deliveries = this.#deliveries.map((delivery) => {
+      if (!due.has(delivery)) return delivery;
+      const waitMs = Math.min(ALERT_RETRY_MS * 2 ** delivery.attempts, MAX_ALERT_RETRY_MS);
+      return { ...delivery, attempts: delivery.attempts + 1, nextMs: nowMs + waitMs };
+    });
+    return [...due];
+  }
+
+  /** Notes what a webhook has answered to a message. It is sent again for a day if it was not taken. */
+  answered({ id, rule, atMs }: Delivery, isTaken: boolean, detail: string, nowMs: number): void {
+    const isGivenUp = !isTaken && nowMs - atMs >= ALERT_GIVE_UP_MS;
+    if (isTaken || isGivenUp)
+      this.#deliveries = this.#deliveries.filter((delivery) => delivery.id !== id);
+    const entry = this.#entries.get(rule.name);
+    if (entry === undefined) return;
+    const outcome = isTaken ? "delivered" : isGivenUp ? "given up" : "failing";
+    entry.lastDelivery = { atMs: nowMs, outcome, detail: detail.slice(0, MAX_ALERT_TEXT_CHARS) };
+  }
+
+  toJSON() {
+    const entries = Array.from(this.#entries.values(), ({ rule, standing, lastDelivery }) => ({
+      ...{ rule, standing: [...standing.values()], lastDelivery },
+    }));
+    return { version: 1, entries, deliveries: this.#deliveries };
+  }
+
+  /** Takes what `toJSON` gave. What cannot be read is left out. */
+  static fromJSON(json: unknown, newId: () => string): AlertBook {
+    const book = new AlertBook(newId);
+    const { entries, deliveries } = (json ?? {}) as { entries?: unknown; deliveries?: unknown };
+    for (const { rule, standing, lastDelivery = null } of listOf<StoredEntry>(entries)) {
+      if (!isRule(rule)) continue;
+      const stood = listOf<Standing>(standing).map((each) => [each.subject, each] as const);
+      book.#entries.set(rule.name, { rule, standing: new Map(stood), lastDelivery });
+    }
+    book.#deliveries = listOf<Delivery>(deliveries).filter(({ rule }) => isRule(rule));
+    return book;
+  }
+}
+
+interface StoredEntry {
+  readonly rule?: SecretRule;
+  readonly standing?: unknown;
+  readonly lastDelivery?: LastDelivery | null;
+}
+
+function listOf<T>(value: unknown): T[] {
+  return (Array.isArray(value) ? value : []).filter(
+    (each) => typeof each === "object" && each !== null,
+  );
+}
+
+function isRule(rule: Partial<SecretRule> | undefined): rule is SecretRule {
+  const texts = [rule?.name, rule?.type, rule?.match, rule?.secret];
+  const numbers = [rule?.threshold, rule?.forSeconds];
+  return (
+    texts.every((text) => typeof text === "string") &&
+    numbers.every((each) => Number.isFinite(each))
+  );
+}
+
+function firingOf({ subject, sinceMs, value, text }: Standing): Firing {
+  return { subject, sinceMs, value, text };
+}
