@@ -20,9 +20,11 @@ import { CostLedger, type Owner } from "../../src/core/metrics/cost-ledger.ts";
 import { expose } from "../../src/core/metrics/exposition.ts";
 import { familiesOf } from "../../src/core/metrics/families.ts";
 import { groupLag } from "../../src/core/metrics/group-lags.ts";
+import { LagTrends } from "../../src/core/metrics/lag-trends.ts";
 import { MetricsState, type Told } from "../../src/core/metrics/metrics-state.ts";
 import type { Sight } from "../../src/core/metrics/sights.ts";
 import type { AnySnapshot } from "../../src/core/metrics/snapshot.ts";
+import { readPieces, piecesOf as statePieces } from "../../src/core/metrics/state-pieces.ts";
 import { NO_USAGE, type Usage } from "../../src/core/metrics/usage.ts";
 import { type Env, groupStub, partitionStub } from "../../src/env.ts";
 import { joinPieces, piecesOf } from "../shared/pieces.ts";
@@ -46,6 +48,7 @@ export class MetricsObject extends DurableObject<Env> implements MetricsCalls, C
   readonly #costs: CostLedger;
   readonly #asks: Asks;
   readonly #alerting: Alerting;
+  readonly #trends = new LagTrends();
   readonly #alarm: Alarm;
   /** When the alarm rings. Null if it does not, as far as this life knows. */
   #alarmMs: number | null = null;
@@ -65,6 +68,7 @@ export class MetricsObject extends DurableObject<Env> implements MetricsCalls, C
     this.#state = MetricsState.fromJSON(pieces);
     this.#costs = CostLedger.fromJSON(parsed(joinPieces(this.#store.load("costs"))));
     this.#asks = Asks.fromJSON(parsed(joinPieces(this.#store.load("asks"))));
+    this.#trends.restore(readPieces(this.#store.load("trends")).get("trend") ?? []);
     const parts = {
       ...{ env, state: this.#state, costs: this.#costs },
       waitUntil: (promise: Promise<unknown>) => ctx.waitUntil(promise),
@@ -129,6 +133,7 @@ export class MetricsObject extends DurableObject<Env> implements MetricsCalls, C
       if (snapshot !== null) this.#asks.answered(ask, snapshot, Date.now());
     });
     const nowMs = Date.now();
+    this.#trends.note(this.#state, nowMs);
     const isAtRest = nowMs - this.#toldMs >= METRICS_REST_MS || nowMs < this.#toldMs;
     if (this.#isUnsaved && (isAtRest || this.#isSaveDue(nowMs))) this.#save(nowMs);
     await this.#alerting.ring(nowMs);
@@ -199,6 +204,7 @@ export class MetricsObject extends DurableObject<Env> implements MetricsCalls, C
       costs: piecesOf(JSON.stringify(this.#costs.toJSON())),
       asks: asks.length === 0 ? [] : piecesOf(JSON.stringify(asks)),
       alerts: this.#alertPieces(),
+      trends: statePieces(this.#trends.rows()),
     });
     this.#savedMs = nowMs;
     this.#isUnsaved = false;
@@ -223,7 +229,8 @@ export class MetricsObject extends DurableObject<Env> implements MetricsCalls, C
   }
 
   async groupLag({ groupId }: MetricsRequest<"groupLag">) {
-    return groupLag(this.#state, groupId, Date.now());
+    const lag = groupLag(this.#state, groupId, Date.now());
+    return lag && { ...lag, trend: this.#trends.of(groupId) };
   }
 
   async costs() {
@@ -262,6 +269,7 @@ export class MetricsObject extends DurableObject<Env> implements MetricsCalls, C
     const nowMs = Date.now();
     this.#costs.removeObject({ kind: "group", name: groupId }, `group:${groupId}`, nowMs);
     this.#state.removeGroup(groupId, nowMs);
+    this.#trends.remove(groupId);
     this.#isUnsaved = true;
     await this.#schedule(nowMs);
   }

@@ -1,7 +1,7 @@
 // The metrics on disk: documents, in pieces that fit a row each.
 //
 // metrics_state   the pieces of each document: what was counted, what was seen last, what it has
-//                 cost, who is to be asked, and the alerts with the budgets.
+//                 cost, who is to be asked, the alerts with the budgets, and how far groups were behind.
 import { createTables, execAll, migrate, type Schema, storedVersion } from "../shared/schema.ts";
 import type { Transactional } from "../shared/sql.ts";
 
@@ -16,7 +16,7 @@ const SCHEMA: Schema = {
   steps: [],
 };
 
-export type Document = "counters" | "sights" | "costs" | "asks" | "alerts";
+export type Document = "counters" | "sights" | "costs" | "asks" | "alerts" | "trends";
 
 export class MetricsStore {
   readonly #storage: Transactional;

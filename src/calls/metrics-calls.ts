@@ -4,6 +4,7 @@ import type { AlertInfo, AlertRule } from "../core/alerts/alert.ts";
 import type { BudgetUse } from "../core/metrics/budgets.ts";
 import type { CostLine } from "../core/metrics/cost-ledger.ts";
 import type { GroupLag } from "../core/metrics/group-lags.ts";
+import type { LagPoint } from "../core/metrics/lag-trends.ts";
 import type { AnySnapshot } from "../core/metrics/snapshot.ts";
 
 export interface MetricsCalls {
@@ -22,7 +23,7 @@ export interface MetricsCalls {
   exposition(request: ExpositionRequest): Promise<{ text: string }>;
 
   /** Returns how far a group is behind, from what was told, or null if it has told nothing. */
-  groupLag(request: { groupId: string }): Promise<GroupLag | null>;
+  groupLag(request: { groupId: string }): Promise<ToldLag | null>;
 
   /** [MTR-1] Returns what each topic and group costs. */
   costs(): Promise<{ nowMs: number; lines: readonly CostLine[] }>;
@@ -48,6 +49,11 @@ export interface MetricsCalls {
 
   /** A group was deleted. */
   forgetGroup(request: { groupId: string }): Promise<void>;
+}
+
+export interface ToldLag extends GroupLag {
+  /** [MET-14] How far it was behind over the last day, the oldest first. Objects of an earlier release tell none. */
+  readonly trend?: readonly LagPoint[];
 }
 
 export interface ReportRequest {

@@ -8,7 +8,12 @@ import type { ObjectUsage } from "../../durable-objects/shared/usage.ts";
 import { MAX_METRICS_ASKED } from "../../src/core/limits.ts";
 import { groupStub, metricsStub, partitionStub } from "../../src/env.ts";
 import { isolate } from "../../src/worker/edge/isolate.ts";
-import { partitionSnapshot, workerSnapshot } from "../support/metrics-snapshots.ts";
+import {
+  groupSnapshot,
+  partitionSnapshot,
+  position,
+  workerSnapshot,
+} from "../support/metrics-snapshots.ts";
 import {
   call,
   closeSockets,
@@ -244,6 +249,35 @@ test("[RPT-6] what an isolate tells is stored, though no isolate is asked", asyn
   expect(await runDurableObjectAlarm(metrics)).toBe(true);
   await evict(metrics);
   expect(await seriesValue('rivulet_throttled_total{reason="rate"}')).toBe(7);
+});
+
+describe.each(TWINS)("the lag of a group over time$when", ({ interrupt }) => {
+  test("[MET-14] is noted while something is told, and shown with the lag of now", async () => {
+    const metrics = metricsStub(env);
+    const group = unique("group");
+    const path = `/v1/groups/${group}/lag`;
+    for (const [minute, end] of [10, 30, 20].entries()) {
+      vi.useFakeTimers({ now: Date.now() + 61_000, toFake: ["Date"] });
+      const positions = [position(end - 10 * minute)];
+      await metrics.report({
+        snapshots: [
+          partitionSnapshot({ logEndOffset: 10 * minute + end }),
+          groupSnapshot({ groupId: group, epoch: minute + 1, positions }),
+        ],
+      });
+      vi.setSystemTime(Date.now() + 9_000);
+      await runDurableObjectAlarm(metrics);
+      await interrupt(metrics);
+    }
+    const { trend } = await expectStatus<{ trend: { atMs: number; lag: number }[] }>(
+      200,
+      "GET",
+      path,
+    );
+    expect(trend).toMatchObject([{ lag: 0 }, { lag: 20 }, { lag: 40 }]);
+    expect(trend.at(-1)?.atMs).toBe(Date.now());
+    await expectStatus(200, "GET", path);
+  });
 });
 
 test("[RPT-6] while somebody tells all the time, it is not stored each time", async () => {

@@ -1,4 +1,5 @@
 // What the Worker tells the MetricsObject, and asks it. Nothing else depends on the answers.
+import type { ToldLag } from "../../calls/metrics-calls.ts";
 import type { GroupDescription } from "../../core/group/describe.ts";
 import { partitionKey } from "../../core/group/partition-key.ts";
 import type { GroupOffsetInfo } from "../../core/group-info.ts";
@@ -15,12 +16,14 @@ export function noteInMetrics(env: Env, tell: (metrics: MetricsStub) => Promise<
 }
 
 /** [RPT-2] Returns how far a group is behind, as far as it has been told. Asking wakes no partition and no group. */
-export async function lagInMetrics(env: Env, groupId: string): Promise<GroupLag | null> {
+export async function lagInMetrics(env: Env, groupId: string): Promise<ToldLag | null> {
   const lag = await metricsStub(env).groupLag({ groupId });
   if (lag === null) return null;
   const visible = lag.offsets.filter(({ topic }) => seesTopic(env, topic));
+  // The trend is of all topics together.
+  const trend = visible.length === lag.offsets.length ? (lag.trend ?? []) : [];
   return {
-    ...lag,
+    ...{ ...lag, trend },
     offsets: visible.map((each) => ({ ...each, topic: outside(env, each.topic) })),
   };
 }

@@ -149,7 +149,7 @@ export const groups = new Hono<{ Bindings: Env }>()
       rest: {
         ...shown(env, groupId),
         ...{ toldAtMs: told?.toldMs ?? null, state: told?.state ?? null },
-        members: told?.members ?? null,
+        ...{ members: told?.members ?? null, trend: told?.trend ?? [] },
       },
     });
   })

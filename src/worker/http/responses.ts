@@ -227,6 +227,7 @@ export const groupLag = z.strictObject({
   state: z.string().nullable(),
   members: count.nullable(),
   offsets: z.array(groupOffset),
+  trend: z.array(z.strictObject({ atMs: z.int(), lag: count, oldestUnreadMs: count.nullable() })),
 });
 const dollars = z.number();
 const usage = z.strictObject({
