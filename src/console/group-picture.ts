@@ -153,25 +153,3 @@ function centre(row: number, rows: number, height: number): number {
 export function countOf(assignment: readonly TopicAssignment[]): number {
   return assignment.reduce((sum, { partitions }) => sum + partitions.length, 0);
 }
-
-export interface LagSum {
-  /** Null if nothing was committed anywhere. */
-  readonly records: number | null;
-  /** The age of the oldest record not read yet, in all partitions. */
-  readonly oldestMs: number | null;
-  /** The partitions in which nothing was committed. */
-  readonly uncommitted: number;
-}
-
-/** Returns the lag of a whole group. A partition without a committed offset has none: it does not count as 0. */
-export function lagOf(offsets: readonly GroupOffsetInfo[]): LagSum {
-  let records: number | null = null;
-  let oldestMs: number | null = null;
-  let uncommitted = 0;
-  for (const { lag, oldestUnreadMs } of offsets) {
-    if (lag === null) uncommitted++;
-    else records = (records ?? 0) + lag;
-    if (oldestUnreadMs !== null) oldestMs = Math.max(oldestMs ?? 0, oldestUnreadMs);
-  }
-  return { records, oldestMs, uncommitted };
-}

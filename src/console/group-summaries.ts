@@ -3,7 +3,7 @@
 import type { GroupInfo, GroupOffsetInfo } from "../core/group-info.ts";
 import { groupPath } from "../protocol/paths.ts";
 import { get } from "./api.ts";
-import { type LagSum, lagOf } from "./group-picture.ts";
+import { type LagSum, lagOf } from "./lag.ts";
 
 export interface GroupSummary {
   readonly state: GroupInfo["state"];

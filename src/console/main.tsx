@@ -1,7 +1,6 @@
 // The console: everything that the HTTP API tells, for people. It runs in a browser, and asks this broker alone.
 import { render } from "preact";
 import { startClock } from "./clock.ts";
-import "./console.css";
 import { startNavigation } from "./navigation.ts";
 import { resume } from "./session.ts";
 import { Shell } from "./shell.tsx";
@@ -16,3 +15,8 @@ if (root !== null) {
   root.replaceChildren();
   render(<Shell />, root);
 }
+
+// Most of what is loaded later has a use for these. They come with the first script, and not in small files of their own.
+export { Confirm } from "./ui/confirm.tsx";
+export { CopyButton } from "./ui/copy-button.tsx";
+export { Tabs } from "./ui/tabs.tsx";

@@ -3,23 +3,31 @@ import { useEffect, useRef } from "preact/hooks";
 import { announcement } from "./announce.ts";
 import { refusal } from "./api.ts";
 import { route } from "./navigation.ts";
-import { AccessPage } from "./pages/access.tsx";
-import { AuditPage } from "./pages/audit.tsx";
-import { CostsPage } from "./pages/costs.tsx";
-import { DeletedTopicsPage } from "./pages/deleted-topics.tsx";
-import { GroupPage } from "./pages/group.tsx";
 import { GroupsPage } from "./pages/groups.tsx";
 import { HealthPage } from "./pages/health.tsx";
 import { NotFoundPage } from "./pages/not-found.tsx";
 import { OverviewPage } from "./pages/overview.tsx";
-import { RecordPage } from "./pages/record.tsx";
 import { SignInPage } from "./pages/sign-in.tsx";
-import { TopicPage } from "./pages/topic.tsx";
 import { TopicsPage } from "./pages/topics.tsx";
 import { paths, type Route } from "./router.ts";
 import { failure, isKnown, isOffered, me, recognize, signOut } from "./session.ts";
 import { chooseTheme, THEMES, type Theme, theme } from "./theme.ts";
+import { later } from "./ui/later.tsx";
 import { Busy, ErrorNote } from "./ui/states.tsx";
+
+const AccessPage = later(
+  "the access page",
+  async () => (await import("./pages/access.tsx")).AccessPage,
+);
+const AuditPage = later("the audit log", async () => (await import("./pages/audit.tsx")).AuditPage);
+const CostsPage = later("the costs", async () => (await import("./pages/costs.tsx")).CostsPage);
+const GroupPage = later("the group", async () => (await import("./pages/group.tsx")).GroupPage);
+const TopicPage = later("the topic", async () => (await import("./pages/topic.tsx")).TopicPage);
+const RecordPage = later("the record", async () => (await import("./pages/record.tsx")).RecordPage);
+const DeletedTopicsPage = later(
+  "the deleted topics",
+  async () => (await import("./pages/deleted-topics.tsx")).DeletedTopicsPage,
+);
 
 export function Shell() {
   return (

@@ -1,8 +1,9 @@
-// Builds the console (src/console) to files that lie in the Worker's bundle: a page, and a script and a style with hashes
-// of their contents in their names. The Worker imports them as the module rivulet:console.
+// Builds the console (src/console) to files that lie in the Worker's bundle: a page, and scripts and a style with hashes of
+// their contents in their names. The page loads one script; the others are loaded when what they show is first wanted. The
+// Worker imports the files as the module rivulet:console.
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, extname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as esbuild from "esbuild";
 
@@ -17,18 +18,33 @@ export interface ConsoleFile {
   readonly name: string;
   readonly type: string;
   readonly text: string;
-  /** The hash of its text. */
+  /** The hash of its text, and of the names that are in it. */
   readonly hash: string;
 }
 
+export interface ConsoleBundle {
+  readonly files: readonly ConsoleFile[];
+  /** The script that the page loads. */
+  readonly first: string;
+  /** Which source is in which file, and what each of them imports. */
+  readonly metafile: esbuild.Metafile;
+}
+
+const MAIN = "src/console/main.tsx";
+const STYLE = "src/console/console.css";
+
 /** Builds the console. Throws with esbuild's report if something does not compile. */
-export async function bundleConsole(): Promise<readonly ConsoleFile[]> {
+export async function bundleConsole(): Promise<ConsoleBundle> {
   const { version } = JSON.parse(await readFile(join(ROOT, "package.json"), "utf8"));
   const { outputFiles, metafile } = await esbuild.build({
     absWorkingDir: ROOT,
-    entryPoints: { console: "src/console/main.tsx" },
+    entryPoints: [MAIN, STYLE],
     outdir: "dist/console",
+    entryNames: "[name]-[hash]",
+    chunkNames: "[name]-[hash]",
     bundle: true,
+    splitting: true,
+    plugins: [laterPlugin()],
     write: false,
     minify: true,
     metafile: true,
@@ -41,23 +57,78 @@ export async function bundleConsole(): Promise<readonly ConsoleFile[]> {
     define: { RIVULET_VERSION: JSON.stringify(version) },
     logLevel: "warning",
   });
-  const textOf = (ending: string) =>
-    outputFiles.find(({ path }) => path.endsWith(ending))?.text ?? "";
-  const style = fileOf("console", "css", "text/css; charset=utf-8", textOf(".css"));
+  const first = fileWith(metafile, MAIN);
+  // The entry that esbuild makes for MAIN has nothing of its own: it imports the first script, which the page names itself.
+  const entry = Object.entries(metafile.outputs).find(([, { entryPoint }]) => entryPoint === MAIN);
+  const built = outputFiles
+    .map(({ path, text }) => builtFile(path, text))
+    .filter(({ name }) => name === first || name !== basename(entry?.[0] ?? ""));
   const licenses = fileOf(
     "licenses",
     "txt",
     "text/plain; charset=utf-8",
     await licensesOf([metafile]),
   );
-  const script = fileOf("console", "js", "text/javascript; charset=utf-8", textOf(".js"));
-  const page = pageWith(script, style, licenses);
-  return [
-    { name: "", type: "text/html; charset=utf-8", text: page, hash: hashOf(page) },
-    script,
-    style,
-    licenses,
-  ];
+  const page = pageWith(first, fileWith(metafile, STYLE), licenses.name);
+  return {
+    files: [
+      { name: "", type: "text/html; charset=utf-8", text: page, hash: hashOf(page) },
+      ...built,
+      licenses,
+    ],
+    first,
+    metafile,
+  };
+}
+
+/**
+ * Makes whatever is loaded later import the first script, which it always has. Otherwise esbuild would take what they share
+ * out of the first script, to a file for each set of parts that share something.
+ */
+function laterPlugin(): esbuild.Plugin {
+  return {
+    name: "later",
+    setup({ onResolve, onLoad, resolve }) {
+      // package.json says that no source does anything by itself, and what does nothing is not imported.
+      onResolve({ filter: /\/main\.tsx$/ }, () => ({
+        path: join(ROOT, MAIN),
+        sideEffects: true,
+      }));
+      onResolve({ filter: /^\./ }, async ({ kind, path, resolveDir }) => {
+        if (kind !== "dynamic-import") return;
+        const resolved = await resolve(path, { kind: "import-statement", resolveDir });
+        // The path is relative, for it is in the hash: names are the same wherever the console is built.
+        return { path: relative(ROOT, resolved.path), namespace: "later" };
+      });
+      onLoad({ filter: /.*/, namespace: "later" }, ({ path }) => ({
+        contents: `import "./${MAIN}"; export * from "./${path}";`,
+        resolveDir: ROOT,
+      }));
+    },
+  };
+}
+
+/** Returns the name of the file that has what this source became. */
+function fileWith({ outputs }: esbuild.Metafile, source: string): string {
+  const found = Object.entries(outputs).find(([, { inputs }]) => Object.hasOwn(inputs, source));
+  return basename(found?.[0] ?? "");
+}
+
+const TYPES: Readonly<Record<string, string>> = {
+  ".js": "text/javascript; charset=utf-8",
+  ".css": "text/css; charset=utf-8",
+};
+
+/** Returns a file as esbuild has named it. */
+function builtFile(path: string, text: string): ConsoleFile {
+  const name = basename(path);
+  const ending = extname(path);
+  return {
+    name,
+    type: TYPES[ending] ?? "",
+    text,
+    hash: basename(path, ending).split("-").at(-1) ?? "",
+  };
 }
 
 function fileOf(base: string, ending: string, type: string, text: string): ConsoleFile {
@@ -73,7 +144,7 @@ function hashOf(text: string): string {
 const ICON =
   "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Cpath d='M8 1c3 4 5 6 5 9a5 5 0 0 1-10 0c0-3 2-5 5-9z' fill='%233b82f6'/%3E%3C/svg%3E";
 
-function pageWith(script: ConsoleFile, style: ConsoleFile, licenses: ConsoleFile): string {
+function pageWith(script: string, style: string, licenses: string): string {
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -82,9 +153,9 @@ function pageWith(script: ConsoleFile, style: ConsoleFile, licenses: ConsoleFile
 <meta name="color-scheme" content="light dark">
 <title>Rivulet</title>
 <link rel="icon" href="${ICON}">
-<link rel="license" href="/console/assets/${licenses.name}">
-<link rel="stylesheet" href="/console/assets/${style.name}">
-<script type="module" src="/console/assets/${script.name}"></script>
+<link rel="license" href="/console/assets/${licenses}">
+<link rel="stylesheet" href="/console/assets/${style}">
+<script type="module" src="/console/assets/${script}"></script>
 </head>
 <body>
 <div id="console"><noscript>The console needs JavaScript. The command line does all that it does.</noscript></div>
@@ -99,7 +170,7 @@ export async function licensesOf(bundles: readonly esbuild.Metafile[]): Promise<
     .flatMap(({ outputs }) => Object.values(outputs))
     .flatMap((output) => Object.entries(output.inputs))
     .filter(([, { bytesInOutput }]) => bytesInOutput > 0)
-    .map(([path]) => /^node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1])
+    .map(([path]) => /(?:^|\/)node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1])
     .filter((name) => name !== undefined);
   const texts = [...new Set(inputs)].sort().map(async (name) => {
     const text = await readFile(join(ROOT, "node_modules", name, "LICENSE"), "utf8");
@@ -110,7 +181,8 @@ export async function licensesOf(bundles: readonly esbuild.Metafile[]): Promise<
 
 /** Returns the source of the module rivulet:console. */
 export async function consoleModule(): Promise<string> {
-  return `export const FILES = ${JSON.stringify(await bundleConsole())};`;
+  const { files } = await bundleConsole();
+  return `export const FILES = ${JSON.stringify(files)};`;
 }
 
 /** Gives the module to esbuild. */

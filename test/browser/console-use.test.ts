@@ -5,6 +5,7 @@ import { Rivulet } from "../../src/sdk/index.ts";
 import { BrokerProcess } from "../e2e/broker.ts";
 import { until } from "../support/until.ts";
 import { launchChromium } from "./chromium.ts";
+import { FOCUSED, tabTo } from "./console-checks.ts";
 import { ATTACKS, ConsoleWorld, LARGE, openWindow, ROOT_KEY, signIn } from "./console-world.ts";
 
 let world: ConsoleWorld;
@@ -26,23 +27,6 @@ async function opened(path: string, key = ROOT_KEY) {
   await signIn(window.page, url(), key);
   await window.page.goto(`${url()}/console${path}`);
   return window;
-}
-
-/** What has the focus is called so. It runs in the page. */
-const FOCUSED = `(document.activeElement === document.body
-  ? []
-  : [...(document.activeElement?.labels ?? []), document.activeElement])
-  .map((each) => each?.getAttribute("aria-label") ?? each?.textContent)
-  .join(" ")`;
-
-/** Goes on with Tab until what has the focus is called so. */
-async function tabTo(page: Page, name: RegExp): Promise<void> {
-  for (let i = 0; i < 200; i++) {
-    await page.keyboard.press("Tab");
-    const called = await page.evaluate<string>(FOCUSED);
-    if (name.test(called.trim())) return;
-  }
-  throw new Error(`the keyboard does not reach ${name}`);
 }
 
 test("[CON-6] [CON-10] the keyboard alone finds the lagging group, sees why, and resets its offsets", async () => {
@@ -256,6 +240,25 @@ test("[CON-11] [CON-10] what somebody has begun stays when an update fails", asy
   await page.unrouteAll();
   await page.getByText("The broker cannot be reached.").waitFor({ state: "detached" });
   expect(await page.getByRole("checkbox", { name: /^orders/ }).isChecked()).toBe(true);
+  expect(faults).toEqual([]);
+  await context.close();
+});
+
+test("[CON-8] a page says that its file is loading, and is loaded again where that failed", async () => {
+  const { context, page, faults } = await opened("/topics");
+  const seen = Promise.withResolvers<void>();
+  await page.route(/assets\/access-/, async (route) => {
+    await seen.promise;
+    await route.abort();
+  });
+  await page.getByRole("link", { name: "Access" }).click();
+  await page.getByText("Loading the access page…").waitFor();
+  seen.resolve();
+  await page.getByText("The console's file for the access page could not be loaded.").waitFor();
+  await page.unrouteAll();
+  await page.getByRole("button", { name: "Load the page again" }).click();
+  await page.getByRole("heading", { name: "Access" }).waitFor();
+  expect(page.url()).toBe(`${url()}/console/access`);
   expect(faults).toEqual([]);
   await context.close();
 });

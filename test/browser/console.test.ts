@@ -1,11 +1,9 @@
 // The console in a real browser: what it shows, for whom, and that nothing of what it shows runs.
-import { AxeBuilder } from "@axe-core/playwright";
-import type { Browser, Page } from "playwright-core";
+import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { launchChromium } from "./chromium.ts";
+import { violationsIn } from "./console-checks.ts";
 import { ConsoleWorld, openWindow, SCREENSHOTS, signIn } from "./console-world.ts";
-
-const TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"];
 
 let world: ConsoleWorld;
 let browser: Browser;
@@ -135,14 +133,6 @@ const PROBLEM = {
   errorCode: 56,
   retriable: true,
 };
-
-/** Returns what axe finds wrong with a page as it is. */
-async function violationsIn(page: Page): Promise<string[]> {
-  const { violations } = await new AxeBuilder({ page }).withTags(TAGS).analyze();
-  return violations.flatMap(({ id, nodes }) =>
-    nodes.map(({ html, failureSummary }) => `${id}: ${html}: ${failureSummary}`),
-  );
-}
 
 /** What opens on a page: the buttons to press, one after another. */
 const OPENED: readonly { name: string; path: string; press: readonly (string | RegExp)[] }[] = [

@@ -3,8 +3,9 @@ import type { GroupInfo, MemberInfo } from "../../core/group-info.ts";
 import { numberText } from "../format.ts";
 import { countOf, type PartitionNode, partitionsOf } from "../group-picture.ts";
 import { assignmentText, calledOf } from "../history-text.ts";
+import { ageText } from "../lag.ts";
 import { paths } from "../router.ts";
-import { ageText, GroupDrawing } from "../ui/group-drawing.tsx";
+import { GroupDrawing } from "../ui/group-drawing.tsx";
 import { Empty } from "../ui/states.tsx";
 import { type Column, Table } from "../ui/table.tsx";
 

@@ -3,19 +3,26 @@ import { useEffect, useState } from "preact/hooks";
 import type { GroupInfo } from "../../core/group-info.ts";
 import { announceChange } from "../announce.ts";
 import { countText, numberText } from "../format.ts";
-import { lagOf } from "../group-picture.ts";
+import { ageText, lagOf } from "../lag.ts";
 import { watchGroup } from "../live.ts";
 import { GROUP_TABS, type GroupTab, paths } from "../router.ts";
 import { isOffered } from "../session.ts";
-import { ageText } from "../ui/group-drawing.tsx";
+import { later } from "../ui/later.tsx";
 import { Sparkline } from "../ui/sparkline.tsx";
 import { Busy, ErrorNote } from "../ui/states.tsx";
 import { Tabs } from "../ui/tabs.tsx";
 import { Time } from "../ui/time.tsx";
 import { GroupAssignment } from "./group-assignment.tsx";
-import { GroupConfig } from "./group-config.tsx";
 import { GroupHistory } from "./group-history.tsx";
-import { GroupOffsets } from "./group-offsets.tsx";
+
+const GroupConfig = later(
+  "the config",
+  async () => (await import("./group-config.tsx")).GroupConfig,
+);
+const GroupOffsets = later(
+  "the positions",
+  async () => (await import("./group-offsets.tsx")).GroupOffsets,
+);
 
 const TITLES: Readonly<Record<GroupTab, string>> = {
   assignment: "Assignment",

@@ -4,12 +4,20 @@ import { topicPath } from "../../protocol/paths.ts";
 import { get } from "../api.ts";
 import { useLoad } from "../load.ts";
 import { paths, TOPIC_TABS, type TopicTab } from "../router.ts";
+import { later } from "../ui/later.tsx";
 import { Loaded } from "../ui/states.tsx";
 import { Tabs } from "../ui/tabs.tsx";
-import { TopicConfig } from "./topic-config.tsx";
-import { TopicGroups } from "./topic-groups.tsx";
 import { TopicPartitions } from "./topic-partitions.tsx";
 import { TopicRecords } from "./topic-records.tsx";
+
+const TopicConfig = later(
+  "the config",
+  async () => (await import("./topic-config.tsx")).TopicConfig,
+);
+const TopicGroups = later(
+  "the groups",
+  async () => (await import("./topic-groups.tsx")).TopicGroups,
+);
 
 const TITLES: Readonly<Record<TopicTab, string>> = {
   records: "Records",

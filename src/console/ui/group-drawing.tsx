@@ -1,7 +1,7 @@
 // Draws a group as in a textbook: its partitions on the left, its members on the right, and who owns what between them.
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import type { GroupInfo } from "../../core/group-info.ts";
-import { countText, durationText, numberText, shortened } from "../format.ts";
+import { countText, numberText, shortened } from "../format.ts";
 import {
   type EdgeKind,
   type MemberNode,
@@ -188,9 +188,4 @@ function summaryOf({ partitions, members }: Picture): string {
       .filter(({ isIdle }) => !isIdle)
       .map(({ member, count }) => `${calledOf(member)} has ${numberText(count)}.`),
   ].join(" ");
-}
-
-/** The lag in time: the age of the oldest record that was not read. */
-export function ageText(oldestUnreadMs: number | null): string {
-  return oldestUnreadMs === null ? "–" : durationText(oldestUnreadMs);
 }

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { lagOf, MAX_DRAWN, partitionsOf, pictureOf } from "../../../src/console/group-picture.ts";
+import { MAX_DRAWN, partitionsOf, pictureOf } from "../../../src/console/group-picture.ts";
+import { lagOf } from "../../../src/console/lag.ts";
 import type { GroupInfo, MemberInfo, TopicAssignment } from "../../../src/core/group-info.ts";
 
 const of = (...partitions: number[]): TopicAssignment[] =>

@@ -1,0 +1,70 @@
+// Opens the form that produces a record, where the grants allow it, and tells where the record is.
+import { useState } from "preact/hooks";
+import { announce } from "../announce.ts";
+import type { PlacedRecord } from "../record-bytes.ts";
+import { paths } from "../router.ts";
+import { isOffered } from "../session.ts";
+import { Dialog } from "./dialog.tsx";
+import { later } from "./later.tsx";
+
+const ProduceForm = later(
+  "the form",
+  async () => (await import("../pages/produce.tsx")).ProduceForm,
+);
+
+/** The place of a record that was stored. */
+export interface Stored {
+  readonly partition: number;
+  readonly offset: number;
+}
+
+/** With a record, the form begins with what is in it. */
+export function ProduceButton({
+  topic,
+  record = null,
+}: {
+  topic: string;
+  record?: PlacedRecord | null;
+}) {
+  const [isOpen, setOpen] = useState(false);
+  const [stored, setStored] = useState<Stored | null>(null);
+  if (!isOffered("WRITE", "topic", topic)) return null;
+  const close = () => setOpen(false);
+  return (
+    <div class="row">
+      <button type="button" onClick={() => setOpen(true)}>
+        {record === null ? "Produce a record…" : "Send again…"}
+      </button>
+      {stored !== null && <StoredLink topic={topic} stored={stored} />}
+      {isOpen && (
+        <Dialog
+          title={record === null ? "Produce a record" : "Send the record again"}
+          onClose={close}
+        >
+          <ProduceForm
+            topic={topic}
+            record={record}
+            onClose={close}
+            onStored={(place) => {
+              setStored(place);
+              announce(`Stored in partition ${place.partition} at offset ${place.offset}.`);
+            }}
+          />
+        </Dialog>
+      )}
+    </div>
+  );
+}
+
+export function StoredLink({ topic, stored }: { topic: string; stored: Stored }) {
+  const { partition, offset } = stored;
+  return (
+    <span>
+      Stored in{" "}
+      <a href={paths.record(topic, partition, offset)}>
+        partition {partition} at offset {offset}
+      </a>
+      .
+    </span>
+  );
+}
