@@ -20,6 +20,7 @@ import { CostLedger, type Owner } from "../../src/core/metrics/cost-ledger.ts";
 import { expose } from "../../src/core/metrics/exposition.ts";
 import { familiesOf } from "../../src/core/metrics/families.ts";
 import { groupLag } from "../../src/core/metrics/group-lags.ts";
+import { groupSummaries } from "../../src/core/metrics/group-summaries.ts";
 import { LagTrends } from "../../src/core/metrics/lag-trends.ts";
 import { MetricsState, type Told } from "../../src/core/metrics/metrics-state.ts";
 import type { Sight } from "../../src/core/metrics/sights.ts";
@@ -231,6 +232,10 @@ export class MetricsObject extends DurableObject<Env> implements MetricsCalls, C
   async groupLag({ groupId }: MetricsRequest<"groupLag">) {
     const lag = groupLag(this.#state, groupId, Date.now());
     return lag && { ...lag, trend: this.#trends.of(groupId) };
+  }
+
+  async groupLags({ order }: MetricsRequest<"groupLags">) {
+    return { groups: groupSummaries(this.#state, order, Date.now()) };
   }
 
   async costs() {

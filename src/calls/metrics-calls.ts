@@ -4,6 +4,7 @@ import type { AlertInfo, AlertRule } from "../core/alerts/alert.ts";
 import type { BudgetUse } from "../core/metrics/budgets.ts";
 import type { CostLine } from "../core/metrics/cost-ledger.ts";
 import type { GroupLag } from "../core/metrics/group-lags.ts";
+import type { GroupOrder, GroupSummary } from "../core/metrics/group-summaries.ts";
 import type { LagPoint } from "../core/metrics/lag-trends.ts";
 import type { AnySnapshot } from "../core/metrics/snapshot.ts";
 
@@ -24,6 +25,9 @@ export interface MetricsCalls {
 
   /** Returns how far a group is behind, from what was told, or null if it has told nothing. */
   groupLag(request: { groupId: string }): Promise<ToldLag | null>;
+
+  /** [MET-15] Returns how all groups are that have told of themselves. */
+  groupLags(request: { order: GroupOrder }): Promise<{ groups: readonly GroupSummary[] }>;
 
   /** [MTR-1] Returns what each topic and group costs. */
   costs(): Promise<{ nowMs: number; lines: readonly CostLine[] }>;
@@ -88,6 +92,7 @@ export const METRICS_CALLS: Readonly<Record<keyof MetricsCalls, boolean>> = {
   refresh: true,
   exposition: true,
   groupLag: true,
+  groupLags: true,
   costs: true,
   alerts: true,
   setAlert: true,

@@ -676,6 +676,8 @@ export const MAX_METRICS_ASKED = 1_000;
 export const FEW_METRICS_MEMBERS = 100;
 /** Series of one scrape. A Prometheus of the smallest kind takes them. */
 export const MAX_METRICS_SERIES = 20_000;
+/** Groups that are listed with their lags at once. */
+export const MAX_LISTED_LAGS = 1_000;
 /** Characters of a label that is a reason, an error or an API. */
 export const MAX_METRICS_LABEL_CHARS = 64;
 

@@ -6,6 +6,7 @@ export const GROUPS_PATH = "/v1/groups";
 export const PRODUCERS_PATH = "/v1/producers";
 export const CONFIGS_PATH = "/v1/configs";
 export const COSTS_PATH = "/v1/costs";
+export const GROUP_LAGS_PATH = "/v1/group-lags";
 export const ALERTS_PATH = "/v1/alerts";
 export const DOCTOR_PATH = "/v1/doctor";
 export const RECOVERY_PATH = "/v1/recovery";

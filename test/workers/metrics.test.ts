@@ -6,8 +6,10 @@ import { MetricsObject } from "../../durable-objects/metrics/metrics-object.ts";
 import { PartitionObject } from "../../durable-objects/partition/partition-object.ts";
 import type { ObjectUsage } from "../../durable-objects/shared/usage.ts";
 import { MAX_METRICS_ASKED } from "../../src/core/limits.ts";
+import type { GroupSnapshot } from "../../src/core/metrics/snapshot.ts";
 import { groupStub, metricsStub, partitionStub } from "../../src/env.ts";
 import { isolate } from "../../src/worker/edge/isolate.ts";
+import { app } from "../../src/worker/http/app.ts";
 import {
   groupSnapshot,
   partitionSnapshot,
@@ -278,6 +280,97 @@ describe.each(TWINS)("the lag of a group over time$when", ({ interrupt }) => {
     expect(trend.at(-1)?.atMs).toBe(Date.now());
     await expectStatus(200, "GET", path);
   });
+});
+
+describe("the lags of all groups", () => {
+  beforeEach(async () => {
+    const told = (groupId: string, offset: number, more: Partial<GroupSnapshot> = {}) =>
+      groupSnapshot({ groupId, positions: [position(offset)], ...more });
+    await metricsStub(env).report({
+      snapshots: [
+        partitionSnapshot({ logEndOffset: 100 }),
+        partitionSnapshot({ topic: "bills", logEndOffset: 10 }),
+        told("near", 90),
+        told("far", 10, { state: "Empty", members: 0 }),
+        told("done", 100),
+        groupSnapshot({ groupId: "new" }),
+        told("both", 50, { positions: [position(50), position(5, 0, "bills")] }),
+      ],
+    });
+  });
+
+  interface Listed {
+    groups: { groupId: string; lag: number | null; topics: string[] }[];
+  }
+  const listed = async (query: string) =>
+    (await expectStatus<Listed>(200, "GET", `/v1/group-lags${query}`)).groups;
+
+  test.each([
+    ["?order=lag", ["far", "both", "near", "done", "new"]],
+    ["?order=name", ["both", "done", "far", "near", "new"]],
+    ["?order=lag&limit=2", ["far", "both"]],
+    ["?order=name&state=EMPTY", ["far"]],
+    ["?order=name&topic=bills", ["both"]],
+    ["?topic=other", []],
+  ])("[MET-15] are listed by %s", async (query, names) => {
+    expect((await listed(query)).map(({ groupId }) => groupId)).toEqual(names);
+  });
+
+  test("[MET-15] are sums of all topics, and null where nothing is known", async () => {
+    const groups = await listed("?order=name");
+    expect(groups).toMatchObject([
+      { groupId: "both", lag: 55, topics: ["orders", "bills"] },
+      { groupId: "done", lag: 0, topics: ["orders"] },
+      { lag: 90 },
+      { lag: 10 },
+      { groupId: "new", lag: null, topics: [] },
+    ]);
+  });
+
+  test("[MET-15] [ACL-6] are those of groups and topics that the caller may describe", async () => {
+    const caller = {
+      ...{ principal: "User:looker", keyId: "k", expiresAtMs: null },
+      grants: [
+        { groups: { exact: "both" }, operations: ["DESCRIBE"] },
+        { groups: { exact: "far" }, operations: ["DESCRIBE"] },
+        { topics: { exact: "orders" }, operations: ["DESCRIBE"] },
+      ],
+    } as const;
+    const answer = await app.fetch(
+      new Request(`${ORIGIN}/v1/group-lags?order=name`),
+      { ...env, caller },
+      { waitUntil: () => {}, passThroughOnException: () => {}, props: {} } as never,
+    );
+    expect(await answer.json()).toMatchObject({
+      groups: [
+        { groupId: "both", lag: null, oldestUnreadMs: null, topics: ["orders"] },
+        { groupId: "far", lag: 90 },
+      ],
+    });
+  });
+});
+
+test("[MTR-5] costs say what goes through now, and tell as many lines as they are asked for", async () => {
+  const metrics = metricsStub(env);
+  const through = { appendedRecords: 600, appendedBytes: 60_000, deliveredBytes: 120_000 };
+  await metrics.report({
+    snapshots: [
+      partitionSnapshot(through),
+      partitionSnapshot({ topic: "bills", appendedRecords: 300 }),
+    ],
+  });
+  interface Told {
+    rates: object;
+    lines: { name: string; rates: object }[];
+  }
+  const all = await expectStatus<Told>(200, "GET", "/v1/costs");
+  expect(all.rates).toEqual({ recordsIn: 3, bytesIn: 200, bytesOut: 400 });
+  expect(all.lines.find(({ name }) => name === "bills")?.rates).toMatchObject({ recordsIn: 1 });
+  const none = await expectStatus<Told>(200, "GET", "/v1/costs?limit=0");
+  expect(none).toMatchObject({ rates: all.rates, lines: [] });
+  vi.useFakeTimers({ now: Date.now() + 6 * 60_000, toFake: ["Date"] });
+  const later = await expectStatus<Told>(200, "GET", "/v1/costs?limit=1");
+  expect(later).toMatchObject({ rates: { recordsIn: 0 }, lines: [{}] });
 });
 
 test("[RPT-6] while somebody tells all the time, it is not stored each time", async () => {

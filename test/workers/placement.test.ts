@@ -120,6 +120,7 @@ const HTTP: Look[] = [
   http("GET /v1/keys", ok({ keys: any })),
   http("GET /v1/costs", ok({ lines: any })),
   http("GET /v1/alerts", ok({ alerts: any })),
+  http("GET /v1/group-lags", ok({ groups: any })),
   http("PUT /v1/alerts/{alert}", ok({ name: "late" }), "", {
     body: { type: "group-empty" },
   }),

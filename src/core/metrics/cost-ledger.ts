@@ -46,6 +46,20 @@ export interface CostLine extends Owner {
   readonly dollarsThisMonth: number;
   /** If the rest of the month goes on as the last hour. */
   readonly dollarsProjected: number;
+  /** What goes through it now. */
+  readonly rates: Rates;
+}
+
+/** What went through in the last minutes, by the second. */
+export interface Rates {
+  readonly recordsIn: number;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+}
+
+interface Minute extends Rates {
+  readonly minute: number;
+  readonly dollars: number;
 }
 
 interface Account {
@@ -55,7 +69,7 @@ interface Account {
   today: Spent;
   thisMonth: Spent;
   /** The minutes in which anything was told, the oldest first. */
-  recent: { minute: number; dollars: number }[];
+  recent: Minute[];
   /** The bytes of each of its objects. */
   readonly stored: Map<string, number>;
   storedSinceMs: number;
@@ -94,8 +108,14 @@ export class CostLedger {
     account.stored.set(object, storedBytes);
     const minute = Math.floor(nowMs / MINUTE_MS);
     const last = account.recent.at(-1);
-    if (last?.minute === minute) last.dollars += dollarsOf(spent);
-    else account.recent.push({ minute, dollars: dollarsOf(spent) });
+    const known = last?.minute === minute ? account.recent.pop() : undefined;
+    account.recent.push({
+      minute,
+      dollars: (known?.dollars ?? 0) + dollarsOf(spent),
+      recordsIn: (known?.recordsIn ?? 0) + spent.recordsIn,
+      bytesIn: (known?.bytesIn ?? 0) + spent.bytesIn,
+      bytesOut: (known?.bytesOut ?? 0) + spent.bytesOut,
+    });
     while ((account.recent[0]?.minute ?? minute) <= minute - RECENT_MINUTES) account.recent.shift();
   }
 
@@ -127,6 +147,7 @@ export class CostLedger {
         ...owner,
         ...{ today, month: thisMonth, perHour, dollarsToday: dollarsOf(today), dollarsThisMonth },
         dollarsProjected: dollarsThisMonth + perHour * left,
+        rates: ratesOf(account, nowMs),
       };
     });
     return lines.sort((a, b) => b.dollarsThisMonth - a.dollarsThisMonth);
@@ -142,9 +163,7 @@ export class CostLedger {
   }
 
   #perHour({ recent, stored }: Account, nowMs: number): number {
-    const minute = Math.floor(nowMs / MINUTE_MS);
-    const counted = recent.filter((each) => each.minute > minute - RECENT_MINUTES);
-    const dollars = counted.reduce((sum, each) => sum + each.dollars, 0);
+    const dollars = counted(recent, nowMs).reduce((sum, each) => sum + each.dollars, 0);
     const byteSeconds = bytesOf(stored) * 3_600;
     const storing = dollarsOf({ ...NOTHING_SPENT, byteSeconds });
     return (dollars * 60) / RECENT_MINUTES + storing;
@@ -205,6 +224,23 @@ export class CostLedger {
     }
     return ledger;
   }
+}
+
+/** Returns the minutes that count as now. */
+function counted(recent: readonly Minute[], nowMs: number): readonly Minute[] {
+  const minute = Math.floor(nowMs / MINUTE_MS);
+  return recent.filter((each) => each.minute > minute - RECENT_MINUTES);
+}
+
+function ratesOf({ recent }: Account, nowMs: number): Rates {
+  const minutes = counted(recent, nowMs);
+  const perSecond = (field: keyof Rates) =>
+    minutes.reduce((sum, each) => sum + each[field], 0) / (RECENT_MINUTES * 60);
+  return {
+    recordsIn: perSecond("recordsIn"),
+    bytesIn: perSecond("bytesIn"),
+    bytesOut: perSecond("bytesOut"),
+  };
 }
 
 /** What is owned by more owners than are told apart. */

@@ -40,6 +40,7 @@ export const NEEDS: Readonly<Record<string, Need>> = {
   "DELETE /v1/keys/:id": { cluster: "ALTER" },
   "GET /v1/audit": { cluster: "DESCRIBE" },
   "GET /v1/costs": { cluster: "DESCRIBE" },
+  "GET /v1/group-lags": "caller", // The list has what the caller may describe.
   "GET /v1/alerts": { cluster: "DESCRIBE" },
   "PUT /v1/alerts/:alert": { cluster: "ALTER" },
   "POST /v1/alerts/:alert/test": { cluster: "ALTER" },

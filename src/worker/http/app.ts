@@ -8,6 +8,7 @@ import {
   CONFIGS_PATH,
   COSTS_PATH,
   DOCTOR_PATH,
+  GROUP_LAGS_PATH,
   GROUPS_PATH,
   KEYS_PATH,
   ME_PATH,
@@ -31,6 +32,7 @@ import { costs } from "./costs.ts";
 import { compressed, crossOrigin } from "./cross-origin.ts";
 import { deletedTopics } from "./deleted-topics.ts";
 import { doctor, partitionStates } from "./doctor.ts";
+import { groupLags } from "./group-lags.ts";
 import { groups } from "./groups.ts";
 import { keysOnlyForRecords } from "./idempotency-key.ts";
 import { kafka } from "./kafka.ts";
@@ -100,6 +102,7 @@ export const app = new Hono<{ Bindings: Env }>()
   .route(AUDIT_PATH, audit)
   .route(COSTS_PATH, costs)
   .route(ALERTS_PATH, alerts)
+  .route(GROUP_LAGS_PATH, groupLags)
   .route(CONFIGS_PATH, configs)
   .route(DOCTOR_PATH, doctor)
   .route(RECOVERY_PATH, recovery)

@@ -1,25 +1,34 @@
 // /v1/costs: what each topic and group costs, from what its objects have told.
 import { Hono } from "hono";
+import * as z from "zod";
 import type { CostLine } from "../../core/metrics/cost-ledger.ts";
 import { dollarsElsewhere } from "../../core/metrics/elsewhere.ts";
 import { PRICES_OF } from "../../core/metrics/prices.ts";
 import { type Env, metricsStub } from "../../env.ts";
+import { queryInteger } from "../../protocol/parse.ts";
 import { listAnswer } from "./answer.ts";
+import { query } from "./parameters.ts";
+
+export const costsQuery = z.strictObject({
+  /** The lines that are told, the dearest first. The total is of all. */
+  limit: queryInteger(0, Number.MAX_SAFE_INTEGER).optional(),
+});
 
 /** [MTR-1] The lines add up to the total. */
-export const costs = new Hono<{ Bindings: Env }>().get("/", async ({ env }) => {
+export const costs = new Hono<{ Bindings: Env }>().get("/", async ({ env, req }) => {
+  const { limit } = query(req.raw, costsQuery);
   const { nowMs, lines } = await metricsStub(env).costs();
   const sum = (dollars: (line: CostLine) => number) =>
     lines.reduce((total, line) => total + dollars(line), 0);
   return listAnswer({
     field: "lines",
-    items: lines,
+    items: lines.slice(0, limit),
     toJson: (line: CostLine) => ({
       ...{ kind: line.kind, name: line.name, perHour: line.perHour },
       ...{ today: line.dollarsToday, month: line.dollarsThisMonth },
       ...{ projected: line.dollarsProjected },
       ...{ usedToday: line.today, usedThisMonth: line.month },
-      elsewhere: dollarsElsewhere(line.month),
+      ...{ elsewhere: dollarsElsewhere(line.month), rates: line.rates },
     }),
     rest: {
       ...{ pricesOf: PRICES_OF, atMs: nowMs },
@@ -28,6 +37,11 @@ export const costs = new Hono<{ Bindings: Env }>().get("/", async ({ env }) => {
         today: sum(({ dollarsToday }) => dollarsToday),
         month: sum(({ dollarsThisMonth }) => dollarsThisMonth),
         projected: sum(({ dollarsProjected }) => dollarsProjected),
+      },
+      rates: {
+        recordsIn: sum(({ rates }) => rates.recordsIn),
+        bytesIn: sum(({ rates }) => rates.bytesIn),
+        bytesOut: sum(({ rates }) => rates.bytesOut),
       },
       elsewhere: {
         k2: sum(({ month }) => dollarsElsewhere(month).k2),

@@ -8,8 +8,10 @@ import { NEEDS } from "./access.ts";
 import { auditQuery } from "./audit.ts";
 import { batchesQuery, fetchBatchesQuery } from "./batches.ts";
 import { alterConfigsSchema } from "./configs.ts";
+import { costsQuery } from "./costs.ts";
 import { deletedTopicsQuery, purgeQuery, undeleteSchema } from "./deleted-topics.ts";
 import { inspectTopicsQuery, orphanSchema, relistSchema } from "./doctor.ts";
+import { groupLagsQuery } from "./group-lags.ts";
 import {
   alterGroupSchema,
   deleteOffsetsQuery,
@@ -516,8 +518,18 @@ export const OPERATIONS: readonly Operation[] = [
     method: "get",
     path: "/v1/costs",
     summary: "What each topic and group costs, at Cloudflare's prices",
+    query: costsQuery,
     status: 200,
     response: responses.costs,
+    errors: [],
+  },
+  {
+    method: "get",
+    path: "/v1/group-lags",
+    summary: "How far groups are behind, as they have been told last: nobody is woken to answer",
+    query: groupLagsQuery,
+    status: 200,
+    response: responses.groupLags,
     errors: [],
   },
   {

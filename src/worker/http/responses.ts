@@ -245,6 +245,11 @@ const spent = z.strictObject({
   bytesIn: count,
   bytesOut: count,
 });
+const traffic = z.strictObject({
+  recordsIn: z.number(),
+  bytesIn: z.number(),
+  bytesOut: z.number(),
+});
 const elsewhere = z.strictObject({ k2: dollars, queues: dollars });
 const rates = {
   perHour: dollars,
@@ -256,6 +261,7 @@ export const costs = z.strictObject({
   pricesOf: z.string(),
   atMs: z.int(),
   total: z.strictObject(rates),
+  rates: traffic,
   elsewhere,
   lines: z.array(
     z.strictObject({
@@ -265,6 +271,7 @@ export const costs = z.strictObject({
       usedToday: spent,
       usedThisMonth: spent,
       elsewhere,
+      rates: traffic,
     }),
   ),
 });
@@ -314,6 +321,19 @@ export const alerts = exactly<{
     ),
   }),
 );
+export const groupLags = z.strictObject({
+  groups: z.array(
+    z.strictObject({
+      groupId: z.string(),
+      state: z.string(),
+      members: count,
+      topics: z.array(z.string()),
+      lag: count.nullable(),
+      oldestUnreadMs: count.nullable(),
+      toldAtMs: z.int(),
+    }),
+  ),
+});
 export const history = exactly<{ groupId: string; history: readonly HistoryInfo[] }>()(
   z.strictObject({
     groupId: z.string(),

@@ -1,0 +1,51 @@
+// GET /v1/group-lags: how far groups are behind, from what they have told. Whoever looks wakes nobody.
+import { Hono } from "hono";
+import * as z from "zod";
+import { MAX_LISTED_LAGS, MAX_TOPIC_NAME_LENGTH } from "../../core/limits.ts";
+import { GROUP_ORDERS, type GroupSummary } from "../../core/metrics/group-summaries.ts";
+import { type Env, metricsStub } from "../../env.ts";
+import { queryInteger } from "../../protocol/parse.ts";
+import { seesGroup, seesTopic } from "../edge/authorize.ts";
+import { inside, outside } from "../edge/namespace.ts";
+import { listAnswer } from "./answer.ts";
+import { query } from "./parameters.ts";
+
+const DEFAULT_LIMIT = 100;
+/** The longest name of a state is shorter. */
+const MAX_STATE_CHARS = 64;
+
+export const groupLagsQuery = z.strictObject({
+  order: z.enum(GROUP_ORDERS).default("age"),
+  /** Only groups in this state. Kafka's names do as well: upper and lower case do not count. */
+  state: z.string().max(MAX_STATE_CHARS).optional(),
+  /** Only groups that have a position in this topic. */
+  topic: z.string().max(MAX_TOPIC_NAME_LENGTH).optional(),
+  limit: queryInteger(1, MAX_LISTED_LAGS).default(DEFAULT_LIMIT),
+});
+
+/** [MET-15] */
+export const groupLags = new Hono<{ Bindings: Env }>().get("/", async ({ env, req }) => {
+  const { order, state, topic, limit } = query(req.raw, groupLagsQuery);
+  const { groups } = await metricsStub(env).groupLags({ order });
+  const named = topic === undefined ? undefined : inside(env, topic);
+  const items = groups
+    .filter(
+      (group) =>
+        seesGroup(env, group.groupId) &&
+        (state === undefined || group.state.toUpperCase() === state.toUpperCase()) &&
+        (named === undefined || (group.topics.includes(named) && seesTopic(env, named))),
+    )
+    .slice(0, limit);
+  return listAnswer({ field: "groups", items, toJson: (each) => summaryJson(env, each) });
+});
+
+function summaryJson(env: Env, { groupId, topics, ...rest }: GroupSummary) {
+  const visible = topics.filter((topic) => seesTopic(env, topic));
+  // The lag is of all topics together.
+  const hidden = visible.length < topics.length ? { lag: null, oldestUnreadMs: null } : {};
+  return {
+    groupId: outside(env, groupId),
+    topics: visible.map((topic) => outside(env, topic)),
+    ...{ ...rest, ...hidden },
+  };
+}
