@@ -37,6 +37,8 @@ export interface MemberNode {
 
 export interface Edge {
   readonly kind: EdgeKind;
+  /** The partition, as topic/partition. */
+  readonly place: string;
   readonly fromY: number;
   readonly toY: number;
 }
@@ -127,10 +129,14 @@ export function pictureOf(group: GroupInfo): Picture {
   const partitions = drawn.map((node, i) => ({ ...node, y: centre(i, drawn.length, height) }));
   const members = ordered.map((member, i): MemberNode => {
     const y = centre(i, ordered.length, height);
-    const edges = partitions.flatMap(({ owner, holder, next, y: fromY }): Edge[] => {
-      if (owner === member) return [{ kind: next === null ? "keeps" : "gives up", fromY, toY: y }];
-      if (holder === member) return [{ kind: "gives up", fromY, toY: y }];
-      return next === member ? [{ kind: "gets", fromY, toY: y }] : [];
+    const edges = partitions.flatMap((node): Edge[] => {
+      const { owner, holder, next, y: fromY } = node;
+      const edge = (kind: EdgeKind): Edge[] => {
+        return [{ kind, place: `${node.topic}/${node.partition}`, fromY, toY: y }];
+      };
+      if (owner === member) return edge(next === null ? "keeps" : "gives up");
+      if (holder === member) return edge("gives up");
+      return next === member ? edge("gets") : [];
     });
     const count = counts.get(member) ?? 0;
     const isIdle = count === 0 && countOf(member.target) === 0;

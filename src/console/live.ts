@@ -2,12 +2,24 @@
 // it is awake. How far partitions have come is asked of the metrics, every few seconds. So a group at rest and its partitions
 // sleep, however long somebody looks at them.
 import type { GroupInfo, GroupOffsetInfo } from "../core/group-info.ts";
+import type { LagPoint } from "../core/metrics/lag-trends.ts";
 import { groupPath, socketProtocols } from "../protocol/paths.ts";
 import { credential, get, UnreachableError } from "./api.ts";
 
 export type GroupUpdate =
-  | { readonly group: GroupInfo; readonly error?: undefined; readonly atMs: number }
-  | { readonly error: unknown; readonly group?: undefined; readonly atMs: number };
+  | {
+      readonly group: GroupInfo;
+      /** How far it was behind over the last day, as the metrics have been told. */
+      readonly trend: readonly LagPoint[];
+      readonly error?: undefined;
+      readonly atMs: number;
+    }
+  | {
+      readonly error: unknown;
+      readonly group?: undefined;
+      readonly trend?: undefined;
+      readonly atMs: number;
+    };
 
 const LAG_MS = 5_000;
 /** Changes that come together are asked for together. */
@@ -17,6 +29,7 @@ const AGAIN_MS = 3_000;
 
 interface ToldLag {
   readonly offsets: readonly GroupOffsetInfo[];
+  readonly trend: readonly LagPoint[];
 }
 
 /** Tells how a group is, now and whenever that is known anew, until the function that is returned is called. */
@@ -36,6 +49,7 @@ class Watch {
   };
   #socket: WebSocket | null = null;
   #group: GroupInfo | null = null;
+  #trend: readonly LagPoint[] = [];
   #isAsking = false;
   /** True if the group has changed since it was asked. */
   #isStale = true;
@@ -103,6 +117,7 @@ class Watch {
       const known = this.#group?.offsets.filter((each) => !told.has(placeOf(each))) ?? [];
       const offsets = lag === "exact" ? asked.offsets : [...asked.offsets, ...known];
       this.#show({ ...asked, offsets });
+      if (lag === "exact") void this.#askLag(); // For the trend.
       if (this.#socket === null && !signal.aborted) this.#open(); // There is such a group.
     } catch (error) {
       if (this.#controller.signal.aborted) return;
@@ -124,7 +139,9 @@ class Watch {
   async #askLag(): Promise<void> {
     if (document.hidden || this.#group === null) return;
     try {
-      const { offsets } = await get<ToldLag>(`${this.#path}/lag`, this.#controller.signal);
+      const { signal } = this.#controller;
+      const { offsets, trend } = await get<ToldLag>(`${this.#path}/lag`, signal);
+      this.#trend = trend;
       this.#show(withEnds(this.#group, offsets));
     } catch (error) {
       // A broker without metrics refuses. The page then shows what the group last said.
@@ -136,7 +153,7 @@ class Watch {
   #show(group: GroupInfo): void {
     if (this.#controller.signal.aborted) return;
     this.#group = group;
-    this.#onUpdate({ group, atMs: Date.now() });
+    this.#onUpdate({ group, trend: this.#trend, atMs: Date.now() });
   }
 }
 

@@ -18,6 +18,8 @@ export type Route =
   | { readonly page: "access" }
   | { readonly page: "audit" }
   | { readonly page: "costs" }
+  | { readonly page: "alerts" }
+  | { readonly page: "lags" }
   | { readonly page: "health" }
   | { readonly page: "unknown"; readonly path: string };
 
@@ -58,6 +60,8 @@ export function parseRoute(pathname: string, search = ""): Route {
     case "access":
     case "audit":
     case "costs":
+    case "alerts":
+    case "lags":
     case "health":
       return name === undefined ? { page: first } : unknown;
     default:
@@ -105,6 +109,8 @@ export const paths = {
   access: pathOf("access"),
   audit: pathOf("audit"),
   costs: pathOf("costs"),
+  alerts: pathOf("alerts"),
+  lags: pathOf("lags"),
   health: pathOf("health"),
   groups: (list: { prefix?: string; after?: string } = {}) => listPath("groups", list),
   group: (group: string, tab: GroupTab = "assignment") =>

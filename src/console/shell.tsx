@@ -21,6 +21,8 @@ const AccessPage = later(
 );
 const AuditPage = later("the audit log", async () => (await import("./pages/audit.tsx")).AuditPage);
 const CostsPage = later("the costs", async () => (await import("./pages/costs.tsx")).CostsPage);
+const AlertsPage = later("the alerts", async () => (await import("./pages/alerts.tsx")).AlertsPage);
+const LagsPage = later("the groups", async () => (await import("./pages/lags.tsx")).LagsPage);
 const GroupPage = later("the group", async () => (await import("./pages/group.tsx")).GroupPage);
 const TopicPage = later("the topic", async () => (await import("./pages/topic.tsx")).TopicPage);
 const RecordPage = later("the record", async () => (await import("./pages/record.tsx")).RecordPage);
@@ -64,12 +66,18 @@ interface Place {
 const PLACES: readonly Place[] = [
   { title: "Overview", href: paths.overview, pages: ["overview"] },
   { title: "Topics", href: paths.topics(), pages: ["topics", "topic", "record", "deleted-topics"] },
-  { title: "Groups", href: paths.groups(), pages: ["groups", "group"] },
+  { title: "Groups", href: paths.groups(), pages: ["groups", "group", "lags"] },
   { title: "Access", href: paths.access, pages: ["access"] },
   {
     title: "Audit",
     href: paths.audit,
     pages: ["audit"],
+    isOffered: () => isOffered("DESCRIBE", "cluster"),
+  },
+  {
+    title: "Alerts",
+    href: paths.alerts,
+    pages: ["alerts"],
     isOffered: () => isOffered("DESCRIBE", "cluster"),
   },
   {
@@ -219,6 +227,10 @@ function Page({ route: current }: { route: Route }) {
       return <DeletedTopicsPage />;
     case "access":
       return <AccessPage />;
+    case "alerts":
+      return <AlertsPage />;
+    case "lags":
+      return <LagsPage />;
     case "costs":
       return <CostsPage />;
     case "audit":

@@ -24,6 +24,10 @@ export const ATTACKS = [
 /** A number that no double holds. */
 export const LARGE = "9007199254740993";
 
+interface AlertsAnswer {
+  readonly alerts: readonly { readonly firing: readonly object[] }[];
+}
+
 export class ConsoleWorld {
   readonly broker: BrokerProcess;
   readonly rivulet: Rivulet;
@@ -85,6 +89,32 @@ export class ConsoleWorld {
     await admin.createTopic({ name: "gone" });
     await admin.alterTopic("gone", { config: { "topic.delete.delay.ms": 86_400_000 } });
     await admin.deleteTopic("gone");
+    await admin.alterTopic("payments", { config: { "budget.usd.per.day": 0.5 } });
+    const webhook = "http://127.0.0.1:9/nobody-listens";
+    await this.#setAlert("billing-late", {
+      type: "group-lag",
+      match: "billing",
+      threshold: 1,
+      webhook,
+    });
+    await this.#setAlert("nobody", { type: "group-empty", match: "ship*", forSeconds: 300 });
+    await this.#setAlert("money", { type: "budget", threshold: 90 });
+    await until("the alert fires", async () => {
+      const { alerts } = await this.#ask<AlertsAnswer>("GET", "/v1/alerts");
+      return alerts.some(({ firing }) => firing.length > 0);
+    });
+  }
+
+  async #setAlert(name: string, rule: object): Promise<void> {
+    await this.#ask("PUT", `/v1/alerts/${name}`, rule);
+  }
+
+  async #ask<T>(method: string, path: string, body?: object): Promise<T> {
+    const answer = await fetch(`${this.broker.url}${path}`, {
+      ...{ method, headers: { authorization: `Bearer ${ROOT_KEY}` } },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    return (await answer.json()) as T;
   }
 
   /** A group without members, which is behind. */

@@ -26,7 +26,12 @@ interface Shown {
   readonly empty?: readonly (readonly [RegExp, object])[];
 }
 
-const NO_COSTS = { perHour: 0, today: 0, month: 0, projected: 0 };
+const NOTHING_COSTS = {
+  ...{ pricesOf: "2026-11", atMs: 0, lines: [] },
+  total: { perHour: 0, today: 0, month: 0, projected: 0 },
+  rates: { recordsIn: 0, bytesIn: 0, bytesOut: 0 },
+  elsewhere: { k2: 0, queues: 0 },
+};
 
 const NO_GROUP = {
   groupId: "idle",
@@ -35,6 +40,7 @@ const NO_GROUP = {
   assignor: "uniform",
   members: [],
   offsets: [],
+  trend: [],
 };
 
 const PAGES: readonly Shown[] = [
@@ -44,14 +50,27 @@ const PAGES: readonly Shown[] = [
     ready: "h1",
     empty: [
       [/\/v1\/audit/, { events: [] }],
-      [/\/v1\/(topics|groups)\?/, { topics: [], groups: [] }],
+      [/\/v1\/(topics|groups|group-lags)\?/, { topics: [], groups: [] }],
+      [/\/v1\/alerts/, { alerts: [], budgets: [] }],
     ],
   },
   {
     name: "costs",
     path: "/costs",
     ready: "text=All together",
-    empty: [[/\/v1\/costs/, { pricesOf: "2026-11", atMs: 0, total: NO_COSTS, lines: [] }]],
+    empty: [[/\/v1\/costs/, NOTHING_COSTS]],
+  },
+  {
+    name: "alerts",
+    path: "/alerts",
+    ready: "text=Firing:",
+    empty: [[/\/v1\/alerts/, { alerts: [], budgets: [] }]],
+  },
+  {
+    name: "lags",
+    path: "/lags",
+    ready: "td:has-text('shipping'), th:has-text('shipping')",
+    empty: [[/\/v1\/group-lags/, { groups: [] }]],
   },
   {
     name: "groups",
@@ -145,9 +164,11 @@ const OPENED: readonly { name: string; path: string; press: readonly (string | R
   },
   { name: "edit-config", path: "/topics/orders/config", press: ["Edit retention.ms"] },
   { name: "delete-topic", path: "/topics/orders/config", press: ["Delete the topic…"] },
-  { name: "who-reads", path: "/topics/orders/groups", press: ["Look through the groups"] },
+  { name: "who-reads", path: "/topics/orders/groups", press: ["Look through all groups"] },
   { name: "choose-partitions", path: "/groups/billing/offsets", press: [/^Choose partitions/] },
   { name: "create-key", path: "/access", press: ["Create a key…"] },
+  { name: "create-alert", path: "/alerts", press: ["Create an alert…"] },
+  { name: "remove-alert", path: "/alerts", press: [/^Remove/] },
   { name: "revoke-key", path: "/access", press: [/^Revoke/] },
 ];
 

@@ -1,6 +1,7 @@
 // Who owns which partition of a group, as a picture and as tables.
 import type { GroupInfo, MemberInfo } from "../../core/group-info.ts";
 import { numberText } from "../format.ts";
+import type { Flows } from "../group-flow.ts";
 import { countOf, type PartitionNode, partitionsOf } from "../group-picture.ts";
 import { assignmentText, calledOf } from "../history-text.ts";
 import { ageText } from "../lag.ts";
@@ -115,7 +116,7 @@ function Assignment({ assignment }: { assignment: MemberInfo["assignment"] }) {
   );
 }
 
-export function GroupAssignment({ group }: { group: GroupInfo }) {
+export function GroupAssignment({ group, flows }: { group: GroupInfo; flows: Flows }) {
   const rows = partitionsOf(group);
   const moves = rows.filter(({ next }) => next !== null);
   return (
@@ -123,7 +124,7 @@ export function GroupAssignment({ group }: { group: GroupInfo }) {
       {rows.length === 0 && group.members.length === 0 ? (
         <Empty>The group has neither members nor positions.</Empty>
       ) : (
-        <GroupDrawing group={group} />
+        <GroupDrawing group={group} flows={flows} />
       )}
       {moves.length > 0 && <Moves moves={moves} />}
       {group.unreadable?.map(({ topic, partition, code, detail }) => (

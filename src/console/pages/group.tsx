@@ -1,17 +1,19 @@
 // A group: who owns what, and its tabs.
 import { useEffect, useState } from "preact/hooks";
 import type { GroupInfo } from "../../core/group-info.ts";
+import type { LagPoint } from "../../core/metrics/lag-trends.ts";
 import { announceChange } from "../announce.ts";
 import { countText, numberText } from "../format.ts";
+import { type Flows, flowsOf, joinTrend, NO_FLOWS, pointOf } from "../group-flow.ts";
 import { ageText, lagOf } from "../lag.ts";
 import { watchGroup } from "../live.ts";
 import { GROUP_TABS, type GroupTab, paths } from "../router.ts";
 import { isOffered } from "../session.ts";
 import { later } from "../ui/later.tsx";
-import { Sparkline } from "../ui/sparkline.tsx";
 import { Busy, ErrorNote } from "../ui/states.tsx";
 import { Tabs } from "../ui/tabs.tsx";
 import { Time } from "../ui/time.tsx";
+import { Trend } from "../ui/trend.tsx";
 import { GroupAssignment } from "./group-assignment.tsx";
 import { GroupHistory } from "./group-history.tsx";
 
@@ -31,11 +33,13 @@ const TITLES: Readonly<Record<GroupTab, string>> = {
   config: "Config",
 };
 
-/** How many lags the trend shows, one for each update. */
-const MAX_TREND = 60;
+/** How many points of the trend are of what was seen, one for each update. */
+const MAX_SEEN = 60;
+/** How long a partition is drawn as flowing after its position has moved. */
+const FLOWS_FOR_MS = 3_000;
 
 export function GroupPage({ groupId, tab }: { groupId: string; tab: GroupTab }) {
-  const { group, atMs, error, trend, isPaused, setPaused } = useGroup(groupId);
+  const { group, atMs, error, told, seen, flows, isPaused, setPaused } = useGroup(groupId);
   const tabs = GROUP_TABS.filter(
     (each) => each !== "config" || isOffered("DESCRIBE_CONFIGS", "group", groupId),
   );
@@ -57,7 +61,8 @@ export function GroupPage({ groupId, tab }: { groupId: string; tab: GroupTab }) 
       {error !== undefined && <ErrorNote error={error} />}
       {group !== null && (
         <>
-          <Summary group={group} trend={trend} />
+          <Summary group={group} />
+          <Trend points={joinTrend(told, seen)} />
           <div class="row muted">
             <button type="button" aria-pressed={isPaused} onClick={() => setPaused(!isPaused)}>
               {isPaused ? "Go on" : "Pause"}
@@ -66,7 +71,7 @@ export function GroupPage({ groupId, tab }: { groupId: string; tab: GroupTab }) 
               As of <Time ms={atMs} />. {isPaused ? "Paused." : "Changes come by themselves."}
             </span>
           </div>
-          {tab === "assignment" && <GroupAssignment group={group} />}
+          {tab === "assignment" && <GroupAssignment group={group} flows={flows} />}
           {tab === "offsets" && <GroupOffsets group={group} />}
           {tab === "history" && <GroupHistory groupId={groupId} epoch={group.epoch} />}
           {tab === "config" && <GroupConfig group={group} />}
@@ -81,10 +86,16 @@ interface Known {
   readonly group: GroupInfo | null;
   readonly atMs: number;
   readonly error: unknown;
-  readonly trend: readonly number[];
+  /** The lag over the last day as it was told, and as it was seen since the page was opened. */
+  readonly told: readonly LagPoint[];
+  readonly seen: readonly LagPoint[];
+  readonly flows: Flows;
 }
 
-const NOTHING: Known = { group: null, atMs: 0, error: undefined, trend: [] };
+const NOTHING: Known = {
+  ...{ group: null, atMs: 0, error: undefined },
+  ...{ told: [], seen: [], flows: NO_FLOWS },
+};
 
 /** Watches the group unless somebody has paused that. The page of another group begins anew. */
 function useGroup(groupId: string) {
@@ -92,15 +103,29 @@ function useGroup(groupId: string) {
   const [isPaused, setPaused] = useState(false);
   useEffect(() => {
     if (isPaused) return;
-    return watchGroup(groupId, ({ group, error, atMs }) => {
+    // What has not moved for a while flows no more. Whoever pauses wants to see nothing move at all.
+    const still = () => setKnown((before) => ({ ...before, flows: NO_FLOWS }));
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const stop = watchGroup(groupId, ({ group, trend, error, atMs }) => {
       setKnown((before) => {
         if (group === undefined) return { ...before, error };
-        const { records } = lagOf(group.offsets);
-        const trend = records === null ? before.trend : [...before.trend, records];
-        return { group, atMs, error: undefined, trend: trend.slice(-MAX_TREND) };
+        const point = pointOf(group, atMs);
+        const seen = point === null ? before.seen : [...before.seen, point].slice(-MAX_SEEN);
+        const flows =
+          before.group === null ? NO_FLOWS : flowsOf(before.group, group, atMs - before.atMs);
+        const shown = flows.size > 0 ? flows : before.flows;
+        return { group, atMs, error: undefined, told: trend ?? [], seen, flows: shown };
       });
-      if (group !== undefined) announceChange(sentenceOf(group));
+      if (group === undefined) return;
+      announceChange(sentenceOf(group));
+      clearTimeout(timer);
+      timer = setTimeout(still, FLOWS_FOR_MS);
     });
+    return () => {
+      stop();
+      clearTimeout(timer);
+      still();
+    };
   }, [groupId, isPaused]);
   return { ...known, isPaused, setPaused };
 }
@@ -119,7 +144,7 @@ const STATES: Readonly<Record<GroupInfo["state"], string>> = {
   DEAD: "there is no such group",
 };
 
-function Summary({ group, trend }: { group: GroupInfo; trend: readonly number[] }) {
+function Summary({ group }: { group: GroupInfo }) {
   const { records, oldestMs, uncommitted } = lagOf(group.offsets);
   return (
     <dl class="facts">
@@ -132,8 +157,7 @@ function Summary({ group, trend }: { group: GroupInfo; trend: readonly number[] 
       <div>
         <dt>Lag</dt>
         <dd>
-          <strong>{records === null ? "none committed" : countText(records, "record")}</strong>{" "}
-          <Sparkline label="Lag in records since this page was opened" values={trend} />
+          <strong>{records === null ? "none committed" : countText(records, "record")}</strong>
         </dd>
       </div>
       <div>

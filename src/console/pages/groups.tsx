@@ -12,6 +12,7 @@ import { paths } from "../router.ts";
 import { Pager, PrefixFilter } from "../ui/list-page.tsx";
 import { Empty, Loaded } from "../ui/states.tsx";
 import { type Column, Table } from "../ui/table.tsx";
+import { Tabs } from "../ui/tabs.tsx";
 
 interface Page {
   readonly groups: readonly { readonly groupId: string }[];
@@ -31,6 +32,7 @@ export function GroupsPage({ prefix, after }: { prefix: string; after: string })
   return (
     <>
       <h1>Groups</h1>
+      <GroupTabs isByLag={false} />
       <PrefixFilter key={prefix} prefix={prefix} pathOf={paths.groups} />
       <Loaded what="the groups" loading={loading}>
         {({ groups, next }) => {
@@ -58,6 +60,19 @@ export function GroupsPage({ prefix, after }: { prefix: string; after: string })
         }}
       </Loaded>
     </>
+  );
+}
+
+/** The two lists of groups. */
+export function GroupTabs({ isByLag }: { isByLag: boolean }) {
+  return (
+    <Tabs
+      label="Lists of groups"
+      tabs={[
+        { title: "By name", href: paths.groups(), isCurrent: !isByLag },
+        { title: "By lag", href: paths.lags, isCurrent: isByLag },
+      ]}
+    />
   );
 }
 

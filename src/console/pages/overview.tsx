@@ -1,17 +1,30 @@
 // Where one begins: what there is, and what was changed lately.
 import type { KeptEvent } from "../../core/access/audit.ts";
-import { AUDIT_PATH, GROUPS_PATH, TOPICS_PATH } from "../../protocol/paths.ts";
+import type { AlertInfo } from "../../core/alerts/alert.ts";
+import type { GroupSummary } from "../../core/metrics/group-summaries.ts";
+import {
+  ALERTS_PATH,
+  AUDIT_PATH,
+  COSTS_PATH,
+  GROUP_LAGS_PATH,
+  GROUPS_PATH,
+  TOPICS_PATH,
+} from "../../protocol/paths.ts";
 import { get } from "../api.ts";
-import { countText } from "../format.ts";
+import { bytesText, countText, dollarsText, numberText } from "../format.ts";
 import { PAGE_ROWS } from "../list-query.ts";
 import { type Loading, useLoad } from "../load.ts";
 import { paths } from "../router.ts";
 import { isOffered } from "../session.ts";
 import { AuditTable } from "../ui/audit-table.tsx";
 import { Empty, Loaded } from "../ui/states.tsx";
+import { Table } from "../ui/table.tsx";
+import { LAG_COLUMNS } from "./lag-columns.tsx";
 
 /** How many changes are shown. */
 const EVENTS = 10;
+/** How many groups are shown that are behind. */
+const WORST = 5;
 
 interface Health {
   readonly status: string;
@@ -28,7 +41,10 @@ export function OverviewPage() {
         <Card title="Topics" href={paths.topics()} loading={topics} show={(count) => count} />
         <Card title="Groups" href={paths.groups()} loading={groups} show={(count) => count} />
         <Card title="Health" href={paths.health} loading={health} show={({ status }) => status} />
+        {isOffered("DESCRIBE", "cluster") && <Traffic />}
       </ul>
+      {isOffered("DESCRIBE", "cluster") && <Firing />}
+      <Behind />
       {isOffered("DESCRIBE", "cluster") && <Changes />}
     </>
   );
@@ -47,8 +63,9 @@ function Card<T>(props: {
   href: string;
   loading: Loading<T>;
   show: (data: T) => string;
+  more?: (data: T) => string;
 }) {
-  const { title, href, loading, show } = props;
+  const { title, href, loading, show, more } = props;
   const { data, error } = loading;
   return (
     <li>
@@ -56,11 +73,118 @@ function Card<T>(props: {
         <a href={href}>{title}</a>
       </h2>
       {error === undefined ? (
-        <p class="figure">{data === undefined ? "…" : show(data)}</p>
+        <>
+          <p class="figure">{data === undefined ? "…" : show(data)}</p>
+          {data !== undefined && more !== undefined && <p class="muted">{more(data)}</p>}
+        </>
       ) : (
         <p class="danger-text">{(error as Error).message}</p>
       )}
     </li>
+  );
+}
+
+interface Costs {
+  readonly total: { readonly perHour: number; readonly today: number; readonly projected: number };
+  readonly rates: {
+    readonly recordsIn: number;
+    readonly bytesIn: number;
+    readonly bytesOut: number;
+  };
+}
+
+/** What goes through now, and what it costs. */
+function Traffic() {
+  const loading = useLoad((aborted) => get<Costs>(`${COSTS_PATH}?limit=0`, aborted), []);
+  return (
+    <>
+      <Card
+        title="Traffic"
+        href={paths.costs}
+        loading={loading}
+        show={({ rates: { recordsIn } }) => `${rateText(recordsIn)} records/s`}
+        more={({ rates: { bytesIn, bytesOut } }) =>
+          `${bytesText(Math.round(bytesIn))}/s in, ${bytesText(Math.round(bytesOut))}/s out`
+        }
+      />
+      <Card
+        title="Costs"
+        href={paths.costs}
+        loading={loading}
+        show={({ total: { today } }) => `${dollarsText(today)} today`}
+        more={({ total: { perHour, projected } }) =>
+          `${dollarsText(perHour)} an hour, ${dollarsText(projected)} this month`
+        }
+      />
+    </>
+  );
+}
+
+function rateText(perSecond: number): string {
+  return perSecond >= 10 || perSecond === 0
+    ? numberText(Math.round(perSecond))
+    : perSecond.toFixed(1);
+}
+
+/** What is firing. Nothing is said where nothing is. */
+function Firing() {
+  const { data } = useLoad(
+    (aborted) => get<{ alerts: readonly AlertInfo[] }>(ALERTS_PATH, aborted),
+    [],
+  );
+  const firing = data?.alerts.filter((alert) => alert.firing.length > 0) ?? [];
+  if (firing.length === 0) return null;
+  return (
+    <section aria-labelledby="firing" class="note danger">
+      <h2 id="firing">Firing</h2>
+      <ul>
+        {firing.flatMap(({ name, firing: all }) =>
+          all.slice(0, WORST).map(({ subject, text }) => (
+            <li key={`${name} ${subject}`}>
+              <a href={paths.alerts} class="data">
+                {name}
+              </a>
+              : <span class="data">{text}</span>
+            </li>
+          )),
+        )}
+      </ul>
+    </section>
+  );
+}
+
+/** The groups that are furthest behind. */
+function Behind() {
+  const loading = useLoad(
+    (aborted) =>
+      get<{ groups: readonly GroupSummary[] }>(`${GROUP_LAGS_PATH}?limit=${WORST}`, aborted),
+    [],
+  );
+  return (
+    <section aria-labelledby="behind">
+      <h2 id="behind">Furthest behind</h2>
+      <Loaded what="the groups" loading={loading}>
+        {({ groups }) => {
+          const late = groups.filter(({ lag }) => lag !== null && lag > 0);
+          return late.length === 0 ? (
+            <Empty>No group is behind, as far as has been told.</Empty>
+          ) : (
+            <>
+              <Table
+                caption="The groups with the oldest unread records"
+                isCaptionHidden
+                columns={LAG_COLUMNS}
+                rows={late}
+                keyOf={({ groupId }) => groupId}
+              />
+              <p>
+                <a href={paths.lags}>All groups by lag</a>
+              </p>
+            </>
+          );
+        }}
+      </Loaded>
+    </section>
   );
 }
 

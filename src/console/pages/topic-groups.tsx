@@ -1,15 +1,19 @@
-// The groups that read a topic. Nothing lists them, so all groups are looked through, when somebody asks for it.
+// The groups that read a topic, as they have told. A group that has told nothing, for it has slept since before there were
+// metrics, is found by looking through all of them, when somebody asks for it.
 import { useEffect, useRef, useState } from "preact/hooks";
+import type { GroupSummary } from "../../core/metrics/group-summaries.ts";
 import type { TopicInfo } from "../../core/topic-info.ts";
-import { GROUPS_PATH, groupPath } from "../../protocol/paths.ts";
+import { GROUP_LAGS_PATH, GROUPS_PATH, groupPath } from "../../protocol/paths.ts";
 import { announce } from "../announce.ts";
 import { get } from "../api.ts";
 import { countText, numberText } from "../format.ts";
 import { eachOf } from "../group-summaries.ts";
 import { PAGE_ROWS } from "../list-query.ts";
+import { useLoad } from "../load.ts";
 import { paths } from "../router.ts";
-import { Empty, ErrorNote } from "../ui/states.tsx";
+import { Empty, ErrorNote, Loaded } from "../ui/states.tsx";
 import { type Column, Table } from "../ui/table.tsx";
+import { LAG_COLUMNS } from "./lag-columns.tsx";
 
 interface Reader {
   readonly groupId: string;
@@ -44,6 +48,31 @@ const COLUMNS: readonly Column<Reader>[] = [
   },
 ];
 
+/** The groups that are known without asking them. */
+function KnownGroups({ topic }: { topic: TopicInfo }) {
+  const query = new URLSearchParams({ topic: topic.name, order: "lag" });
+  const loading = useLoad(
+    (aborted) => get<{ groups: readonly GroupSummary[] }>(`${GROUP_LAGS_PATH}?${query}`, aborted),
+    [topic.name],
+  );
+  return (
+    <Loaded what="the groups" loading={loading}>
+      {({ groups }) =>
+        groups.length === 0 ? (
+          <Empty>No group that you may describe has told of a position here.</Empty>
+        ) : (
+          <Table
+            caption="Groups, with their lags in all their topics"
+            columns={LAG_COLUMNS}
+            rows={groups}
+            keyOf={({ groupId }) => groupId}
+          />
+        )
+      }
+    </Loaded>
+  );
+}
+
 export function TopicGroups({ topic }: { topic: TopicInfo }) {
   const [found, setFound] = useState<Found | null>(null);
   const [error, setError] = useState<unknown>();
@@ -66,13 +95,15 @@ export function TopicGroups({ topic }: { topic: TopicInfo }) {
   };
   return (
     <>
-      <h2>Groups that have committed in this topic</h2>
+      <h2>Groups with a position in this topic</h2>
+      <KnownGroups topic={topic} />
+      <h2>Groups that have told nothing for long</h2>
       {!isLooking && (
         <p>
           <button type="button" onClick={() => void look()}>
-            {found === null ? "Look through the groups" : "Look again"}
+            {found === null ? "Look through all groups" : "Look again"}
           </button>{" "}
-          <span class="muted">Each group is asked, and no partition.</span>
+          <span class="muted">Each group is asked, which wakes it, and no partition.</span>
         </p>
       )}
       {error !== undefined && <ErrorNote error={error} />}

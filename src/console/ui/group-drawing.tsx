@@ -2,6 +2,7 @@
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import type { GroupInfo } from "../../core/group-info.ts";
 import { countText, numberText, shortened } from "../format.ts";
+import { type Flows, NO_FLOWS } from "../group-flow.ts";
 import {
   type EdgeKind,
   type MemberNode,
@@ -15,7 +16,7 @@ const MIN_WIDTH = 300;
 const CHAR = 7.3;
 const PADDING = 8;
 
-export function GroupDrawing({ group }: { group: GroupInfo }) {
+export function GroupDrawing({ group, flows = NO_FLOWS }: { group: GroupInfo; flows?: Flows }) {
   const ref = useRef<HTMLElement>(null);
   const width = useWidth(ref);
   const id = useId();
@@ -34,7 +35,14 @@ export function GroupDrawing({ group }: { group: GroupInfo }) {
         <title id={`${id}t`}>Who owns which partition of {group.groupId}</title>
         <desc id={`${id}d`}>{summaryOf(picture)}</desc>
         {members.map((node) => (
-          <Member key={node.member.memberId} node={node} left={side} x={width - side} side={side} />
+          <Member
+            key={node.member.memberId}
+            node={node}
+            flows={flows}
+            left={side}
+            x={width - side}
+            side={side}
+          />
         ))}
         {partitions.map((node) => (
           <Partition key={`${node.topic}/${node.partition}`} node={node} side={side} />
@@ -109,8 +117,8 @@ function lagText({ offset }: PartitionNode, isRoomy: boolean): string {
   return lag < 1e6 ? `${Math.round(lag / 1e3)}k` : `${(lag / 1e6).toFixed(1)}M`;
 }
 
-function Member(props: { node: MemberNode; left: number; x: number; side: number }) {
-  const { node, left, x, side } = props;
+function Member(props: { node: MemberNode; flows: Flows; left: number; x: number; side: number }) {
+  const { node, flows, left, x, side } = props;
   const { member, count, isIdle, y, edges } = node;
   const room = Math.floor((side - 2 * PADDING) / CHAR);
   const waits = edges.filter(({ kind }) => kind === "gets").length;
@@ -129,6 +137,17 @@ function Member(props: { node: MemberNode; left: number; x: number; side: number
       {edges.map(({ kind, fromY, toY }) => (
         <path key={`${kind} ${fromY}`} class={classOf(kind)} d={curve(left, fromY, x, toY)} />
       ))}
+      {edges.map(
+        ({ kind, place, fromY, toY }) =>
+          kind !== "gets" &&
+          flows.has(place) && (
+            <path key={place} class="flow" d={curve(left, fromY, x, toY)}>
+              <title>
+                {place}: {numberText(Math.ceil(flows.get(place) ?? 0))} records a second
+              </title>
+            </path>
+          ),
+      )}
       <rect x={x + 1} y={y - 20} width={side - 2} height={40} rx={8} />
       <text class="strong" x={x + PADDING} y={y - 3}>
         {shortened(calledOf(member), room)}
@@ -171,6 +190,12 @@ function Legend() {
           <rect x="1" y="1" width="16" height="10" rx="3" />
         </svg>
         nobody has it
+      </li>
+      <li>
+        <svg width="36" height="10" aria-hidden="true">
+          <path class="flow" d="M1 5 H35" />
+        </svg>
+        records flow
       </li>
     </ul>
   );

@@ -1,0 +1,55 @@
+// What flows from partitions to members: how fast the committed positions of a group move, between two looks at it.
+import type { GroupInfo } from "../core/group-info.ts";
+import type { LagPoint } from "../core/metrics/lag-trends.ts";
+import { durationText, numberText } from "./format.ts";
+import { lagOf } from "./lag.ts";
+
+/** Records a second, by topic/partition. Partitions in which nothing moves are not in it. */
+export type Flows = ReadonlyMap<string, number>;
+
+export const NO_FLOWS: Flows = new Map();
+
+/** Returns what flowed in a time. A position that went back flowed nowhere. */
+export function flowsOf(before: GroupInfo, after: GroupInfo, elapsedMs: number): Flows {
+  const positions = new Map(
+    before.offsets.map(({ topic, partition, committedOffset }) => [
+      `${topic}/${partition}`,
+      committedOffset,
+    ]),
+  );
+  const flows = new Map<string, number>();
+  for (const { topic, partition, committedOffset } of after.offsets) {
+    const place = `${topic}/${partition}`;
+    const from = positions.get(place) ?? null;
+    if (from === null || committedOffset === null || committedOffset <= from) continue;
+    flows.set(place, ((committedOffset - from) * 1_000) / Math.max(1, elapsedMs));
+  }
+  return flows;
+}
+
+/** Returns the trend that was told, and after it what was seen since the page was opened. */
+export function joinTrend(
+  told: readonly LagPoint[],
+  seen: readonly LagPoint[],
+): readonly LagPoint[] {
+  const [first] = seen;
+  return first === undefined ? told : [...told.filter(({ atMs }) => atMs < first.atMs), ...seen];
+}
+
+/** Returns the lag of a group as a point. Null if nothing was committed. */
+export function pointOf(group: GroupInfo, atMs: number): LagPoint | null {
+  const { records, oldestMs } = lagOf(group.offsets);
+  return records === null ? null : { atMs, lag: records, oldestUnreadMs: oldestMs };
+}
+
+/** Returns what the line says. A lag grows if the last quarter of it ends higher than it begins, by a twentieth of the most. */
+export function trendText(points: readonly LagPoint[]): string {
+  const [first, last] = [points[0], points.at(-1)];
+  if (first === undefined || last === undefined) return "";
+  const fromMs = last.atMs - (last.atMs - first.atMs) / 4;
+  const before = points.findLast(({ atMs }) => atMs <= fromMs) ?? first;
+  const most = Math.max(...points.map(({ lag }) => lag));
+  const change = last.lag - before.lag;
+  const direction = Math.abs(change) * 20 <= most ? "steady" : change > 0 ? "growing" : "shrinking";
+  return `Lag over ${durationText(last.atMs - first.atMs)}: ${direction}, from ${numberText(first.lag)} to ${numberText(last.lag)}, at most ${numberText(most)}.`;
+}

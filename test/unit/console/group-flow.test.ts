@@ -1,0 +1,45 @@
+// What flows to the members of a group, and its lag over time in words.
+import { expect, test } from "vitest";
+import { flowsOf, joinTrend, trendText } from "../../../src/console/group-flow.ts";
+import type { GroupInfo } from "../../../src/core/group-info.ts";
+
+function groupAt(...committed: (number | null)[]): GroupInfo {
+  const offsets = committed.map((committedOffset, partition) => ({
+    ...{ topic: "orders", partition, committedOffset },
+    ...{ logEndOffset: 100, lag: null, oldestUnreadMs: null },
+  }));
+  return {
+    ...{ groupId: "billing", state: "STABLE", epoch: 1, assignor: "uniform", members: [] },
+    offsets,
+  };
+}
+
+test("[CON-20] what flows is what positions moved by in the time between, and none that went back", () => {
+  const flows = flowsOf(groupAt(10, 20, 30, null), groupAt(20, 20, 5, 7), 2_000);
+  expect([...flows]).toEqual([["orders/0", 5]]);
+  expect([...flowsOf(groupAt(0), groupAt(3), 0)], "no time is a moment").toEqual([
+    ["orders/0", 3_000],
+  ]);
+});
+
+const point = (atMs: number, lag: number) => ({ atMs, lag, oldestUnreadMs: null });
+
+test("[CON-20] what was seen follows on what was told", () => {
+  const told = [point(0, 1), point(60_000, 2), point(120_000, 3)];
+  expect(joinTrend(told, [])).toEqual(told);
+  expect(joinTrend(told, [point(60_000, 9), point(65_000, 8)])).toEqual([
+    point(0, 1),
+    point(60_000, 9),
+    point(65_000, 8),
+  ]);
+});
+
+test.each([
+  [[5, 5, 5, 5, 5], "steady, from 5 to 5, at most 5"],
+  [[0, 0, 0, 50, 100], "growing, from 0 to 100, at most 100"],
+  [[100, 90, 80, 60, 10], "shrinking, from 100 to 10, at most 100"],
+  [[0, 1_000, 1_000, 1_000, 1_010], "steady, from 0 to 1,010, at most 1,010"],
+])("[CON-20] a lag of %j is %s", (lags, text) => {
+  const points = lags.map((lag, i) => point(i * 60_000, lag));
+  expect(trendText(points)).toBe(`Lag over 4 min: ${text}.`);
+});
