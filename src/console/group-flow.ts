@@ -36,6 +36,16 @@ export function joinTrend(
   return first === undefined ? told : [...told.filter(({ atMs }) => atMs < first.atMs), ...seen];
 }
 
+/** How many points are kept of what was seen, and how far apart they are. The newest is as new as can be. */
+const MAX_SEEN = 120;
+const SEEN_STEP_MS = 5_000;
+
+export function withPoint(seen: readonly LagPoint[], point: LagPoint): readonly LagPoint[] {
+  const [before] = seen.slice(-2);
+  const isNear = seen.length > 1 && before !== undefined && point.atMs - before.atMs < SEEN_STEP_MS;
+  return [...(isNear ? seen.slice(0, -1) : seen), point].slice(-MAX_SEEN);
+}
+
 /** Returns the lag of a group as a point. Null if nothing was committed. */
 export function pointOf(group: GroupInfo, atMs: number): LagPoint | null {
   const { records, oldestMs } = lagOf(group.offsets);

@@ -165,8 +165,8 @@ export function withEnds(group: GroupInfo, told: readonly GroupOffsetInfo[]): Gr
   const offsets = group.offsets.map((each) => {
     const end = ends.get(placeOf(each));
     if (end === undefined || end.logEndOffset < each.logEndOffset) return each;
-    const { logEndOffset } = end;
     const { committedOffset } = each;
+    const logEndOffset = Math.max(end.logEndOffset, committedOffset ?? 0);
     const lag = committedOffset === null ? null : Math.max(0, logEndOffset - committedOffset);
     const oldestUnreadMs = lag === 0 ? null : (end.oldestUnreadMs ?? each.oldestUnreadMs);
     return { ...each, logEndOffset, lag, oldestUnreadMs };

@@ -4,7 +4,7 @@ import type { GroupInfo } from "../../core/group-info.ts";
 import type { LagPoint } from "../../core/metrics/lag-trends.ts";
 import { announceChange } from "../announce.ts";
 import { countText, numberText } from "../format.ts";
-import { type Flows, flowsOf, joinTrend, NO_FLOWS, pointOf } from "../group-flow.ts";
+import { type Flows, flowsOf, joinTrend, NO_FLOWS, pointOf, withPoint } from "../group-flow.ts";
 import { ageText, lagOf } from "../lag.ts";
 import { watchGroup } from "../live.ts";
 import { GROUP_TABS, type GroupTab, paths } from "../router.ts";
@@ -33,8 +33,6 @@ const TITLES: Readonly<Record<GroupTab, string>> = {
   config: "Config",
 };
 
-/** How many points of the trend are of what was seen, one for each update. */
-const MAX_SEEN = 60;
 /** How long a partition is drawn as flowing after its position has moved. */
 const FLOWS_FOR_MS = 3_000;
 
@@ -110,7 +108,7 @@ function useGroup(groupId: string) {
       setKnown((before) => {
         if (group === undefined) return { ...before, error };
         const point = pointOf(group, atMs);
-        const seen = point === null ? before.seen : [...before.seen, point].slice(-MAX_SEEN);
+        const seen = point === null ? before.seen : withPoint(before.seen, point);
         const flows =
           before.group === null ? NO_FLOWS : flowsOf(before.group, group, atMs - before.atMs);
         const shown = flows.size > 0 ? flows : before.flows;

@@ -1,11 +1,10 @@
 // How far a group was behind over time: a line, what it says in words, and the numbers as a table for whoever wants them.
 import { useId } from "preact/hooks";
 import type { LagPoint } from "../../core/metrics/lag-trends.ts";
-import { countText, durationText, numberText } from "../format.ts";
+import { countText, durationText, numberText, timeText } from "../format.ts";
 import { trendText } from "../group-flow.ts";
 import { ageText } from "../lag.ts";
 import { type Column, Table } from "./table.tsx";
-import { Time } from "./time.tsx";
 
 const WIDTH = 600;
 const HEIGHT = 120;
@@ -13,7 +12,7 @@ const TOP = 6;
 const BOTTOM = 18;
 
 const COLUMNS: readonly Column<LagPoint>[] = [
-  { title: "When", cell: ({ atMs }) => <Time ms={atMs} /> },
+  { title: "When", cell: ({ atMs }) => <span class="data">{timeText(atMs)}</span> },
   { title: "Lag in records", isNumber: true, cell: ({ lag }) => numberText(lag) },
   { title: "Oldest unread", isNumber: true, cell: ({ oldestUnreadMs }) => ageText(oldestUnreadMs) },
 ];

@@ -42,7 +42,8 @@ export function withToldEnds(
     const lag = committedOffset === null ? null : Math.max(0, end.logEndOffset - committedOffset);
     // What the group has committed since it told is not behind any more.
     const oldestUnreadMs = lag === null || lag === 0 ? null : end.oldestUnreadMs;
-    const { logEndOffset } = end;
+    // What was committed was read, so the log goes at least so far.
+    const logEndOffset = Math.max(end.logEndOffset, committedOffset ?? 0);
     return [{ topic, partition, committedOffset, logEndOffset, lag, oldestUnreadMs }];
   });
 }

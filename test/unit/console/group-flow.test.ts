@@ -1,6 +1,6 @@
 // What flows to the members of a group, and its lag over time in words.
 import { expect, test } from "vitest";
-import { flowsOf, joinTrend, trendText } from "../../../src/console/group-flow.ts";
+import { flowsOf, joinTrend, trendText, withPoint } from "../../../src/console/group-flow.ts";
 import type { GroupInfo } from "../../../src/core/group-info.ts";
 
 function groupAt(...committed: (number | null)[]): GroupInfo {
@@ -32,6 +32,18 @@ test("[CON-20] what was seen follows on what was told", () => {
     point(60_000, 9),
     point(65_000, 8),
   ]);
+});
+
+test("[CON-20] a point is kept for five seconds of what was seen, and the newest of all", () => {
+  let seen: readonly { atMs: number; lag: number; oldestUnreadMs: null }[] = [];
+  for (let i = 0; i <= 50; i++) seen = withPoint(seen, point(i * 1_000, i)) as typeof seen;
+  expect(seen.length).toBeLessThanOrEqual(15);
+  expect(seen.at(-1)?.atMs).toBe(50_000);
+  const steps = seen.slice(1, -1).map(({ atMs }, i) => atMs - (seen[i]?.atMs ?? 0));
+  expect(Math.min(...steps)).toBeGreaterThanOrEqual(1_000);
+  for (let i = 0; i < 5_000; i++)
+    seen = withPoint(seen, point(60_000 + i * 5_000, i)) as typeof seen;
+  expect(seen.length).toBeLessThanOrEqual(120);
 });
 
 test.each([
