@@ -32,12 +32,14 @@ export class UnreachableError extends Error {
 
 export interface Options {
   readonly body?: unknown;
+  /** A change that is repeated under the same key is made once. */
+  readonly idempotencyKey?: string;
   readonly signal?: AbortSignal | undefined;
 }
 
 /** Asks the broker, and returns its answer. @throws ProblemError, UnreachableError, or the signal's reason */
 export async function request<T>(method: string, path: string, options: Options = {}): Promise<T> {
-  const { body, signal: aborted } = options;
+  const { body, idempotencyKey, signal: aborted } = options;
   const used = credential.value;
   const response = await fetch(path, {
     method,
@@ -49,6 +51,7 @@ export async function request<T>(method: string, path: string, options: Options 
       accept: "application/json",
       ...(used === null ? {} : { authorization: `Bearer ${used}` }),
       ...(body === undefined ? {} : { "content-type": "application/json" }),
+      ...(idempotencyKey === undefined ? {} : { "idempotency-key": idempotencyKey }),
     },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     ...(aborted === undefined ? {} : { signal: aborted }),

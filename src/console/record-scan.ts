@@ -3,11 +3,7 @@ import { partitionForKey } from "../core/partitioner.ts";
 import type { JsonHeader, JsonRecord } from "../protocol/json-record.ts";
 import { partitionPath } from "../protocol/paths.ts";
 import { get } from "./api.ts";
-
-/** A record with its place. */
-export interface PlacedRecord extends JsonRecord {
-  readonly partition: number;
-}
+import type { PlacedRecord } from "./record-bytes.ts";
 
 export type From =
   | { readonly type: "newest" }

@@ -4,11 +4,11 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import type { TopicInfo } from "../../core/topic-info.ts";
 import { announce } from "../announce.ts";
 import { countText, numberText, shortened } from "../format.ts";
+import { type Bytes, keyBytes, type PlacedRecord, valueBytes } from "../record-bytes.ts";
 import {
   type Filter,
   type From,
   NO_FILTER,
-  type PlacedRecord,
   type Progress,
   partitionOfKey,
   Scan,
@@ -16,11 +16,11 @@ import {
 import { paths } from "../router.ts";
 import { isOffered } from "../session.ts";
 import { Checkbox, Choice, Field } from "../ui/form.tsx";
-import { keyBytes, RecordDetail, valueBytes } from "../ui/record-detail.tsx";
+import { ProduceButton } from "../ui/produce-button.tsx";
+import { RecordDetail } from "../ui/record-detail.tsx";
 import { Scroll } from "../ui/scroll.tsx";
 import { Empty, ErrorNote } from "../ui/states.tsx";
 import { Time } from "../ui/time.tsx";
-import type { Bytes } from "../ui/value-view.tsx";
 
 type FromType = From["type"];
 
@@ -62,9 +62,15 @@ export function TopicRecords({ topic }: { topic: TopicInfo }) {
     if (isReadable) look.begin(first);
   }, [topic.topicId]);
   if (!isReadable)
-    return <p class="note">You may look at this topic, and not read it: that takes READ.</p>;
+    return (
+      <>
+        <ProduceButton topic={topic.name} />
+        <p class="note">You may look at this topic, and not read it: that takes READ.</p>
+      </>
+    );
   return (
     <>
+      <ProduceButton topic={topic.name} />
       <Question topic={topic} asked={asked} onChange={setAsked} begin={() => look.begin(asked)} />
       <Answer topic={topic} look={look} />
     </>

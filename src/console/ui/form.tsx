@@ -8,31 +8,49 @@ export function Field(props: {
   value: string;
   onInput: (value: string) => void;
   hint?: ComponentChildren;
+  /** What is wrong with the value. */
+  error?: string | undefined;
   type?: "text" | "number" | "password" | "datetime-local";
   isRequired?: boolean;
   isNarrow?: boolean;
+  /** Takes several lines. */
+  isTall?: boolean;
   min?: number;
 }) {
-  const { label, value, onInput, hint, type = "text", isRequired, isNarrow, min } = props;
+  const { label, value, onInput, hint, error, type = "text", isRequired, isNarrow, min } = props;
   const id = useId();
-  const described = hint === undefined ? {} : { "aria-describedby": `${id}h` };
+  const notes = [hint === undefined ? "" : `${id}h`, error === undefined ? "" : `${id}e`];
+  const described = notes.join(" ").trim();
+  const shared = {
+    id,
+    value,
+    onInput: (event: { currentTarget: { value: string } }) => onInput(event.currentTarget.value),
+    required: isRequired ?? false,
+    autocomplete: "off",
+    spellcheck: false,
+    ...(described === "" ? {} : { "aria-describedby": described }),
+    ...(error === undefined ? {} : { "aria-invalid": true }),
+  } as const;
   return (
     <div class={isNarrow ? "field narrow" : "field"}>
       <label for={id}>{label}</label>
-      <input
-        id={id}
-        type={type as "text"} // The types of preact want to know which.
-        value={value}
-        onInput={(event) => onInput(event.currentTarget.value)}
-        required={isRequired ?? false}
-        autocomplete="off"
-        spellcheck={false}
-        {...(min === undefined ? {} : { min })}
-        {...described}
-      />
+      {props.isTall ? (
+        <textarea rows={6} {...shared} />
+      ) : (
+        <input
+          type={type as "text"} // The types of preact want to know which.
+          {...(min === undefined ? {} : { min })}
+          {...shared}
+        />
+      )}
       {hint !== undefined && (
         <small id={`${id}h`} class="hint">
           {hint}
+        </small>
+      )}
+      {error !== undefined && (
+        <small id={`${id}e`} class="danger-text">
+          <strong>Error:</strong> <span class="data">{error}</span>
         </small>
       )}
     </div>

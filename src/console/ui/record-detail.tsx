@@ -1,37 +1,11 @@
 // One record: its key, its value, its headers, and how to read it elsewhere.
 import { credential } from "../api.ts";
 import { timeText } from "../format.ts";
+import { headersOf, keyBytes, type PlacedRecord, valueBytes } from "../record-bytes.ts";
 import { curlOf, sdkOf } from "../record-code.ts";
-import type { PlacedRecord } from "../record-scan.ts";
 import { paths } from "../router.ts";
 import { CopyButton } from "./copy-button.tsx";
-import { type Bytes, ValueView } from "./value-view.tsx";
-
-export function keyBytes({ key, keyBase64 }: PlacedRecord): Bytes {
-  return { text: key ?? null, base64: keyBase64 ?? null };
-}
-
-export function valueBytes({ value, valueBase64 }: PlacedRecord): Bytes {
-  return { text: value ?? null, base64: valueBase64 ?? null };
-}
-
-interface Header {
-  readonly name: string;
-  readonly bytes: Bytes;
-}
-
-function headersOf({ headers }: PlacedRecord): Header[] {
-  return Object.entries(headers).flatMap(([name, given]) => {
-    const values = Array.isArray(given) ? given : [given];
-    return values.map((value) => ({
-      name,
-      bytes:
-        typeof value === "object" && value !== null
-          ? { text: null, base64: value.base64 }
-          : { text: value, base64: null },
-    }));
-  });
-}
+import { ValueView } from "./value-view.tsx";
 
 export function RecordDetail({ topic, record }: { topic: string; record: PlacedRecord }) {
   const { partition, offset, timestamp } = record;

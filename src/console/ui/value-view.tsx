@@ -4,17 +4,12 @@ import { useMemo, useState } from "preact/hooks";
 import { bytesText } from "../format.ts";
 import { hexDump } from "../hex-dump.ts";
 import { isJsonTree, laidOut } from "../json-tokens.ts";
+import type { Bytes } from "../record-bytes.ts";
 import { CopyButton } from "./copy-button.tsx";
 import { Scroll } from "./scroll.tsx";
 
 const SHOWN_CHARS = 65_536;
 const SHOWN_BYTES = 4_096;
-
-/** `text` is null for a null; `base64` is set where the bytes are no UTF-8. */
-export interface Bytes {
-  readonly text: string | null;
-  readonly base64: string | null;
-}
 
 /** As long as this, a key or a header is a line. */
 const BRIEF_CHARS = 200;

@@ -1,0 +1,166 @@
+// A record as somebody writes it in a form: what is wrong with it, and what is sent.
+import { fromBase64, toBase64 } from "../core/bytes.ts";
+import { partitionForKey } from "../core/partitioner.ts";
+import type { JsonHeader, JsonRecordInput } from "../protocol/json-record.ts";
+import { type Bytes, headersOf, keyBytes, type PlacedRecord, valueBytes } from "./record-bytes.ts";
+
+/** How a text becomes bytes. JSON is sent as it was typed, once it is known to be some. */
+export type Format = "text" | "json" | "base64" | "null";
+
+export interface BytesDraft {
+  readonly format: Format;
+  readonly text: string;
+}
+
+export interface HeaderDraft {
+  readonly name: string;
+  readonly value: BytesDraft;
+}
+
+export interface Draft {
+  /** An empty text is no key. An empty key is empty base64. */
+  readonly key: BytesDraft;
+  readonly value: BytesDraft;
+  readonly headers: readonly HeaderDraft[];
+  /** The number of a partition as it was typed, or null to go by the key. */
+  readonly partition: string | null;
+}
+
+/** What is wrong, by the part of the form that it stands at. */
+export type Problems = Readonly<Record<string, string>>;
+
+export const NEW_HEADER: HeaderDraft = { name: "", value: { format: "text", text: "" } };
+
+const NEW_DRAFT: Draft = {
+  key: { format: "text", text: "" },
+  value: { format: "text", text: "" },
+  headers: [],
+  partition: null,
+};
+
+/** What a field of one line cannot hold, and what one of several lines would change. */
+const NOT_IN_A_LINE = /[\r\n]/;
+const NOT_IN_LINES = /\r/;
+
+/** Returns a draft that makes the same bytes again in the same partition, or an empty one. */
+export function draftOf(record: PlacedRecord | null): Draft {
+  if (record === null) return NEW_DRAFT;
+  const key = keyBytes(record);
+  const value = bytesDraft(valueBytes(record), NOT_IN_LINES);
+  return {
+    key:
+      key.text === null && key.base64 === null
+        ? NEW_DRAFT.key
+        : key.text === ""
+          ? { format: "base64", text: "" }
+          : bytesDraft(key, NOT_IN_A_LINE),
+    value: value.format === "text" && isJson(value.text) ? { ...value, format: "json" } : value,
+    headers: headersOf(record).map(({ name, bytes }) => ({
+      name,
+      value: bytesDraft(bytes, NOT_IN_A_LINE),
+    })),
+    partition: String(record.partition),
+  };
+}
+
+function bytesDraft({ text, base64 }: Bytes, unfit: RegExp): BytesDraft {
+  if (base64 !== null) return { format: "base64", text: base64 };
+  if (text === null) return { format: "null", text: "" };
+  return unfit.test(text)
+    ? { format: "base64", text: toBase64(new TextEncoder().encode(text)) }
+    : { format: "text", text };
+}
+
+/** Returns what is wrong with a draft. There is nothing if it may be sent. */
+export function problemsOf(draft: Draft, partitions: number): Problems {
+  const problems: Record<string, string> = {};
+  const note = (part: string, problem: string | null) => {
+    if (problem !== null) problems[part] = problem;
+  };
+  note("key", bytesProblem(draft.key));
+  note("value", bytesProblem(draft.value));
+  for (const [i, { value }] of draft.headers.entries()) note(`header ${i}`, bytesProblem(value));
+  const { partition } = draft;
+  if (partition !== null && !(/^\d+$/.test(partition) && Number(partition) < partitions))
+    note("partition", `The topic has the partitions 0 to ${partitions - 1}.`);
+  return problems;
+}
+
+function bytesProblem({ format, text }: BytesDraft): string | null {
+  if (format === "json" && !isJson(text)) return jsonProblem(text);
+  if (format === "base64" && bytesOf({ format, text }) === null) return "This is no base64.";
+  return null;
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function jsonProblem(text: string): string {
+  try {
+    JSON.parse(text);
+    return "";
+  } catch (error) {
+    return `This is no JSON: ${(error as Error).message}`;
+  }
+}
+
+/** Returns the bytes, or null where there are none. */
+function bytesOf({ format, text }: BytesDraft): Uint8Array | null {
+  if (format === "null") return null;
+  if (format !== "base64") return new TextEncoder().encode(text);
+  try {
+    return fromBase64(text.trim());
+  } catch {
+    return null;
+  }
+}
+
+function hasKey({ key }: Draft): boolean {
+  return key.format === "base64" || (key.format === "text" && key.text !== "");
+}
+
+/** Returns the partition to which Kafka's clients send the key, or null without a key. */
+export function keyPartition(draft: Draft, partitions: number): number | null {
+  const bytes = hasKey(draft) ? bytesOf(draft.key) : null;
+  return bytes === null ? null : partitionForKey(bytes, partitions);
+}
+
+/** Returns what is sent for a draft without problems. */
+export function recordOf(draft: Draft): JsonRecordInput {
+  const { headers, partition } = draft;
+  const values = new Map<string, JsonHeader[]>();
+  for (const { name, value } of headers) {
+    const before = values.get(name) ?? [];
+    const { text, base64 } = encoded(value);
+    values.set(name, [...before, base64 === null ? text : { base64 }]);
+  }
+  const key = hasKey(draft) ? encoded(draft.key) : { text: null, base64: null };
+  const value = encoded(draft.value);
+  return {
+    ...(key.base64 === null ? { key: key.text } : { keyBase64: key.base64 }),
+    ...(value.base64 === null ? { value: value.text } : { valueBase64: value.base64 }),
+    // fromEntries makes a header of one that is called __proto__, too.
+    headers: Object.fromEntries(values),
+    ...(partition === null ? {} : { partition: Number(partition) }),
+  };
+}
+
+/** Base64 is sent in the one form that the broker takes: padded, and without white space. */
+function encoded(draft: BytesDraft): Bytes {
+  if (draft.format === "null") return { text: null, base64: null };
+  if (draft.format !== "base64") return { text: draft.text, base64: null };
+  return { text: null, base64: toBase64(bytesOf(draft) ?? new Uint8Array()) };
+}
+
+/** Returns the part of the form that the broker's refusal is about, or null if it is about none. */
+export function partOfRefusal(code: string, detail: string): string | null {
+  if (code === "MESSAGE_TOO_LARGE" || code === "RECORD_LIST_TOO_LARGE") return "value";
+  const part = /^records\[0\]\.(key|value|headers|partition)/.exec(detail)?.[1];
+  return part ?? null;
+}

@@ -1,0 +1,224 @@
+// What a developer does with a topic in the console: producing records, sending them again, following and exporting them.
+import type { Browser, Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import type { JsonRecord } from "../../src/protocol/json-record.ts";
+import { until } from "../support/until.ts";
+import { launchChromium } from "./chromium.ts";
+import { FOCUSED, tabTo, violationsIn } from "./console-checks.ts";
+import { ConsoleWorld, openWindow, ROOT_KEY, SCREENSHOTS, signIn } from "./console-world.ts";
+
+let world: ConsoleWorld;
+let browser: Browser;
+beforeAll(async () => {
+  world = await ConsoleWorld.start();
+  await world.fill();
+  await world.rivulet.admin.createTopic({ name: "tools", partitions: 4 });
+  browser = await launchChromium();
+});
+afterAll(async () => {
+  await browser?.close();
+  await world?.stop();
+});
+
+const url = () => world.broker.url;
+
+async function opened(path: string, key = ROOT_KEY) {
+  const window = await openWindow(browser, url());
+  await signIn(window.page, url(), key);
+  await window.page.goto(`${url()}/console${path}`);
+  return window;
+}
+
+/** Returns the record at a place, as the broker tells it. */
+async function recordAt(topic: string, partition: number, offset: number): Promise<JsonRecord> {
+  const response = await fetch(
+    `${url()}/v1/topics/${topic}/partitions/${partition}/records?offset=${offset}&maxRecords=1`,
+    { headers: { authorization: `Bearer ${ROOT_KEY}` } },
+  );
+  const { records } = (await response.json()) as { records: JsonRecord[] };
+  const [record] = records;
+  if (record === undefined) throw new Error(`there is no record ${partition} / ${offset}`);
+  return record;
+}
+
+/** Waits until the page says where a record was stored, and returns where. */
+async function storedIn(page: Page, within = "main"): Promise<[number, number]> {
+  const link = page.locator(within).getByRole("link", { name: /^partition \d+ at offset \d+$/ });
+  const [partition = -1, offset = -1] =
+    ((await link.textContent()) ?? "").match(/\d+/g)?.map(Number) ?? [];
+  return [partition, offset];
+}
+
+describe("the form that produces a record", () => {
+  test("[CON-15] [CON-6] sends what was typed with the keyboard, and links to where it is", async () => {
+    const { context, page, faults } = await opened("/topics/tools");
+    await page.getByText("There are no records here.").waitFor();
+    await tabTo(page, /^Produce a record…$/);
+    await page.keyboard.press("Enter");
+    await page.getByLabel("Value", { exact: true }).waitFor();
+    expect(await page.evaluate<string>(FOCUSED)).toContain("Key");
+    await page.keyboard.type("foobar");
+    await page.getByText("Partition 2, as Kafka's clients do.").waitFor();
+    await tabTo(page, /^Format of the value/);
+    await page.keyboard.type("JSON");
+    await tabTo(page, /^Value/);
+    await page.keyboard.type('{"id": 9007199254740993');
+    await tabTo(page, /^Add a header$/);
+    await page.keyboard.press("Enter");
+    await until("the new header has the focus", async () =>
+      /Header 1/.test(await page.evaluate<string>(FOCUSED)),
+    );
+    await page.keyboard.type("trace");
+    await tabTo(page, /^Value of header 1/);
+    await page.keyboard.type("t-1");
+    await page.keyboard.press("Enter");
+    await page.getByText(/^This is no JSON/).waitFor();
+    expect(await page.evaluate<string>(FOCUSED)).toMatch(/^Value/);
+    const described = await page
+      .getByLabel("Value", { exact: true })
+      .getAttribute("aria-describedby");
+    expect(await page.locator(`[id="${described}"]`).textContent()).toMatch(
+      /^Error: This is no JSON/,
+    );
+    await page.keyboard.press("End");
+    await page.keyboard.type("}");
+    await tabTo(page, /^Send$/);
+    await page.keyboard.press("Enter");
+    await page.locator("dialog").waitFor({ state: "detached" });
+    expect(await storedIn(page)).toEqual([2, 0]);
+    expect(await recordAt("tools", 2, 0)).toMatchObject({
+      key: "foobar",
+      value: '{"id": 9007199254740993}',
+      headers: { trace: "t-1" },
+    });
+    await until("the button has the focus again", async () =>
+      /^Produce a record…$/.test(await page.evaluate<string>(FOCUSED)),
+    );
+    await page.getByRole("link", { name: "partition 2 at offset 0" }).click();
+    await page.locator(".json-number").waitFor();
+    expect(page.url()).toBe(`${url()}/console/topics/tools/records/2/0`);
+    expect(faults).toEqual([]);
+    await context.close();
+  });
+
+  test("[CON-15] stays open if it is to, and takes tombstones, base64 and the number of a partition", async () => {
+    const { context, page, faults } = await opened("/topics/tools");
+    await page.getByRole("button", { name: "Produce a record…" }).click();
+    await page.getByLabel("Keep the form open").check();
+    await page.getByLabel("Format of the key").selectOption("base64");
+    await page.locator("dialog").getByLabel("Key", { exact: true }).fill("AP8=");
+    await page.getByLabel("Format of the value").selectOption("null");
+    expect(await page.getByLabel("Value", { exact: true }).count()).toBe(0);
+    await page.locator("dialog").getByLabel("Partition", { exact: true }).selectOption("number");
+    await page.getByLabel("Number of the partition").fill("4");
+    await page.getByRole("button", { name: "Send", exact: true }).click();
+    await page.getByText("The topic has the partitions 0 to 3.").waitFor();
+    await page.getByLabel("Number of the partition").fill("3");
+    for (const name of ["a", "b"]) {
+      await page.getByRole("button", { name: "Add a header" }).click();
+      await page.keyboard.type(name);
+    }
+    await page.getByLabel("Format of header 2").selectOption("null");
+    await page.getByRole("button", { name: "Remove header 1" }).click();
+    await page.getByRole("button", { name: "Send", exact: true }).click();
+    expect(await storedIn(page, "dialog")).toEqual([3, 0]);
+    expect(await recordAt("tools", 3, 0)).toMatchObject({
+      keyBase64: "AP8=",
+      value: null,
+      headers: { b: null },
+    });
+    await page.getByRole("button", { name: "Send", exact: true }).click();
+    await page.getByText("partition 3 at offset 1").first().waitFor();
+    expect(await recordAt("tools", 3, 1)).toMatchObject({ keyBase64: "AP8=" });
+    await page.keyboard.press("Escape");
+    await page.locator("dialog").waitFor({ state: "detached" });
+    expect(await storedIn(page)).toEqual([3, 1]);
+    expect(faults).toEqual([]);
+    await context.close();
+  });
+
+  test("[CON-15] tells what the broker refuses where it stands, and stores once what is sent again without an answer", async () => {
+    const { context, page, faults } = await opened("/topics/tools");
+    await page.getByRole("button", { name: "Produce a record…" }).click();
+    await page.getByLabel("Value", { exact: true }).fill("x".repeat(1_200_000));
+    await page.getByRole("button", { name: "Send", exact: true }).click();
+    await page.locator(".danger-text", { hasText: "max.message.bytes" }).waitFor();
+    expect(await page.getByLabel("Value", { exact: true }).getAttribute("aria-invalid")).toBe(
+      "true",
+    );
+    await page.getByLabel("Value", { exact: true }).fill("once");
+    await page.locator("dialog").getByLabel("Key", { exact: true }).fill("foobar");
+    await page.route(/\/records$/, async (route) => {
+      await route.fetch();
+      await route.abort();
+    });
+    await page.getByRole("button", { name: "Send", exact: true }).click();
+    await page.getByText("The broker cannot be reached.").waitFor();
+    await page.unrouteAll();
+    await page.getByRole("button", { name: "Send", exact: true }).click();
+    await page.locator("dialog").waitFor({ state: "detached" });
+    const [partition, offset] = await storedIn(page);
+    expect(await recordAt("tools", partition, offset)).toMatchObject({ value: "once" });
+    const { offset: end } = await world.rivulet.admin.listOffset("tools", partition, "latest");
+    expect(end).toBe(offset + 1);
+    expect(faults).toEqual([]);
+    await context.close();
+  });
+
+  test("[CON-15] [CON-4] is offered to whoever may write alone", async () => {
+    const make = (operations: ("READ" | "WRITE")[]) =>
+      world.rivulet.admin.createKey({
+        principal: "User:some",
+        grants: [{ topics: { exact: "tools" }, operations }],
+      });
+    const reader = await opened("/topics/tools", (await make(["READ"])).key);
+    await reader.page.getByRole("button", { name: "Read" }).waitFor();
+    expect(await reader.page.getByRole("button", { name: /Produce|Send/ }).count()).toBe(0);
+    await reader.context.close();
+    const writer = await opened("/topics/tools", (await make(["WRITE"])).key);
+    await writer.page.getByText("that takes READ").waitFor();
+    await writer.page.getByRole("button", { name: "Produce a record…" }).click();
+    await writer.page.getByLabel("Value", { exact: true }).fill("written only");
+    await writer.page.getByRole("button", { name: "Send", exact: true }).click();
+    const [partition, offset] = await storedIn(writer.page);
+    expect(await recordAt("tools", partition, offset)).toMatchObject({ value: "written only" });
+    expect(writer.faults).toEqual([]);
+    await writer.context.close();
+  });
+});
+
+describe.each([
+  { theme: "light", width: 1280 },
+  { theme: "dark", width: 1280 },
+  { theme: "light", width: 360 },
+  { theme: "dark", width: 360 },
+] as const)("$theme, $width pixels", ({ theme, width }) => {
+  test("[CON-5] what a developer uses is accessible", async () => {
+    const { context, page, faults } = await openWindow(browser, url(), { theme, width });
+    await signIn(page, url());
+    const wrong: string[] = [];
+    const look = async (name: string) => {
+      const path = `${SCREENSHOTS}/${name}-${theme}-${width}.png`;
+      await page.screenshot({ path, fullPage: true });
+      wrong.push(...(await violationsIn(page)).map((each) => `${name}: ${each}`));
+    };
+    await page.goto(`${url()}/console/topics/orders`);
+    await page.locator("table.records").waitFor();
+    await look("records-tools");
+    await page.getByRole("button", { name: "Produce a record…" }).click();
+    await page.locator("dialog").getByLabel("Key", { exact: true }).fill("customer-7");
+    await look("produce");
+    await page.getByLabel("Format of the value").selectOption("json");
+    await page.locator("dialog").getByLabel("Partition", { exact: true }).selectOption("number");
+    await page.getByLabel("Number of the partition").fill("99");
+    await page.getByRole("button", { name: "Add a header" }).click();
+    await page.getByLabel("Format of header 1").selectOption("base64");
+    await page.getByLabel("Value of header 1").fill("?");
+    await page.getByRole("button", { name: "Send", exact: true }).click();
+    await page.getByText(/^This is no JSON/).waitFor();
+    await look("produce-wrong");
+    expect(wrong).toEqual([]);
+    expect(faults).toEqual([]);
+    await context.close();
+  });
+});
