@@ -5,7 +5,14 @@ import type { JsonRecord } from "../../src/protocol/json-record.ts";
 import { until } from "../support/until.ts";
 import { launchChromium } from "./chromium.ts";
 import { FOCUSED, tabTo, violationsIn } from "./console-checks.ts";
-import { ConsoleWorld, openWindow, ROOT_KEY, SCREENSHOTS, signIn } from "./console-world.ts";
+import {
+  ATTACKS,
+  ConsoleWorld,
+  openWindow,
+  ROOT_KEY,
+  SCREENSHOTS,
+  signIn,
+} from "./console-world.ts";
 
 let world: ConsoleWorld;
 let browser: Browser;
@@ -187,6 +194,45 @@ describe("the form that produces a record", () => {
   });
 });
 
+describe("a record that is sent again", () => {
+  test("[CON-15] [CON-2] has the same key, value and headers, whatever is in them", async () => {
+    const { context, page, faults } = await opened("/topics/payments");
+    for (let offset = 0; offset < 2 + ATTACKS.length; offset++) {
+      await page.goto(`${url()}/console/topics/payments/records/0/${offset}`);
+      await page.getByRole("button", { name: "Send again…" }).click();
+      await page.getByRole("button", { name: "Send", exact: true }).click();
+      const [partition, at] = await storedIn(page);
+      expect(partition).toBe(0);
+      const { offset: _, timestamp: __, ...sent } = await recordAt("payments", 0, offset);
+      expect(await recordAt("payments", 0, at)).toMatchObject(sent);
+    }
+    expect(faults).toEqual([]);
+    await context.close();
+  });
+
+  test("[CON-15] may be changed, and go where its key belongs", async () => {
+    const { context, page, faults } = await opened("/topics/orders");
+    await page.getByRole("button", { name: /^Open record 65 of partition 1/ }).click();
+    const before = await recordAt("orders", 1, 65);
+    await page.getByRole("button", { name: "Send again…" }).click();
+    expect(await page.getByLabel("Format of the value").inputValue()).toBe("json");
+    expect(await page.getByLabel("Value", { exact: true }).inputValue()).toBe(before.value);
+    await page.getByLabel("Value", { exact: true }).fill('{"changed":true}');
+    await page.locator("dialog").getByLabel("Partition", { exact: true }).selectOption("key");
+    await page.getByRole("button", { name: "Send", exact: true }).click();
+    const [partition, offset] = await storedIn(page);
+    expect(partition).toBe(1); // Its key's.
+    const { key, headers } = before;
+    expect(await recordAt("orders", 1, offset)).toMatchObject({
+      key,
+      headers,
+      value: '{"changed":true}',
+    });
+    expect(faults).toEqual([]);
+    await context.close();
+  });
+});
+
 describe.each([
   { theme: "light", width: 1280 },
   { theme: "dark", width: 1280 },
@@ -217,6 +263,10 @@ describe.each([
     await page.getByRole("button", { name: "Send", exact: true }).click();
     await page.getByText(/^This is no JSON/).waitFor();
     await look("produce-wrong");
+    await page.goto(`${url()}/console/topics/payments/records/0/2`);
+    await page.getByRole("button", { name: "Send again…" }).click();
+    await page.getByLabel("Value", { exact: true }).waitFor();
+    await look("send-again");
     expect(wrong).toEqual([]);
     expect(faults).toEqual([]);
     await context.close();
