@@ -20,6 +20,7 @@ beforeAll(async () => {
   world = await ConsoleWorld.start();
   await world.fill();
   await world.rivulet.admin.createTopic({ name: "tools", partitions: 4 });
+  await world.rivulet.admin.createTopic({ name: "followed", partitions: 2 });
   browser = await launchChromium();
 });
 afterAll(async () => {
@@ -233,6 +234,136 @@ describe("a record that is sent again", () => {
   });
 });
 
+describe("a topic that is followed", () => {
+  /** Notes the sockets that the page has open. */
+  function socketsOf(page: Page): Set<string> {
+    const open = new Set<string>();
+    page.on("websocket", (socket) => {
+      open.add(socket.url());
+      socket.on("close", () => open.delete(socket.url()));
+    });
+    return open;
+  }
+
+  const rowsOf = (page: Page) => page.locator("table.records tbody tr");
+  const status = (page: Page) => page.locator("section[aria-label='Newest records']");
+
+  test("[CON-16] [CON-6] shows what comes, pauses, and counts what was passed over", async () => {
+    const { context, page, faults } = await opened("/topics/followed");
+    const sockets = socketsOf(page);
+    await page.getByText("There are no records here.").waitFor();
+    await tabTo(page, /^Follow$/);
+    await page.keyboard.press("Enter");
+    await page.getByText("Following. 0 records").waitFor();
+    const { producer } = world.rivulet;
+    await producer.send("followed", [
+      { key: "a", value: "first" },
+      { key: "b", value: "second" },
+    ]);
+    await until("both are there", async () => (await rowsOf(page).count()) === 2);
+    await tabTo(page, /^Pause$/);
+    await page.keyboard.press("Enter");
+    await until("nothing is read", () => sockets.size === 0);
+    await producer.send("followed", [
+      { key: "c", value: "unseen" },
+      { key: "c", value: "unseen too" },
+    ]);
+    expect(await status(page).textContent()).toContain("Paused. 2 records");
+    await page.keyboard.press("Enter");
+    await page.getByText("2 passed over").waitFor();
+    await producer.send("followed", [{ key: "d", value: "third" }]);
+    await until("it is first", async () =>
+      (await rowsOf(page).first().textContent())?.includes("third"),
+    );
+    expect(await rowsOf(page).count()).toBe(3);
+    await page
+      .getByRole("button", { name: /^Open record/ })
+      .last()
+      .click();
+    await page.getByText("Paused. 3 records").waitFor();
+    await page.getByText("Elsewhere").waitFor();
+    await page.getByRole("button", { name: "Stop following" }).click();
+    await page.getByText("5 of 5 offsets looked through").waitFor();
+    expect(sockets.size).toBe(0);
+    expect(faults).toEqual([]);
+    await context.close();
+  });
+
+  test("[CON-16] is not read while the page is hidden, nor once it is left", async () => {
+    const { context, page, faults } = await opened("/topics/followed");
+    const sockets = socketsOf(page);
+    await page.getByRole("button", { name: "Follow" }).click();
+    await page.getByText("Following.").waitFor();
+    const hide = (isHidden: boolean) =>
+      page.evaluate(`
+        Object.defineProperty(document, "hidden", { value: ${isHidden}, configurable: true });
+        document.dispatchEvent(new Event("visibilitychange"));
+      `);
+    await hide(true);
+    await until("nothing is read", () => sockets.size === 0);
+    await world.rivulet.producer.send("followed", [{ key: "a", value: "while it was hidden" }]);
+    await hide(false);
+    await page.getByText("1 passed over").waitFor();
+    expect(sockets.size).toBe(1);
+    await page.getByRole("link", { name: "Partitions" }).click();
+    await until("nothing is read", () => sockets.size === 0);
+    expect(faults).toEqual([]);
+    await context.close();
+  });
+
+  test("[CON-16] keeps the newest 500 rows, of the records that fit", async () => {
+    const { context, page, faults } = await opened("/topics/followed");
+    await page.getByText("Only some of the records").click();
+    await page.getByLabel("Text", { exact: true }).fill("wanted");
+    await page.getByRole("button", { name: "Follow" }).click();
+    await page.getByText("Following.").waitFor();
+    const values = Array.from({ length: 1_300 }, (_, i) =>
+      i % 2 === 0 ? `wanted ${i}` : `other ${i}`,
+    );
+    await world.rivulet.producer.send(
+      "followed",
+      values.map((value) => ({ key: "k", value })),
+    );
+    await page.getByText("500 records, the newest first; 150 passed over.").waitFor();
+    expect(await rowsOf(page).count()).toBe(500);
+    expect(await rowsOf(page).first().textContent()).toContain("wanted 1298");
+    expect(faults).toEqual([]);
+    await context.close();
+  });
+
+  test("[CON-16] [CON-2] shows an attacker's bytes as text", async () => {
+    const { context, page, faults } = await opened("/topics/followed");
+    await page.getByRole("button", { name: "Follow" }).click();
+    await page.getByText("Following.").waitFor();
+    await world.rivulet.producer.send(
+      "followed",
+      ATTACKS.map((attack) => ({ key: attack, value: attack, headers: { [attack]: attack } })),
+    );
+    await until("all are there", async () => (await rowsOf(page).count()) === ATTACKS.length);
+    const shown = (await rowsOf(page).allTextContents()).join("\n");
+    for (const attack of ATTACKS) expect(shown).toContain(attack);
+    for (const open of await page.getByRole("button", { name: /^Open record/ }).all()) {
+      await open.click();
+      await page.locator(".record-detail").waitFor();
+      await page.getByRole("button", { name: /^Close record/ }).click();
+    }
+    expect(faults).toEqual([]);
+    await context.close();
+  });
+
+  test("[CON-16] ends with the reason where the topic is deleted", async () => {
+    await world.rivulet.admin.createTopic({ name: "short-lived" });
+    const { context, page, faults } = await opened("/topics/short-lived");
+    await page.getByRole("button", { name: "Follow" }).click();
+    await page.getByText("Following.").waitFor();
+    await world.rivulet.admin.deleteTopic("short-lived");
+    await page.locator(".note.danger").waitFor();
+    await page.getByText("Paused.").waitFor();
+    expect(faults).toEqual([]);
+    await context.close();
+  });
+});
+
 describe.each([
   { theme: "light", width: 1280 },
   { theme: "dark", width: 1280 },
@@ -267,6 +398,13 @@ describe.each([
     await page.getByRole("button", { name: "Send again…" }).click();
     await page.getByLabel("Value", { exact: true }).waitFor();
     await look("send-again");
+    await page.goto(`${url()}/console/topics/followed`);
+    await page.getByRole("button", { name: "Follow" }).click();
+    await page.getByText("Following.").waitFor();
+    await look("follow-nothing");
+    await world.rivulet.producer.send("followed", [{ key: "k", value: '{"a":1}' }]);
+    await page.locator("table.records").waitFor();
+    await look("follow");
     expect(wrong).toEqual([]);
     expect(faults).toEqual([]);
     await context.close();
