@@ -1,4 +1,5 @@
 // What a developer does with a topic in the console: producing records, sending them again, following and exporting them.
+import { readFile } from "node:fs/promises";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { JsonRecord } from "../../src/protocol/json-record.ts";
@@ -8,6 +9,7 @@ import { FOCUSED, tabTo, violationsIn } from "./console-checks.ts";
 import {
   ATTACKS,
   ConsoleWorld,
+  LARGE,
   openWindow,
   ROOT_KEY,
   SCREENSHOTS,
@@ -359,6 +361,77 @@ describe("a topic that is followed", () => {
     await world.rivulet.admin.deleteTopic("short-lived");
     await page.locator(".note.danger").waitFor();
     await page.getByText("Paused.").waitFor();
+    expect(faults).toEqual([]);
+    await context.close();
+  });
+});
+
+describe("a file of what is shown", () => {
+  /** Presses a button, and returns the name and the text of the file that it makes. */
+  async function downloaded(page: Page, button: string): Promise<[string, string]> {
+    const waiting = page.waitForEvent("download");
+    await page.getByRole("button", { name: button }).first().click();
+    const download = await waiting;
+    return [download.suggestedFilename(), await readFile(await download.path(), "utf8")];
+  }
+
+  test("[CON-17] [CON-2] has the records, exact, and nothing that a spreadsheet would run", async () => {
+    await world.rivulet.admin.createTopic({ name: "exported" });
+    const values = ["=1+1", "+1", "-1", "@a", `{"id":${LARGE}}`, ...ATTACKS];
+    await world.rivulet.producer.send(
+      "exported",
+      values.map((value) => ({ key: value, value, headers: { [value]: value } })),
+    );
+    const { context, page, faults } = await opened("/topics/exported");
+    await until(
+      "all are read",
+      async () => (await page.locator("table.records tbody tr").count()) === values.length,
+    );
+    const [lineName, lines] = await downloaded(page, "Download as NDJSON");
+    expect(lineName).toBe("exported-records.ndjson");
+    const records = lines
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line) as JsonRecord);
+    expect(records.map(({ value }) => value).reverse()).toEqual(values);
+    const [csvName, csv] = await downloaded(page, "Download as CSV");
+    expect(csvName).toBe("exported-records.csv");
+    expect(csv).toContain(`"{""id"":${LARGE}}"`);
+    for (const formula of ["=1+1", "+1", "-1", "@a"]) expect(csv).toContain(`,"'${formula}",`);
+    expect(csv).not.toMatch(/(^|,)"?[=+\-@]/m);
+    for (const attack of ATTACKS) expect(csv).toContain(attack.replaceAll('"', '""'));
+    await page.getByRole("button", { name: "Follow" }).click();
+    await page.getByText("Following.").waitFor();
+    await world.rivulet.producer.send("exported", [{ key: "k", value: "followed" }]);
+    await page.locator("table.records").waitFor();
+    expect((await downloaded(page, "Download as NDJSON"))[1]).toContain('"value":"followed"');
+    expect(faults).toEqual([]);
+    await context.close();
+  });
+
+  test("[CON-17] has the partitions of a topic, and the lag of groups", async () => {
+    const { context, page, faults } = await opened("/topics/orders/partitions");
+    await until(
+      "all have answered",
+      async () => (await page.getByText("has the topic's config").count()) === 6,
+    );
+    const [name, csv] = await downloaded(page, "Download as CSV");
+    expect(name).toBe("orders-partitions.csv");
+    const [head, ...rows] = csv.trimEnd().split("\r\n");
+    expect(head).toBe('"partition","log start","log end","offsets","state"');
+    expect(rows).toHaveLength(6);
+    expect(rows[0]).toMatch(/^0,0,(\d+),\1,"has the topic's config"$/);
+    await page.goto(`${url()}/console/groups/billing`);
+    await page.locator("svg .partition").first().waitFor();
+    const [lagName, lag] = await downloaded(page, "Download as CSV");
+    expect(lagName).toBe("billing-lag.csv");
+    expect(lag).toMatch(/"orders",1,,3,\d+,\d+,\d+\r\n/);
+    await page.goto(`${url()}/console/groups`);
+    await page.locator("td:has-text('RECONCILING')").waitFor();
+    await until("all have answered", async () => (await page.getByText("…").count()) === 0);
+    const [groupsName, groups] = await downloaded(page, "Download as CSV");
+    expect(groupsName).toBe("groups-lag.csv");
+    expect(groups).toMatch(/"billing","EMPTY",0,\d+,\d+\r\n/);
     expect(faults).toEqual([]);
     await context.close();
   });
