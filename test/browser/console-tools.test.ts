@@ -1,11 +1,20 @@
 // What a developer does with a topic in the console: producing records, sending them again, following and exporting them.
+import { readFile } from "node:fs/promises";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { JsonRecord } from "../../src/protocol/json-record.ts";
 import { until } from "../support/until.ts";
 import { launchChromium } from "./chromium.ts";
 import { FOCUSED, tabTo, violationsIn } from "./console-checks.ts";
-import { ConsoleWorld, openWindow, ROOT_KEY, SCREENSHOTS, signIn } from "./console-world.ts";
+import {
+  ATTACKS,
+  ConsoleWorld,
+  LARGE,
+  openWindow,
+  ROOT_KEY,
+  SCREENSHOTS,
+  signIn,
+} from "./console-world.ts";
 
 let world: ConsoleWorld;
 let browser: Browser;
@@ -13,6 +22,7 @@ beforeAll(async () => {
   world = await ConsoleWorld.start();
   await world.fill();
   await world.rivulet.admin.createTopic({ name: "tools", partitions: 4 });
+  await world.rivulet.admin.createTopic({ name: "followed", partitions: 2 });
   browser = await launchChromium();
 });
 afterAll(async () => {
@@ -187,6 +197,246 @@ describe("the form that produces a record", () => {
   });
 });
 
+describe("a record that is sent again", () => {
+  test("[CON-15] [CON-2] has the same key, value and headers, whatever is in them", async () => {
+    const { context, page, faults } = await opened("/topics/payments");
+    for (let offset = 0; offset < 2 + ATTACKS.length; offset++) {
+      await page.goto(`${url()}/console/topics/payments/records/0/${offset}`);
+      await page.getByRole("button", { name: "Send again…" }).click();
+      await page.getByRole("button", { name: "Send", exact: true }).click();
+      const [partition, at] = await storedIn(page);
+      expect(partition).toBe(0);
+      const { offset: _, timestamp: __, ...sent } = await recordAt("payments", 0, offset);
+      expect(await recordAt("payments", 0, at)).toMatchObject(sent);
+    }
+    expect(faults).toEqual([]);
+    await context.close();
+  });
+
+  test("[CON-15] may be changed, and go where its key belongs", async () => {
+    const { context, page, faults } = await opened("/topics/orders");
+    await page.getByRole("button", { name: /^Open record 65 of partition 1/ }).click();
+    const before = await recordAt("orders", 1, 65);
+    await page.getByRole("button", { name: "Send again…" }).click();
+    expect(await page.getByLabel("Format of the value").inputValue()).toBe("json");
+    expect(await page.getByLabel("Value", { exact: true }).inputValue()).toBe(before.value);
+    await page.getByLabel("Value", { exact: true }).fill('{"changed":true}');
+    await page.locator("dialog").getByLabel("Partition", { exact: true }).selectOption("key");
+    await page.getByRole("button", { name: "Send", exact: true }).click();
+    const [partition, offset] = await storedIn(page);
+    expect(partition).toBe(1); // Its key's.
+    const { key, headers } = before;
+    expect(await recordAt("orders", 1, offset)).toMatchObject({
+      key,
+      headers,
+      value: '{"changed":true}',
+    });
+    expect(faults).toEqual([]);
+    await context.close();
+  });
+});
+
+describe("a topic that is followed", () => {
+  /** Notes the sockets that the page has open. */
+  function socketsOf(page: Page): Set<string> {
+    const open = new Set<string>();
+    page.on("websocket", (socket) => {
+      open.add(socket.url());
+      socket.on("close", () => open.delete(socket.url()));
+    });
+    return open;
+  }
+
+  const rowsOf = (page: Page) => page.locator("table.records tbody tr");
+  const status = (page: Page) => page.locator("section[aria-label='Newest records']");
+
+  test("[CON-16] [CON-6] shows what comes, pauses, and counts what was passed over", async () => {
+    const { context, page, faults } = await opened("/topics/followed");
+    const sockets = socketsOf(page);
+    await page.getByText("There are no records here.").waitFor();
+    await tabTo(page, /^Follow$/);
+    await page.keyboard.press("Enter");
+    await page.getByText("Following. 0 records").waitFor();
+    const { producer } = world.rivulet;
+    await producer.send("followed", [
+      { key: "a", value: "first" },
+      { key: "b", value: "second" },
+    ]);
+    await until("both are there", async () => (await rowsOf(page).count()) === 2);
+    await tabTo(page, /^Pause$/);
+    await page.keyboard.press("Enter");
+    await until("nothing is read", () => sockets.size === 0);
+    await producer.send("followed", [
+      { key: "c", value: "unseen" },
+      { key: "c", value: "unseen too" },
+    ]);
+    expect(await status(page).textContent()).toContain("Paused. 2 records");
+    await page.keyboard.press("Enter");
+    await page.getByText("2 passed over").waitFor();
+    await producer.send("followed", [{ key: "d", value: "third" }]);
+    await until("it is first", async () =>
+      (await rowsOf(page).first().textContent())?.includes("third"),
+    );
+    expect(await rowsOf(page).count()).toBe(3);
+    await page
+      .getByRole("button", { name: /^Open record/ })
+      .last()
+      .click();
+    await page.getByText("Paused. 3 records").waitFor();
+    await page.getByText("Elsewhere").waitFor();
+    await page.getByRole("button", { name: "Stop following" }).click();
+    await page.getByText("5 of 5 offsets looked through").waitFor();
+    expect(sockets.size).toBe(0);
+    expect(faults).toEqual([]);
+    await context.close();
+  });
+
+  test("[CON-16] is not read while the page is hidden, nor once it is left", async () => {
+    const { context, page, faults } = await opened("/topics/followed");
+    const sockets = socketsOf(page);
+    await page.getByRole("button", { name: "Follow" }).click();
+    await page.getByText("Following.").waitFor();
+    const hide = (isHidden: boolean) =>
+      page.evaluate(`
+        Object.defineProperty(document, "hidden", { value: ${isHidden}, configurable: true });
+        document.dispatchEvent(new Event("visibilitychange"));
+      `);
+    await hide(true);
+    await until("nothing is read", () => sockets.size === 0);
+    await world.rivulet.producer.send("followed", [{ key: "a", value: "while it was hidden" }]);
+    await hide(false);
+    await page.getByText("1 passed over").waitFor();
+    expect(sockets.size).toBe(1);
+    await page.getByRole("link", { name: "Partitions" }).click();
+    await until("nothing is read", () => sockets.size === 0);
+    expect(faults).toEqual([]);
+    await context.close();
+  });
+
+  test("[CON-16] keeps the newest 500 rows, of the records that fit", async () => {
+    const { context, page, faults } = await opened("/topics/followed");
+    await page.getByText("Only some of the records").click();
+    await page.getByLabel("Text", { exact: true }).fill("wanted");
+    await page.getByRole("button", { name: "Follow" }).click();
+    await page.getByText("Following.").waitFor();
+    const values = Array.from({ length: 1_300 }, (_, i) =>
+      i % 2 === 0 ? `wanted ${i}` : `other ${i}`,
+    );
+    await world.rivulet.producer.send(
+      "followed",
+      values.map((value) => ({ key: "k", value })),
+    );
+    await page.getByText("500 records, the newest first; 150 passed over.").waitFor();
+    expect(await rowsOf(page).count()).toBe(500);
+    expect(await rowsOf(page).first().textContent()).toContain("wanted 1298");
+    expect(faults).toEqual([]);
+    await context.close();
+  });
+
+  test("[CON-16] [CON-2] shows an attacker's bytes as text", async () => {
+    const { context, page, faults } = await opened("/topics/followed");
+    await page.getByRole("button", { name: "Follow" }).click();
+    await page.getByText("Following.").waitFor();
+    await world.rivulet.producer.send(
+      "followed",
+      ATTACKS.map((attack) => ({ key: attack, value: attack, headers: { [attack]: attack } })),
+    );
+    await until("all are there", async () => (await rowsOf(page).count()) === ATTACKS.length);
+    const shown = (await rowsOf(page).allTextContents()).join("\n");
+    for (const attack of ATTACKS) expect(shown).toContain(attack);
+    for (const open of await page.getByRole("button", { name: /^Open record/ }).all()) {
+      await open.click();
+      await page.locator(".record-detail").waitFor();
+      await page.getByRole("button", { name: /^Close record/ }).click();
+    }
+    expect(faults).toEqual([]);
+    await context.close();
+  });
+
+  test("[CON-16] ends with the reason where the topic is deleted", async () => {
+    await world.rivulet.admin.createTopic({ name: "short-lived" });
+    const { context, page, faults } = await opened("/topics/short-lived");
+    await page.getByRole("button", { name: "Follow" }).click();
+    await page.getByText("Following.").waitFor();
+    await world.rivulet.admin.deleteTopic("short-lived");
+    await page.locator(".note.danger").waitFor();
+    await page.getByText("Paused.").waitFor();
+    expect(faults).toEqual([]);
+    await context.close();
+  });
+});
+
+describe("a file of what is shown", () => {
+  /** Presses a button, and returns the name and the text of the file that it makes. */
+  async function downloaded(page: Page, button: string): Promise<[string, string]> {
+    const waiting = page.waitForEvent("download");
+    await page.getByRole("button", { name: button }).first().click();
+    const download = await waiting;
+    return [download.suggestedFilename(), await readFile(await download.path(), "utf8")];
+  }
+
+  test("[CON-17] [CON-2] has the records, exact, and nothing that a spreadsheet would run", async () => {
+    await world.rivulet.admin.createTopic({ name: "exported" });
+    const values = ["=1+1", "+1", "-1", "@a", `{"id":${LARGE}}`, ...ATTACKS];
+    await world.rivulet.producer.send(
+      "exported",
+      values.map((value) => ({ key: value, value, headers: { [value]: value } })),
+    );
+    const { context, page, faults } = await opened("/topics/exported");
+    await until(
+      "all are read",
+      async () => (await page.locator("table.records tbody tr").count()) === values.length,
+    );
+    const [lineName, lines] = await downloaded(page, "Download as NDJSON");
+    expect(lineName).toBe("exported-records.ndjson");
+    const records = lines
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line) as JsonRecord);
+    expect(records.map(({ value }) => value).reverse()).toEqual(values);
+    const [csvName, csv] = await downloaded(page, "Download as CSV");
+    expect(csvName).toBe("exported-records.csv");
+    expect(csv).toContain(`"{""id"":${LARGE}}"`);
+    for (const formula of ["=1+1", "+1", "-1", "@a"]) expect(csv).toContain(`,"'${formula}",`);
+    expect(csv).not.toMatch(/(^|,)"?[=+\-@]/m);
+    for (const attack of ATTACKS) expect(csv).toContain(attack.replaceAll('"', '""'));
+    await page.getByRole("button", { name: "Follow" }).click();
+    await page.getByText("Following.").waitFor();
+    await world.rivulet.producer.send("exported", [{ key: "k", value: "followed" }]);
+    await page.locator("table.records").waitFor();
+    expect((await downloaded(page, "Download as NDJSON"))[1]).toContain('"value":"followed"');
+    expect(faults).toEqual([]);
+    await context.close();
+  });
+
+  test("[CON-17] has the partitions of a topic, and the lag of groups", async () => {
+    const { context, page, faults } = await opened("/topics/orders/partitions");
+    await until(
+      "all have answered",
+      async () => (await page.getByText("has the topic's config").count()) === 6,
+    );
+    const [name, csv] = await downloaded(page, "Download as CSV");
+    expect(name).toBe("orders-partitions.csv");
+    const [head, ...rows] = csv.trimEnd().split("\r\n");
+    expect(head).toBe('"partition","log start","log end","offsets","state"');
+    expect(rows).toHaveLength(6);
+    expect(rows[0]).toMatch(/^0,0,(\d+),\1,"has the topic's config"$/);
+    await page.goto(`${url()}/console/groups/billing`);
+    await page.locator("svg .partition").first().waitFor();
+    const [lagName, lag] = await downloaded(page, "Download as CSV");
+    expect(lagName).toBe("billing-lag.csv");
+    expect(lag).toMatch(/"orders",1,,3,\d+,\d+,\d+\r\n/);
+    await page.goto(`${url()}/console/groups`);
+    await page.locator("td:has-text('RECONCILING')").waitFor();
+    await until("all have answered", async () => (await page.getByText("…").count()) === 0);
+    const [groupsName, groups] = await downloaded(page, "Download as CSV");
+    expect(groupsName).toBe("groups-lag.csv");
+    expect(groups).toMatch(/"billing","EMPTY",0,\d+,\d+\r\n/);
+    expect(faults).toEqual([]);
+    await context.close();
+  });
+});
+
 describe.each([
   { theme: "light", width: 1280 },
   { theme: "dark", width: 1280 },
@@ -217,6 +467,17 @@ describe.each([
     await page.getByRole("button", { name: "Send", exact: true }).click();
     await page.getByText(/^This is no JSON/).waitFor();
     await look("produce-wrong");
+    await page.goto(`${url()}/console/topics/payments/records/0/2`);
+    await page.getByRole("button", { name: "Send again…" }).click();
+    await page.getByLabel("Value", { exact: true }).waitFor();
+    await look("send-again");
+    await page.goto(`${url()}/console/topics/followed`);
+    await page.getByRole("button", { name: "Follow" }).click();
+    await page.getByText("Following.").waitFor();
+    await look("follow-nothing");
+    await world.rivulet.producer.send("followed", [{ key: "k", value: '{"a":1}' }]);
+    await page.locator("table.records").waitFor();
+    await look("follow");
     expect(wrong).toEqual([]);
     expect(faults).toEqual([]);
     await context.close();

@@ -1,11 +1,13 @@
 // Who owns which partition of a group, as a picture and as tables.
 import type { GroupInfo, MemberInfo } from "../../core/group-info.ts";
+import { type Cell, fileName } from "../csv.ts";
 import { numberText } from "../format.ts";
 import type { Flows } from "../group-flow.ts";
 import { countOf, type PartitionNode, partitionsOf } from "../group-picture.ts";
 import { assignmentText, calledOf } from "../history-text.ts";
 import { ageText } from "../lag.ts";
 import { paths } from "../router.ts";
+import { CsvButton } from "../ui/download-button.tsx";
 import { GroupDrawing } from "../ui/group-drawing.tsx";
 import { Empty } from "../ui/states.tsx";
 import { type Column, Table } from "../ui/table.tsx";
@@ -79,6 +81,30 @@ const PARTITION_COLUMNS: readonly Column<Row>[] = [
   },
 ];
 
+const LAG_HEAD = [
+  "topic",
+  "partition",
+  "owner",
+  "committed offset",
+  "log end",
+  "lag",
+  "oldest unread ms",
+] as const;
+
+/** The cells of a partition. What is not known, or not committed, is empty. */
+function lagCells({ topic, partition, owner, holder, offset }: Row): Cell[] {
+  const member = owner ?? holder;
+  return [
+    topic,
+    partition,
+    member === null ? null : calledOf(member),
+    offset?.committedOffset ?? null,
+    offset?.logEndOffset ?? null,
+    offset?.lag ?? null,
+    offset?.oldestUnreadMs ?? null,
+  ];
+}
+
 const MEMBER_COLUMNS: readonly Column<MemberInfo>[] = [
   { title: "Member", cell: ({ memberId }) => <span class="data">{memberId}</span> },
   { title: "Instance", cell: ({ instanceId }) => <span class="data">{instanceId ?? "–"}</span> },
@@ -139,13 +165,20 @@ export function GroupAssignment({ group, flows }: { group: GroupInfo; flows: Flo
       {rows.length === 0 ? (
         <Empty>The group has no partitions.</Empty>
       ) : (
-        <Table
-          caption="Partitions of the group, with lag"
-          isCaptionHidden
-          columns={PARTITION_COLUMNS}
-          rows={rows}
-          keyOf={({ topic, partition }) => `${topic}/${partition}`}
-        />
+        <>
+          <CsvButton
+            name={fileName([group.groupId, "lag"], "csv")}
+            head={LAG_HEAD}
+            rows={() => rows.map(lagCells)}
+          />
+          <Table
+            caption="Partitions of the group, with lag"
+            isCaptionHidden
+            columns={PARTITION_COLUMNS}
+            rows={rows}
+            keyOf={({ topic, partition }) => `${topic}/${partition}`}
+          />
+        </>
       )}
       <h2>Members</h2>
       {group.members.length === 0 ? (

@@ -3,12 +3,14 @@
 import { useEffect, useState } from "preact/hooks";
 import { GROUPS_PATH } from "../../protocol/paths.ts";
 import { get } from "../api.ts";
+import type { Cell } from "../csv.ts";
 import { countText, numberText } from "../format.ts";
 import { type GroupSummary, summariesOf } from "../group-summaries.ts";
 import { ageText } from "../lag.ts";
 import { listQuery, withPrefix } from "../list-query.ts";
 import { useLoad } from "../load.ts";
 import { paths } from "../router.ts";
+import { CsvButton } from "../ui/download-button.tsx";
 import { Pager, PrefixFilter } from "../ui/list-page.tsx";
 import { Empty, Loaded } from "../ui/states.tsx";
 import { type Column, Table } from "../ui/table.tsx";
@@ -111,6 +113,11 @@ function GroupTable({ names }: { names: readonly string[] }) {
               <option value="lag">lag in records</option>
               <option value="age">age of the oldest unread record</option>
             </select>
+            <CsvButton
+              name="groups-lag.csv"
+              head={["group", "state", "members", "lag", "oldest unread ms"]}
+              rows={() => rows.map((name) => cellsOf(name, answers.get(name)))}
+            />
           </>
         ) : (
           <>
@@ -142,6 +149,14 @@ function ordered(names: readonly string[], answers: Answers, order: Order): read
     return (order === "lag" ? answer.lag.records : answer.lag.oldestMs) ?? -1;
   };
   return names.toSorted((a, b) => rankOf(b) - rankOf(a));
+}
+
+/** The cells of a group. What is not known, or not committed, is empty. */
+function cellsOf(name: string, answer: GroupSummary | Error | undefined): Cell[] {
+  if (answer === undefined || answer instanceof Error)
+    return [name, answer?.message ?? null, null, null, null];
+  const { state, members, lag } = answer;
+  return [name, state, members, lag.records, lag.oldestMs];
 }
 
 const NAME_COLUMNS: readonly Column<string>[] = [

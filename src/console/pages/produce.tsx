@@ -17,8 +17,8 @@ import {
 } from "../produce-draft.ts";
 import type { PlacedRecord } from "../record-bytes.ts";
 import { Checkbox, Choice, Field, Form } from "../ui/form.tsx";
-import { type Stored, StoredLink } from "../ui/produce-button.tsx";
 import { Loaded } from "../ui/states.tsx";
+import { type Stored, StoredLink } from "../ui/stored-link.tsx";
 
 interface Props {
   readonly topic: string;

@@ -4,11 +4,13 @@ import type { TopicInfo } from "../../core/topic-info.ts";
 import { partitionPath, topicPath } from "../../protocol/paths.ts";
 import { announce } from "../announce.ts";
 import { get, request } from "../api.ts";
+import { type Cell, fileName } from "../csv.ts";
 import { countText, numberText } from "../format.ts";
 import { eachOf } from "../group-summaries.ts";
 import { isOffered } from "../session.ts";
 import { Confirm } from "../ui/confirm.tsx";
 import { Dialog } from "../ui/dialog.tsx";
+import { CsvButton } from "../ui/download-button.tsx";
 import { Field, Form } from "../ui/form.tsx";
 import { type Column, Table } from "../ui/table.tsx";
 
@@ -54,6 +56,11 @@ export function TopicPartitions({ topic, onChange }: { topic: TopicInfo; onChang
             Add partitions…
           </button>
         )}
+        <CsvButton
+          name={fileName([name, "partitions"], "csv")}
+          head={["partition", "log start", "log end", "offsets", "state"]}
+          rows={() => rows.map((partition) => cellsOf(partition, states.get(partition)))}
+        />
       </div>
       <Table
         caption="Partitions of the topic"
@@ -86,6 +93,18 @@ export function TopicPartitions({ topic, onChange }: { topic: TopicInfo; onChang
   );
 }
 
+function cellsOf(partition: number, state: State | Error | undefined): Cell[] {
+  if (state === undefined || state instanceof Error)
+    return [partition, null, null, null, state?.message ?? null];
+  const { logStartOffset, highWatermark } = state;
+  const offsets = highWatermark - logStartOffset;
+  return [partition, logStartOffset, highWatermark, offsets, configText(state)];
+}
+
+function configText({ hasConfig }: State): string {
+  return hasConfig ? "has the topic's config" : "goes by an older config";
+}
+
 function columnsWith(
   states: ReadonlyMap<number, State | Error>,
   onDelete: ((partition: number) => void) | null,
@@ -113,7 +132,7 @@ function columnsWith(
         if (state === undefined) return "…";
         if (state instanceof Error)
           return <strong class="danger-text data">{state.message}</strong>;
-        return state.hasConfig ? "has the topic's config" : "goes by an older config";
+        return configText(state);
       },
     },
   ];

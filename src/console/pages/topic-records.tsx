@@ -3,8 +3,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { TopicInfo } from "../../core/topic-info.ts";
 import { announce } from "../announce.ts";
-import { countText, numberText, shortened } from "../format.ts";
-import { type Bytes, keyBytes, type PlacedRecord, valueBytes } from "../record-bytes.ts";
+import { countText, numberText } from "../format.ts";
 import {
   type Filter,
   type From,
@@ -13,14 +12,17 @@ import {
   partitionOfKey,
   Scan,
 } from "../record-scan.ts";
-import { paths } from "../router.ts";
 import { isOffered } from "../session.ts";
 import { Checkbox, Choice, Field } from "../ui/form.tsx";
+import { later } from "../ui/later.tsx";
 import { ProduceButton } from "../ui/produce-button.tsx";
-import { RecordDetail } from "../ui/record-detail.tsx";
-import { Scroll } from "../ui/scroll.tsx";
+import { RecordTable } from "../ui/record-table.tsx";
 import { Empty, ErrorNote } from "../ui/states.tsx";
-import { Time } from "../ui/time.tsx";
+
+const TopicTail = later(
+  "the newest records",
+  async () => (await import("./topic-tail.tsx")).TopicTail,
+);
 
 type FromType = From["type"];
 
@@ -56,6 +58,8 @@ export function TopicRecords({ topic }: { topic: TopicInfo }) {
     isEverywhere: false,
   };
   const [asked, setAsked] = useState(first);
+  /** The question whose answers are shown as they come. */
+  const [followed, setFollowed] = useState<Asked | null>(null);
   const look = useLook(topic);
   const isReadable = isOffered("READ", "topic", topic.name);
   useEffect(() => {
@@ -71,8 +75,33 @@ export function TopicRecords({ topic }: { topic: TopicInfo }) {
   return (
     <>
       <ProduceButton topic={topic.name} />
-      <Question topic={topic} asked={asked} onChange={setAsked} begin={() => look.begin(asked)} />
-      <Answer topic={topic} look={look} />
+      <Question
+        topic={topic}
+        asked={asked}
+        onChange={setAsked}
+        begin={() => {
+          setFollowed(null);
+          look.begin(asked);
+        }}
+        follow={() => {
+          look.stop();
+          setFollowed(asked);
+        }}
+      />
+      {followed === null ? (
+        <Answer topic={topic} look={look} />
+      ) : (
+        <TopicTail
+          key={JSON.stringify(followed)}
+          topic={topic.name}
+          partition={onlyPartition(followed, topic.partitions)}
+          filter={followed.filter}
+          onStop={() => {
+            setFollowed(null);
+            look.begin(asked);
+          }}
+        />
+      )}
     </>
   );
 }
@@ -89,6 +118,12 @@ function partitionsToRead({ partition, filter, isEverywhere }: Asked, count: num
   if (partition !== EVERY) return [Number(partition)];
   if (filter.key !== "" && !isEverywhere) return [partitionOfKey(filter.key, count)];
   return Array.from({ length: count }, (_, i) => i);
+}
+
+/** Returns the partition that is read alone, or null where all are. */
+function onlyPartition(asked: Asked, count: number): number | null {
+  const [partition = 0, ...others] = partitionsToRead(asked, count);
+  return others.length === 0 && count > 1 ? partition : null;
 }
 
 function useLook(topic: TopicInfo) {
@@ -142,8 +177,9 @@ function Question(props: {
   asked: Asked;
   onChange: (asked: Asked) => void;
   begin: () => void;
+  follow: () => void;
 }) {
-  const { topic, asked, onChange, begin } = props;
+  const { topic, asked, onChange, begin, follow } = props;
   const { filter, type, partition } = asked;
   const set = (change: Partial<Asked>) => onChange({ ...asked, ...change });
   const setFilter = (change: Partial<Filter>) => set({ filter: { ...filter, ...change } });
@@ -236,6 +272,9 @@ function Question(props: {
         <button type="submit" class="primary" disabled={fromOf(asked) === null}>
           Read
         </button>
+        <button type="button" onClick={follow}>
+          Follow
+        </button>
       </div>
     </form>
   );
@@ -278,77 +317,8 @@ function Answer({ topic, look }: { topic: TopicInfo; look: Look }) {
         </Empty>
       )}
       {progress !== null && progress.found.length > 0 && (
-        <Records topic={topic.name} records={progress.found} />
+        <RecordTable topic={topic.name} records={progress.found} />
       )}
     </section>
-  );
-}
-
-/** What a row shows of a key or a value. */
-const PREVIEW_CHARS = 120;
-
-function previewOf({ text, base64 }: Bytes): string {
-  if (base64 !== null) return `base64 ${base64.slice(0, PREVIEW_CHARS)}`;
-  return text === null ? "null" : shortened(text.slice(0, 4 * PREVIEW_CHARS), PREVIEW_CHARS);
-}
-
-function Records({ topic, records }: { topic: string; records: readonly PlacedRecord[] }) {
-  const [open, setOpen] = useState<string | null>(null);
-  return (
-    <Scroll label="Records of the topic">
-      <table class="records">
-        <caption class="unseen">Records of the topic</caption>
-        <thead>
-          <tr>
-            <th scope="col">Record</th>
-            <th scope="col">Time</th>
-            <th scope="col">Key</th>
-            <th scope="col">Value</th>
-            <th scope="col">More</th>
-          </tr>
-        </thead>
-        <tbody>
-          {records.flatMap((record) => {
-            const { partition, offset, timestamp } = record;
-            const id = `${partition}-${offset}`;
-            const isOpen = id === open;
-            return [
-              <tr key={id}>
-                <th scope="row">
-                  <a href={paths.record(topic, partition, offset)}>
-                    {partition} / {offset}
-                  </a>
-                </th>
-                <td>
-                  <Time ms={timestamp} />
-                </td>
-                <td class="data preview">{previewOf(keyBytes(record))}</td>
-                <td class="data preview">{previewOf(valueBytes(record))}</td>
-                <td>
-                  <button
-                    type="button"
-                    aria-expanded={isOpen}
-                    onClick={() => setOpen(isOpen ? null : id)}
-                  >
-                    {isOpen ? "Close" : "Open"}
-                    <span class="unseen">
-                      {" "}
-                      record {offset} of partition {partition}
-                    </span>
-                  </button>
-                </td>
-              </tr>,
-              isOpen && (
-                <tr key={`${id} open`}>
-                  <td colSpan={5}>
-                    <RecordDetail topic={topic} record={record} />
-                  </td>
-                </tr>
-              ),
-            ];
-          })}
-        </tbody>
-      </table>
-    </Scroll>
   );
 }

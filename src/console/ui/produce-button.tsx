@@ -2,21 +2,15 @@
 import { useState } from "preact/hooks";
 import { announce } from "../announce.ts";
 import type { PlacedRecord } from "../record-bytes.ts";
-import { paths } from "../router.ts";
 import { isOffered } from "../session.ts";
 import { Dialog } from "./dialog.tsx";
 import { later } from "./later.tsx";
+import { type Stored, StoredLink } from "./stored-link.tsx";
 
 const ProduceForm = later(
   "the form",
   async () => (await import("../pages/produce.tsx")).ProduceForm,
 );
-
-/** The place of a record that was stored. */
-export interface Stored {
-  readonly partition: number;
-  readonly offset: number;
-}
 
 /** With a record, the form begins with what is in it. */
 export function ProduceButton({
@@ -53,18 +47,5 @@ export function ProduceButton({
         </Dialog>
       )}
     </div>
-  );
-}
-
-export function StoredLink({ topic, stored }: { topic: string; stored: Stored }) {
-  const { partition, offset } = stored;
-  return (
-    <span>
-      Stored in{" "}
-      <a href={paths.record(topic, partition, offset)}>
-        partition {partition} at offset {offset}
-      </a>
-      .
-    </span>
   );
 }

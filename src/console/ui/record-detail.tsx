@@ -5,6 +5,7 @@ import { headersOf, keyBytes, type PlacedRecord, valueBytes } from "../record-by
 import { curlOf, sdkOf } from "../record-code.ts";
 import { paths } from "../router.ts";
 import { CopyButton } from "./copy-button.tsx";
+import { ProduceButton } from "./produce-button.tsx";
 import { ValueView } from "./value-view.tsx";
 
 export function RecordDetail({ topic, record }: { topic: string; record: PlacedRecord }) {
@@ -35,6 +36,7 @@ export function RecordDetail({ topic, record }: { topic: string; record: PlacedR
           ))}
         </dl>
       )}
+      <ProduceButton topic={topic} record={record} />
       <h3>Elsewhere</h3>
       <div class="buttons">
         <CopyButton
