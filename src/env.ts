@@ -242,7 +242,7 @@ function noting<Calls>(
             Reflect.apply(
               value,
               stub,
-              toArguments(kind, method, request as CallRequest | undefined),
+              toArguments(kind, method, request as CallRequest | undefined, env.from?.requestId),
             );
       return noted(call, placeOf(env, kind, title, id), method, triesOf(env, kind));
     },

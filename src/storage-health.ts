@@ -1,11 +1,13 @@
 // The objects that this isolate has seen fail because of their storage, and not work since. The log has one line for
 // each, for an operator: which object, in which file and why. `/health` tells everybody how many there are [ERR-4].
+
 import {
   isStorageFailure,
   type ObjectError,
   type ObjectPlace,
   type PlatformFailure,
 } from "./core/platform-errors.ts";
+import { logLine } from "./log.ts";
 
 /** How often a failure that continues is logged. */
 const REPEAT_MS = 60_000;
@@ -61,7 +63,7 @@ export function noteFailure({ place, failure, message }: ObjectError, method: st
   troubles.set(place.name, trouble);
   const again = known === undefined || known.untold === 0 ? "" : `, ${known.untold} times more`;
   const what = failure === "storage" ? "storage failed" : `storage ${failure}`;
-  console.error(`${what}: ${place.name}, ${place.file}: ${method}: ${message}${again}`);
+  logLine("error", `${what}: ${place.name}, ${place.file}: ${method}: ${message}${again}`);
 }
 
 export function noteSuccess({ name }: ObjectPlace, method: string): void {
@@ -70,7 +72,7 @@ export function noteSuccess({ name }: ObjectPlace, method: string): void {
   if (trouble === undefined) return;
   if (trouble.isOver && trouble.method !== method) return;
   if (trouble.failure !== "damaged" && trouble.method !== method) return;
-  if (!trouble.isOverTold) console.log(`storage works again: ${name}`);
+  if (!trouble.isOverTold) logLine("info", `storage works again: ${name}`);
   if (trouble.method === method) troubles.delete(name);
   else {
     trouble.isOver = true;

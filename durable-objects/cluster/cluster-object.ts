@@ -4,6 +4,7 @@
 // A change is stored together with the tasks that follow from it: freeing a deleted topic's partitions, spreading a config,
 // telling groups. Its own tasks are done before the change is answered, so nobody who heard of a deletion can still write to
 // the deleted topic. Those that fail are left to an alarm, which comes back until all are done: see jobs.ts.
+
 import { DurableObject } from "cloudflare:workers";
 import type { Changed } from "../../src/calls/calls.ts";
 import {
@@ -57,6 +58,7 @@ import {
 import { mapConcurrently } from "../../src/core/map-concurrently.ts";
 import { assertJurisdiction, jurisdictionOf, regionSet } from "../../src/core/placement.ts";
 import { type Env, groupStub, outerClusterStub, partitionStub } from "../../src/env.ts";
+import { logLine } from "../../src/log.ts";
 import { isStanding, ObjectClock, startAnew } from "../shared/clock.ts";
 import { newSecret, OWNER_SECRET } from "../shared/owner-signature.ts";
 import { BEING_RESTORED, recoveryPoint, restoreTo } from "../shared/recovery.ts";
@@ -137,7 +139,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls, C
       setAlarm: (atMs) => this.#setAlarm(atMs),
       nowMs: () => wallClockMs(this.#sql),
       failed: (task, error) => {
-        console.error(`task ${JSON.stringify(task)} failed, it will be tried again: ${error}`);
+        logLine("error", `task ${JSON.stringify(task)} failed, it will be tried again: ${error}`);
       },
       waiting: () => {
         if (isStanding(this.#sql)) this.ctx.waitUntil(startAnew(this.ctx));
@@ -810,7 +812,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls, C
       this.#alarmRetry.succeeded();
     } catch (error) {
       // [ALM-1] The platform gives up on an alarm that keeps failing.
-      console.error(`cluster: the alarm failed, it will be tried again: ${error}`);
+      logLine("error", `cluster: the alarm failed, it will be tried again: ${error}`);
       await this.#setAlarm(wallClockMs(this.#sql) + this.#alarmRetry.failed());
     }
   }

@@ -2,7 +2,9 @@
 // waits for it, and tasks about the same thing are done in the order in which they were stored. A task that fails is tried
 // again later and holds no other up. Short tasks have room of their own beside long ones: telling a group is a call, while a
 // deletion frees a thousand partitions.
+
 import { leftOf } from "../../src/core/elapsed.ts";
+import { logLine } from "../../src/log.ts";
 import type { StoredTask, Task } from "./cluster-store.ts";
 
 /** How long a failed task waits. The wait doubles after each failure, because damage does not go away. */
@@ -116,7 +118,7 @@ export class Jobs {
     for (let after = 0; ; ) {
       const { tasks, damaged, lastId } = this.#parts.store.tasksAfter(after, PAGE);
       // [CRC-2] Nobody can do these. They are told once in a life, and hold up no other.
-      if (this.#mustPass) for (const error of damaged) console.error(`a task is lost: ${error}`);
+      if (this.#mustPass) for (const error of damaged) logLine("error", `a task is lost: ${error}`);
       const isDue = ({ id }: StoredTask) => leftOfRetry(this.#retries.get(id), nowMs) === 0;
       await Promise.all(tasks.filter(isDue).map((stored) => this.#begin(stored)));
       if (lastId === null) break;

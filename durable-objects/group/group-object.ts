@@ -4,6 +4,7 @@
 //
 // An idle group sleeps. The runtime answers heartbeats, and remembers when each was last answered. So a group in which
 // nothing happens wakes up twice an hour.
+
 import { DurableObject } from "cloudflare:workers";
 import {
   GROUP_CALLS,
@@ -45,6 +46,7 @@ import { type GroupState, newestEpoch } from "../../src/core/group/state.ts";
 import { FEW_METRICS_MEMBERS, MAX_REPORTED_POSITIONS } from "../../src/core/limits.ts";
 import type { GroupSnapshot } from "../../src/core/metrics/snapshot.ts";
 import type { Env } from "../../src/env.ts";
+import { logLine } from "../../src/log.ts";
 import { CLOSE_SESSION_ENDED } from "../../src/protocol/close-codes.ts";
 import { PING, PONG } from "../../src/protocol/heartbeat.ts";
 import type { PollAnswer } from "../../src/protocol/poll.ts";
@@ -178,7 +180,7 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls, Count
    */
   #couldNotNote(error: unknown): void {
     if (this.#registration.isDamaged) return;
-    console.error(`group ${this.#groupId}: a lost socket could not be noted: ${error}`);
+    logLine("error", `group ${this.#groupId}: a lost socket could not be noted: ${error}`);
   }
 
   /** Tells the members what has changed for them, and sets the alarm. */

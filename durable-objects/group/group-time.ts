@@ -1,6 +1,8 @@
 // A group in time: its alarm rings, and somebody may set the clock.
+
 import { memberOf } from "../../src/core/group/state.ts";
 import { ALARM_RETRY_MS, MAX_ALARM_RETRY_MS } from "../../src/core/limits.ts";
+import { logLine } from "../../src/log.ts";
 import { startAnew } from "../shared/clock.ts";
 import { RetryPause } from "../shared/retry.ts";
 import type { Alarm } from "../shared/usage.ts";
@@ -52,7 +54,7 @@ export class GroupTime {
       this.#retry.succeeded();
     } catch (error) {
       const { groupId } = keeper.group.state;
-      console.error(`group ${groupId}: the alarm failed, it will be tried again: ${error}`);
+      logLine("error", `group ${groupId}: the alarm failed, it will be tried again: ${error}`);
       await this.#parts.storedAlarm.setAlarm(clock.now() + this.#retry.failed());
     }
   }

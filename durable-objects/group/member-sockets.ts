@@ -1,5 +1,6 @@
 // The sockets of native members (src/protocol/group-socket.ts): their messages as requests to the group, and what the
 // group decides as messages to them.
+
 import type * as z from "zod";
 import { type Caller, namespaceOf } from "../../src/core/access/caller.ts";
 import {
@@ -28,6 +29,7 @@ import {
 } from "../../src/core/group/partition-key.ts";
 import type { JoinRequest } from "../../src/core/group/requests.ts";
 import { type GroupEvent, isAddedPartition, type Member } from "../../src/core/group/state.ts";
+import { logLine } from "../../src/log.ts";
 import { CLOSE_SESSION_ENDED } from "../../src/protocol/close-codes.ts";
 import {
   type AssignedPartition,
@@ -133,7 +135,7 @@ export class MemberSockets {
     if (this.#joins.get(memberId) !== mine) return;
     this.#joins.delete(memberId);
     if (!found.ok) {
-      if (found.error === "KAFKA_STORAGE_ERROR") console.error(found.detail);
+      if (found.error === "KAFKA_STORAGE_ERROR") logLine("error", found.detail);
       return refuse(socket, found as Failure);
     }
     const joined = presence.memberOf(socket); // Perhaps through a join that was sent before this one was answered.

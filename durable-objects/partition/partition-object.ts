@@ -63,6 +63,7 @@ import {
   type RelayStub,
   relayStub,
 } from "../../src/env.ts";
+import { logLine } from "../../src/log.ts";
 import { memory } from "../../src/memory.ts";
 import type { AppendErrorMessage, AppendedMessage } from "../../src/protocol/append-frame.ts";
 import type { InitialOffset } from "../../src/protocol/group-socket.ts";
@@ -247,7 +248,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
   /** Answers every call with the failure. Nothing is written over data that cannot be read. */
   #fail(failure: Failure): void {
     const place = `${this.#topicId}/${this.#partition}`;
-    console.error(`${place}: ${failure.detail}; the object is ${this.ctx.id}.sqlite`);
+    logLine("error", `${place}: ${failure.detail}; the object is ${this.ctx.id}.sqlite`);
     this.#damage = { ...failure, retriable: false };
   }
 
@@ -255,7 +256,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
   #logFailure(topic: string, work: string, error: unknown): void {
     const place = `${topic}/${this.#partition}`;
     const { file } = placeOf(this.env, "partition", "", String(this.ctx.id));
-    console.error(`${place}: ${work} failed, it will be tried again: ${error} (${file})`);
+    logLine("error", `${place}: ${work} failed, it will be tried again: ${error} (${file})`);
   }
 
   #assemble(topic: Topic): Parts {
@@ -263,7 +264,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     const store = new SqlLogStore(this.#storage);
     const verifier = new ChunkVerifier(
       { topic: topic.name, partition: this.#partition },
-      ({ message }) => console.error(`${message}; the object is ${this.ctx.id}.sqlite`),
+      ({ message }) => logLine("error", `${message}; the object is ${this.ctx.id}.sqlite`),
     );
     const log = new PartitionLog(store, topic.config, verifier, memory.tails);
     const gate = readerGate(topic.name, this.#access, this.#quotas, this.#counts);

@@ -1,7 +1,25 @@
 // Makes the methods of an object's class take calls of every release (src/calls/calls.ts).
 import { retryable } from "cloudflare:durable-objects";
-import { type ObjectKind, toRequest } from "../../src/calls/calls.ts";
+import { type ObjectKind, requestIdIn, toRequest } from "../../src/calls/calls.ts";
+import { BrokerError } from "../../src/core/errors.ts";
+import { failureOf } from "../../src/core/platform-errors.ts";
+import { logLine, stackOf } from "../../src/log.ts";
 import type { Counting } from "./usage.ts";
+
+/** [ERR-5] Tells the operator of a failure that nobody expects, with the request in which it happened. */
+function logFailure(
+  error: unknown,
+  failed: object,
+  object: ObjectKind,
+  method: string,
+  args: readonly unknown[],
+): void {
+  if (error instanceof BrokerError || failureOf(error) !== "unexpected") return;
+  // The platform keeps the state of an object from all but its class.
+  const name = (failed as { readonly ctx?: DurableObjectState }).ctx?.id.name ?? object;
+  const message = `${object} ${name}: ${method} failed: ${stackOf(error)}`;
+  logLine("error", message, { requestId: requestIdIn(args), object, name, method });
+}
 
 type Serve = (request: object) => unknown;
 
@@ -19,11 +37,16 @@ export function serveCalls(
   for (const [method, isRepeatable] of Object.entries(calls)) {
     const serve = prototype[method] as Serve;
     const served = function (this: Counting, ...args: unknown[]) {
+      const failed = (error: unknown): never => {
+        logFailure(error, this, kind, method, args);
+        throw error;
+      };
       return this.usage.serve("request", () => {
         const request = toRequest(kind, method, args);
         const ready = before(this as never, method);
-        if (ready === null) return serve.call(this, request);
-        return ready.then(() => serve.call(this, request));
+        const answer =
+          ready === null ? serve.call(this, request) : ready.then(() => serve.call(this, request));
+        return answer instanceof Promise ? answer.catch(failed) : answer;
       });
     };
     prototype[method] = served;

@@ -1,9 +1,11 @@
 // Small helpers for every object with sockets.
+
 import { namespaceOf } from "../../src/core/access/caller.ts";
 import { textOutside, WHOLE } from "../../src/core/access/namespace.ts";
 import { BrokerError, ERRORS, type Failure } from "../../src/core/errors.ts";
 import { MAX_SOCKET_UNREAD_BYTES } from "../../src/core/limits.ts";
 import { brokerError } from "../../src/core/platform-errors.ts";
+import { logLine, stackOf } from "../../src/log.ts";
 import { CLOSE_FATAL, closeReason } from "../../src/protocol/close-codes.ts";
 import { unsentBytes } from "../../src/protocol/unsent.ts";
 import type { ObjectSocket } from "./object-socket.ts";
@@ -59,7 +61,7 @@ export function finishClose(socket: ObjectSocket, code: number): void {
 /** Ends a socket that broke the protocol, or whose request the platform failed. Other sockets go on. */
 export function closeFatal(socket: ObjectSocket, error: unknown): void {
   const known = brokerError(error);
-  if (known.code === "UNKNOWN_SERVER_ERROR") console.error(error);
+  if (known.code === "UNKNOWN_SERVER_ERROR") logLine("error", stackOf(error));
   close(socket, CLOSE_FATAL, `${known.code}: ${known.message}`);
 }
 

@@ -9,6 +9,8 @@
 // Release 0.1 passes arguments by position, and so does 0.2, with the named fields that 0.1 does not know in one more
 // argument. Objects take those. The release after this one no longer sends them, and the one after that drops POSITIONS.
 
+import { MAX_REQUEST_ID_CHARS } from "../core/limits.ts";
+
 export type ObjectKind = "cluster" | "partition" | "group" | "relay" | "metrics";
 
 /** The version of the calls. It stands in each call, and grows with every change of their meaning. */
@@ -23,6 +25,9 @@ export interface Changed {
 
 /** The field with the version. Nothing that a caller sends has this name by chance. */
 const VERSION_FIELD = "callsVersion";
+
+/** The field that names the request in which the call is made. Objects of release 0.2 ignore it. */
+const REQUEST_ID_FIELD = "callsRequestId";
 
 /** The fields that release 0.1 passes in each position. A list in a position is an object of those fields. */
 type Positions = readonly (string | readonly string[])[];
@@ -76,9 +81,14 @@ export function toArguments(
   kind: ObjectKind,
   method: string,
   request: CallRequest = {},
+  requestId?: string,
 ): unknown[] {
+  const own = {
+    ...(requestId === undefined ? {} : { [REQUEST_ID_FIELD]: requestId }),
+    [VERSION_FIELD]: CALLS_VERSION,
+  };
   const positions = POSITIONS[kind][method];
-  if (positions === undefined) return [{ ...request, [VERSION_FIELD]: CALLS_VERSION }];
+  if (positions === undefined) return [{ ...request, ...own }];
   const rest: Record<string, unknown> = { ...request };
   const take = (field: string) => {
     const value = rest[field];
@@ -90,13 +100,20 @@ export function toArguments(
       ? take(place)
       : Object.fromEntries(place.map((field) => [field, take(field)])),
   );
-  return [...placed, { ...rest, [VERSION_FIELD]: CALLS_VERSION }];
+  return [...placed, { ...rest, ...own }];
+}
+
+/** Returns the request in which a call is made, if its caller has named it. */
+export function requestIdIn(args: readonly unknown[]): string | undefined {
+  const last = args.at(-1);
+  const named = isRequest(last) ? last[REQUEST_ID_FIELD] : undefined;
+  return typeof named === "string" ? named.slice(0, MAX_REQUEST_ID_CHARS) : undefined;
 }
 
 /** Returns the request of a call, whichever release has sent it. */
 export function toRequest(kind: ObjectKind, method: string, args: readonly unknown[]): CallRequest {
   const last = args.at(-1);
-  const { [VERSION_FIELD]: version, ...named } = isRequest(last) ? last : {};
+  const { [VERSION_FIELD]: version, [REQUEST_ID_FIELD]: _, ...named } = isRequest(last) ? last : {};
   if (version === undefined && POSITIONS[kind][method] === undefined) return named;
   const placed = version === undefined ? args : args.slice(0, -1);
   const request: Record<string, unknown> = {};

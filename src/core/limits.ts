@@ -708,3 +708,6 @@ export const MAX_BUDGET_DOLLARS = 1_000_000;
 export const MAX_BUDGETS = 5_000;
 /** Percent of a budget at which the audit log is told that it is nearly used up. */
 export const BUDGET_WARNING_PERCENT = 80;
+
+/** Characters of the name of a request. */
+export const MAX_REQUEST_ID_CHARS = 64;

@@ -1,7 +1,8 @@
 // Makes workerd's standard error readable for an operator [ERR-3]. workerd hides from the Worker why a database failed,
 // behind a reference. It writes the reason and a stack of addresses separately. The filter puts the reason in the place
 // of the reference in the Worker's own line, which names the object and its file, and removes the addresses. A TLS
-// handshake that failed is told as the Worker tells of other connections that it closes.
+// handshake that failed is told as the Worker tells of other connections that it closes. Lines of the log, which are JSON,
+// become text.
 
 const REASON = /^workerd\/.*error: .*sqlite\.c\+\+:\d+: failed: (?:.* = )?(.*)$/;
 const STACK = /^stack: .*\bwdErrId = (\w+)/;
@@ -12,8 +13,14 @@ const REFERENCE = /internal error; reference = (\w+)/;
 const MAX_REASONS = 1_000;
 
 export class LogFilter {
+  readonly #asJson: boolean;
   readonly #reasons = new Map<string, string>();
   #reason: string | null = null;
+
+  /** `asJson` leaves the lines of the log as they are, for programs that read them. */
+  constructor(asJson = false) {
+    this.#asJson = asJson;
+  }
 
   /** Returns the line to print, or null if there is none. */
   line(text: string): string | null {
@@ -32,6 +39,18 @@ export class LogFilter {
       if (this.#reasons.size > MAX_REASONS && oldest !== undefined) this.#reasons.delete(oldest);
       return null;
     }
-    return text.replace(REFERENCE, (whole, named: string) => this.#reasons.get(named) ?? whole);
+    const whole = text.replace(REFERENCE, (all, named: string) => this.#reasons.get(named) ?? all);
+    return this.#asJson ? whole : (messageIn(whole) ?? whole);
+  }
+}
+
+/** Returns what a line of the log says, as text. Null if it is none: see src/log.ts. */
+function messageIn(line: string): string | null {
+  if (!line.startsWith('{"level":')) return null;
+  try {
+    const { message, requestId } = JSON.parse(line) as { message: string; requestId?: string };
+    return requestId === undefined ? message : `${message} (request ${requestId})`;
+  } catch {
+    return null; // It was cut.
   }
 }

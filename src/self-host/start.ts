@@ -20,6 +20,7 @@
 //   RIVULET_SESSION_CPU_MS
 //                        the CPU after which a session ends and its client connects again, as on Cloudflare. No bound here
 //   RIVULET_JURISDICTION refused: workerd has no jurisdictions
+//   RIVULET_LOG          text by default; json prints lines of the log as objects, as Cloudflare keeps them
 //   SWEEP_MS  10000      between two searches for files of deleted objects
 //   RIVULET_V8_FLAGS, RIVULET_DATA_MIB
 //                        for tests on Linux: flags of V8's, and a bound on the data that workerd takes besides what it has
@@ -33,6 +34,7 @@ import { createRequire } from "node:module";
 import { dirname, relative, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { DatabaseSync } from "node:sqlite";
+import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
 import { accessFor } from "./access.ts";
 import { assertCluster } from "./cluster-file.ts";
@@ -118,9 +120,9 @@ async function main(): Promise<void> {
   );
   chmodSync(configPath, 0o600);
   const workerd = spawn(workerdPath(), ["serve", configPath], {
-    stdio: ["ignore", "inherit", "pipe"],
+    stdio: ["ignore", "pipe", "pipe"],
   });
-  printErrors(workerd);
+  printLines(workerd);
   const watchdog = killWithParent(workerd);
 
   let isStopping = false;
@@ -207,13 +209,17 @@ function workerdPath(): string {
   return resolve(dirname(require.resolve("workerd/package.json")), "bin/workerd");
 }
 
-function printErrors({ stderr }: ChildProcess): void {
-  if (stderr === null) return;
-  const filter = new LogFilter();
-  createInterface({ input: stderr }).on("line", (text) => {
-    const line = filter.line(text);
-    if (line !== null) console.error(line);
-  });
+function printLines({ stdout, stderr }: ChildProcess): void {
+  const filter = new LogFilter(process.env.RIVULET_LOG === "json");
+  const print = (input: Readable | null, to: (line: string) => void) => {
+    if (input === null) return;
+    createInterface({ input }).on("line", (text) => {
+      const line = filter.line(text);
+      if (line !== null) to(line);
+    });
+  };
+  print(stdout, (line) => console.log(line));
+  print(stderr, (line) => console.error(line));
 }
 
 /** Kills workerd if this process is killed without warning. Otherwise it would stay behind on the port. */

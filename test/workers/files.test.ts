@@ -5,6 +5,7 @@ import { ERRORS } from "../../src/core/errors.ts";
 import { FAN_OUT } from "../../src/core/limits.ts";
 import { clusterStub, groupStub, partitionStub } from "../../src/env.ts";
 import * as messages from "../support/kafka-schemas.ts";
+import { messagesIn } from "../support/log-lines.ts";
 import { Kafka } from "./kafka-socket.ts";
 import {
   call,
@@ -222,8 +223,8 @@ describe("storage that is gone", () => {
       socket.send({ type: "join", memberId: "m", memberEpoch: 0, topics: [topic.name] });
       await socket.until(() => socket.received.length > 0, "an answer");
       expect(socket.received[0]).toMatchObject({ type: "error", code: "KAFKA_STORAGE_ERROR" });
-      expect(said.mock.calls, "[ERR-3] told for a socket").toEqual([
-        [expect.stringMatching(new RegExp(`^group ${group}: .*delete the group`))],
+      expect(messagesIn(said.mock.calls), "[ERR-3] told for a socket").toEqual([
+        expect.stringMatching(new RegExp(`^group ${group}: .*delete the group`)),
       ]);
       await runDurableObjectAlarm(stub);
       expect(await listedGroups()).toContain(group);
@@ -242,7 +243,7 @@ describe("storage that is another's", () => {
   /** The lines that tell the operator of it. */
   function listen(): () => string[] {
     const log = vi.spyOn(console, "error").mockImplementation(() => {});
-    return () => log.mock.calls.map(([line]) => String(line));
+    return () => messagesIn(log.mock.calls);
   }
 
   /** As where the file of this object is another's. */

@@ -1,5 +1,6 @@
 // Tokens: JSON Web Tokens of the configured issuers, and of this deployment itself. They are verified here, without the
 // cluster. Everything that decides is in the issuer's configuration; a token's header only says which key it wants.
+
 import {
   createLocalJWKSet,
   decodeJwt,
@@ -27,6 +28,7 @@ import {
   MAX_TOKEN_CHARS,
   MAX_TOKEN_TTL_MS,
 } from "../../core/limits.ts";
+import { logLine } from "../../log.ts";
 import { grantsSchema, isReserved, roleSchema } from "../../protocol/grants.ts";
 import { parse, parseJson } from "../../protocol/parse.ts";
 import { makerSchema, namespaceSchema, quotaSchema } from "../../protocol/tenancy.ts";
@@ -370,7 +372,7 @@ class RemoteKeys {
     try {
       await this.#fetchSet(own);
     } catch (error) {
-      console.warn(`the keys at ${this.#url} cannot be fetched: ${error}`);
+      logLine("warn", `the keys at ${this.#url} cannot be fetched: ${error}`);
     } finally {
       this.#end(own);
     }

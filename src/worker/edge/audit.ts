@@ -4,7 +4,9 @@ import { NOBODY } from "../../core/access/caller.ts";
 import { CLUSTER, type Resource } from "../../core/access/grants.ts";
 import type { Operation } from "../../core/access/operations.ts";
 import { callerIn } from "../../core/access/refusal.ts";
+import { MAX_REQUEST_ID_CHARS } from "../../core/limits.ts";
 import type { Env } from "../../env.ts";
+import { REQUEST_ID_HEADER } from "../../log.ts";
 
 /** workerd names the peer with its port. */
 const PORT = /:\d+$/;
@@ -38,6 +40,18 @@ function note(env: Env, noted: Noted): void {
   );
 }
 
+/** A client may name its requests, so that it finds them in the operator's log. */
+const REQUEST_ID = /^[\w.:-]+$/;
+
+/** [ERR-5] Returns the name of a request: the platform's, else the client's, or a new one. */
+function requestIdOf(headers: Headers): string {
+  const ray = headers.get("cf-ray");
+  if (ray !== null) return ray.slice(0, MAX_REQUEST_ID_CHARS);
+  const named = headers.get(REQUEST_ID_HEADER) ?? "";
+  const isGood = named.length <= MAX_REQUEST_ID_CHARS && REQUEST_ID.test(named);
+  return isGood ? named : crypto.randomUUID();
+}
+
 /**
  * Returns what is known of who sent a request. [RPC-5] Who calls is known already where another Worker calls. The peer's
  * address is in a header on Cloudflare, and on a machine, where a client may send any header, in `cf`.
@@ -54,7 +68,7 @@ export function fromOf(
       (colo === undefined ? clientIp?.replace(PORT, "") : headers.get("cf-connecting-ip")) ??
       undefined,
     userAgent: headers.get("user-agent") ?? undefined,
-    requestId: headers.get("cf-ray") ?? undefined,
+    requestId: requestIdOf(headers),
     waitUntil: (promise) => context.waitUntil(promise),
     request: Symbol(),
   };

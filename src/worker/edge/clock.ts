@@ -1,10 +1,12 @@
 // Passes on that the clock was set back. An invocation's clock goes back with the machine's, but an object's does not.
 // An alarm that was set before waits until the wall clock has caught up. So an invocation that notices it tells the
 // groups, whose members would otherwise be waited for.
+
 import { wasSetBack } from "../../core/elapsed.ts";
 import { FAN_OUT } from "../../core/limits.ts";
 import { mapConcurrently } from "../../core/map-concurrently.ts";
 import { clusterStub, type Env, groupStub } from "../../env.ts";
+import { logLine } from "../../log.ts";
 import { isolate } from "./isolate.ts";
 import { partitionAt } from "./metadata.ts";
 
@@ -39,5 +41,5 @@ export async function noticeClock(env: Env): Promise<void> {
 }
 
 function untold(error: unknown): void {
-  console.error(`not everybody was told that the clock was set back: ${error}`);
+  logLine("error", `not everybody was told that the clock was set back: ${error}`);
 }

@@ -1,7 +1,9 @@
 // A partition that cannot answer does not affect the answers of others. Its failure is reported beside them.
+
 import { type ErrorName, type Failure, failureOf } from "../../core/errors.ts";
 import { brokerError } from "../../core/platform-errors.ts";
 import type { TopicPartition } from "../../core/record.ts";
+import { logLine, stackOf } from "../../log.ts";
 
 /** A partition that is read only up to `offset`. The data there cannot be read, or the partition does not answer. */
 export interface UnreadablePartition extends TopicPartition {
@@ -18,7 +20,7 @@ export async function answerOf<R extends { readonly ok: true } | Failure>(
     return await ask();
   } catch (error) {
     const failed = brokerError(error);
-    if (failed.code === "UNKNOWN_SERVER_ERROR") console.error(error);
+    if (failed.code === "UNKNOWN_SERVER_ERROR") logLine("error", stackOf(error));
     return failureOf(failed);
   }
 }

@@ -2,6 +2,7 @@
 import { Hono, type MiddlewareHandler } from "hono";
 import { BrokerError, preview } from "../../core/errors.ts";
 import { type Env, withFrom, withRegion } from "../../env.ts";
+import { REQUEST_ID_HEADER } from "../../log.ts";
 import {
   ALERTS_PATH,
   AUDIT_PATH,
@@ -65,11 +66,18 @@ const withClock: MiddlewareHandler<{ Bindings: Env }> = async ({ env, executionC
   await next();
 };
 
-/** [PLC-2] [AUD-1] Topics and groups are created from where their requests come from, and the audit log names it. */
+/**
+ * [PLC-2] [AUD-1] Topics and groups are created from where their requests come from, and the audit log names it. [ERR-5] The
+ * answer names the request, as the log does.
+ */
 const withOrigin: MiddlewareHandler<{ Bindings: Env }> = async (context, next) => {
   const { env, req, executionCtx } = context;
-  context.env = withRegion(withFrom(env, fromOf(env, req.raw, executionCtx)), req.raw);
+  const from = fromOf(env, req.raw, executionCtx);
+  context.env = withRegion(withFrom(env, from), req.raw);
   await next();
+  // The answer with a WebSocket cannot be changed any more.
+  if (context.res.status !== 101 && from.requestId !== undefined)
+    context.res.headers.set(REQUEST_ID_HEADER, from.requestId);
 };
 
 export const app = new Hono<{ Bindings: Env }>()
@@ -116,5 +124,10 @@ export const app = new Hono<{ Bindings: Env }>()
 
 app.notFound((context) => noRoute(app, context.req.raw));
 app.onError((error, { env }) =>
-  problemResponse(outsideError(env, error), {}, error instanceof SlowBodyError ? 408 : undefined),
+  problemResponse(
+    outsideError(env, error),
+    {},
+    error instanceof SlowBodyError ? 408 : undefined,
+    env.from?.requestId,
+  ),
 );

@@ -1,7 +1,9 @@
 // Adds to every answer what browsers and slow connections need: CORS, and compression of text.
+
 import type { MiddlewareHandler } from "hono";
 import { cors } from "hono/cors";
 import type { Env } from "../../env.ts";
+import { REQUEST_ID_HEADER } from "../../log.ts";
 import { BATCH_HEADERS } from "../../protocol/stored-batches.ts";
 import { allowedOrigins } from "../access/mode.ts";
 
@@ -22,7 +24,13 @@ const allowPages = cors({
     "last-event-id",
     "authorization",
   ],
-  exposeHeaders: ["allow", "www-authenticate", "retry-after", ...Object.values(BATCH_HEADERS)],
+  exposeHeaders: [
+    "allow",
+    "www-authenticate",
+    "retry-after",
+    REQUEST_ID_HEADER,
+    ...Object.values(BATCH_HEADERS),
+  ],
   maxAge: 86_400,
 });
 

@@ -1,7 +1,9 @@
 // Errors as application/problem+json (RFC 9457), with Kafka's name and number.
+
 import { ERROR_DESCRIPTIONS } from "../../core/error-descriptions.ts";
 import { ERRORS, httpStatusOf } from "../../core/errors.ts";
 import { brokerError } from "../../core/platform-errors.ts";
+import { logLine, stackOf } from "../../log.ts";
 
 export const PROBLEM_TYPE = "application/problem+json";
 
@@ -20,9 +22,10 @@ export interface Problem {
 }
 
 /** Describes an error to a client. An unexpected error is logged. */
-export function problemOf(error: unknown): Problem {
+export function problemOf(error: unknown, requestId?: string): Problem {
   const known = brokerError(error);
-  if (known.code === "UNKNOWN_SERVER_ERROR") console.error(error); // The other errors are logged where they are noted.
+  // The other errors are logged where they are noted.
+  if (known.code === "UNKNOWN_SERVER_ERROR") logLine("error", stackOf(error), { requestId });
   const spec = ERRORS[known.code];
   return {
     type: "about:blank",
@@ -42,8 +45,13 @@ function retryAfter({ retryAfterMs = 1_000 }: { readonly retryAfterMs?: number }
 }
 
 /** Answers with an error. `extra` adds to the problem's fields, and `status` overrides the table's. */
-export function problemResponse(error: unknown, extra: object = {}, status?: number): Response {
-  const problem = problemOf(error);
+export function problemResponse(
+  error: unknown,
+  extra: object = {},
+  status?: number,
+  requestId?: string,
+): Response {
+  const problem = problemOf(error, requestId);
   const body = { ...problem, ...(status === undefined ? {} : { status }), ...extra };
   return new Response(JSON.stringify(body), {
     status: body.status,

@@ -1,5 +1,6 @@
 import { BrokerError } from "../../core/errors.ts";
 import { brokerError } from "../../core/platform-errors.ts";
+import { logLine, stackOf } from "../../log.ts";
 import { MalformedError } from "./wire.ts";
 
 /** Logs why the server closed a connection. It logs nothing if the client simply went or is to connect again (null). */
@@ -12,11 +13,8 @@ export function closed(error: unknown, clientHost: string): void {
   const { code, message } =
     error instanceof MalformedError ? { code: null, message: error.message } : brokerError(error);
   if (code !== "UNKNOWN_SERVER_ERROR")
-    console.warn(`kafka: connection closed: ${message} (${from})`);
-  else
-    console.error(
-      `kafka: connection closed (${from}): ${error instanceof Error ? error.stack : error}`,
-    );
+    logLine("warn", `kafka: connection closed: ${message} (${from})`);
+  else logLine("error", `kafka: connection closed (${from}): ${stackOf(error)}`);
 }
 
 /** True if the platform's error says that the peer is gone. */

@@ -1,6 +1,8 @@
 // Translates errors into Kafka's protocol: a number, and a text where the message has a field for one.
+
 import { BrokerError, ERRORS, type ErrorName, KAFKA_ERRORS } from "../../core/errors.ts";
 import { brokerError, failureOf } from "../../core/platform-errors.ts";
+import { logLine, stackOf } from "../../log.ts";
 
 export interface Outcome {
   readonly errorCode: number;
@@ -29,7 +31,7 @@ export function outcomeOfError(error: unknown): Outcome {
     code === "THROTTLING_QUOTA_EXCEEDED" ? !retriable : !retriable && failureOf(known) === "full";
   if (isFinal) return { errorCode: KAFKA_ERRORS.POLICY_VIOLATION, errorMessage: message };
   if (code !== "UNKNOWN_SERVER_ERROR") return { errorCode: codeOf(code), errorMessage: message };
-  console.error(`kafka: ${error instanceof Error ? error.stack : error}`);
+  logLine("error", `kafka: ${stackOf(error)}`);
   return { errorCode: ERRORS.UNKNOWN_SERVER_ERROR.code, errorMessage: "see the broker's log" };
 }
 

@@ -8,6 +8,7 @@ import {
   noteFailure,
   noteSuccess,
 } from "../../../src/storage-health.ts";
+import { messagesIn } from "../../support/log-lines.ts";
 
 const PLACE = { name: "group g", file: "/data/g.sqlite" };
 
@@ -86,14 +87,14 @@ describe("failures that are noted", () => {
     vi.spyOn(console, "log").mockImplementation(() => {});
     for (let i = 0; i < 50; i++) noteFailure(failed("SQLITE_FULL"), "commit");
     expect(failingObjects()).toBe(1);
-    expect(told.mock.calls).toEqual([
-      ["storage full: group g, /data/g.sqlite: commit: SQLITE_FULL"],
+    expect(messagesIn(told.mock.calls)).toEqual([
+      "storage full: group g, /data/g.sqlite: commit: SQLITE_FULL",
     ]);
     vi.setSystemTime(Date.now() + 61_000);
     noteFailure(failed("SQLITE_FULL"), "commit");
-    expect(told.mock.calls[1]).toEqual([
+    expect(messagesIn(told.mock.calls)[1]).toBe(
       "storage full: group g, /data/g.sqlite: commit: SQLITE_FULL, 49 times more",
-    ]);
+    );
     noteSuccess(PLACE, "describe"); // A full disk is read.
     expect(failingObjects()).toBe(1);
     noteSuccess(PLACE, "commit");
@@ -119,9 +120,9 @@ describe("failures that are noted", () => {
     expect([told.mock.calls.length, over.mock.calls.length]).toEqual([1, 1]);
     vi.setSystemTime(Date.now() + 61_000);
     noteFailure(failed("SQLITE_CORRUPT"), "append");
-    expect(told.mock.calls[1]).toEqual([
+    expect(messagesIn(told.mock.calls)[1]).toBe(
       "storage damaged: group g, /data/g.sqlite: append: SQLITE_CORRUPT, 49 times more",
-    ]);
+    );
     noteSuccess(PLACE, "append");
     expect(over.mock.calls.length).toBe(2);
     expect(failingObjects()).toBe(0);
@@ -173,6 +174,19 @@ test("[ERR-3] the reason takes the place of workerd's reference, and the address
     "stack: /a/workerd@1",
   ]);
 });
+
+test.each([
+  ['{"level":"error","message":"it broke"}', "it broke"],
+  ['{"level":"error","message":"it broke","requestId":"r-1"}', "it broke (request r-1)"],
+  ['{"level":"error","message":"cut', '{"level":"error","message":"cut'],
+  ['{"audit":{"at":"now"}}', '{"audit":{"at":"now"}}'],
+])(
+  "[ERR-5] the line %s of the log is printed as %s, or as it is where somebody wants that",
+  (line, text) => {
+    expect(new LogFilter().line(line)).toBe(text);
+    expect(new LogFilter(true).line(line)).toBe(line);
+  },
+);
 
 test("[MODE-4] a TLS handshake that failed is told as any connection that is closed", () => {
   const line =

@@ -1,4 +1,5 @@
 // The sockets of objects: those that have said nothing, and the small helpers around all of them.
+
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { SilentSockets } from "../../../../durable-objects/shared/silent-sockets.ts";
 import {
@@ -22,6 +23,7 @@ import { BrokerError, fail } from "../../../../src/core/errors.ts";
 import { MAX_SOCKET_UNREAD_BYTES } from "../../../../src/core/limits.ts";
 import { CLOSE_FATAL } from "../../../../src/protocol/close-codes.ts";
 import { fakeSocket, type TestedSocket } from "../../../support/fake-socket.ts";
+import { messagesIn } from "../../../support/log-lines.ts";
 
 afterEach(() => {
   vi.restoreAllMocks();
@@ -199,7 +201,9 @@ describe("an object's socket", () => {
     const bug = new TypeError("x is undefined");
     closeFatal(unknown, bug);
     expect(unknown.closed?.reason).toMatch(/^UNKNOWN_SERVER_ERROR: an unexpected error/);
-    expect(logged).toHaveBeenCalledWith(bug);
+    expect(messagesIn(logged.mock.calls)).toEqual([
+      expect.stringMatching(/^TypeError: x is undefined\n/),
+    ]);
   });
 
   test("[ERR-1] an error has its own word on whether to try again, else its code's", () => {
