@@ -106,6 +106,8 @@ export const paths = {
   audit: pathOf("audit"),
   costs: pathOf("costs"),
   health: pathOf("health"),
+  /** A page of its own, with a script of its own. */
+  learn: pathOf("learn"),
   groups: (list: { prefix?: string; after?: string } = {}) => listPath("groups", list),
   group: (group: string, tab: GroupTab = "assignment") =>
     tab === "assignment" ? pathOf("groups", group) : pathOf("groups", group, tab),

@@ -1,8 +1,8 @@
-// Builds the console (src/console) to files that lie in the Worker's bundle: a page, and a script and a style with hashes
-// of their contents in their names. The Worker imports them as the module rivulet:console.
+// Builds the console (src/console) and the lesson (src/console/learn) to files that lie in the Worker's bundle: a page each,
+// and scripts and styles with hashes of their contents in their names. The Worker imports them as the module rivulet:console.
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as esbuild from "esbuild";
 
@@ -13,7 +13,7 @@ export const CONSOLE_MODULE = "rivulet:console";
 
 /** A file as it is served. */
 export interface ConsoleFile {
-  /** Its name below /console/assets/. That of the page itself is empty. */
+  /** Its name below /console/assets/, or that of a page below /console, which is empty for the console itself. */
   readonly name: string;
   readonly type: string;
   readonly text: string;
@@ -21,12 +21,37 @@ export interface ConsoleFile {
   readonly hash: string;
 }
 
-/** Builds the console. Throws with esbuild's report if something does not compile. */
+/** Builds all files. Throws with esbuild's report if something does not compile. */
 export async function bundleConsole(): Promise<readonly ConsoleFile[]> {
+  const [console, lesson] = await Promise.all([bundle(CONSOLE), bundle(LESSON)]);
+  const licensed = await licensesOf([console.metafile, lesson.metafile]);
+  const licenses = fileOf("licenses", "txt", "text/plain; charset=utf-8", licensed);
+  const styles = [console.style, lesson.style];
+  return [
+    pageOf("", pageWith(console.script, [console.style], licenses)),
+    pageOf("learn", pageWith(lesson.script, styles, licenses)),
+    ...[console, lesson].flatMap(({ script, style, chunks }) => [script, style, ...chunks]),
+    licenses,
+  ];
+}
+
+const PAGE_TYPE = "text/html; charset=utf-8";
+const SCRIPT = "text/javascript; charset=utf-8";
+
+const CONSOLE: esbuild.BuildOptions = { entryPoints: { console: "src/console/main.tsx" } };
+
+/** The SDK loads the code for compressed batches, and others, on demand. */
+const LESSON: esbuild.BuildOptions = {
+  entryPoints: { learn: "src/console/learn/main.tsx" },
+  splitting: true,
+  chunkNames: "learn-[name]-[hash]",
+};
+
+async function bundle(options: esbuild.BuildOptions) {
   const { version } = JSON.parse(await readFile(join(ROOT, "package.json"), "utf8"));
-  const { outputFiles, metafile } = await esbuild.build({
+  const { outputFiles = [], metafile = { inputs: {}, outputs: {} } } = await esbuild.build({
+    ...options,
     absWorkingDir: ROOT,
-    entryPoints: { console: "src/console/main.tsx" },
     outdir: "dist/console",
     bundle: true,
     write: false,
@@ -41,23 +66,27 @@ export async function bundleConsole(): Promise<readonly ConsoleFile[]> {
     define: { RIVULET_VERSION: JSON.stringify(version) },
     logLevel: "warning",
   });
-  const textOf = (ending: string) =>
-    outputFiles.find(({ path }) => path.endsWith(ending))?.text ?? "";
-  const style = fileOf("console", "css", "text/css; charset=utf-8", textOf(".css"));
-  const licenses = fileOf(
-    "licenses",
-    "txt",
-    "text/plain; charset=utf-8",
-    await licensesOf([metafile]),
-  );
-  const script = fileOf("console", "js", "text/javascript; charset=utf-8", textOf(".js"));
-  const page = pageWith(script, style, licenses);
-  return [
-    { name: "", type: "text/html; charset=utf-8", text: page, hash: hashOf(page) },
-    script,
-    style,
-    licenses,
-  ];
+  const [entry = ""] = Object.keys(options.entryPoints as Record<string, string>);
+  const textOf = (name: string) =>
+    outputFiles.find(({ path }) => basename(path) === name)?.text ?? "";
+  return {
+    metafile,
+    script: fileOf(entry, "js", SCRIPT, textOf(`${entry}.js`)),
+    style: fileOf(entry, "css", "text/css; charset=utf-8", textOf(`${entry}.css`)),
+    chunks: outputFiles
+      .map(({ path, text }) => ({ name: basename(path), text }))
+      .filter(({ name }) => name.startsWith(`${entry}-`))
+      .map(({ name, text }) => ({
+        name,
+        type: SCRIPT,
+        text,
+        hash: /-(\w+)\.js$/.exec(name)?.[1] ?? "",
+      })),
+  };
+}
+
+function pageOf(name: string, text: string): ConsoleFile {
+  return { name, type: PAGE_TYPE, text, hash: hashOf(text) };
 }
 
 function fileOf(base: string, ending: string, type: string, text: string): ConsoleFile {
@@ -73,7 +102,11 @@ function hashOf(text: string): string {
 const ICON =
   "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Cpath d='M8 1c3 4 5 6 5 9a5 5 0 0 1-10 0c0-3 2-5 5-9z' fill='%233b82f6'/%3E%3C/svg%3E";
 
-function pageWith(script: ConsoleFile, style: ConsoleFile, licenses: ConsoleFile): string {
+function pageWith(
+  script: ConsoleFile,
+  styles: readonly ConsoleFile[],
+  licenses: ConsoleFile,
+): string {
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -83,7 +116,7 @@ function pageWith(script: ConsoleFile, style: ConsoleFile, licenses: ConsoleFile
 <title>Rivulet</title>
 <link rel="icon" href="${ICON}">
 <link rel="license" href="/console/assets/${licenses.name}">
-<link rel="stylesheet" href="/console/assets/${style.name}">
+${styles.map(({ name }) => `<link rel="stylesheet" href="/console/assets/${name}">`).join("\n")}
 <script type="module" src="/console/assets/${script.name}"></script>
 </head>
 <body>

@@ -29,6 +29,9 @@ export function OverviewPage() {
         <Card title="Groups" href={paths.groups()} loading={groups} show={(count) => count} />
         <Card title="Health" href={paths.health} loading={health} show={({ status }) => status} />
       </ul>
+      <p>
+        <a href={paths.learn}>Learn consumer groups</a> on this broker, in ten minutes.
+      </p>
       {isOffered("DESCRIBE", "cluster") && <Changes />}
     </>
   );

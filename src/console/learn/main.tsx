@@ -1,0 +1,20 @@
+// The lesson: consumer groups on the running broker, with members in this page. A page of its own, for it brings the SDK.
+import { render } from "preact";
+import { resume } from "../session.ts";
+import { showTheme } from "../theme.ts";
+import "./learn.css";
+import { stop } from "./lesson.ts";
+import { LearnPage } from "./page.tsx";
+
+showTheme();
+void resume();
+// Whoever leaves the page takes the members along.
+addEventListener("pagehide", () => void stop());
+addEventListener("pageshow", ({ persisted }) => {
+  if (persisted) location.reload();
+});
+const root = document.getElementById("console");
+if (root !== null) {
+  root.replaceChildren();
+  render(<LearnPage />, root);
+}

@@ -1,0 +1,71 @@
+// Moves records through the picture when they really move. Nobody who asks for less motion sees any: the numbers tell it too.
+import type { Flight } from "./members.ts";
+import { type Picture, type Point, paceOf, pointsBetween } from "./picture.ts";
+
+const SVG = "http://www.w3.org/2000/svg";
+const POINTS = 12;
+const REDUCED = matchMedia("(prefers-reduced-motion: reduce)");
+
+export class Motion {
+  readonly #layer: SVGGElement;
+  readonly #flying = new Set<Animation>();
+  isPaused = false;
+  picture: Picture | null = null;
+
+  constructor(layer: SVGGElement) {
+    this.#layer = layer;
+  }
+
+  pause(isPaused: boolean): void {
+    this.isPaused = isPaused;
+    for (const each of this.#flying) {
+      if (isPaused) each.pause();
+      else each.play();
+    }
+  }
+
+  readonly show = ({ key, partition, memberId }: Flight): void => {
+    const log = this.picture?.logs[partition];
+    const ms = paceOf(this.#flying.size);
+    if (this.picture === null || log === undefined || ms === null) return;
+    if (this.isPaused || document.hidden || REDUCED.matches) return;
+    const { producer, members } = this.picture;
+    if (memberId === null) {
+      const isBeside = producer.x + producer.width < log.x;
+      this.#fly(key, isBeside ? rightOf(producer) : belowOf(producer), log.tail, ms);
+      return;
+    }
+    const member = members.find((each) => each.memberId === memberId);
+    if (member !== undefined) this.#fly(key, log.port, leftOf(member), ms);
+  };
+
+  #fly(key: string, from: Point, to: Point, ms: number): void {
+    const dot = document.createElementNS(SVG, "g");
+    dot.setAttribute("class", "dot");
+    const circle = document.createElementNS(SVG, "circle");
+    circle.setAttribute("r", "9");
+    const letter = document.createElementNS(SVG, "text");
+    letter.setAttribute("text-anchor", "middle");
+    letter.setAttribute("y", "4");
+    letter.textContent = [...key][0] ?? "";
+    dot.append(circle, letter);
+    this.#layer.append(dot);
+    const points = pointsBetween(from, to, POINTS);
+    const flight = dot.animate(
+      points.map(({ x, y }) => ({ transform: `translate(${x}px, ${y}px)` })),
+      ms,
+    );
+    this.#flying.add(flight);
+    const end = () => {
+      this.#flying.delete(flight);
+      dot.remove();
+    };
+    flight.addEventListener("finish", end);
+    flight.addEventListener("cancel", end);
+  }
+}
+
+type Box = Picture["producer"];
+const rightOf = ({ x, y, width, height }: Box) => ({ x: x + width, y: y + height / 2 });
+const leftOf = ({ x, y, height }: Box) => ({ x, y: y + height / 2 });
+const belowOf = ({ x, y, width, height }: Box) => ({ x: x + width / 2, y: y + height });
