@@ -6,6 +6,7 @@ import { BrokerProcess } from "../e2e/broker.ts";
 import { until } from "../support/until.ts";
 import { launchChromium } from "./chromium.ts";
 import { ATTACKS, ConsoleWorld, LARGE, openWindow, ROOT_KEY, signIn } from "./console-world.ts";
+import { FOCUSED, tabTo } from "./keyboard.ts";
 
 let world: ConsoleWorld;
 let browser: Browser;
@@ -26,23 +27,6 @@ async function opened(path: string, key = ROOT_KEY) {
   await signIn(window.page, url(), key);
   await window.page.goto(`${url()}/console${path}`);
   return window;
-}
-
-/** What has the focus is called so. It runs in the page. */
-const FOCUSED = `(document.activeElement === document.body
-  ? []
-  : [...(document.activeElement?.labels ?? []), document.activeElement])
-  .map((each) => each?.getAttribute("aria-label") ?? each?.textContent)
-  .join(" ")`;
-
-/** Goes on with Tab until what has the focus is called so. */
-async function tabTo(page: Page, name: RegExp): Promise<void> {
-  for (let i = 0; i < 200; i++) {
-    await page.keyboard.press("Tab");
-    const called = await page.evaluate<string>(FOCUSED);
-    if (name.test(called.trim())) return;
-  }
-  throw new Error(`the keyboard does not reach ${name}`);
 }
 
 test("[CON-6] [CON-10] the keyboard alone finds the lagging group, sees why, and resets its offsets", async () => {

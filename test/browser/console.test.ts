@@ -1,11 +1,9 @@
 // The console in a real browser: what it shows, for whom, and that nothing of what it shows runs.
-import { AxeBuilder } from "@axe-core/playwright";
-import type { Browser, Page } from "playwright-core";
+import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { isTooWide, violationsIn } from "./axe.ts";
 import { launchChromium } from "./chromium.ts";
 import { ConsoleWorld, openWindow, SCREENSHOTS, signIn } from "./console-world.ts";
-
-const TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"];
 
 let world: ConsoleWorld;
 let browser: Browser;
@@ -136,14 +134,6 @@ const PROBLEM = {
   retriable: true,
 };
 
-/** Returns what axe finds wrong with a page as it is. */
-async function violationsIn(page: Page): Promise<string[]> {
-  const { violations } = await new AxeBuilder({ page }).withTags(TAGS).analyze();
-  return violations.flatMap(({ id, nodes }) =>
-    nodes.map(({ html, failureSummary }) => `${id}: ${html}: ${failureSummary}`),
-  );
-}
-
 /** What opens on a page: the buttons to press, one after another. */
 const OPENED: readonly { name: string; path: string; press: readonly (string | RegExp)[] }[] = [
   { name: "create-topic", path: "/topics", press: ["Create a topic…"] },
@@ -182,10 +172,7 @@ describe.each([
           fullPage: true,
         });
         const found = await violationsIn(page);
-        const isWide = await page.evaluate<boolean>(
-          "document.documentElement.scrollWidth > document.documentElement.clientWidth",
-        );
-        if (isWide) found.push("wider than the window");
+        if (await isTooWide(page)) found.push("wider than the window");
         wrong.push(...found.map((each) => `${name}, ${state}: ${each}`));
       };
       await page.goto(`${url}/console${path}`);

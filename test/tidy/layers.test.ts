@@ -29,7 +29,11 @@ const LAYERS: Record<
     layers: ["src/core", "src/compression", "src/protocol", "src/admin", "src/sdk"],
     packages: [/^commander$/, /^node:/],
   },
-  // What runs in browsers.
+  // What runs in browsers. The console does not bring the SDK, and so nothing of the lesson.
+  "src/console/learn": {
+    layers: ["src/core", "src/protocol", "src/member", "src/sdk", "src/console"],
+    packages: [/^preact(\/hooks)?$/, /^@preact\/signals$/],
+  },
   "src/console": {
     layers: ["src/core", "src/protocol"],
     packages: [/^preact(\/hooks)?$/, /^@preact\/signals$/],

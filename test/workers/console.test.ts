@@ -22,7 +22,8 @@ describe("the page", () => {
     "/console/groups/a%2Fb/history",
     "/console/topics/t/records/0/42",
     "/console/nowhere",
-  ])("[CON-1] is at %s, and kept nowhere", async (path) => {
+    "/console/learn",
+  ])("[CON-1] [LRN-1] is at %s, and kept nowhere", async (path) => {
     const response = await ask(path);
     expect(response.status).toBe(200);
     expect(response.headers.get("content-type")).toBe("text/html; charset=utf-8");
@@ -67,19 +68,31 @@ describe("the page", () => {
 
 describe("its files", async () => {
   const files = await filesOf(await (await ask("/console")).text());
+  const lesson = await filesOf(await (await ask("/console/learn")).text());
 
-  test.each(files)("[CON-1] %s is kept for good", async (path) => {
-    const response = await ask(path);
-    expect(response.status).toBe(200);
-    expect(response.headers.get("cache-control")).toBe("public, max-age=31536000, immutable");
-    expect(response.headers.get("x-content-type-options")).toBe("nosniff");
-    const etag = response.headers.get("etag") ?? "";
-    expect(path).toContain(/[0-9a-f]{16}/.exec(etag)?.[0] ?? "no hash");
-    await response.body?.cancel();
-    const again = await ask(path, { headers: { "if-none-match": etag } });
-    expect(again.status).toBe(304);
-    expect(await again.text()).toBe("");
+  test("[LRN-1] the lesson has a script and a style of its own, beside the console's style", () => {
+    expect(lesson.filter((path) => !files.includes(path)).sort()).toEqual([
+      expect.stringMatching(/\/learn-[0-9a-f]{16}\.css$/),
+      expect.stringMatching(/\/learn-[0-9a-f]{16}\.js$/),
+    ]);
+    expect(lesson.filter((path) => files.includes(path))).toHaveLength(2);
   });
+
+  test.each([...new Set([...files, ...lesson])])(
+    "[CON-1] [LRN-1] %s is kept for good",
+    async (path) => {
+      const response = await ask(path);
+      expect(response.status).toBe(200);
+      expect(response.headers.get("cache-control")).toBe("public, max-age=31536000, immutable");
+      expect(response.headers.get("x-content-type-options")).toBe("nosniff");
+      const etag = response.headers.get("etag") ?? "";
+      expect(path).toContain(/[0-9a-f]{16}/.exec(etag)?.[0] ?? "no hash");
+      await response.body?.cancel();
+      const again = await ask(path, { headers: { "if-none-match": etag } });
+      expect(again.status).toBe(304);
+      expect(await again.text()).toBe("");
+    },
+  );
 
   test("[CON-1] have the types that browsers want", async () => {
     const types = await Promise.all(
@@ -96,11 +109,14 @@ describe("its files", async () => {
     ]);
   });
 
-  test("[CON-1] of another release are 404", async () => {
-    const response = await ask("/console/assets/console-0123456789abcdef.js");
-    expect(response.status).toBe(404);
-    expect(await response.json()).toMatchObject({ code: "INVALID_REQUEST" });
-  });
+  test.each(["console-0123456789abcdef.js", "learn", ""])(
+    "[CON-1] %j of another release, or a page among them, is 404",
+    async (name) => {
+      const response = await ask(`/console/assets/${name}`);
+      expect(response.status).toBe(404);
+      expect(await response.json()).toMatchObject({ code: "INVALID_REQUEST" });
+    },
+  );
 });
 
 describe("who gets it", () => {

@@ -72,7 +72,7 @@ for (const { clientId, assignment } of members)
   death: (topic, group) => `const consumer = rivulet.consumer({
   groupId: ${group("billing")},
   topics: [${topic}],
-  sessionTimeoutMs: ${SESSION_MS}, // The silence after which the others take over.
+  sessionTimeoutMs: ${SESSION_MS / 1_000}_000, // The silence after which the others take over.
   commitIntervalMs: 1_000, // What is handled after a commit comes again.
 });
 let count = 0;

@@ -8,10 +8,12 @@ import {
   type Bar,
   CELL,
   curveBetween,
+  isBeside,
   type LogNode,
   type MemberNode,
   type Picture,
   pictureOf,
+  wayTo,
 } from "./picture.ts";
 import type { Lesson } from "./state.ts";
 
@@ -102,10 +104,15 @@ function useNow(isNeeded: boolean): number {
   return now;
 }
 
-function Producer({ picture: { producer }, sent }: { picture: Picture; sent: number }) {
+function Producer({ picture: { producer, logs }, sent }: { picture: Picture; sent: number }) {
   const { x, y, width, height } = producer;
   return (
     <g class="producer">
+      {logs
+        .filter((log) => isBeside(producer, log))
+        .map((log) => (
+          <path key={log.partition} class="way" d={curveBetween(...wayTo(producer, log))} />
+        ))}
       <rect x={x} y={y} width={width} height={height} rx={8} />
       <text class="strong" x={x + 10} y={y + 20}>
         Producer
@@ -125,11 +132,11 @@ function Log({ node, exists }: { node: LogNode; exists: boolean }) {
         Partition <tspan class="strong">{partition}</tspan>
       </text>
       <text class="state" x={x + width} y={y + 14} text-anchor="end">
-        {numberText(end)} records
+        {end === 0 ? "empty" : `offsets ${cells[0]?.offset ?? 0}–${end - 1}`}
       </text>
       <rect class="strip" x={x} y={tail.y - CELL / 2} width={width} height={CELL} rx={3} />
-      {cells.map(({ x: cellX, y: cellY, offset, letter, isRead }) => (
-        <g key={offset} class={isRead ? "cell read" : "cell"}>
+      {cells.map(({ x: cellX, y: cellY, offset, letter, isRead, isOwn }) => (
+        <g key={offset} class={`cell${isRead ? " read" : ""}${isOwn ? " own" : ""}`}>
           <rect x={cellX + 1} y={cellY + 1} width={CELL - 2} height={CELL - 2} rx={3} />
           <text x={cellX + CELL / 2} y={cellY + 14.5} text-anchor="middle">
             {letter}

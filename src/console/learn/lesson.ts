@@ -178,6 +178,21 @@ export async function stop(): Promise<void> {
   await stopping?.stop();
 }
 
+/** Stops the members and forgets the lesson. Its topic is deleted when the next one begins. */
+export async function abandon(): Promise<void> {
+  if (current === BEGINNING) return;
+  forget();
+  await stop();
+}
+
+function forget(): void {
+  current = BEGINNING;
+  lastNumber.billing = lastNumber.audit = 0;
+  met.value = NOTHING_MET;
+  isCleanedUp.value = false;
+  goTo(0);
+}
+
 /** Deletes what the lesson has made. */
 async function cleanUp(): Promise<void> {
   const { topic } = current;
@@ -211,12 +226,7 @@ async function whenEmpty<T>(attempt: () => Promise<T>): Promise<T> {
 /** Cleans up and begins anew. */
 export async function restart(): Promise<void> {
   if (!isCleanedUp.value) await act("clean up");
-  if (problem.value !== null) return;
-  current = BEGINNING;
-  lastNumber.billing = lastNumber.audit = 0;
-  met.value = NOTHING_MET;
-  isCleanedUp.value = false;
-  goTo(0);
+  if (problem.value === null) forget();
 }
 
 /** True if the reader may go on: the step is done, or was before. */

@@ -121,8 +121,7 @@ export class Members {
     const cable = this.#joined.get(memberId)?.cable;
     if (cable === undefined) return;
     cable.cut();
-    const { lastSentMs } = cable;
-    this.#hooks.onEvent({ type: "unplugged", memberId, atMs: Date.now(), lastHeardMs: lastSentMs });
+    this.#hooks.onEvent({ type: "unplugged", memberId, lastHeardMs: cable.lastSentMs });
   }
 
   /** Closes a member as a program should. Resolves once it has left. */

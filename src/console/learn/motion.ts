@@ -1,6 +1,6 @@
 // Moves records through the picture when they really move. Nobody who asks for less motion sees any: the numbers tell it too.
 import type { Flight } from "./members.ts";
-import { type Picture, type Point, paceOf, pointsBetween } from "./picture.ts";
+import { type Picture, type Point, paceOf, pointsBetween, wayTo } from "./picture.ts";
 
 const SVG = "http://www.w3.org/2000/svg";
 const POINTS = 12;
@@ -31,15 +31,14 @@ export class Motion {
     if (this.isPaused || document.hidden || REDUCED.matches) return;
     const { producer, members } = this.picture;
     if (memberId === null) {
-      const isBeside = producer.x + producer.width < log.x;
-      this.#fly(key, isBeside ? rightOf(producer) : belowOf(producer), log.tail, ms);
+      this.#fly(key, [...wayTo(producer, log), log.tail], ms);
       return;
     }
     const member = members.find((each) => each.memberId === memberId);
-    if (member !== undefined) this.#fly(key, log.port, leftOf(member), ms);
+    if (member !== undefined) this.#fly(key, [log.port, leftOf(member)], ms);
   };
 
-  #fly(key: string, from: Point, to: Point, ms: number): void {
+  #fly(key: string, stops: readonly Point[], ms: number): void {
     const dot = document.createElementNS(SVG, "g");
     dot.setAttribute("class", "dot");
     const circle = document.createElementNS(SVG, "circle");
@@ -50,7 +49,7 @@ export class Motion {
     letter.textContent = [...key][0] ?? "";
     dot.append(circle, letter);
     this.#layer.append(dot);
-    const points = pointsBetween(from, to, POINTS);
+    const points = stops.slice(1).flatMap((to, i) => pointsBetween(stops[i] ?? to, to, POINTS));
     const flight = dot.animate(
       points.map(({ x, y }) => ({ transform: `translate(${x}px, ${y}px)` })),
       ms,
@@ -66,6 +65,4 @@ export class Motion {
 }
 
 type Box = Picture["producer"];
-const rightOf = ({ x, y, width, height }: Box) => ({ x: x + width, y: y + height / 2 });
 const leftOf = ({ x, y, height }: Box) => ({ x, y: y + height / 2 });
-const belowOf = ({ x, y, width, height }: Box) => ({ x: x + width / 2, y: y + height });

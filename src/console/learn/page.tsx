@@ -8,12 +8,12 @@ import { isOffered, me } from "../session.ts";
 import { ThemeChoice } from "../ui/theme-choice.tsx";
 import { Who } from "../ui/who.tsx";
 import { Drawing } from "./drawing.tsx";
-import { goTo, lesson, mayGoOn, met, stepIndex, stop } from "./lesson.ts";
+import { abandon, goTo, lesson, mayGoOn, met, stepIndex } from "./lesson.ts";
 import { KEY_COMMAND, missingRights, PREFIX } from "./rights.ts";
 import type { Lesson } from "./state.ts";
 import { StepCode, StepText } from "./step-view.tsx";
 import { STEPS } from "./steps.ts";
-import { Summary } from "./summary.tsx";
+import { Seen, Summary } from "./summary.tsx";
 
 const CONSOLE_LINKS = [
   ["Overview", paths.overview],
@@ -24,7 +24,7 @@ const CONSOLE_LINKS = [
 export function LearnPage() {
   const isSignedIn = me.value !== null && refusal.value === null;
   useEffect(() => {
-    if (!isSignedIn) void stop();
+    if (!isSignedIn) void abandon();
   }, [isSignedIn]);
   return (
     <>
@@ -136,14 +136,16 @@ function Steps() {
           )}
           <Turns index={index} />
         </div>
-        <div class="seen-beside">
+        <div class="pictured">
           <Drawing
             shown={shown}
             isPaused={frozen !== null}
             setPaused={(isPaused) => setFrozen(isPaused ? now : null)}
           />
         </div>
-        {step !== undefined && (
+        {step === undefined ? (
+          <Seen />
+        ) : (
           <StepCode
             step={step}
             names={{

@@ -3,6 +3,7 @@
 import type { GroupInfo } from "../../core/group-info.ts";
 import { countText, numberText } from "../format.ts";
 import { type EdgeKind, partitionsOf } from "../group-picture.ts";
+import { rangesText } from "../history-text.ts";
 import { GROUPS, type GroupName, type Lesson, type Member, memberOf } from "./state.ts";
 import { SESSION_MS } from "./steps.ts";
 
@@ -22,6 +23,8 @@ export interface Cell extends Point {
   readonly letter: string;
   /** True if the first group has committed a position after it. */
   readonly isRead: boolean;
+  /** True if the reader has sent it by hand. */
+  readonly isOwn: boolean;
 }
 
 /** A whole log in one bar, with the position of a group. */
@@ -87,7 +90,7 @@ export function pictureOf(lesson: Lesson, width: number, nowMs: number): Picture
   const side = isRoomy ? 178 : 108;
   const logWidth = Math.floor((width - left - side) * (isRoomy ? 0.8 : 0.84));
   const logHeight = TITLE + CELL + groups.length * BAR + GAP;
-  const nodes = membersOf(lesson, nowMs);
+  const nodes = membersOf(lesson, nowMs, isRoomy);
   const height = Math.max(
     top + lesson.logs.length * logHeight,
     top + nodes.length * (MEMBER + BELOW),
@@ -116,7 +119,7 @@ export function pictureOf(lesson: Lesson, width: number, nowMs: number): Picture
 }
 
 function logNode(
-  { logs, groups }: Lesson,
+  { logs, groups, own }: Lesson,
   partition: number,
   shown: readonly GroupName[],
   box: Box,
@@ -135,6 +138,7 @@ function logNode(
     offset,
     letter: [...key][0] ?? "",
     isRead: billing !== null && offset < billing,
+    isOwn: own.some((each) => each.partition === partition && each.offset === offset),
   }));
   const bars = shown.map((group, i): Bar => {
     const position = committedOf(group);
@@ -171,7 +175,7 @@ function offsetIn(info: GroupInfo | null, partition: number) {
 type Node = Omit<MemberNode, keyof Box>;
 
 /** Returns the members that the broker lists and those of this page, the first group's first, by their names. */
-function membersOf(lesson: Lesson, nowMs: number): Node[] {
+function membersOf(lesson: Lesson, nowMs: number, isRoomy: boolean): Node[] {
   return GROUPS.flatMap((group) => {
     const { info } = lesson.groups[group];
     const edges = new Map<string, { kind: EdgeKind; partition: number }[]>();
@@ -189,7 +193,7 @@ function membersOf(lesson: Lesson, nowMs: number): Node[] {
       .filter(({ memberId }) => memberOf(lesson, memberId) === undefined)
       .filter(({ clientId }) => !clientId?.startsWith(`${group}-`)); // It has just left this page.
     return [
-      ...own.map((member) => nodeOf(member, edges.get(member.memberId) ?? [], nowMs)),
+      ...own.map((member) => nodeOf(member, edges.get(member.memberId) ?? [], nowMs, isRoomy)),
       ...others.map(
         ({ memberId, clientId }): Node => ({
           memberId,
@@ -205,21 +209,17 @@ function membersOf(lesson: Lesson, nowMs: number): Node[] {
   });
 }
 
-function nodeOf(member: Member, edges: Node["edges"], nowMs: number): Node {
+function nodeOf(member: Member, edges: Node["edges"], nowMs: number, isRoomy: boolean): Node {
   const { memberId, group, number, handled, silentSinceMs, failure, last } = member;
-  const name =
-    group === "billing" ? `Consumer ${number}` : number === 1 ? "Auditor" : `Auditor ${number}`;
+  const role = group === "billing" ? "Consumer" : "Auditor";
   const owns = ownsText(edges);
-  const count = handled === 0 ? "" : `${numberText(handled)} handled`;
-  const about = { memberId, group, name, edges };
+  const count = handled === 0 ? "" : `${numberText(handled)}${isRoomy ? " handled" : ""}`;
+  const about = { memberId, group, name: `${role} ${number}`, edges };
   if (failure !== null) return { ...about, kind: "failed", state: "has failed", count };
-  if (silentSinceMs !== null)
-    return {
-      ...about,
-      kind: "silent",
-      state: `silent: ${leftText(silentSinceMs + SESSION_MS - nowMs)}`,
-      count: owns,
-    };
+  if (silentSinceMs !== null) {
+    const left = leftText(silentSinceMs + SESSION_MS - nowMs, isRoomy);
+    return { ...about, kind: "silent", state: left, count: owns };
+  }
   const isIdle = edges.length === 0;
   return {
     ...about,
@@ -231,12 +231,12 @@ function nodeOf(member: Member, edges: Node["edges"], nowMs: number): Node {
 
 function ownsText(edges: Node["edges"]): string {
   const numbers = edges.filter(({ kind }) => kind !== "gets").map(({ partition }) => partition);
-  return numbers.length === 0 ? "owns nothing yet" : `owns ${numbers.join(", ")}`;
+  return numbers.length === 0 ? "owns nothing yet" : `owns ${rangesText(numbers)}`;
 }
 
-/** The rest of a session. The broker looks a moment after its end. */
-function leftText(ms: number): string {
-  return ms > 0 ? `${Math.ceil(ms / 1_000)} s left` : "time is up";
+/** Tells the rest of a session. The broker looks a moment after its end. */
+function leftText(ms: number, isRoomy: boolean): string {
+  return ms > 0 ? `silent: ${Math.ceil(ms / 1_000)} s${isRoomy ? " left" : ""}` : "time is up";
 }
 
 function wordsOf(lesson: Lesson, nodes: readonly Node[]): string {
@@ -258,6 +258,25 @@ function wordsOf(lesson: Lesson, nodes: readonly Node[]): string {
         `${name} of ${group}: ${[state, count].filter((each) => each !== "").join(", ")}.`,
     ),
   ].join(" ");
+}
+
+/** True if the producer stands beside the logs, and not above them. */
+export function isBeside(producer: Box, log: Box): boolean {
+  return producer.x + producer.width < log.x;
+}
+
+/** Returns where the way from the producer into a log begins and ends. */
+export function wayTo(producer: Box, log: LogNode): readonly [Point, Point] {
+  const { x, y, width, height } = producer;
+  return isBeside(producer, log)
+    ? [
+        { x: x + width, y: y + height / 2 },
+        { x: log.x, y: log.tail.y },
+      ]
+    : [
+        { x: x + width / 2, y: y + height },
+        { x: log.tail.x, y: log.tail.y },
+      ];
 }
 
 /** The line from a log to a member that owns it, as a path and as points on it. */

@@ -46,6 +46,7 @@ export interface GroupState {
 export interface Handover {
   readonly from: string;
   readonly partition: number;
+  /** When it was closed, or last heard from. */
   readonly sinceMs: number;
   /** The offset after the last record that the member had handled. */
   readonly handledTo: number;
@@ -110,12 +111,7 @@ export type LessonEvent =
       readonly partition: number;
       readonly record: LogRecord;
     }
-  | {
-      readonly type: "unplugged";
-      readonly memberId: string;
-      readonly atMs: number;
-      readonly lastHeardMs: number;
-    }
+  | { readonly type: "unplugged"; readonly memberId: string; readonly lastHeardMs: number }
   | { readonly type: "closing"; readonly memberId: string; readonly atMs: number }
   | { readonly type: "ended"; readonly memberId: string; readonly failure: string | null }
   | {
@@ -180,9 +176,9 @@ export function replay(lesson: Lesson, event: LessonEvent): Lesson {
     case "handled":
       return handled(lesson, event.memberId, event.partition, event.record);
     case "unplugged": {
-      const { memberId, atMs, lastHeardMs } = event;
+      const { memberId, lastHeardMs } = event;
       const silent = withMember(lesson, memberId, () => ({ silentSinceMs: lastHeardMs }));
-      return { ...silent, death: handoverOf(lesson, memberId, atMs) };
+      return { ...silent, death: handoverOf(lesson, memberId, lastHeardMs) };
     }
     case "closing":
       return { ...lesson, farewell: handoverOf(lesson, event.memberId, event.atMs) };
@@ -193,7 +189,7 @@ export function replay(lesson: Lesson, event: LessonEvent): Lesson {
       return { ...lesson, members: lesson.members.filter((each) => each.memberId !== memberId) };
     }
     case "told":
-      return told(lesson, event.group, event.info, event.atMs);
+      return withInfo(lesson, event.group, event.info, event.atMs);
     case "paced":
       return { ...lesson, isSlow: event.isSlow };
     case "rewound": {
@@ -276,7 +272,7 @@ function handoverOf(lesson: Lesson, memberId: string, sinceMs: number): Handover
   return { from: memberId, partition, sinceMs, handledTo, isKept: false, taken: null };
 }
 
-function told(lesson: Lesson, group: GroupName, info: GroupInfo, atMs: number): Lesson {
+function withInfo(lesson: Lesson, group: GroupName, info: GroupInfo, atMs: number): Lesson {
   const groups = { ...lesson.groups, [group]: { ...lesson.groups[group], info } };
   const isBilling = group === "billing";
   const death = isBilling ? handoverTold(lesson, lesson.death, info, atMs) : lesson.death;

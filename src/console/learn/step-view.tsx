@@ -23,7 +23,6 @@ export function StepText({
   onAct: () => void;
 }) {
   const { text, actions, goals, finding } = step;
-  const offered = actions.filter(({ isOffered }) => isOffered(now));
   const found = finding?.(shown) ?? null;
   const failed = now.members.find(({ failure }) => failure !== null);
   return (
@@ -32,20 +31,25 @@ export function StepText({
         <p key={each}>{each}</p>
       ))}
       <div class="buttons">
-        {offered.map(({ name, label }) => (
-          <button
-            key={name}
-            type="button"
-            class="primary"
-            aria-disabled={doing.value !== null}
-            onClick={() => {
-              onAct();
-              void act(name);
-            }}
-          >
-            {label(now)}
-          </button>
-        ))}
+        {actions.map(({ name, label, isOffered }) => {
+          // It stays where it is when it has done its work, and the keyboard's focus stays on it.
+          const isIdle = doing.value !== null || !isOffered(now);
+          return (
+            <button
+              key={name}
+              type="button"
+              class={isOffered(now) ? "primary" : ""}
+              aria-disabled={isIdle}
+              onClick={() => {
+                if (isIdle) return;
+                onAct();
+                void act(name);
+              }}
+            >
+              {label(now)}
+            </button>
+          );
+        })}
       </div>
       {problem.value !== null && <ErrorNote error={problem.value} />}
       {failed !== undefined && <ErrorNote error={`A consumer has failed: ${failed.failure}`} />}
@@ -73,7 +77,7 @@ export function StepText({
 export function StepCode({ step, names }: { step: Step; names: CodeNames }) {
   const code = codeOf(step.id, names);
   return (
-    <section class="code" aria-labelledby="code">
+    <section class="beside" aria-labelledby="code">
       <div class="row">
         <h2 id="code">In code</h2>
         <CopyButton label="Copy" text={() => code} />

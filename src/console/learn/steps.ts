@@ -48,7 +48,7 @@ function join(upTo: number): Action {
   const count = (lesson: Lesson) => workingIn(lesson, "billing").length;
   return {
     name: "join",
-    label: (lesson) => `Start ${ORDINALS[count(lesson)] ?? "another"} consumer`,
+    label: (lesson) => `Start ${ORDINALS[Math.min(count(lesson), upTo - 1)]} consumer`,
     isOffered: (lesson) => lesson.topic !== null && count(lesson) < upTo,
   };
 }
@@ -183,7 +183,12 @@ export const STEPS: readonly Step[] = [
     finding: ({ death }) => {
       if (death?.taken == null) return null;
       const again = death.handledTo - death.taken.offset;
-      return `In partition ${death.partition}, the consumer had handled everything before offset ${death.handledTo}. Its successor went on at offset ${death.taken.offset}, after ${secondsText(death.taken.atMs - death.sinceMs)}: ${again === 0 ? "all of it was committed, so nothing came again" : `${again} ${again === 1 ? "record" : "records"} came again`}.`;
+      const took = tookText(death.taken.atMs - death.sinceMs);
+      const came =
+        again === 0
+          ? "All of it had been committed, so nothing came again."
+          : `${again} ${again === 1 ? "record" : "records"} came again.`;
+      return `In partition ${death.partition}, everything before offset ${death.handledTo} had been handled. Another consumer went on at offset ${death.taken.offset}, ${took} after the broker last heard from the dead one. ${came}`;
     },
   },
   {
@@ -217,8 +222,8 @@ export const STEPS: readonly Step[] = [
       const slow =
         death?.taken == null
           ? ""
-          : ` The one without a goodbye took ${secondsText(death.taken.atMs - death.sinceMs)}.`;
-      return `Partition ${farewell.partition} moved within ${secondsText(tookMs)}.${slow}`;
+          : ` The one without a goodbye took ${tookText(death.taken.atMs - death.sinceMs)}.`;
+      return `Partition ${farewell.partition} moved within ${tookText(tookMs)}.${slow}`;
     },
   },
   {
@@ -324,7 +329,7 @@ export function isDone({ goals }: Step, lesson: Lesson): boolean {
   return goals.every(({ isMet }) => isMet(lesson));
 }
 
-/** "0.2 s", "7.4 s". */
-export function secondsText(ms: number): string {
-  return `${(Math.max(0, ms) / 1_000).toFixed(1)} s`;
+/** "35 ms", "7.4 s". */
+function tookText(ms: number): string {
+  return ms < 1_000 ? `${Math.max(0, ms)} ms` : `${(ms / 1_000).toFixed(1)} s`;
 }

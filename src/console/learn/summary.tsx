@@ -24,11 +24,10 @@ const SEEN = [
   ["Rewinding", "Reading deletes nothing, so a group can be set back."],
 ] as const;
 
-export function Summary({ lesson }: { lesson: Lesson }) {
-  const { topic } = lesson;
-  const billing = `${topic}-billing`;
+export function Seen() {
   return (
-    <>
+    <section class="beside" aria-labelledby="seen">
+      <h2 id="seen">In short</h2>
       <dl class="seen">
         {SEEN.map(([word, text]) => (
           <div key={word}>
@@ -37,6 +36,15 @@ export function Summary({ lesson }: { lesson: Lesson }) {
           </div>
         ))}
       </dl>
+    </section>
+  );
+}
+
+export function Summary({ lesson }: { lesson: Lesson }) {
+  const { topic } = lesson;
+  const billing = `${topic}-billing`;
+  return (
+    <>
       {topic !== null && !isCleanedUp.value && (
         <>
           <h2>Look at what you made</h2>

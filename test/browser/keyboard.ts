@@ -1,0 +1,19 @@
+// A person without a mouse.
+import type { Page } from "playwright-core";
+
+/** What has the focus is called so. It runs in the page. */
+export const FOCUSED = `(document.activeElement === document.body
+  ? []
+  : [...(document.activeElement?.labels ?? []), document.activeElement])
+  .map((each) => each?.getAttribute("aria-label") ?? each?.textContent)
+  .join(" ")`;
+
+/** Goes on with Tab until what has the focus is called so. */
+export async function tabTo(page: Page, name: RegExp): Promise<void> {
+  for (let i = 0; i < 200; i++) {
+    await page.keyboard.press("Tab");
+    const called = await page.evaluate<string>(FOCUSED);
+    if (name.test(called.trim())) return;
+  }
+  throw new Error(`the keyboard does not reach ${name}`);
+}
