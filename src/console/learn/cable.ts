@@ -1,6 +1,8 @@
 // WebSockets that can be cut off as a cable is: nothing more goes out or comes in, and nobody is told. So a consumer in this
 // page can die as a machine does that somebody unplugs.
 import type { StandardWebSocket } from "../../member/transport.ts";
+import { PING } from "../../protocol/heartbeat.ts";
+import { GROUPS_PATH } from "../../protocol/paths.ts";
 import type { WebSocketConstructor } from "../../sdk/transport/network.ts";
 
 type Listener = (event: never) => void;
@@ -10,14 +12,16 @@ export class Cable {
   readonly WebSocket: WebSocketConstructor;
   readonly #sockets = new Set<WebSocket>();
   #isCut = false;
-  #lastSentMs = Date.now();
+  #lastBeatMs = Date.now();
 
   constructor() {
     const cable = this;
     this.WebSocket = class implements StandardWebSocket {
       readonly #socket: WebSocket | null;
+      readonly #isGroup: boolean;
 
       constructor(url: string, protocols?: string[]) {
+        this.#isGroup = new URL(url).pathname.startsWith(GROUPS_PATH);
         this.#socket = cable.#isCut ? null : new WebSocket(url, protocols);
         if (this.#socket !== null) cable.#sockets.add(this.#socket);
         this.addEventListener("close", () => cable.#sockets.delete(this.#socket as WebSocket));
@@ -34,7 +38,7 @@ export class Cable {
       send(data: string | Uint8Array): void {
         if (cable.#isCut) return;
         this.#socket?.send(data as Uint8Array<ArrayBuffer>);
-        cable.#lastSentMs = Date.now();
+        if (data === PING && this.#isGroup) cable.#lastBeatMs = Date.now();
       }
 
       close(code?: number, reason?: string): void {
@@ -53,9 +57,9 @@ export class Cable {
     return this.#isCut;
   }
 
-  /** When something last went out. The broker has heard nothing later. */
-  get lastSentMs(): number {
-    return this.#lastSentMs;
+  /** When the last heartbeat to the group went out. The session runs from then on: nothing else shows that a member lives. */
+  get lastBeatMs(): number {
+    return this.#lastBeatMs;
   }
 
   cut(): void {

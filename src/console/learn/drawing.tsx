@@ -47,7 +47,7 @@ export function Drawing({
       flights.show = () => {};
     };
   }, []);
-  if (motion.current !== null) motion.current.picture = picture;
+  useEffect(() => motion.current?.follow(picture), [picture]);
   useEffect(() => motion.current?.pause(isPaused), [isPaused]);
   return (
     <figure class="stage" ref={ref}>
@@ -233,13 +233,13 @@ function Legend({ hasGroup, hasAudit }: { hasGroup: boolean; hasAudit: boolean }
         <svg width="20" height="20" aria-hidden="true" class="cell">
           <rect x="1" y="1" width="18" height="18" rx="3" />
         </svg>
-        not committed by billing yet
+        not yet committed by billing
       </li>
       <li>
         <svg width="20" height="20" aria-hidden="true" class="cell read">
           <rect x="1" y="1" width="18" height="18" rx="3" />
         </svg>
-        committed
+        committed by billing
       </li>
       <li>
         <svg width="34" height="12" aria-hidden="true" class="position billing">

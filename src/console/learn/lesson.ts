@@ -26,7 +26,10 @@ export const met = signal<Met>(NOTHING_MET);
 export const stepIndex = signal(0);
 /** What is being done. */
 export const doing = signal<ActionName | "clean up" | null>(null);
+/** What went wrong with what the reader did. */
 export const problem = signal<unknown>(null);
+/** What goes wrong in the background, until it goes well again. */
+export const trouble = signal<unknown>(null);
 /** True once the topic and the groups have been deleted. */
 export const isCleanedUp = signal(false);
 
@@ -50,6 +53,7 @@ let unfollow: (() => void)[] = [];
 function happen(event: LessonEvent): void {
   current = replay(current, event);
   if (event.type === "assigned") followGroups();
+  if (event.type === "sent") trouble.value = null;
   if (isShowing) return;
   isShowing = true;
   setTimeout(() => {
@@ -62,7 +66,8 @@ function show(): void {
   lesson.value = current;
   const before = met.value;
   met.value = meet(before, stepIndex.value, current);
-  if (met.value !== before && met.value.isDone(stepIndex.value)) announce("This step is done.");
+  const step = stepIndex.value;
+  if (met.value !== before && met.value.isDone(step)) announce(`Step ${step + 1} is done.`);
 }
 
 export function goTo(index: number): void {
@@ -110,13 +115,20 @@ async function create(): Promise<void> {
   await request("POST", TOPICS_PATH, { body: { name: topic, partitions: PARTITIONS, config } });
   keep(topic);
   const { Members } = await import("./members.ts"); // The SDK comes with it.
-  members = new Members(topic, credential.value, {
-    onEvent: happen,
-    onFlight: (flight) => flights.show(flight),
-    onProblem: (error) => {
-      problem.value = error;
-    },
+  // What comes from members that were stopped is no part of a later lesson.
+  const whileCurrent =
+    <T>(hook: (value: T) => void) =>
+    (value: T) => {
+      if (members === created) hook(value);
+    };
+  const created: Members = new Members(topic, credential.value, {
+    onEvent: whileCurrent(happen),
+    onFlight: whileCurrent((flight) => flights.show(flight)),
+    onProblem: whileCurrent((error) => {
+      trouble.value = error;
+    }),
   });
+  members = created;
   happen({ type: "created", topic });
   members.startSending();
 }
@@ -156,7 +168,7 @@ function followGroups(): void {
         const info = await get<GroupInfo>(path);
         if (followed.has(group)) happen({ type: "told", group, info, atMs: Date.now() });
       } catch (error) {
-        if (followed.has(group)) problem.value = error;
+        if (followed.has(group)) trouble.value = error;
       }
       isAsking = false;
     };
@@ -180,17 +192,18 @@ export async function stop(): Promise<void> {
 
 /** Stops the members and forgets the lesson. Its topic is deleted when the next one begins. */
 export async function abandon(): Promise<void> {
-  if (current === BEGINNING) return;
   forget();
+  isCleanedUp.value = false;
+  met.value = NOTHING_MET;
+  goTo(0);
   await stop();
 }
 
 function forget(): void {
   current = BEGINNING;
   lastNumber.billing = lastNumber.audit = 0;
-  met.value = NOTHING_MET;
-  isCleanedUp.value = false;
-  goTo(0);
+  trouble.value = null;
+  show();
 }
 
 /** Deletes what the lesson has made. */
@@ -199,6 +212,7 @@ async function cleanUp(): Promise<void> {
   await stop();
   if (topic !== null) await remove(topic);
   keep(null);
+  forget();
   isCleanedUp.value = true;
   announce("The topic and the groups have been deleted.");
 }
@@ -226,7 +240,10 @@ async function whenEmpty<T>(attempt: () => Promise<T>): Promise<T> {
 /** Cleans up and begins anew. */
 export async function restart(): Promise<void> {
   if (!isCleanedUp.value) await act("clean up");
-  if (problem.value === null) forget();
+  if (problem.value !== null) return;
+  isCleanedUp.value = false;
+  met.value = NOTHING_MET;
+  goTo(0);
 }
 
 /** True if the reader may go on: the step is done, or was before. */

@@ -30,6 +30,7 @@ interface Joined {
 }
 
 const SEND_EVERY_MS = 250;
+const MAX_UNDER_WAY = 4;
 /** How long a consumer works on a record. */
 const WORK_MS: Readonly<Record<GroupName, number>> = { billing: 60, audit: 15 };
 const SLOW_MS = 3_000;
@@ -45,6 +46,7 @@ export class Members {
   #isSlow = false;
   #sending: ReturnType<typeof setInterval> | undefined;
   #orders = 0;
+  #underWay = 0;
 
   constructor(topic: string, token: string | null, hooks: Hooks) {
     this.#topic = topic;
@@ -60,6 +62,7 @@ export class Members {
   /** Sends a record again and again, from one city after another in no order. */
   startSending(): void {
     this.#sending = setInterval(() => {
+      if (this.#underWay >= MAX_UNDER_WAY) return; // The broker is far away, or out of reach.
       const city = CITIES[Math.floor(Math.random() * CITIES.length)] ?? OWN_CITY;
       void this.send(city, false).catch(this.#hooks.onProblem);
     }, SEND_EVERY_MS);
@@ -67,7 +70,10 @@ export class Members {
 
   async send(key: string, isOwn: boolean): Promise<void> {
     const value = { order: ++this.#orders, total: Math.ceil(Math.random() * 200) / 2 };
-    const [outcome] = await this.#rivulet.producer.send(this.#topic, [{ key, value }]);
+    this.#underWay++;
+    const [outcome] = await this.#rivulet.producer
+      .send(this.#topic, [{ key, value }])
+      .finally(() => this.#underWay--);
     if (outcome === undefined) return;
     if ("error" in outcome) throw new Error(outcome.error.detail);
     const { partition, offset } = outcome;
@@ -121,7 +127,7 @@ export class Members {
     const cable = this.#joined.get(memberId)?.cable;
     if (cable === undefined) return;
     cable.cut();
-    this.#hooks.onEvent({ type: "unplugged", memberId, lastHeardMs: cable.lastSentMs });
+    this.#hooks.onEvent({ type: "unplugged", memberId, lastHeardMs: cable.lastBeatMs });
   }
 
   /** Closes a member as a program should. Resolves once it has left. */
@@ -140,8 +146,12 @@ export class Members {
     clearInterval(this.#sending);
     for (const hurry of this.#hurry) hurry();
     const all = [...this.#joined.values()];
-    for (const { cable } of all) if (cable.isCut) cable.remove();
     const alive = all.filter(({ cable }) => !cable.isCut);
+    for (const { cable, consumer } of all) {
+      if (!cable.isCut) continue;
+      cable.remove();
+      void consumer.close(); // It never gets out of its record, but its timers end.
+    }
     await Promise.all(alive.map(({ consumer }) => consumer.close()));
   }
 

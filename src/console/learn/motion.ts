@@ -9,15 +9,23 @@ const REDUCED = matchMedia("(prefers-reduced-motion: reduce)");
 export class Motion {
   readonly #layer: SVGGElement;
   readonly #flying = new Set<Animation>();
-  isPaused = false;
-  picture: Picture | null = null;
+  #isPaused = false;
+  #picture: Picture | null = null;
 
   constructor(layer: SVGGElement) {
     this.#layer = layer;
   }
 
+  /** Goes on in this picture. Records on their way end where its size is another, for they would miss their places. */
+  follow(picture: Picture): void {
+    const isSame =
+      this.#picture?.width === picture.width && this.#picture.height === picture.height;
+    if (!isSame) for (const each of this.#flying) each.cancel();
+    this.#picture = picture;
+  }
+
   pause(isPaused: boolean): void {
-    this.isPaused = isPaused;
+    this.#isPaused = isPaused;
     for (const each of this.#flying) {
       if (isPaused) each.pause();
       else each.play();
@@ -25,11 +33,11 @@ export class Motion {
   }
 
   readonly show = ({ key, partition, memberId }: Flight): void => {
-    const log = this.picture?.logs[partition];
+    const log = this.#picture?.logs[partition];
     const ms = paceOf(this.#flying.size);
-    if (this.picture === null || log === undefined || ms === null) return;
-    if (this.isPaused || document.hidden || REDUCED.matches) return;
-    const { producer, members } = this.picture;
+    if (this.#picture === null || log === undefined || ms === null) return;
+    if (this.#isPaused || document.hidden || REDUCED.matches) return;
+    const { producer, members } = this.#picture;
     if (memberId === null) {
       this.#fly(key, [...wayTo(producer, log), log.tail], ms);
       return;

@@ -65,8 +65,22 @@ export function LearnPage() {
 }
 
 function Inside() {
+  if (!isSecureContext) return <NotSecure />;
   const missing = missingRights(isOffered);
   return missing === null ? <Steps /> : <NoRights missing={missing} />;
+}
+
+/** What the SDK needs of a browser is not there for pages that came over plain HTTP from another machine. */
+function NotSecure() {
+  return (
+    <>
+      <h1>Learn consumer groups</h1>
+      <p class="note danger" role="alert">
+        The browser lets consumers run only in a page that came over HTTPS or from this machine.
+        Open the lesson at such an address.
+      </p>
+    </>
+  );
 }
 
 function NoRights({ missing }: { missing: string }) {

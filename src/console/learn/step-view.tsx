@@ -3,7 +3,7 @@ import { CopyButton } from "../ui/copy-button.tsx";
 import { Scroll } from "../ui/scroll.tsx";
 import { ErrorNote } from "../ui/states.tsx";
 import { type CodeNames, codeOf } from "./code.ts";
-import { act, doing, met, problem } from "./lesson.ts";
+import { act, doing, met, problem, trouble } from "./lesson.ts";
 import type { Lesson } from "./state.ts";
 import type { Step } from "./steps.ts";
 
@@ -24,6 +24,7 @@ export function StepText({
 }) {
   const { text, actions, goals, finding } = step;
   const found = finding?.(shown) ?? null;
+  const failure = problem.value ?? trouble.value;
   const failed = now.members.find(({ failure }) => failure !== null);
   return (
     <>
@@ -51,7 +52,7 @@ export function StepText({
           );
         })}
       </div>
-      {problem.value !== null && <ErrorNote error={problem.value} />}
+      {failure !== null && <ErrorNote error={failure} />}
       {failed !== undefined && <ErrorNote error={`A consumer has failed: ${failed.failure}`} />}
       <ul class="goals" aria-label="What you will see">
         {goals.map(({ text: goal }, i) => {
