@@ -277,7 +277,13 @@ test("[LRN-9] [LRN-3] the keyboard alone does the first three steps, and what ha
   expect(await button(page, "Pause the picture").getAttribute("aria-pressed")).toBe("true");
   await press(/^1\. A topic and its partitions, done$/);
   await heading("A topic and its partitions");
-  expect(told).toEqual(["Step 1 is done.", "Step 2 is done.", "Step 3 is done."]);
+  await press(/^Start again$/);
+  await until("everything is gone", async () => (await rivulet.admin.listTopics()).length === 0);
+  await until("it begins anew", async () => (await button(page, /done$/).count()) === 0);
+  expect(await page.evaluate<string>("document.activeElement.id")).toBe("main");
+  expect(await page.locator(".step-list button:enabled").count()).toBe(1);
+  expect(told.slice(0, 3)).toEqual(["Step 1 is done.", "Step 2 is done.", "Step 3 is done."]);
+  expect(told.slice(3)).toEqual(["The topic and the groups have been deleted."]);
   expect(faults).toEqual([]);
   await context.close();
 });

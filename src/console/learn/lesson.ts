@@ -4,6 +4,7 @@ import type { GroupInfo, ResetResult } from "../../core/group-info.ts";
 import { groupPath, TOPICS_PATH, topicPath } from "../../protocol/paths.ts";
 import { announce } from "../announce.ts";
 import { credential, get, ProblemError, request } from "../api.ts";
+import { focusPage } from "../focus.ts";
 import { watchGroup } from "../live.ts";
 import { OWN_CITY, PARTITIONS } from "./cities.ts";
 import type { Flight, Members } from "./members.ts";
@@ -53,6 +54,9 @@ let unfollow: (() => void)[] = [];
 function happen(event: LessonEvent): void {
   current = replay(current, event);
   if (event.type === "assigned") followGroups();
+  // The broker's word is to come with the member's, and not up to a second later.
+  if (event.type === "assigned" || event.type === "revoked")
+    for (const ask of asks.values()) void ask();
   if (event.type === "sent") trouble.value = null;
   if (isShowing) return;
   isShowing = true;
@@ -129,6 +133,7 @@ async function create(): Promise<void> {
     }),
   });
   members = created;
+  isCleanedUp.value = false;
   happen({ type: "created", topic });
   members.startSending();
 }
@@ -157,34 +162,39 @@ async function rewind(): Promise<void> {
 /** Asks a group how it is once it exists: whenever it says that it has changed, and every second how far it is. */
 function followGroups(): void {
   for (const group of GROUPS) {
-    if (followed.has(group) || current.members.every((each) => each.group !== group)) continue;
-    followed.add(group);
+    if (asks.has(group) || current.members.every((each) => each.group !== group)) continue;
     const path = `${groupPath(members?.groupId(group) ?? "")}?lag=exact`;
     let isAsking = false;
+    let isStale = false;
     const ask = async () => {
-      if (isAsking || document.hidden) return;
+      if (document.hidden) return;
+      isStale = isAsking;
+      if (isAsking) return;
       isAsking = true;
       try {
         const info = await get<GroupInfo>(path);
-        if (followed.has(group)) happen({ type: "told", group, info, atMs: Date.now() });
+        if (asks.get(group) === ask) happen({ type: "told", group, info, atMs: Date.now() });
       } catch (error) {
-        if (followed.has(group)) trouble.value = error;
+        if (asks.get(group) === ask) trouble.value = error;
       }
       isAsking = false;
+      if (isStale && asks.get(group) === ask) void ask();
     };
+    asks.set(group, ask);
     const timer = setInterval(() => void ask(), ASK_MS);
     const unwatch = watchGroup(members?.groupId(group) ?? "", () => void ask());
     unfollow.push(unwatch, () => clearInterval(timer));
   }
 }
 
-const followed = new Set<GroupName>();
+/** Asks the groups that exist. */
+const asks = new Map<GroupName, () => Promise<void>>();
 
 /** Stops the members, and asks nothing any more. */
 export async function stop(): Promise<void> {
   for (const end of unfollow) end();
   unfollow = [];
-  followed.clear();
+  asks.clear();
   const stopping = members;
   members = null;
   await stopping?.stop();
@@ -244,6 +254,7 @@ export async function restart(): Promise<void> {
   isCleanedUp.value = false;
   met.value = NOTHING_MET;
   goTo(0);
+  focusPage();
 }
 
 /** True if the reader may go on: the step is done, or was before. */

@@ -8,7 +8,7 @@ import { isOffered, me } from "../session.ts";
 import { ThemeChoice } from "../ui/theme-choice.tsx";
 import { Who } from "../ui/who.tsx";
 import { Drawing } from "./drawing.tsx";
-import { abandon, goTo, lesson, mayGoOn, met, stepIndex } from "./lesson.ts";
+import { abandon, doing, goTo, lesson, mayGoOn, met, restart, stepIndex } from "./lesson.ts";
 import { KEY_COMMAND, missingRights, PREFIX } from "./rights.ts";
 import type { Lesson } from "./state.ts";
 import { StepCode, StepText } from "./step-view.tsx";
@@ -174,7 +174,7 @@ function Steps() {
   );
 }
 
-/** The way back and forth. What has not been done yet cannot be passed over. */
+/** The way back and forth, and to the beginning. What has not been done yet cannot be passed over. */
 function Turns({ index }: { index: number }) {
   const isOver = index === STEPS.length;
   return (
@@ -192,6 +192,16 @@ function Turns({ index }: { index: number }) {
           onClick={() => goTo(index + 1)}
         >
           {index === STEPS.length - 1 ? "What you have seen" : "Next step"}
+        </button>
+      )}
+      {!isOver && lesson.value.topic !== null && (
+        <button
+          type="button"
+          class="again"
+          aria-disabled={doing.value !== null}
+          onClick={() => void restart()}
+        >
+          {doing.value === "clean up" ? "Cleaning up…" : "Start again"}
         </button>
       )}
     </div>

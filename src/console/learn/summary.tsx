@@ -72,16 +72,16 @@ export function Summary({ lesson }: { lesson: Lesson }) {
       </p>
       {problem.value !== null && <ErrorNote error={problem.value} />}
       <div class="buttons">
-        {!isCleanedUp.value && topic !== null && (
-          <button
-            type="button"
-            class="primary"
-            aria-disabled={doing.value !== null}
-            onClick={() => void act("clean up")}
-          >
-            {doing.value === "clean up" ? "Cleaning up…" : "Clean up"}
-          </button>
-        )}
+        <button
+          type="button"
+          class={isCleanedUp.value ? "" : "primary"}
+          aria-disabled={doing.value !== null || isCleanedUp.value}
+          onClick={() => {
+            if (!isCleanedUp.value) void act("clean up");
+          }}
+        >
+          {doing.value === "clean up" ? "Cleaning up…" : "Clean up"}
+        </button>
         <button type="button" aria-disabled={doing.value !== null} onClick={() => void restart()}>
           Start again
         </button>
