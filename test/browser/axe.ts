@@ -1,4 +1,4 @@
-// What axe says of a page: the rules of WCAG 2.2 A and AA that a program can judge.
+// The judgement of axe: the rules of WCAG 2.2 A and AA that a program can judge.
 import { AxeBuilder } from "@axe-core/playwright";
 import type { Page } from "playwright-core";
 

@@ -1,7 +1,7 @@
 // A person without a mouse.
 import type { Page } from "playwright-core";
 
-/** What has the focus is called so. It runs in the page. */
+/** Returns the name of the element that has the focus. It runs in the page. */
 export const FOCUSED = `(document.activeElement === document.body
   ? []
   : [...(document.activeElement?.labels ?? []), document.activeElement])

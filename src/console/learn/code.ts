@@ -73,7 +73,7 @@ for (const { clientId, assignment } of members)
   groupId: ${group("billing")},
   topics: [${topic}],
   sessionTimeoutMs: ${SESSION_MS / 1_000}_000, // The silence after which the others take over.
-  commitIntervalMs: 1_000, // What is handled after a commit comes again.
+  commitIntervalMs: 1_000, // Records handled after a commit come again.
 });
 let count = 0;
 await consumer.run({

@@ -25,11 +25,11 @@ export const lesson = signal<Lesson>(BEGINNING);
 export const met = signal<Met>(NOTHING_MET);
 /** The index of the step that is shown. The summary comes after the last one. */
 export const stepIndex = signal(0);
-/** What is being done. */
+/** The action under way. */
 export const doing = signal<ActionName | "clean up" | null>(null);
-/** What went wrong with what the reader did. */
+/** The error of the reader's last action. */
 export const problem = signal<unknown>(null);
-/** What goes wrong in the background, until it goes well again. */
+/** An error in the background. It goes once all is well again. */
 export const trouble = signal<unknown>(null);
 /** True once the topic and the groups have been deleted. */
 export const isCleanedUp = signal(false);
@@ -39,7 +39,7 @@ export const flights: { show: (flight: Flight) => void } = { show: () => {} };
 
 /** This tab's lesson. What a reload has left behind is removed when the next one begins. */
 const KEPT = "rivulet.lesson";
-/** What happens together is shown together. */
+/** Events that come together are shown together. */
 const SHOW_MS = 80;
 const ASK_MS = 1_000;
 /** A group whose member has died can be deleted once the member's session is over. */
@@ -57,7 +57,7 @@ function happen(event: LessonEvent): void {
   // The broker's word is to come with the member's, and not up to a second later.
   if (event.type === "assigned" || event.type === "revoked")
     for (const ask of asks.values()) void ask();
-  if (event.type === "sent") trouble.value = null;
+  if (event.type === (asks.size === 0 ? "sent" : "told")) trouble.value = null;
   if (isShowing) return;
   isShowing = true;
   setTimeout(() => {
@@ -114,12 +114,12 @@ async function create(): Promise<void> {
   const left = kept();
   if (left !== null) void remove(left).catch(() => {}); // Somebody has removed it already, or it can stay.
   const topic = `${PREFIX}${crypto.randomUUID().slice(0, 6)}`;
-  // What a closed tab leaves behind is empty in an hour, and what is deleted is gone at once.
+  // A topic that a closed tab leaves behind is empty in an hour. A deleted one is gone at once.
   const config = { "retention.ms": 3_600_000, "topic.delete.delay.ms": 0 };
   await request("POST", TOPICS_PATH, { body: { name: topic, partitions: PARTITIONS, config } });
   keep(topic);
   const { Members } = await import("./members.ts"); // The SDK comes with it.
-  // What comes from members that were stopped is no part of a later lesson.
+  // Events of members that were stopped are no part of a later lesson.
   const whileCurrent =
     <T>(hook: (value: T) => void) =>
     (value: T) => {

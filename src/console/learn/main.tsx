@@ -8,7 +8,7 @@ import { LearnPage } from "./page.tsx";
 
 showTheme();
 void resume();
-// Whoever leaves the page takes the members along.
+// The members stop when the page is left.
 addEventListener("pagehide", () => void stop());
 addEventListener("pageshow", ({ persisted }) => {
   if (persisted) location.reload();

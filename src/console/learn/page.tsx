@@ -70,7 +70,7 @@ function Inside() {
   return missing === null ? <Steps /> : <NoRights missing={missing} />;
 }
 
-/** What the SDK needs of a browser is not there for pages that came over plain HTTP from another machine. */
+/** Browsers give random ids only to pages that came over HTTPS or from this machine, and the SDK needs them. */
 function NotSecure() {
   return (
     <>

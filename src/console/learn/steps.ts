@@ -37,7 +37,7 @@ export interface Step {
   readonly text: readonly string[];
   readonly actions: readonly Action[];
   readonly goals: readonly Goal[];
-  /** What was measured, once there is something to tell. */
+  /** Tells what was measured. Null before that. */
   readonly finding?: (lesson: Lesson) => string | null;
 }
 

@@ -5,7 +5,7 @@ import { failure, isKnown, recognize, signIn } from "../session.ts";
 import { Checkbox, Field, Form } from "../ui/form.tsx";
 import { Busy, ErrorNote } from "../ui/states.tsx";
 
-/** What is shown while nobody has signed in. */
+/** The page for somebody who has not signed in, or whom the broker could not be asked about. */
 export function Outside() {
   if (failure.value !== null)
     return <ErrorNote error={failure.value} retry={() => void recognize()} />;

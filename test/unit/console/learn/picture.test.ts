@@ -1,4 +1,4 @@
-// What the picture of the lesson shows, and how records move in it.
+// The picture of the lesson, and how records move in it.
 import { describe, expect, test } from "vitest";
 import {
   CELL,

@@ -1,4 +1,4 @@
-// What a key lacks for the lesson.
+// The rights that a key lacks for the lesson.
 import { expect, test } from "vitest";
 import { missingRights } from "../../../../src/console/learn/rights.ts";
 import { type Grant, isAllowed } from "../../../../src/core/access/grants.ts";
