@@ -8,7 +8,7 @@ export const budgets = new PrincipalBudgets();
  * [BGT-3] Has a report tell what principals have cost, and learns from its answer whose budgets are used up. Returns the
  * answer, or null from an object of an earlier release.
  */
-export async function tellSpent(
+export async function reportSpent(
   report: (spent: readonly PrincipalSpent[]) => Promise<ReportAnswer | undefined>,
 ): Promise<ReportAnswer | null> {
   const spent = budgets.take();

@@ -66,11 +66,11 @@ export class Alerting {
       this.budgets.set({ kind: "principal", name }, dollarsPerDay, nowMs);
       this.budgets.add(name, dollars, nowMs);
     }
-    for (const step of this.budgets.takeSteps(nowMs)) this.#tellAudit(step);
+    for (const step of this.budgets.takeSteps(nowMs)) this.#noteStep(step);
   }
 
   /** [BGT-4] */
-  #tellAudit(step: BudgetStep): void {
+  #noteStep(step: BudgetStep): void {
     const { kind, name, dollarsPerDay, level } = step;
     const resource = kind === "topic" ? topicResource(name) : CLUSTER;
     const used = level === 2 ? "all" : "80 %";

@@ -1,6 +1,6 @@
 // Tells the MetricsObject what an object has done. It is told when the object is awake anyway, and never by a timer or an
 // alarm, which would keep an object awake or wake it. So metrics cost an idle broker nothing.
-import { tellSpent } from "../../src/budgets.ts";
+import { reportSpent } from "../../src/budgets.ts";
 import type { ReportAnswer } from "../../src/calls/metrics-calls.ts";
 import { MAX_METRICS_WEIGHT, METRICS_INTERVAL_MS } from "../../src/core/limits.ts";
 import type { AnySnapshot } from "../../src/core/metrics/snapshot.ts";
@@ -59,7 +59,7 @@ class Reporter {
     const told = async () => {
       try {
         const snapshots = [{ ...snapshot, weight }];
-        const answer = await tellSpent((spent) =>
+        const answer = await reportSpent((spent) =>
           metricsStub(env).report({ snapshots, ...(spent.length === 0 ? {} : { spent }) }),
         );
         this.#toldMs = nowMs;

@@ -14,13 +14,13 @@ export function navigate(path: string, { replace = false } = {}): void {
   if (!replace) scrollTo(0, 0);
 }
 
-/** Follows links to pages of the console, and leaves others, and those for a new window, to the browser. */
+/** Follows links to pages of the console. Others, the lesson's and those for a new window are left to the browser. */
 function follow(event: MouseEvent): void {
   if (event.defaultPrevented || event.button !== 0) return;
   if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
   const link = event.target instanceof Element ? event.target.closest("a") : null;
   const href = link?.getAttribute("href");
-  if (!href?.startsWith("/console") || href.startsWith("/console/assets/")) return;
+  if (!href || !/^\/console(?!\/(assets|learn))/.test(href)) return;
   event.preventDefault();
   navigate(href);
 }

@@ -112,6 +112,8 @@ export const paths = {
   alerts: pathOf("alerts"),
   lags: pathOf("lags"),
   health: pathOf("health"),
+  /** A page of its own, with a script of its own. */
+  learn: pathOf("learn"),
   groups: (list: { prefix?: string; after?: string } = {}) => listPath("groups", list),
   group: (group: string, tab: GroupTab = "assignment") =>
     tab === "assignment" ? pathOf("groups", group) : pathOf("groups", group, tab),

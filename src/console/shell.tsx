@@ -7,13 +7,13 @@ import { GroupsPage } from "./pages/groups.tsx";
 import { HealthPage } from "./pages/health.tsx";
 import { NotFoundPage } from "./pages/not-found.tsx";
 import { OverviewPage } from "./pages/overview.tsx";
-import { SignInPage } from "./pages/sign-in.tsx";
+import { Outside } from "./pages/sign-in.tsx";
 import { TopicsPage } from "./pages/topics.tsx";
 import { paths, type Route } from "./router.ts";
-import { failure, isKnown, isOffered, me, recognize, signOut } from "./session.ts";
-import { chooseTheme, THEMES, type Theme, theme } from "./theme.ts";
+import { isOffered, me } from "./session.ts";
 import { later } from "./ui/later.tsx";
-import { Busy, ErrorNote } from "./ui/states.tsx";
+import { ThemeChoice } from "./ui/theme-choice.tsx";
+import { Who } from "./ui/who.tsx";
 
 const AccessPage = later(
   "the access page",
@@ -87,6 +87,7 @@ const PLACES: readonly Place[] = [
     isOffered: () => isOffered("DESCRIBE", "cluster"),
   },
   { title: "Health", href: paths.health, pages: ["health"] },
+  { title: "Learn", href: paths.learn, pages: [] },
 ];
 
 function Navigation() {
@@ -103,52 +104,6 @@ function Navigation() {
         ))}
       </ul>
     </nav>
-  );
-}
-
-function Who() {
-  const caller = me.value;
-  if (caller === null) return null;
-  const isAnonymous = caller.principal === "User:ANONYMOUS";
-  return (
-    <>
-      <span class="data principal" title={caller.principal}>
-        {isAnonymous ? "open broker" : caller.principal}
-        {caller.namespace === undefined ? "" : ` in ${caller.namespace}`}
-      </span>
-      {!isAnonymous && (
-        <button type="button" onClick={signOut}>
-          Sign out
-        </button>
-      )}
-    </>
-  );
-}
-
-const THEME_NAMES: Readonly<Record<Theme, string>> = {
-  system: "As the system",
-  light: "Light",
-  dark: "Dark",
-};
-
-function ThemeChoice() {
-  return (
-    <>
-      <label class="unseen" for="theme">
-        Theme
-      </label>
-      <select
-        id="theme"
-        value={theme.value}
-        onChange={(event) => chooseTheme(event.currentTarget.value as Theme)}
-      >
-        {THEMES.map((each) => (
-          <option key={each} value={each} selected={each === theme.value}>
-            {THEME_NAMES[each]}
-          </option>
-        ))}
-      </select>
-    </>
   );
 }
 
@@ -169,12 +124,6 @@ function Main() {
       {isSignedIn ? <Page route={current} /> : <Outside />}
     </main>
   );
-}
-
-function Outside() {
-  if (failure.value !== null)
-    return <ErrorNote error={failure.value} retry={() => void recognize()} />;
-  return isKnown.value ? <SignInPage /> : <Busy what="the console" />;
 }
 
 function titleOf(current: Route): string {

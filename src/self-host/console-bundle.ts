@@ -1,6 +1,6 @@
-// Builds the console (src/console) to files that lie in the Worker's bundle: a page, and scripts and a style with hashes of
-// their contents in their names. The page loads one script; the others are loaded when what they show is first wanted. The
-// Worker imports the files as the module rivulet:console.
+// Builds the console (src/console) and the lesson (src/console/learn) to files that lie in the Worker's bundle: a page each, and
+// scripts and styles with hashes of their contents in their names. A page loads one script; the others are loaded when what
+// they show is first wanted. The Worker imports the files as the module rivulet:console.
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { basename, extname, join, relative } from "node:path";
@@ -14,7 +14,7 @@ export const CONSOLE_MODULE = "rivulet:console";
 
 /** A file as it is served. */
 export interface ConsoleFile {
-  /** Its name below /console/assets/. That of the page itself is empty. */
+  /** Its name below /console/assets/, or that of a page below /console, which is empty for the console itself. */
   readonly name: string;
   readonly type: string;
   readonly text: string;
@@ -24,27 +24,60 @@ export interface ConsoleFile {
 
 export interface ConsoleBundle {
   readonly files: readonly ConsoleFile[];
-  /** The script that the page loads. */
+  /** The script that the console's page loads. */
   readonly first: string;
-  /** Which source is in which file, and what each of them imports. */
+  /** Of the console, which source is in which file, and what each of them imports. */
   readonly metafile: esbuild.Metafile;
 }
 
-const MAIN = "src/console/main.tsx";
-const STYLE = "src/console/console.css";
+/** A program in a browser: what it begins with, and its style. */
+interface Program {
+  readonly main: string;
+  readonly style: string;
+  /** What the names of its chunks begin with. */
+  readonly prefix: string;
+}
 
-/** Builds the console. Throws with esbuild's report if something does not compile. */
+const CONSOLE: Program = {
+  ...{ main: "src/console/main.tsx", style: "src/console/console.css", prefix: "" },
+};
+const LESSON: Program = {
+  main: "src/console/learn/main.tsx",
+  ...{ style: "src/console/learn/learn.css", prefix: "learn-" },
+};
+
+/** Builds the console and the lesson. Throws with esbuild's report if something does not compile. */
 export async function bundleConsole(): Promise<ConsoleBundle> {
+  const [console, lesson] = await Promise.all([build(CONSOLE), build(LESSON)]);
+  const licenses = fileOf(
+    "licenses",
+    "txt",
+    "text/plain; charset=utf-8",
+    await licensesOf([console.metafile, lesson.metafile]),
+  );
+  return {
+    files: [
+      pageOf("", pageWith(console.first, [console.style], licenses.name)),
+      pageOf("learn", pageWith(lesson.first, [console.style, lesson.style], licenses.name)),
+      ...console.files,
+      ...lesson.files,
+      licenses,
+    ],
+    ...{ first: console.first, metafile: console.metafile },
+  };
+}
+
+async function build({ main, style, prefix }: Program) {
   const { version } = JSON.parse(await readFile(join(ROOT, "package.json"), "utf8"));
   const { outputFiles, metafile } = await esbuild.build({
     absWorkingDir: ROOT,
-    entryPoints: [MAIN, STYLE],
+    entryPoints: [main, style],
     outdir: "dist/console",
-    entryNames: "[name]-[hash]",
-    chunkNames: "[name]-[hash]",
+    entryNames: `${prefix}[name]-[hash]`,
+    chunkNames: `${prefix}[name]-[hash]`,
     bundle: true,
     splitting: true,
-    plugins: [laterPlugin()],
+    plugins: [laterPlugin(main)],
     write: false,
     minify: true,
     metafile: true,
@@ -57,41 +90,26 @@ export async function bundleConsole(): Promise<ConsoleBundle> {
     define: { RIVULET_VERSION: JSON.stringify(version) },
     logLevel: "warning",
   });
-  const first = fileWith(metafile, MAIN);
-  // The entry that esbuild makes for MAIN has nothing of its own: it imports the first script, which the page names itself.
-  const entry = Object.entries(metafile.outputs).find(([, { entryPoint }]) => entryPoint === MAIN);
-  const built = outputFiles
+  const first = fileWith(metafile, main);
+  // The entry that esbuild makes for `main` has nothing of its own: it imports the first script, which the page names itself.
+  const entry = Object.entries(metafile.outputs).find(([, { entryPoint }]) => entryPoint === main);
+  const files = outputFiles
     .map(({ path, text }) => builtFile(path, text))
     .filter(({ name }) => name === first || name !== basename(entry?.[0] ?? ""));
-  const licenses = fileOf(
-    "licenses",
-    "txt",
-    "text/plain; charset=utf-8",
-    await licensesOf([metafile]),
-  );
-  const page = pageWith(first, fileWith(metafile, STYLE), licenses.name);
-  return {
-    files: [
-      { name: "", type: "text/html; charset=utf-8", text: page, hash: hashOf(page) },
-      ...built,
-      licenses,
-    ],
-    first,
-    metafile,
-  };
+  return { files, first, style: fileWith(metafile, style), metafile };
 }
 
 /**
  * Makes whatever is loaded later import the first script, which it always has. Otherwise esbuild would take what they share
  * out of the first script, to a file for each set of parts that share something.
  */
-function laterPlugin(): esbuild.Plugin {
+function laterPlugin(main: string): esbuild.Plugin {
   return {
     name: "later",
     setup({ onResolve, onLoad, resolve }) {
       // package.json says that no source does anything by itself, and what does nothing is not imported.
       onResolve({ filter: /\/main\.tsx$/ }, () => ({
-        path: join(ROOT, MAIN),
+        path: join(ROOT, main),
         sideEffects: true,
       }));
       onResolve({ filter: /^\./ }, async ({ kind, path, resolveDir }) => {
@@ -101,7 +119,7 @@ function laterPlugin(): esbuild.Plugin {
         return { path: relative(ROOT, resolved.path), namespace: "later" };
       });
       onLoad({ filter: /.*/, namespace: "later" }, ({ path }) => ({
-        contents: `import "./${MAIN}"; export * from "./${path}";`,
+        contents: `import "./${main}"; export * from "./${path}";`,
         resolveDir: ROOT,
       }));
     },
@@ -131,6 +149,10 @@ function builtFile(path: string, text: string): ConsoleFile {
   };
 }
 
+function pageOf(name: string, text: string): ConsoleFile {
+  return { name, type: "text/html; charset=utf-8", text, hash: hashOf(text) };
+}
+
 function fileOf(base: string, ending: string, type: string, text: string): ConsoleFile {
   const hash = hashOf(text);
   return { name: `${base}-${hash}.${ending}`, type, text, hash };
@@ -144,7 +166,7 @@ function hashOf(text: string): string {
 const ICON =
   "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E%3Cpath d='M8 1c3 4 5 6 5 9a5 5 0 0 1-10 0c0-3 2-5 5-9z' fill='%233b82f6'/%3E%3C/svg%3E";
 
-function pageWith(script: string, style: string, licenses: string): string {
+function pageWith(script: string, styles: readonly string[], licenses: string): string {
   return `<!doctype html>
 <html lang="en">
 <head>
@@ -154,7 +176,7 @@ function pageWith(script: string, style: string, licenses: string): string {
 <title>Rivulet</title>
 <link rel="icon" href="${ICON}">
 <link rel="license" href="/console/assets/${licenses}">
-<link rel="stylesheet" href="/console/assets/${style}">
+${styles.map((style) => `<link rel="stylesheet" href="/console/assets/${style}">`).join("\n")}
 <script type="module" src="/console/assets/${script}"></script>
 </head>
 <body>

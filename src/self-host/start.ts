@@ -60,7 +60,7 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 /** Open WebSockets would keep workerd from stopping. After this long, it is stopped without waiting. */
 const STOP_GRACE_MS = 500;
 const READY_TIMEOUT_MS = 30_000;
-const DEFAULT_PORT = 8787;
+export const DEFAULT_PORT = 8787;
 const DEFAULT_SWEEP_MS = 10_000;
 const MAX_SWEEP_MS = 86_400_000;
 const MAX_DATA_MIB = 1_048_576;
@@ -76,7 +76,8 @@ function sessionCpu(): Record<string, string> {
   return { [name]: String(numberOf(name, MAX_SESSION_CPU_MS, MAX_SESSION_CPU_MS)) };
 }
 
-async function main(): Promise<void> {
+/** Starts the broker, and returns its address once it answers. Ctrl-C and SIGTERM stop it, and this process. */
+export async function start(): Promise<string> {
   assertNoJurisdiction();
   const host = process.env.HOST || "127.0.0.1";
   const kafkaTls = kafkaTlsOf();
@@ -160,6 +161,7 @@ async function main(): Promise<void> {
     console.log(
       `Rivulet is ready on ${url} (Kafka on ${kafkaAddresses}${kafkaTls ? " over TLS" : ""}, data in ${dataDir})${isOpen ? "" : `, closed: ${reach}`}`,
     );
+  return url;
 }
 
 function prepareFolder(dataDir: string): string {
@@ -267,4 +269,7 @@ async function answers(url: string): Promise<boolean> {
   }
 }
 
-await runOrExplain(main);
+if (import.meta.main)
+  await runOrExplain(async () => {
+    await start();
+  });

@@ -4,8 +4,8 @@ import type { AddressInfo } from "node:net";
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { until } from "../support/until.ts";
+import { violationsIn } from "./axe.ts";
 import { launchChromium } from "./chromium.ts";
-import { violationsIn } from "./console-checks.ts";
 import { ConsoleWorld, openWindow, SCREENSHOTS, signIn } from "./console-world.ts";
 
 let world: ConsoleWorld;

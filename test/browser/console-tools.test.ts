@@ -4,8 +4,8 @@ import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { JsonRecord } from "../../src/protocol/json-record.ts";
 import { until } from "../support/until.ts";
+import { violationsIn } from "./axe.ts";
 import { launchChromium } from "./chromium.ts";
-import { FOCUSED, tabTo, violationsIn } from "./console-checks.ts";
 import {
   ATTACKS,
   ConsoleWorld,
@@ -15,6 +15,7 @@ import {
   SCREENSHOTS,
   signIn,
 } from "./console-world.ts";
+import { FOCUSED, tabTo } from "./keyboard.ts";
 
 let world: ConsoleWorld;
 let browser: Browser;

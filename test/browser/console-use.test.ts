@@ -5,8 +5,8 @@ import { Rivulet } from "../../src/sdk/index.ts";
 import { BrokerProcess } from "../e2e/broker.ts";
 import { until } from "../support/until.ts";
 import { launchChromium } from "./chromium.ts";
-import { FOCUSED, tabTo } from "./console-checks.ts";
 import { ATTACKS, ConsoleWorld, LARGE, openWindow, ROOT_KEY, signIn } from "./console-world.ts";
+import { FOCUSED, tabTo } from "./keyboard.ts";
 
 let world: ConsoleWorld;
 let browser: Browser;

@@ -179,6 +179,7 @@ mkdirSync(SCREENSHOTS, { recursive: true });
 export interface Look {
   readonly theme?: "light" | "dark";
   readonly width?: number;
+  readonly motion?: "reduce" | "no-preference";
 }
 
 /** A browser window whose pages are watched. */
@@ -192,12 +193,12 @@ export interface Window {
 export async function openWindow(
   browser: Browser,
   url: string,
-  { theme = "light", width = 1280 }: Look = {},
+  { theme = "light", width = 1280, motion = "reduce" }: Look = {},
 ): Promise<Window> {
   const context = await browser.newContext({
     colorScheme: theme,
     viewport: { width, height: 900 },
-    reducedMotion: "reduce",
+    reducedMotion: motion,
   });
   const faults: string[] = [];
   await context.route("**/*", async (route) => {

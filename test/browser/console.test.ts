@@ -1,8 +1,8 @@
 // The console in a real browser: what it shows, for whom, and that nothing of what it shows runs.
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { isTooWide, violationsIn } from "./axe.ts";
 import { launchChromium } from "./chromium.ts";
-import { violationsIn } from "./console-checks.ts";
 import { ConsoleWorld, openWindow, SCREENSHOTS, signIn } from "./console-world.ts";
 
 let world: ConsoleWorld;
@@ -193,10 +193,7 @@ describe.each([
           fullPage: true,
         });
         const found = await violationsIn(page);
-        const isWide = await page.evaluate<boolean>(
-          "document.documentElement.scrollWidth > document.documentElement.clientWidth",
-        );
-        if (isWide) found.push("wider than the window");
+        if (await isTooWide(page)) found.push("wider than the window");
         wrong.push(...found.map((each) => `${name}, ${state}: ${each}`));
       };
       await page.goto(`${url}/console${path}`);

@@ -30,15 +30,18 @@ function rowsBelow(head: string, which = 0): string[][] {
 
 /** The operations that a cell names: "GET /v1/topics/{topic}". */
 function operationsIn(cell: string): string[] {
-  return [...cell.matchAll(/`(GET|POST|PATCH|DELETE) ([^\s`?]+)/g)].map(([, method, path = ""]) => {
-    const whole = path
-      .replace("…/", "/v1/topics/:topic/")
-      .replace(":topic", "{topic}")
-      .replace(":id", "{id}")
-      .replace(":p", "{partition}")
-      .replace(":g", "{group}");
-    return `${method} ${whole}`;
-  });
+  return [...cell.matchAll(/`(GET|POST|PUT|PATCH|DELETE) ([^\s`?]+)/g)].map(
+    ([, method, path = ""]) => {
+      const whole = path
+        .replace("…/", "/v1/topics/:topic/")
+        .replace(":topic", "{topic}")
+        .replace(":id", "{id}")
+        .replace(":alert", "{alert}")
+        .replace(":p", "{partition}")
+        .replace(":g", "{group}");
+      return `${method} ${whole}`;
+    },
+  );
 }
 
 const errorsIn = (cell: string) => cell.match(/[A-Z]+(?:_[A-Z]+)+/g) ?? [];

@@ -29,7 +29,11 @@ const LAYERS: Record<
     layers: ["src/core", "src/compression", "src/protocol", "src/admin", "src/sdk"],
     packages: [/^commander$/, /^node:/],
   },
-  // What runs in browsers.
+  // What runs in browsers. The console does not bring the SDK, and so nothing of the lesson.
+  "src/console/learn": {
+    layers: ["src/core", "src/protocol", "src/member", "src/sdk", "src/console"],
+    packages: [/^preact(\/hooks)?$/, /^@preact\/signals$/],
+  },
   "src/console": {
     layers: ["src/core", "src/protocol"],
     packages: [/^preact(\/hooks)?$/, /^@preact\/signals$/],
@@ -37,12 +41,16 @@ const LAYERS: Record<
   // Shared by the Worker and the objects.
   "src/calls": { layers: ["src/core", "src/protocol"], packages: [/^zod$/] },
   "src/env.ts": { layers: ["src/core", "src/calls", "src/storage-health.ts"], packages: [] },
-  "src/storage-health.ts": { layers: ["src/core"], packages: [] },
+  "src/log.ts": { layers: [], packages: [] },
+  "src/storage-health.ts": { layers: ["src/core", "src/log.ts"], packages: [] },
+  "src/budgets.ts": { layers: ["src/core", "src/calls"], packages: [] },
   "src/memory.ts": { layers: ["src/core"], packages: [] },
   "src/audit-log.ts": { layers: ["src/core", "src/env.ts"], packages: [] },
   // The Worker.
   "src/worker/edge": {
     layers: [
+      "src/budgets.ts",
+      "src/log.ts",
       "src/core",
       "src/compression",
       "src/protocol",
@@ -55,7 +63,14 @@ const LAYERS: Record<
     packages: [],
   },
   "src/worker/access": {
-    layers: ["src/core", "src/protocol", "src/calls", "src/worker/edge", "src/env.ts"],
+    layers: [
+      "src/log.ts",
+      "src/core",
+      "src/protocol",
+      "src/calls",
+      "src/worker/edge",
+      "src/env.ts",
+    ],
     packages: [/^jose$/, /^zod$/, /^@noble\/hashes\//],
   },
   "src/worker/session": {
@@ -71,6 +86,7 @@ const LAYERS: Record<
   },
   "src/worker/kafka": {
     layers: [
+      "src/log.ts",
       "src/core",
       "src/protocol",
       "src/calls",
@@ -84,6 +100,7 @@ const LAYERS: Record<
   },
   "src/worker/http": {
     layers: [
+      "src/log.ts",
       "src/core",
       "src/compression",
       "src/protocol",
@@ -113,6 +130,8 @@ const LAYERS: Record<
   // The objects.
   "durable-objects": {
     layers: [
+      "src/budgets.ts",
+      "src/log.ts",
       "src/core",
       "src/compression",
       "src/protocol",
@@ -232,12 +251,13 @@ test("[CLK-4] a group asks its own clock for the time, so that it notices when s
   expect(others.filter((file) => readFileSync(file, "utf8").includes("Date.now"))).toEqual([]);
 });
 
-test("[CLK-1] objects have no timers but the one that gives a turn, the one that lingers, and three that nobody waits for", () => {
+test("[CLK-1] objects have no timers but the one that gives a turn, the one that lingers, and four that nobody waits for", () => {
   const objects = files.filter((file) => file.startsWith("durable-objects/"));
   const timed = objects.filter((file) =>
     /\bset(Timeout|Interval)\(/.test(readFileSync(file, "utf8")),
   );
   expect(timed).toEqual([
+    "durable-objects/metrics/webhook.ts",
     "durable-objects/partition/end-reports.ts",
     "durable-objects/partition/linger.ts",
     "durable-objects/partition/slow-readers.ts",

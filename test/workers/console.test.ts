@@ -33,7 +33,8 @@ describe("the page", () => {
     "/console/groups/a%2Fb/history",
     "/console/topics/t/records/0/42",
     "/console/nowhere",
-  ])("[CON-1] is at %s, and kept nowhere", async (path) => {
+    "/console/learn",
+  ])("[CON-1] [LRN-1] is at %s, and kept nowhere", async (path) => {
     const response = await ask(path);
     expect(response.status).toBe(200);
     expect(response.headers.get("content-type")).toBe("text/html; charset=utf-8");
@@ -79,19 +80,31 @@ describe("the page", () => {
 describe("its files", async () => {
   const named = await filesOf(await (await ask("/console")).text());
   const files = [...named, ...(await importedBy(named))];
+  const ofLesson = await filesOf(await (await ask("/console/learn")).text());
+  const lesson = [...ofLesson, ...(await importedBy(ofLesson))];
 
-  test.each(files)("[CON-1] %s is kept for good", async (path) => {
-    const response = await ask(path);
-    expect(response.status).toBe(200);
-    expect(response.headers.get("cache-control")).toBe("public, max-age=31536000, immutable");
-    expect(response.headers.get("x-content-type-options")).toBe("nosniff");
-    const etag = response.headers.get("etag") ?? "";
-    expect(path).toContain(/^W\/"(\w{8,16})"$/.exec(etag)?.[1] ?? "no hash");
-    await response.body?.cancel();
-    const again = await ask(path, { headers: { "if-none-match": etag } });
-    expect(again.status).toBe(304);
-    expect(await again.text()).toBe("");
+  test("[LRN-1] the lesson has a script and a style of its own, beside the console's style", () => {
+    const own = ofLesson.filter((path) => !named.includes(path));
+    expect(own).toHaveLength(2);
+    for (const path of own) expect(path).toMatch(/^\/console\/assets\/learn-[\w-]+\.(css|js)$/);
+    expect(ofLesson.filter((path) => named.includes(path))).toHaveLength(1);
   });
+
+  test.each([...new Set([...files, ...lesson])])(
+    "[CON-1] [LRN-1] %s is kept for good",
+    async (path) => {
+      const response = await ask(path);
+      expect(response.status).toBe(200);
+      expect(response.headers.get("cache-control")).toBe("public, max-age=31536000, immutable");
+      expect(response.headers.get("x-content-type-options")).toBe("nosniff");
+      const etag = response.headers.get("etag") ?? "";
+      expect(path).toContain(/^W\/"(\w{8,16})"$/.exec(etag)?.[1] ?? "no hash");
+      await response.body?.cancel();
+      const again = await ask(path, { headers: { "if-none-match": etag } });
+      expect(again.status).toBe(304);
+      expect(await again.text()).toBe("");
+    },
+  );
 
   test("[CON-1] have the types that browsers want", async () => {
     expect(files.length).toBeGreaterThan(5);
@@ -109,11 +122,14 @@ describe("its files", async () => {
     ]);
   });
 
-  test("[CON-1] of another release are 404", async () => {
-    const response = await ask("/console/assets/console-0123456789abcdef.js");
-    expect(response.status).toBe(404);
-    expect(await response.json()).toMatchObject({ code: "INVALID_REQUEST" });
-  });
+  test.each(["console-0123456789abcdef.js", "learn", ""])(
+    "[CON-1] %j of another release, or a page among them, is 404",
+    async (name) => {
+      const response = await ask(`/console/assets/${name}`);
+      expect(response.status).toBe(404);
+      expect(await response.json()).toMatchObject({ code: "INVALID_REQUEST" });
+    },
+  );
 });
 
 describe("who gets it", () => {

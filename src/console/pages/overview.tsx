@@ -45,6 +45,9 @@ export function OverviewPage() {
       </ul>
       {isOffered("DESCRIBE", "cluster") && <Firing />}
       <Behind />
+      <p>
+        <a href={paths.learn}>Learn consumer groups</a> on this broker, in ten minutes.
+      </p>
       {isOffered("DESCRIBE", "cluster") && <Changes />}
     </>
   );

@@ -1,10 +1,18 @@
 // The form for whoever the broker does not know.
 import { useState } from "preact/hooks";
 import { refusal } from "../api.ts";
-import { signIn } from "../session.ts";
+import { failure, isKnown, recognize, signIn } from "../session.ts";
 import { Checkbox, Field, Form } from "../ui/form.tsx";
+import { Busy, ErrorNote } from "../ui/states.tsx";
 
-export function SignInPage() {
+/** The page for somebody who has not signed in, or whom the broker could not be asked about. */
+export function Outside() {
+  if (failure.value !== null)
+    return <ErrorNote error={failure.value} retry={() => void recognize()} />;
+  return isKnown.value ? <SignInPage /> : <Busy what="the console" />;
+}
+
+function SignInPage() {
   const [text, setText] = useState("");
   const [isKept, setKept] = useState(false);
   return (

@@ -1,5 +1,5 @@
 // Draws a group as in a textbook: its partitions on the left, its members on the right, and who owns what between them.
-import { useEffect, useId, useRef, useState } from "preact/hooks";
+import { useId, useRef } from "preact/hooks";
 import type { GroupInfo } from "../../core/group-info.ts";
 import { countText, numberText, shortened } from "../format.ts";
 import { type Flows, NO_FLOWS } from "../group-flow.ts";
@@ -11,6 +11,7 @@ import {
   pictureOf,
 } from "../group-picture.ts";
 import { calledOf } from "../history-text.ts";
+import { useWidth } from "./use-width.ts";
 
 const MIN_WIDTH = 300;
 const CHAR = 7.3;
@@ -18,7 +19,7 @@ const PADDING = 8;
 
 export function GroupDrawing({ group, flows = NO_FLOWS }: { group: GroupInfo; flows?: Flows }) {
   const ref = useRef<HTMLElement>(null);
-  const width = useWidth(ref);
+  const width = useWidth(ref, MIN_WIDTH);
   const id = useId();
   const picture = pictureOf(group);
   const side = Math.min(270, width * 0.37);
@@ -64,20 +65,6 @@ export function GroupDrawing({ group, flows = NO_FLOWS }: { group: GroupInfo; fl
       </figcaption>
     </figure>
   );
-}
-
-/** The width that the drawing has. It is laid out for it, so that its letters keep their size. */
-function useWidth(ref: { readonly current: HTMLElement | null }): number {
-  const [width, setWidth] = useState(640);
-  useEffect(() => {
-    if (ref.current === null) return;
-    const observer = new ResizeObserver(([entry]) => {
-      if (entry !== undefined) setWidth(Math.max(MIN_WIDTH, Math.floor(entry.contentRect.width)));
-    });
-    observer.observe(ref.current);
-    return () => observer.disconnect();
-  }, [ref]);
-  return width;
 }
 
 function Partition({ node, side }: { node: PartitionNode; side: number }) {

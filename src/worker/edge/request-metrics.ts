@@ -1,6 +1,6 @@
 // Tells the MetricsObject what the requests of this isolate come to. It is told beside a request that is served anyway, at
 // most once a minute. An isolate that has nothing to do tells nothing [RPT-3].
-import { tellSpent } from "../../budgets.ts";
+import { reportSpent } from "../../budgets.ts";
 import { METRICS_INTERVAL_MS } from "../../core/limits.ts";
 import { type Env, metricsStub } from "../../env.ts";
 import { memory } from "../../memory.ts";
@@ -18,7 +18,7 @@ export function reportRequests(env: Env): void {
   requests.life ??= crypto.randomUUID();
   const connections = isolate.kafka.connections.size;
   const snapshot = requests.snapshot(requests.life, connections, memory.kafka.bytes);
-  const reported = tellSpent((spent) =>
+  const reported = reportSpent((spent) =>
     metricsStub(env).report({ snapshots: [snapshot], ...(spent.length === 0 ? {} : { spent }) }),
   );
   waitUntil(reported.catch(() => {})); // The next one tells it as well.

@@ -1,6 +1,6 @@
 /// <reference path="./console-module.d.ts" />
-// /console: the web console. Its files hold no data, so whoever reaches the broker gets them. What they show comes from
-// the HTTP API, which asks who calls.
+// /console: the web console, and /console/learn: the lesson. Their files hold no data, so whoever reaches the broker gets
+// them. What they show comes from the HTTP API, which asks who calls.
 
 import { FILES } from "rivulet:console";
 import type { MiddlewareHandler } from "hono";
@@ -12,9 +12,11 @@ import { problemResponse } from "./problem.ts";
 type ConsoleFile = (typeof FILES)[number];
 
 const ASSETS = `${CONSOLE_PATH}/assets/`;
-const FILE_BY_NAME: ReadonlyMap<string, ConsoleFile> = new Map(
-  FILES.map((file) => [file.name, file]),
-);
+const isPage = ({ type }: ConsoleFile) => type.startsWith("text/html");
+const byName = (files: readonly ConsoleFile[]): ReadonlyMap<string, ConsoleFile> =>
+  new Map(files.map((file) => [file.name, file]));
+const PAGES = byName(FILES.filter(isPage));
+const OTHERS = byName(FILES.filter((file) => !isPage(file)));
 
 /**
  * [CON-2] Nothing runs but the script of the console, and it talks to this broker alone. Records are an attacker's bytes:
@@ -39,11 +41,13 @@ const HEADERS: Readonly<Record<string, string>> = {
   "cross-origin-opener-policy": "same-origin",
 };
 
-/** [CON-1] Serves the files. Each path below /console that is none of theirs is a page of the console, which shows it. */
+/** [CON-1] [LRN-1] Serves the files. Each path below /console that is none of theirs is a page of the console, which shows it. */
 export const consoleFiles: MiddlewareHandler = async ({ req }) => {
   const { path } = req;
   if (req.method !== "GET" && req.method !== "HEAD") return wrongMethod(req.method, path);
-  const file = FILE_BY_NAME.get(path.startsWith(ASSETS) ? path.slice(ASSETS.length) : "");
+  const file = path.startsWith(ASSETS)
+    ? OTHERS.get(path.slice(ASSETS.length))
+    : (PAGES.get(path.slice(CONSOLE_PATH.length + 1)) ?? PAGES.get(""));
   if (file === undefined) return noFile(path);
   const etag = `"${file.hash}"`;
   const isKnown = req.header("if-none-match")?.includes(etag) ?? false;
@@ -51,8 +55,10 @@ export const consoleFiles: MiddlewareHandler = async ({ req }) => {
   for (const [name, value] of Object.entries(HEADERS)) answer.headers.set(name, value);
   // The proxy or the runtime may pack it, so that the bytes differ.
   answer.headers.set("etag", `W/${etag}`);
-  const isPage = file.name === "";
-  answer.headers.set("cache-control", isPage ? "no-store" : "public, max-age=31536000, immutable");
+  answer.headers.set(
+    "cache-control",
+    isPage(file) ? "no-store" : "public, max-age=31536000, immutable",
+  );
   return answer;
 };
 

@@ -10,6 +10,7 @@ import {
 } from "../../../src/self-host/console-bundle.ts";
 
 const MAX_BYTES = 40_000;
+const MAX_SDK_BYTES = 25_000;
 const PAGES = readdirSync("src/console/pages").map((name) => `src/console/pages/${name}`);
 
 describe("the console's files", () => {
@@ -20,9 +21,21 @@ describe("the console's files", () => {
     ({ files } = bundle);
   });
 
-  const sentAtFirst = () => ["", bundle.first, ...files.map(({ name }) => name).filter(isStyle)];
-  const isStyle = (name: string) => name.endsWith(".css");
-  const scripts = () => files.filter(({ name }) => name.endsWith(".js"));
+  const sentAtFirst = () => sentWith("");
+  const scripts = () =>
+    files.filter(({ name }) => name.endsWith(".js") && !name.startsWith("learn-"));
+
+  /** Returns what a page loads by itself: what it names, and what these scripts import at once. */
+  function sentWith(page: string): string[] {
+    const textOf = (name: string) => files.find((each) => each.name === name)?.text ?? "";
+    const named = textOf(page).matchAll(/\/console\/assets\/([^"]+\.(?:js|css))"/g);
+    const sent = new Set([page, ...Array.from(named, ([, name = ""]) => name)]);
+    for (const name of sent)
+      if (name.endsWith(".js"))
+        for (const [, other = ""] of textOf(name).matchAll(/(?:from|import)\s*"\.\/([^"]+)"/g))
+          sent.add(other);
+    return [...sent];
+  }
 
   /** Returns the size in gzip of the files with these names. */
   function bytesOf(names: Iterable<string>): number {
@@ -76,30 +89,47 @@ describe("the console's files", () => {
     expect(first).toMatch(/import\("\.\/access-\w+\.js"\)/);
   });
 
-  test("[CON-1] [CON-8] the page names nothing but what is served with it", () => {
-    const page = files.find(({ name }) => name === "")?.text ?? "";
-    const named = [...page.matchAll(/(?:src|href)="([^"]*)"/g)].map(([, name]) => name ?? "");
-    const served = files.map(({ name }) => `/console/assets/${name}`);
-    for (const name of named)
-      expect([...served, "data:"].some((each) => name.startsWith(each))).toBe(true);
-    expect(named).toHaveLength(4);
-    expect(page).not.toMatch(/<style|style=|<script(?! type="module" src=)|\son\w+=/);
+  test.each([
+    ["", 4],
+    ["learn", 5],
+  ])(
+    "[CON-1] [CON-8] [LRN-1] the page %j names nothing but what is served with it",
+    (path, count) => {
+      const page = files.find(({ name }) => name === path)?.text ?? "";
+      const named = [...page.matchAll(/(?:src|href)="([^"]*)"/g)].map(([, name]) => name ?? "");
+      const served = files.map(({ name }) => `/console/assets/${name}`);
+      for (const name of named)
+        expect([...served, "data:"].some((each) => name.startsWith(each))).toBe(true);
+      expect(named).toHaveLength(count);
+      expect(page).not.toMatch(/<style|style=|<script(?! type="module" src=)|\son\w+=/);
+    },
+  );
+
+  test("[LRN-1] the lesson's page, scripts and styles are small, and so is the SDK that comes with the topic", () => {
+    const sent = sentWith("learn");
+    expect(sent).toContain(sentAtFirst().find((name) => name.endsWith(".css")));
+    expect(bytesOf(sent)).toBeLessThanOrEqual(MAX_BYTES);
+    const sdk = files.map(({ name }) => name).filter((name) => name.startsWith("learn-members-"));
+    expect(sdk).toHaveLength(1);
+    expect(sent).not.toContain(sdk[0]);
+    expect(bytesOf(sdk)).toBeLessThanOrEqual(MAX_SDK_BYTES);
   });
 
   test("[CON-1] names change with what is in the files, and with nothing else", async () => {
     const again = await bundleConsole();
     expect(again.files.map(({ name }) => name)).toEqual(files.map(({ name }) => name));
-    for (const { name, hash } of files) if (name !== "") expect(name).toContain(hash);
+    for (const { name, type, hash } of files)
+      if (!type.startsWith("text/html")) expect(name).toContain(hash);
   });
 
-  test("[CON-8] the licenses of all packages in it are handed on", () => {
+  test("[CON-8] [LRN-1] the licenses of all packages in them are handed on", () => {
     const licenses = files.find(({ name }) => name.startsWith("licenses"))?.text ?? "";
-    for (const name of ["preact", "@preact/signals", "@preact/signals-core"])
+    for (const name of ["preact", "@preact/signals", "@preact/signals-core", "fflate", "fzstd"])
       expect(licenses).toContain(`${name}\n\n`);
   });
 
   test("[CON-2] the scripts make no HTML of text", () => {
-    for (const { text } of scripts())
+    for (const { text } of files.filter(({ name }) => name.endsWith(".js")))
       expect(text).not.toMatch(
         /insertAdjacentHTML|outerHTML|document\.write|\beval\(|new Function/,
       );
