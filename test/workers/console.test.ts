@@ -87,7 +87,7 @@ describe("its files", async () => {
     const own = ofLesson.filter((path) => !named.includes(path));
     expect(own).toHaveLength(2);
     for (const path of own) expect(path).toMatch(/^\/console\/assets\/learn-[\w-]+\.(css|js)$/);
-    expect(ofLesson.filter((path) => named.includes(path))).toHaveLength(1);
+    expect(ofLesson.filter((path) => named.includes(path))).toHaveLength(2); // And the licenses.
   });
 
   test.each([...new Set([...files, ...lesson])])(

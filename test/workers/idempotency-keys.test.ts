@@ -423,6 +423,7 @@ describe("where no key is kept", () => {
         .replace("{topic}", topic.name)
         .replace("{partition}", "0")
         .replace("{group}", unique("group"))
+        .replace("{alert}", unique("alert"))
         .replace("{id}", unique("key"));
       const body = template.endsWith("/batches") ? encodeBatch([RECORD]) : { name: topic.name };
       const refused = await call<{ detail: string }>(method, path, body, {
