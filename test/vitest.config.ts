@@ -36,6 +36,7 @@ const LONGEST = [
   "e2e/bounds",
   "e2e/files",
   "e2e/idle",
+  "e2e/backup",
   "e2e/kafka-silence",
   "workers/plain-consumer",
 ];
@@ -43,6 +44,8 @@ const LONGEST = [
 const LONG = [
   "e2e/standstill",
   "e2e/trouble",
+  "e2e/session-cpu",
+  "e2e/alerts",
   "e2e/kafka-mixed-group",
   "e2e/kafka",
   "e2e/cli",

@@ -31,7 +31,7 @@ interface Case {
 const CASES: readonly Case[] = [
   {
     ...{ name: "a quarter of the event bus, one of three groups", file: "event-bus" },
-    ...{ part: { partitions: 3, groups: 1, membersPerGroup: 1 }, seconds: isDeep ? 120 : 25 },
+    ...{ part: { partitions: 3, groups: 1, membersPerGroup: 1 }, seconds: isDeep ? 120 : 12 },
   },
   {
     ...{ name: "an eighth of the devices", file: "devices" },
@@ -42,11 +42,11 @@ const CASES: readonly Case[] = [
   },
   {
     ...{ name: "ten quiet tenants", file: "quiet-tenants" },
-    ...{ part: { topics: 10 }, seconds: isDeep ? 7_200 : 3_600 },
+    ...{ part: { topics: 10 }, seconds: isDeep ? 7_200 : 1_800 },
   },
   {
     ...{ name: "ten tenants of a record a minute", file: "tenants-of-a-record-a-minute" },
-    ...{ part: { topics: 10 }, seconds: isDeep ? 3_600 : 1_800 },
+    ...{ part: { topics: 10 }, seconds: isDeep ? 3_600 : 900 },
   },
 ];
 
