@@ -7,12 +7,15 @@ import { paths, TOPIC_TABS, type TopicTab } from "../router.ts";
 import { later } from "../ui/later.tsx";
 import { Loaded } from "../ui/states.tsx";
 import { Tabs } from "../ui/tabs.tsx";
-import { TopicPartitions } from "./topic-partitions.tsx";
 import { TopicRecords } from "./topic-records.tsx";
 
 const TopicConfig = later(
   "the config",
   async () => (await import("./topic-config.tsx")).TopicConfig,
+);
+const TopicPartitions = later(
+  "the partitions",
+  async () => (await import("./topic-partitions.tsx")).TopicPartitions,
 );
 const TopicGroups = later(
   "the groups",
