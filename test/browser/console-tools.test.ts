@@ -1,5 +1,10 @@
 // What a developer does with a topic in the console: producing records, sending them again, following and exporting them.
-import { readFile } from "node:fs/promises";
+import { execFile } from "node:child_process";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { promisify } from "node:util";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { JsonRecord } from "../../src/protocol/json-record.ts";
@@ -433,6 +438,51 @@ describe("a file of what is shown", () => {
     const [groupsName, groups] = await downloaded(page, "Download as CSV");
     expect(groupsName).toBe("groups-lag.csv");
     expect(groups).toMatch(/"billing","EMPTY",0,\d+,\d+\r\n/);
+    expect(faults).toEqual([]);
+    await context.close();
+  });
+});
+
+describe("what is copied", () => {
+  /** Runs a command as a shell does, with the key that it asks for, and returns what it prints. */
+  async function run(file: string, ...args: string[]): Promise<string> {
+    const env = { ...process.env, RIVULET_TOKEN: ROOT_KEY };
+    return (await promisify(execFile)(file, args, { env, timeout: 30_000 })).stdout;
+  }
+
+  /** Presses a button that copies, and returns what it has copied. */
+  async function copied(page: Page, button: string, within = "main"): Promise<string> {
+    const place = page.locator(within);
+    await place.getByRole("button", { name: button }).click();
+    await place.getByRole("button", { name: "Copied" }).waitFor();
+    return await page.evaluate<string>("navigator.clipboard.readText()");
+  }
+
+  test("[CON-19] is a command and a program that print the record, and a command that produces one", async () => {
+    const { context, page, faults } = await opened("/topics/orders/records/1/40");
+    await context.grantPermissions(["clipboard-read", "clipboard-write"]);
+    const { key, value, headers } = await recordAt("orders", 1, 40);
+    const answer = JSON.parse(await run("sh", "-c", await copied(page, "Copy as curl")));
+    expect(answer.records).toMatchObject([{ offset: 40, key, value, headers }]);
+    const folder = await mkdtemp(join(tmpdir(), "rivulet-copied-"));
+    const program = join(folder, "main.mjs");
+    const client = pathToFileURL(resolve("dist/client.js")).href;
+    await writeFile(
+      program,
+      (await copied(page, "Copy for the SDK")).replace('"rivulet"', JSON.stringify(client)),
+    );
+    expect(await run(process.execPath, program)).toMatch(/partition: 1,\s+offset: 40,/);
+    await rm(folder, { recursive: true });
+    await page.getByRole("button", { name: "Send again…" }).click();
+    await page.getByLabel("Value", { exact: true }).fill(`it's "$HOME"\n${ATTACKS[0]}`);
+    await page.getByLabel("Format of the value").selectOption("text");
+    const command = await copied(page, "Copy as curl", "dialog");
+    const { results } = JSON.parse(await run("sh", "-c", command));
+    expect(await recordAt("orders", 1, results[0].offset)).toMatchObject({
+      key,
+      value: `it's "$HOME"\n${ATTACKS[0]}`,
+      headers,
+    });
     expect(faults).toEqual([]);
     await context.close();
   });
