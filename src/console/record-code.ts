@@ -1,5 +1,6 @@
-// How to read one record elsewhere: as a command and as a program.
-import { partitionPath } from "../protocol/paths.ts";
+// How to read one record elsewhere, as a command and as a program, and how to produce one.
+import type { JsonRecordInput } from "../protocol/json-record.ts";
+import { partitionPath, recordsPath } from "../protocol/paths.ts";
 
 export interface Place {
   readonly topic: string;
@@ -19,8 +20,23 @@ export function curlOf(
   needsCredential: boolean,
 ): string {
   const url = `${origin}${partitionPath(topic, partition)}/records?offset=${offset}&maxRecords=1`;
-  const header = needsCredential ? ` -H "Authorization: Bearer $RIVULET_TOKEN"` : "";
-  return `curl -s ${quoted(url)}${header}`;
+  return `curl -s ${quoted(url)}${credentialOf(needsCredential)}`;
+}
+
+function credentialOf(isNeeded: boolean): string {
+  return isNeeded ? ` -H "Authorization: Bearer $RIVULET_TOKEN"` : "";
+}
+
+/** A command that produces a record. */
+export function produceCurlOf(
+  origin: string,
+  topic: string,
+  record: JsonRecordInput,
+  needsCredential: boolean,
+): string {
+  const url = `${origin}${recordsPath(topic)}`;
+  const body = JSON.stringify({ records: [record] });
+  return `curl -s ${quoted(url)}${credentialOf(needsCredential)} -H 'Content-Type: application/json' --data-raw ${quoted(body)}`;
 }
 
 /** A program that prints the record, with the SDK. */

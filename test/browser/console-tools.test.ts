@@ -1,5 +1,10 @@
 // What a developer does with a topic in the console: producing records, sending them again, following and exporting them.
-import { readFile } from "node:fs/promises";
+import { execFile } from "node:child_process";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import { promisify } from "node:util";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { JsonRecord } from "../../src/protocol/json-record.ts";
@@ -295,7 +300,7 @@ describe("a topic that is followed", () => {
   test("[CON-16] is not read while the page is hidden, nor once it is left", async () => {
     const { context, page, faults } = await opened("/topics/followed");
     const sockets = socketsOf(page);
-    await page.getByRole("button", { name: "Follow" }).click();
+    await page.getByRole("button", { name: "Follow", exact: true }).click();
     await page.getByText("Following.").waitFor();
     const hide = (isHidden: boolean) =>
       page.evaluate(`
@@ -318,7 +323,7 @@ describe("a topic that is followed", () => {
     const { context, page, faults } = await opened("/topics/followed");
     await page.getByText("Only some of the records").click();
     await page.getByLabel("Text", { exact: true }).fill("wanted");
-    await page.getByRole("button", { name: "Follow" }).click();
+    await page.getByRole("button", { name: "Follow", exact: true }).click();
     await page.getByText("Following.").waitFor();
     const values = Array.from({ length: 1_300 }, (_, i) =>
       i % 2 === 0 ? `wanted ${i}` : `other ${i}`,
@@ -336,7 +341,7 @@ describe("a topic that is followed", () => {
 
   test("[CON-16] [CON-2] shows an attacker's bytes as text", async () => {
     const { context, page, faults } = await opened("/topics/followed");
-    await page.getByRole("button", { name: "Follow" }).click();
+    await page.getByRole("button", { name: "Follow", exact: true }).click();
     await page.getByText("Following.").waitFor();
     await world.rivulet.producer.send(
       "followed",
@@ -357,7 +362,7 @@ describe("a topic that is followed", () => {
   test("[CON-16] ends with the reason where the topic is deleted", async () => {
     await world.rivulet.admin.createTopic({ name: "short-lived" });
     const { context, page, faults } = await opened("/topics/short-lived");
-    await page.getByRole("button", { name: "Follow" }).click();
+    await page.getByRole("button", { name: "Follow", exact: true }).click();
     await page.getByText("Following.").waitFor();
     await world.rivulet.admin.deleteTopic("short-lived");
     await page.locator(".note.danger").waitFor();
@@ -401,7 +406,7 @@ describe("a file of what is shown", () => {
     for (const formula of ["=1+1", "+1", "-1", "@a"]) expect(csv).toContain(`,"'${formula}",`);
     expect(csv).not.toMatch(/(^|,)"?[=+\-@]/m);
     for (const attack of ATTACKS) expect(csv).toContain(attack.replaceAll('"', '""'));
-    await page.getByRole("button", { name: "Follow" }).click();
+    await page.getByRole("button", { name: "Follow", exact: true }).click();
     await page.getByText("Following.").waitFor();
     await world.rivulet.producer.send("exported", [{ key: "k", value: "followed" }]);
     await page.locator("table.records").waitFor();
@@ -433,6 +438,105 @@ describe("a file of what is shown", () => {
     const [groupsName, groups] = await downloaded(page, "Download as CSV");
     expect(groupsName).toBe("groups-lag.csv");
     expect(groups).toMatch(/"billing","EMPTY",0,\d+,\d+\r\n/);
+    expect(faults).toEqual([]);
+    await context.close();
+  });
+});
+
+describe("what is copied", () => {
+  /** Runs a command as a shell does, with the key that it asks for, and returns what it prints. */
+  async function run(file: string, ...args: string[]): Promise<string> {
+    const env = { ...process.env, RIVULET_TOKEN: ROOT_KEY };
+    return (await promisify(execFile)(file, args, { env, timeout: 30_000 })).stdout;
+  }
+
+  /** Presses a button that copies, and returns what it has copied. */
+  async function copied(page: Page, button: string, within = "main"): Promise<string> {
+    const place = page.locator(within);
+    await place.getByRole("button", { name: button }).click();
+    await place.getByRole("button", { name: "Copied" }).waitFor();
+    return await page.evaluate<string>("navigator.clipboard.readText()");
+  }
+
+  test("[CON-19] is a command and a program that print the record, and a command that produces one", async () => {
+    const { context, page, faults } = await opened("/topics/orders/records/1/40");
+    await context.grantPermissions(["clipboard-read", "clipboard-write"]);
+    const { key, value, headers } = await recordAt("orders", 1, 40);
+    const answer = JSON.parse(await run("sh", "-c", await copied(page, "Copy as curl")));
+    expect(answer.records).toMatchObject([{ offset: 40, key, value, headers }]);
+    const folder = await mkdtemp(join(tmpdir(), "rivulet-copied-"));
+    const program = join(folder, "main.mjs");
+    const client = pathToFileURL(resolve("dist/client.js")).href;
+    await writeFile(
+      program,
+      (await copied(page, "Copy for the SDK")).replace('"rivulet"', JSON.stringify(client)),
+    );
+    expect(await run(process.execPath, program)).toMatch(/partition: 1,\s+offset: 40,/);
+    await rm(folder, { recursive: true });
+    await page.getByRole("button", { name: "Send again…" }).click();
+    await page.getByLabel("Value", { exact: true }).fill(`it's "$HOME"\n${ATTACKS[0]}`);
+    await page.getByLabel("Format of the value").selectOption("text");
+    const command = await copied(page, "Copy as curl", "dialog");
+    const { results } = JSON.parse(await run("sh", "-c", command));
+    expect(await recordAt("orders", 1, results[0].offset)).toMatchObject({
+      key,
+      value: `it's "$HOME"\n${ATTACKS[0]}`,
+      headers,
+    });
+    expect(faults).toEqual([]);
+    await context.close();
+  });
+});
+
+describe("a favorite", () => {
+  const favorites = (page: Page, kind: string) =>
+    page.getByRole("navigation", { name: `Favorite ${kind}` }).getByRole("link");
+
+  test("[CON-18] [CON-6] comes first, until its star is taken away", async () => {
+    const { context, page, faults } = await opened("/topics/orders");
+    await page.locator("table.records").waitFor();
+    await tabTo(page, /Favorite orders$/);
+    await page.keyboard.press("Enter");
+    await page.getByRole("button", { name: "Favorite orders", pressed: true }).waitFor();
+    await page.goto(`${url()}/console/groups`);
+    await page.getByRole("button", { name: `Favorite ${ATTACKS[0]}` }).click();
+    expect(await favorites(page, "groups").allTextContents()).toEqual([ATTACKS[0]]);
+    await page.goto(`${url()}/console`);
+    expect(await favorites(page, "topics").allTextContents()).toEqual(["orders"]);
+    expect(await favorites(page, "groups").allTextContents()).toEqual([ATTACKS[0]]);
+    expect(await page.evaluate<string>('localStorage.getItem("rivulet.favorites")')).toBe(
+      JSON.stringify([
+        { kind: "topic", name: "orders" },
+        { kind: "group", name: ATTACKS[0] },
+      ]),
+    );
+    await page.goto(`${url()}/console/topics?prefix=pay`);
+    await page.getByRole("link", { name: "payments" }).waitFor();
+    expect(await favorites(page, "topics").count()).toBe(0);
+    await page.goto(`${url()}/console/topics`);
+    await page.getByRole("link", { name: "payments" }).waitFor();
+    expect(await favorites(page, "topics").allTextContents()).toEqual(["orders"]);
+    await page.getByRole("button", { name: "Favorite orders" }).first().click();
+    await favorites(page, "topics").waitFor({ state: "detached" });
+    expect(faults).toEqual([]);
+    await context.close();
+  });
+
+  test("[CON-18] holds on the page where the browser keeps nothing", async () => {
+    const { context, page, faults } = await openWindow(browser, url());
+    await page.addInitScript({
+      content: `Object.defineProperty(window, "localStorage", {
+        get() { throw new DOMException("denied", "SecurityError"); },
+      });`,
+    });
+    await signIn(page, url());
+    await page.getByRole("link", { name: "Topics" }).first().click();
+    await page.getByRole("button", { name: "Favorite orders" }).click();
+    await page.getByRole("link", { name: "Overview" }).click();
+    await favorites(page, "topics").waitFor();
+    await page.reload();
+    await page.getByRole("heading", { name: "Overview" }).waitFor();
+    expect(await favorites(page, "topics").count()).toBe(0);
     expect(faults).toEqual([]);
     await context.close();
   });
@@ -473,12 +577,25 @@ describe.each([
     await page.getByLabel("Value", { exact: true }).waitFor();
     await look("send-again");
     await page.goto(`${url()}/console/topics/followed`);
-    await page.getByRole("button", { name: "Follow" }).click();
+    await page.getByRole("button", { name: "Follow", exact: true }).click();
     await page.getByText("Following.").waitFor();
     await look("follow-nothing");
     await world.rivulet.producer.send("followed", [{ key: "k", value: '{"a":1}' }]);
     await page.locator("table.records").waitFor();
     await look("follow");
+    await page.getByRole("button", { name: "Favorite followed" }).click();
+    for (const [path, name] of [
+      ["/topics", "Favorite orders"],
+      ["/groups", "Favorite billing"],
+    ] as const) {
+      await page.goto(`${url()}/console${path}`);
+      await page.getByRole("button", { name }).click();
+      await page.locator("nav.favorites").waitFor();
+      await look(`favorites${path.replace("/", "-")}`);
+    }
+    await page.goto(`${url()}/console`);
+    await page.locator("nav.favorites").first().waitFor();
+    await look("favorites-overview");
     expect(wrong).toEqual([]);
     expect(faults).toEqual([]);
     await context.close();

@@ -10,6 +10,7 @@ import { watchGroup } from "../live.ts";
 import { GROUP_TABS, type GroupTab, paths } from "../router.ts";
 import { isOffered } from "../session.ts";
 import { later } from "../ui/later.tsx";
+import { Star } from "../ui/star.tsx";
 import { Busy, ErrorNote } from "../ui/states.tsx";
 import { Tabs } from "../ui/tabs.tsx";
 import { Time } from "../ui/time.tsx";
@@ -46,7 +47,10 @@ export function GroupPage({ groupId, tab }: { groupId: string; tab: GroupTab }) 
       <p class="crumbs">
         <a href={paths.groups()}>Groups</a>
       </p>
-      <h1 class="data">{groupId}</h1>
+      <div class="row">
+        <h1 class="data">{groupId}</h1>
+        <Star kind="group" name={groupId} />
+      </div>
       <Tabs
         label="Parts of the group"
         tabs={tabs.map((each) => ({

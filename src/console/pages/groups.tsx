@@ -12,6 +12,7 @@ import { useLoad } from "../load.ts";
 import { paths } from "../router.ts";
 import { CsvButton } from "../ui/download-button.tsx";
 import { Pager, PrefixFilter } from "../ui/list-page.tsx";
+import { Favorites, StarredLink } from "../ui/star.tsx";
 import { Empty, Loaded } from "../ui/states.tsx";
 import { type Column, Table } from "../ui/table.tsx";
 import { Tabs } from "../ui/tabs.tsx";
@@ -35,6 +36,7 @@ export function GroupsPage({ prefix, after }: { prefix: string; after: string })
     <>
       <h1>Groups</h1>
       <GroupTabs isByLag={false} />
+      <Favorites kind="group" prefix={prefix} />
       <PrefixFilter key={prefix} prefix={prefix} pathOf={paths.groups} />
       <Loaded what="the groups" loading={loading}>
         {({ groups, next }) => {
@@ -162,11 +164,7 @@ function cellsOf(name: string, answer: GroupSummary | Error | undefined): Cell[]
 const NAME_COLUMNS: readonly Column<string>[] = [
   {
     title: "Group",
-    cell: (name) => (
-      <a class="data" href={paths.group(name)}>
-        {name}
-      </a>
-    ),
+    cell: (name) => <StarredLink kind="group" name={name} />,
   },
 ];
 

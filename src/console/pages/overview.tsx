@@ -17,6 +17,7 @@ import { type Loading, useLoad } from "../load.ts";
 import { paths } from "../router.ts";
 import { isOffered } from "../session.ts";
 import { AuditTable } from "../ui/audit-table.tsx";
+import { Favorites } from "../ui/star.tsx";
 import { Empty, Loaded } from "../ui/states.tsx";
 import { Table } from "../ui/table.tsx";
 import { LAG_COLUMNS } from "./lag-columns.tsx";
@@ -37,6 +38,8 @@ export function OverviewPage() {
   return (
     <>
       <h1>Overview</h1>
+      <Favorites kind="topic" />
+      <Favorites kind="group" />
       <ul class="cards">
         <Card title="Topics" href={paths.topics()} loading={topics} show={(count) => count} />
         <Card title="Groups" href={paths.groups()} loading={groups} show={(count) => count} />

@@ -2,7 +2,7 @@
 import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import type { TopicInfo } from "../../core/topic-info.ts";
 import { recordsPath, topicPath } from "../../protocol/paths.ts";
-import { get, ProblemError, request } from "../api.ts";
+import { credential, get, ProblemError, request } from "../api.ts";
 import { useLoad } from "../load.ts";
 import {
   type Draft,
@@ -16,6 +16,8 @@ import {
   recordOf,
 } from "../produce-draft.ts";
 import type { PlacedRecord } from "../record-bytes.ts";
+import { produceCurlOf } from "../record-code.ts";
+import { CopyButton } from "../ui/copy-button.tsx";
 import { Checkbox, Choice, Field, Form } from "../ui/form.tsx";
 import { Loaded } from "../ui/states.tsx";
 import { type Stored, StoredLink } from "../ui/stored-link.tsx";
@@ -85,6 +87,7 @@ function Fields({ topic, record, onStored, onClose, partitions }: Props & { part
       setProblems({ [part]: (error as Error).message });
     }
   };
+  const isReady = Object.keys(problemsOf(draft, partitions)).length === 0;
   const byKey = keyPartition(draft, partitions);
   return (
     <div ref={ref}>
@@ -155,7 +158,21 @@ function Fields({ topic, record, onStored, onClose, partitions }: Props & { part
             />
           )}
         </div>
-        <Checkbox label="Keep the form open, to send again" isChecked={isKept} onChange={setKept} />
+        <div class="row">
+          <Checkbox
+            label="Keep the form open, to send again"
+            isChecked={isKept}
+            onChange={setKept}
+          />
+          {isReady && (
+            <CopyButton
+              label="Copy as curl"
+              text={() =>
+                produceCurlOf(location.origin, topic, recordOf(draft), credential.value !== null)
+              }
+            />
+          )}
+        </div>
         <div role="status">{stored !== null && <StoredLink topic={topic} stored={stored} />}</div>
       </Form>
     </div>

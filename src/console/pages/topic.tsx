@@ -5,14 +5,18 @@ import { get } from "../api.ts";
 import { useLoad } from "../load.ts";
 import { paths, TOPIC_TABS, type TopicTab } from "../router.ts";
 import { later } from "../ui/later.tsx";
+import { Star } from "../ui/star.tsx";
 import { Loaded } from "../ui/states.tsx";
 import { Tabs } from "../ui/tabs.tsx";
-import { TopicPartitions } from "./topic-partitions.tsx";
 import { TopicRecords } from "./topic-records.tsx";
 
 const TopicConfig = later(
   "the config",
   async () => (await import("./topic-config.tsx")).TopicConfig,
+);
+const TopicPartitions = later(
+  "the partitions",
+  async () => (await import("./topic-partitions.tsx")).TopicPartitions,
 );
 const TopicGroups = later(
   "the groups",
@@ -33,7 +37,10 @@ export function TopicPage({ name, tab }: { name: string; tab: TopicTab }) {
       <p class="crumbs">
         <a href={paths.topics()}>Topics</a>
       </p>
-      <h1 class="data">{name}</h1>
+      <div class="row">
+        <h1 class="data">{name}</h1>
+        <Star kind="topic" name={name} />
+      </div>
       <Tabs
         label="Parts of the topic"
         tabs={TOPIC_TABS.map((each) => ({

@@ -13,6 +13,7 @@ import { isOffered, me } from "../session.ts";
 import { Dialog } from "../ui/dialog.tsx";
 import { Field, Form } from "../ui/form.tsx";
 import { Pager, PrefixFilter } from "../ui/list-page.tsx";
+import { Favorites, StarredLink } from "../ui/star.tsx";
 import { Empty, Loaded } from "../ui/states.tsx";
 import { type Column, Table } from "../ui/table.tsx";
 
@@ -24,11 +25,7 @@ interface Page {
 const COLUMNS: readonly Column<TopicInfo>[] = [
   {
     title: "Topic",
-    cell: ({ name }) => (
-      <a class="data" href={paths.topic(name)}>
-        {name}
-      </a>
-    ),
+    cell: ({ name }) => <StarredLink kind="topic" name={name} />,
   },
   { title: "Partitions", isNumber: true, cell: ({ partitions }) => numberText(partitions) },
   { title: "Cleanup", cell: ({ config }) => config["cleanup.policy"] || "keep everything" },
@@ -66,6 +63,7 @@ export function TopicsPage({ prefix, after }: { prefix: string; after: string })
         )}
         <a href={paths.deletedTopics}>Deleted topics</a>
       </div>
+      <Favorites kind="topic" prefix={prefix} />
       <PrefixFilter key={prefix} prefix={prefix} pathOf={paths.topics} />
       <Loaded what="the topics" loading={loading}>
         {({ topics, next }) => {

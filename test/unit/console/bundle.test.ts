@@ -13,6 +13,9 @@ const MAX_BYTES = 40_000;
 const MAX_SDK_BYTES = 25_000;
 const PAGES = readdirSync("src/console/pages").map((name) => `src/console/pages/${name}`);
 
+/** Pages with tabs. */
+const FRAMES = ["src/console/pages/topic.tsx", "src/console/pages/group.tsx"];
+
 describe("the console's files", () => {
   let bundle: ConsoleBundle;
   let files: readonly ConsoleFile[];
@@ -48,13 +51,25 @@ describe("the console's files", () => {
     return bytes;
   }
 
-  /** Returns the files of a page, with all that can be opened on it, beside those that are sent at first. */
+  /** Returns the sources that a source imports, at once or later, but for the tabs of a frame. */
+  function importedBy(source: string): string[] {
+    return (bundle.metafile.inputs[source]?.imports ?? [])
+      .filter(({ kind }) => !FRAMES.includes(source) || kind !== "dynamic-import")
+      .map(({ path }) => path)
+      .filter((path) => path !== "src/console/main.tsx");
+  }
+
+  /**
+   * Returns the files of a page, with all that can be opened on it, beside those that are sent at first. A tab is a page,
+   * which comes with its frame.
+   */
   function loadedBy(page: string): string[] {
     const { inputs, outputs } = bundle.metafile;
-    const sources = new Set([page]);
-    for (const source of sources)
-      for (const { path } of inputs[source]?.imports ?? [])
-        if (path !== "src/console/main.tsx") sources.add(path);
+    const frames = FRAMES.filter((frame) =>
+      inputs[frame]?.imports.some(({ path }) => path === `later:${page}`),
+    );
+    const sources = new Set([page, ...frames]);
+    for (const source of sources) for (const path of importedBy(source)) sources.add(path);
     return Object.entries(outputs)
       .filter(([, output]) => Object.keys(output.inputs).some((source) => sources.has(source)))
       .map(([path]) => basename(path));
@@ -73,6 +88,10 @@ describe("the console's files", () => {
     const loaded = new Set(PAGES.flatMap(loadedBy));
     for (const { name } of scripts()) expect([...loaded]).toContain(name);
     expect(loadedBy("src/console/pages/access.tsx").length).toBeGreaterThan(1);
+    const config = loadedBy("src/console/pages/topic-config.tsx").join();
+    expect(config).toContain("topic-config-");
+    expect(config).toMatch(/\btopic-[A-Z0-9]{8}\.js/);
+    expect(loadedBy("src/console/pages/topic.tsx").join()).not.toContain("topic-config-");
     const { outputs } = bundle.metafile;
     const first = Object.entries(outputs).find(([path]) => basename(path) === bundle.first);
     expect(Object.keys(first?.[1].inputs ?? {})).toContain("src/console/main.tsx");

@@ -11,7 +11,7 @@ import {
 import { grantText } from "../../../src/console/grants-text.ts";
 import { hexDump } from "../../../src/console/hex-dump.ts";
 import { beforePrefix, withPrefix } from "../../../src/console/list-query.ts";
-import { curlOf, sdkOf } from "../../../src/console/record-code.ts";
+import { curlOf, produceCurlOf, sdkOf } from "../../../src/console/record-code.ts";
 import { changeText, planAsIs, resetTo } from "../../../src/console/reset-plan.ts";
 
 test.each([
@@ -76,6 +76,14 @@ test("[CON-13] a record is read elsewhere by a command or a program", () => {
     `curl -s 'http://localhost:1/v1/topics/it'\\''s/partitions/0/records?offset=42&maxRecords=1' -H "Authorization: Bearer $RIVULET_TOKEN"`,
   );
   expect(sdkOf("http://localhost:1", place)).toContain(`{ topic: "it's", partition: 0 }`);
+});
+
+test("[CON-19] a record is produced elsewhere by a command, whatever is in it", () => {
+  const record = { key: null, value: `it's "$HOME" \\ \n`, headers: {} };
+  const command = produceCurlOf("http://localhost:1", "t", record, true);
+  expect(command).toBe(
+    `curl -s 'http://localhost:1/v1/topics/t/records' -H "Authorization: Bearer $RIVULET_TOKEN" -H 'Content-Type: application/json' --data-raw '{"records":[{"key":null,"value":"it'\\''s \\"$HOME\\" \\\\ \\n","headers":{}}]}'`,
+  );
 });
 
 test("[CON-3] bytes that are no text are shown in hexadecimal", () => {
