@@ -79,6 +79,10 @@ export interface Env {
   readonly RIVULET_AUDIENCE?: string;
   /** [QUO-1] The quota of each principal that has none of its own, as JSON. See worker/access/default-quota.ts. */
   readonly RIVULET_QUOTA?: string;
+  /** [MET-16] An Analytics Engine dataset for the history of metrics. Without it, there is only that of the last day. */
+  readonly ANALYTICS?: {
+    writeDataPoint(point: { indexes: string[]; blobs: string[]; doubles: number[] }): void;
+  };
   /** "1" if only this machine reaches Kafka's ports, as `npm start` says on a loopback HOST. */
   readonly RIVULET_KAFKA_LOOPBACK?: string;
   /** "1" if Kafka's ports speak TLS themselves, as `npm start` says with KAFKA_TLS_CERT and KAFKA_TLS_KEY [MODE-4]. */

@@ -34,6 +34,7 @@ import { storageOf, type Transactional } from "../shared/sql.ts";
 import { trace } from "../shared/trace.ts";
 import { type Alarm, type Counting, countEvents, ObjectUsage } from "../shared/usage.ts";
 import { Alerting } from "./alerting.ts";
+import { writePoint } from "./analytics.ts";
 import { type Asked, Asks, askedOf, tickAfter } from "./asks.ts";
 import { MetricsStore } from "./metrics-store.ts";
 
@@ -176,7 +177,9 @@ export class MetricsObject extends DurableObject<Env> implements MetricsCalls, C
 
   #take(snapshot: AnySnapshot, nowMs: number): void {
     const told = this.#state.take(nowMs, nameOf(snapshot), snapshot);
-    if (told !== null) this.#bill(told, snapshot.storedBytes, nowMs);
+    if (told === null) return;
+    this.#bill(told, snapshot.storedBytes, nowMs);
+    writePoint(this.env.ANALYTICS, told);
   }
 
   /** Adds what was told to what its topic or group has cost. Requests of the Worker have a price of their own. */

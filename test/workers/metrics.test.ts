@@ -7,7 +7,8 @@ import { PartitionObject } from "../../durable-objects/partition/partition-objec
 import type { ObjectUsage } from "../../durable-objects/shared/usage.ts";
 import { MAX_METRICS_ASKED } from "../../src/core/limits.ts";
 import type { GroupSnapshot } from "../../src/core/metrics/snapshot.ts";
-import { groupStub, metricsStub, partitionStub } from "../../src/env.ts";
+import { NO_USAGE, type Usage } from "../../src/core/metrics/usage.ts";
+import { type Env, groupStub, metricsStub, partitionStub } from "../../src/env.ts";
 import { isolate } from "../../src/worker/edge/isolate.ts";
 import { app } from "../../src/worker/http/app.ts";
 import {
@@ -460,6 +461,75 @@ test("[MTR-4] a topic has its records of the month, and what they would have cos
     const sum = costs.lines.reduce((total, { elsewhere }) => total + elsewhere[where], 0);
     expect(costs.elsewhere[where]).toBeCloseTo(sum, 12);
   }
+});
+
+test("[MET-16] a report is a data point where there is a dataset for it, and what a topic or a group is called is its index", async () => {
+  const points: { indexes: string[]; blobs: string[]; doubles: number[] }[] = [];
+  const topic = "ü".repeat(60);
+  await runInDurableObject(metricsStub(env), async (object) => {
+    const own = (object as unknown as { env: { ANALYTICS?: Env["ANALYTICS"] | undefined } }).env;
+    own.ANALYTICS = { writeDataPoint: (point) => void points.push(point) };
+    const usage = { ...NO_USAGE, rowsWritten: 7, requests: 2, awakeMs: 1.5 };
+    const told = partitionSnapshot({ topic, appendedRecords: 3, appendedBytes: 99, usage });
+    await (object as MetricsObject).report({ snapshots: [told] });
+    await (object as MetricsObject).report({ snapshots: [told, groupSnapshot({ rebalances: 4 })] });
+    own.ANALYTICS = undefined;
+    await (object as MetricsObject).report({ snapshots: [groupSnapshot({ rebalances: 9 })] });
+  });
+  expect(points).toEqual([
+    {
+      indexes: [expect.stringMatching(/^ü{40,}/)],
+      blobs: ["partition", topic],
+      doubles: [3, 99, 0, 7, 0, 2, 0, 1.5, 0, 0],
+    },
+    { indexes: ["billing"], blobs: ["group", "billing"], doubles: [0, 0, 0, 0, 0, 0, 0, 0, 0, 4] },
+  ]);
+  const bytes = new TextEncoder().encode(points[0]?.indexes[0]).length;
+  expect(bytes).toBeLessThanOrEqual(96);
+});
+
+describe("the meter itself", () => {
+  interface Costs {
+    total: { month: number };
+    lines: { kind: string; name: string; month: number; usedToday: { usage: Usage } }[];
+  }
+  const costs = () => expectStatus<Costs>(200, "GET", "/v1/costs");
+
+  test("[MTR-6] costs less than a hundredth of what it measures", async () => {
+    const topics = [await createTopic(1), await createTopic(1), await createTopic(1)];
+    // Ten simulated minutes of two appends a second in each of three partitions.
+    for (let minute = 0; minute < 10; minute++) {
+      vi.useFakeTimers({ now: Date.now() + 60_000, toFake: ["Date"] });
+      for (const { name } of topics)
+        for (let i = 0; i < 120; i++) await produce(name, [{ value: "a" }]);
+      await runDurableObjectAlarm(metricsStub(env));
+    }
+    vi.setSystemTime(Date.now() + 9_000);
+    await runDurableObjectAlarm(metricsStub(env));
+    const { total, lines } = await costs();
+    const own = lines.find(({ name }) => name === "metrics")?.month ?? 0;
+    expect(own).toBeGreaterThan(0);
+    console.info(`the meter costs ${((100 * own) / total.month).toFixed(2)} % of the whole`);
+    expect(own / total.month).toBeLessThan(0.01);
+  }, 60_000);
+
+  test("[MTR-6] tells how long an object was awake, to a fifth", async () => {
+    const topic = await createTopic(1);
+    await expectStatus(200, "PATCH", `/v1/topics/${topic.name}`, {
+      config: { "commit.linger.ms": 500 },
+    });
+    await produce(topic.name, [{ value: "a" }]);
+    const stub = partitionStub(env, topic.topicId, 0);
+    const used = () =>
+      runInDurableObject(stub, (object) => (object as unknown as { usage: Usage }).usage.awakeMs);
+    const before = await used();
+    const startMs = performance.now();
+    for (let i = 0; i < 5; i++) await produce(topic.name, [{ value: "a" }]);
+    const tookMs = performance.now() - startMs;
+    const awakeMs = (await used()) - before;
+    expect(awakeMs / tookMs).toBeGreaterThan(0.8);
+    expect(awakeMs / tookMs).toBeLessThan(1.2);
+  });
 });
 
 describe.each(TWINS)("fresh metrics$when", ({ interrupt }) => {
