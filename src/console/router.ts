@@ -23,9 +23,9 @@ export type Route =
   | { readonly page: "health" }
   | { readonly page: "unknown"; readonly path: string };
 
-export const GROUP_TABS = ["assignment", "offsets", "history", "config"] as const;
+export const GROUP_TABS = ["assignment", "offsets", "history", "config", "costs"] as const;
 export type GroupTab = (typeof GROUP_TABS)[number];
-export const TOPIC_TABS = ["records", "partitions", "groups", "config"] as const;
+export const TOPIC_TABS = ["records", "partitions", "groups", "config", "costs"] as const;
 export type TopicTab = (typeof TOPIC_TABS)[number];
 
 const BASE = "/console";

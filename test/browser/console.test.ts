@@ -116,6 +116,18 @@ const PAGES: readonly Shown[] = [
     ready: "text=has the topic's config",
   },
   { name: "topic-groups", path: "/topics/orders/groups", ready: "text=Look through" },
+  {
+    name: "topic-costs",
+    path: "/topics/payments/costs",
+    ready: "text=What it comes from",
+    empty: [[/\/v1\/costs/, NOTHING_COSTS]],
+  },
+  {
+    name: "group-costs",
+    path: "/groups/billing/costs",
+    ready: "text=What it comes from",
+    empty: [[/\/v1\/costs/, NOTHING_COSTS]],
+  },
   { name: "topic-config", path: "/topics/orders/config", ready: "text=retention.ms" },
   {
     name: "deleted-topics",

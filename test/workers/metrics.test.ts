@@ -369,6 +369,11 @@ test("[MTR-5] costs say what goes through now, and tell as many lines as they ar
   expect(all.lines.find(({ name }) => name === "bills")?.rates).toMatchObject({ recordsIn: 1 });
   const none = await expectStatus<Told>(200, "GET", "/v1/costs?limit=0");
   expect(none).toMatchObject({ rates: all.rates, lines: [] });
+  const own = await expectStatus<Told>(200, "GET", "/v1/costs?kind=topic&name=bills");
+  expect(own).toMatchObject({ rates: all.rates, lines: [{ name: "bills" }] });
+  expect(await expectStatus(200, "GET", "/v1/costs?kind=group&name=bills")).toMatchObject({
+    lines: [],
+  });
   vi.useFakeTimers({ now: Date.now() + 6 * 60_000, toFake: ["Date"] });
   const later = await expectStatus<Told>(200, "GET", "/v1/costs?limit=1");
   expect(later).toMatchObject({ rates: { recordsIn: 0 }, lines: [{}] });

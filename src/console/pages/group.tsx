@@ -27,11 +27,14 @@ const GroupOffsets = later(
   async () => (await import("./group-offsets.tsx")).GroupOffsets,
 );
 
+const OwnCosts = later("the costs", async () => (await import("./own-costs.tsx")).OwnCosts);
+
 const TITLES: Readonly<Record<GroupTab, string>> = {
   assignment: "Assignment",
   offsets: "Offsets",
   history: "History",
   config: "Config",
+  costs: "Costs",
 };
 
 /** How long a partition is drawn as flowing after its position has moved. */
@@ -40,7 +43,9 @@ const FLOWS_FOR_MS = 3_000;
 export function GroupPage({ groupId, tab }: { groupId: string; tab: GroupTab }) {
   const { group, atMs, error, told, seen, flows, isPaused, setPaused } = useGroup(groupId);
   const tabs = GROUP_TABS.filter(
-    (each) => each !== "config" || isOffered("DESCRIBE_CONFIGS", "group", groupId),
+    (each) =>
+      (each !== "config" || isOffered("DESCRIBE_CONFIGS", "group", groupId)) &&
+      (each !== "costs" || isOffered("DESCRIBE", "cluster")),
   );
   return (
     <>
@@ -77,6 +82,7 @@ export function GroupPage({ groupId, tab }: { groupId: string; tab: GroupTab }) 
           {tab === "offsets" && <GroupOffsets group={group} />}
           {tab === "history" && <GroupHistory groupId={groupId} epoch={group.epoch} />}
           {tab === "config" && <GroupConfig group={group} />}
+          {tab === "costs" && <OwnCosts kind="group" name={groupId} />}
         </>
       )}
     </>

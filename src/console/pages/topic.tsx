@@ -4,6 +4,7 @@ import { topicPath } from "../../protocol/paths.ts";
 import { get } from "../api.ts";
 import { useLoad } from "../load.ts";
 import { paths, TOPIC_TABS, type TopicTab } from "../router.ts";
+import { isOffered } from "../session.ts";
 import { later } from "../ui/later.tsx";
 import { Star } from "../ui/star.tsx";
 import { Loaded } from "../ui/states.tsx";
@@ -18,6 +19,7 @@ const TopicPartitions = later(
   "the partitions",
   async () => (await import("./topic-partitions.tsx")).TopicPartitions,
 );
+const OwnCosts = later("the costs", async () => (await import("./own-costs.tsx")).OwnCosts);
 const TopicGroups = later(
   "the groups",
   async () => (await import("./topic-groups.tsx")).TopicGroups,
@@ -28,6 +30,7 @@ const TITLES: Readonly<Record<TopicTab, string>> = {
   partitions: "Partitions",
   groups: "Groups",
   config: "Config",
+  costs: "Costs",
 };
 
 export function TopicPage({ name, tab }: { name: string; tab: TopicTab }) {
@@ -43,11 +46,13 @@ export function TopicPage({ name, tab }: { name: string; tab: TopicTab }) {
       </div>
       <Tabs
         label="Parts of the topic"
-        tabs={TOPIC_TABS.map((each) => ({
-          title: TITLES[each],
-          href: paths.topic(name, each),
-          isCurrent: each === tab,
-        }))}
+        tabs={TOPIC_TABS.filter((each) => each !== "costs" || isOffered("DESCRIBE", "cluster")).map(
+          (each) => ({
+            title: TITLES[each],
+            href: paths.topic(name, each),
+            isCurrent: each === tab,
+          }),
+        )}
       />
       <Loaded what="the topic" loading={loading}>
         {(topic) => (
@@ -55,6 +60,7 @@ export function TopicPage({ name, tab }: { name: string; tab: TopicTab }) {
             {tab === "records" && <TopicRecords topic={topic} />}
             {tab === "partitions" && <TopicPartitions topic={topic} onChange={loading.reload} />}
             {tab === "groups" && <TopicGroups topic={topic} />}
+            {tab === "costs" && <OwnCosts kind="topic" name={name} />}
             {tab === "config" && <TopicConfig topic={topic} onChange={loading.reload} />}
           </>
         )}

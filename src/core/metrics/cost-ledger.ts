@@ -5,7 +5,8 @@ import { MAX_COST_OWNERS } from "../limits.ts";
 import { MESSAGES_PER_REQUEST, marginalDollars, OBJECT_GB, SECONDS_PER_MONTH } from "./prices.ts";
 import { NO_USAGE, sumOf, type Usage } from "./usage.ts";
 
-export type OwnerKind = "topic" | "group" | "overhead";
+export const OWNER_KINDS = ["topic", "group", "overhead"] as const;
+export type OwnerKind = (typeof OWNER_KINDS)[number];
 
 export interface Owner {
   readonly kind: OwnerKind;

@@ -1,7 +1,8 @@
 // /v1/costs: what each topic and group costs, from what its objects have told.
 import { Hono } from "hono";
 import * as z from "zod";
-import type { CostLine } from "../../core/metrics/cost-ledger.ts";
+import { MAX_GROUP_ID_LENGTH } from "../../core/limits.ts";
+import { type CostLine, OWNER_KINDS } from "../../core/metrics/cost-ledger.ts";
 import { dollarsElsewhere } from "../../core/metrics/elsewhere.ts";
 import { PRICES_OF } from "../../core/metrics/prices.ts";
 import { type Env, metricsStub } from "../../env.ts";
@@ -12,17 +13,25 @@ import { query } from "./parameters.ts";
 export const costsQuery = z.strictObject({
   /** The lines that are told, the dearest first. The total is of all. */
   limit: queryInteger(0, Number.MAX_SAFE_INTEGER).optional(),
+  /** Only lines of this kind. */
+  kind: z.enum(OWNER_KINDS).optional(),
+  /** Only lines of this name. */
+  name: z.string().max(MAX_GROUP_ID_LENGTH).optional(),
 });
 
 /** [MTR-1] The lines add up to the total. */
 export const costs = new Hono<{ Bindings: Env }>().get("/", async ({ env, req }) => {
-  const { limit } = query(req.raw, costsQuery);
+  const { limit, kind, name } = query(req.raw, costsQuery);
   const { nowMs, lines } = await metricsStub(env).costs();
   const sum = (dollars: (line: CostLine) => number) =>
     lines.reduce((total, line) => total + dollars(line), 0);
+  const items = lines.filter(
+    (line) =>
+      (kind === undefined || line.kind === kind) && (name === undefined || line.name === name),
+  );
   return listAnswer({
     field: "lines",
-    items: lines.slice(0, limit),
+    items: items.slice(0, limit),
     toJson: (line: CostLine) => ({
       ...{ kind: line.kind, name: line.name, perHour: line.perHour },
       ...{ today: line.dollarsToday, month: line.dollarsThisMonth },
