@@ -14,7 +14,7 @@ import { GroupTabs } from "./groups.tsx";
 import { LAG_COLUMNS } from "./lag-columns.tsx";
 
 const ORDERS: readonly (readonly [GroupOrder, string])[] = [
-  ["age", "age of the oldest unread record"],
+  ["age", "oldest unread record"],
   ["lag", "lag in records"],
   ["name", "name"],
 ];
