@@ -248,7 +248,8 @@ function noting<Calls>(
               stub,
               toArguments(kind, method, request as CallRequest | undefined, env.from?.requestId),
             );
-      return noted(call, placeOf(env, kind, title, id), method, triesOf(env, kind));
+      const place = placeOf(env, kind, title, id);
+      return noted(call, place, method, triesOf(env, kind), env.from?.requestId);
     },
   });
   return Object.setPrototypeOf(namespace.getByName(name, options), calls);
@@ -258,19 +259,26 @@ function triesOf(env: Env, kind: ObjectKind): number {
   return kind === "group" && env.RIVULET_FILES !== undefined ? GROUP_TRIES : 1;
 }
 
-function noted(call: Call, place: ObjectPlace, method: string, tries: number): Call {
+function noted(
+  call: Call,
+  place: ObjectPlace,
+  method: string,
+  tries: number,
+  requestId: string | undefined,
+): Call {
   return async (...args) => {
     for (let attempt = 1; ; attempt++) {
       try {
         const result = await call(...args);
         if (result instanceof Response && result.status >= 400) return result; // It states the reason itself.
-        if (isStorageError(result)) noteFailure(new ObjectError(errorOf(result), place), method);
+        if (isStorageError(result))
+          noteFailure(new ObjectError(errorOf(result), place), method, requestId);
         else noteSuccess(place, method);
         return result;
       } catch (error) {
         if (attempt === tries || failureOf(error) !== "storage") {
           const failed = new ObjectError(error, place);
-          noteFailure(failed, method);
+          noteFailure(failed, method, requestId);
           throw failed;
         }
         await new Promise((resolve) => setTimeout(resolve, BACKOFF_MS * attempt));

@@ -25,7 +25,7 @@ const PRINT: Readonly<Record<Level, (line: string) => void>> = {
 };
 
 export function logLine(level: Level, message: string, fields: LogFields = {}): void {
-  PRINT[level](JSON.stringify({ level, message, ...fields }));
+  PRINT[level](JSON.stringify({ level, message, at: new Date().toISOString(), ...fields }));
 }
 
 /** Returns an unexpected error as a text, with the place where it was thrown. */

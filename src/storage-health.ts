@@ -42,7 +42,11 @@ export function forgetTroubles(): void {
   troubles.clear();
 }
 
-export function noteFailure({ place, failure, message }: ObjectError, method: string): void {
+export function noteFailure(
+  { place, failure, message }: ObjectError,
+  method: string,
+  requestId?: string,
+): void {
   if (!isStorageFailure(failure)) return;
   const known = troubles.get(place.name);
   if (known === undefined && troubles.size >= MAX_OBJECTS) return;
@@ -63,7 +67,10 @@ export function noteFailure({ place, failure, message }: ObjectError, method: st
   troubles.set(place.name, trouble);
   const again = known === undefined || known.untold === 0 ? "" : `, ${known.untold} times more`;
   const what = failure === "storage" ? "storage failed" : `storage ${failure}`;
-  logLine("error", `${what}: ${place.name}, ${place.file}: ${method}: ${message}${again}`);
+  logLine("error", `${what}: ${place.name}, ${place.file}: ${method}: ${message}${again}`, {
+    requestId,
+    method,
+  });
 }
 
 export function noteSuccess({ name }: ObjectPlace, method: string): void {

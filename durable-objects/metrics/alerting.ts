@@ -3,13 +3,12 @@
 import { auditLog } from "../../src/audit-log.ts";
 import { ROOT } from "../../src/core/access/caller.ts";
 import { CLUSTER, topicResource } from "../../src/core/access/grants.ts";
-import type { PrincipalSpent } from "../../src/core/access/principal-budgets.ts";
-import type { AlertInfo, AlertRule } from "../../src/core/alerts/alert.ts";
+import type { SpentBatch } from "../../src/core/access/principal-budgets.ts";
+import type { AlertInfo, AlertRule, Delivery } from "../../src/core/alerts/alert.ts";
 import { AlertBook } from "../../src/core/alerts/alert-book.ts";
 import { readingsFor } from "../../src/core/alerts/readings.ts";
 import { BrokerError } from "../../src/core/errors.ts";
-import { ALERT_LOOK_MS, FAN_OUT } from "../../src/core/limits.ts";
-import { mapConcurrently } from "../../src/core/map-concurrently.ts";
+import { ALERT_LOOK_MS, MAX_SPENT_BATCHES } from "../../src/core/limits.ts";
 import { BudgetBook, type BudgetStep } from "../../src/core/metrics/budgets.ts";
 import type { CostLedger } from "../../src/core/metrics/cost-ledger.ts";
 import type { MetricsState } from "../../src/core/metrics/metrics-state.ts";
@@ -36,6 +35,11 @@ export class Alerting {
   readonly #parts: AlertingParts;
   readonly #book: AlertBook;
   #lookedMs = 0;
+  /** True if something was told since the rules were looked at. */
+  #isUnlooked = true;
+  #isSavePending = false;
+  /** The batches of what principals have cost that were taken. */
+  readonly #batches = new Set<string>();
 
   constructor(parts: AlertingParts, stored: unknown) {
     const { book, budgets } = (stored ?? {}) as { book?: unknown; budgets?: unknown };
@@ -55,17 +59,30 @@ export class Alerting {
     return this.#book.isEmpty && this.budgets.isEmpty;
   }
 
-  /** Takes what a snapshot says of a budget, and what principals have cost. */
-  take(snapshots: readonly AnySnapshot[], spent: readonly PrincipalSpent[], nowMs: number): void {
-    for (const snapshot of snapshots) {
-      if (snapshot.kind !== "partition") continue;
-      const { topic: name, budgetDollars = null } = snapshot;
-      this.budgets.set({ kind: "topic", name }, budgetDollars, nowMs);
-    }
-    for (const { principal: name, dollars, dollarsPerDay } of spent) {
-      this.budgets.set({ kind: "principal", name }, dollarsPerDay, nowMs);
-      this.budgets.add(name, dollars, nowMs);
-    }
+  /** Notes that something was told, or is gone: rules have to be looked at. */
+  note(): void {
+    this.#isUnlooked = true;
+  }
+
+  /** Takes what a snapshot says of a budget. */
+  takeSnapshot(snapshot: AnySnapshot, nowMs: number): void {
+    if (snapshot.kind !== "partition") return;
+    const { topic, budgetDollars = null } = snapshot;
+    this.budgets.setTopic(topic, budgetDollars, nowMs);
+  }
+
+  /** [BGT-3] Takes what principals have cost. A batch that comes again counts once. */
+  takeSpent({ id, spent }: SpentBatch, nowMs: number): void {
+    if (this.#batches.has(id)) return;
+    this.#batches.add(id);
+    const [oldest] = this.#batches;
+    if (this.#batches.size > MAX_SPENT_BATCHES && oldest !== undefined)
+      this.#batches.delete(oldest);
+    for (const each of spent) this.budgets.spend(each, nowMs);
+  }
+
+  /** [BGT-4] Tells the audit log what budgets have come to. */
+  noteSteps(nowMs: number): void {
     for (const step of this.budgets.takeSteps(nowMs)) this.#noteStep(step);
   }
 
@@ -83,8 +100,11 @@ export class Alerting {
     auditLog.note(env, METER, { way: "rpc" }, noted, waitUntil);
   }
 
+  /** When something is to be done. Null if nothing is, until something is told. */
   get nextMs(): number | null {
-    return this.#book.nextMs;
+    const { nextMs } = this.#book;
+    if (!this.#isUnlooked || this.#book.isEmpty) return nextMs;
+    return Math.min(nextMs ?? Number.POSITIVE_INFINITY, this.#lookedMs + ALERT_LOOK_MS);
   }
 
   infos(): AlertInfo[] {
@@ -117,40 +137,49 @@ export class Alerting {
   }
 
   /** Looks at all that rules are about, if it is time, and sends what is due. */
-  async ring(nowMs: number): Promise<void> {
+  ring(nowMs: number): void {
     if (this.#book.isEmpty) return;
     const isTime = nowMs - this.#lookedMs >= ALERT_LOOK_MS || nowMs < this.#lookedMs;
     const isDue = (this.#book.nextMs ?? nowMs + 1) <= nowMs;
     if (!isTime && !isDue) return;
     if (this.#look(nowMs)) this.#parts.save();
-    await this.#send(nowMs);
+    this.#send(nowMs);
   }
 
   #look(nowMs: number): boolean {
     const { state } = this.#parts;
     this.#lookedMs = nowMs;
+    this.#isUnlooked = false;
     return this.#book.evaluate((rule) => readingsFor(rule, state, this.budgets, nowMs), nowMs);
   }
 
   async #settle(): Promise<void> {
     this.#parts.save();
-    await this.#send(Date.now());
+    this.#send(Date.now());
     await this.#parts.schedule();
   }
 
   /**
    * [ALR-3] Sends what is due. That it will be due again is stored first, so that it is sent if this object dies meanwhile.
-   * Nobody waits for the webhooks.
+   * Nobody waits for the webhooks: whatever one of them has answered, the next message goes.
    */
-  async #send(nowMs: number): Promise<void> {
+  #send(nowMs: number): void {
     const due = this.#book.takeDue(nowMs);
     if (due.length === 0) return;
     this.#parts.save();
-    const sent = mapConcurrently(due, FAN_OUT, async (delivery) => {
-      const { isTaken, detail } = await sendToWebhook(delivery, Date.now());
-      this.#book.answered(delivery, isTaken, detail, Date.now());
-      this.#parts.save();
-    });
-    this.#parts.waitUntil(sent.then(() => this.#parts.schedule()));
+    for (const delivery of due) this.#parts.waitUntil(this.#sendOne(delivery));
+  }
+
+  async #sendOne(delivery: Delivery): Promise<void> {
+    const { isTaken, detail } = await sendToWebhook(delivery, Date.now());
+    this.#book.answered(delivery, isTaken, detail, Date.now());
+    // Many answers may come at the same time. They are stored together.
+    if (this.#isSavePending) return;
+    this.#isSavePending = true;
+    await Promise.resolve();
+    this.#isSavePending = false;
+    this.#parts.save();
+    this.#send(Date.now());
+    await this.#parts.schedule();
   }
 }

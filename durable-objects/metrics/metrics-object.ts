@@ -7,6 +7,7 @@ import {
   type MetricsRequest,
   type ReportAnswer,
 } from "../../src/calls/metrics-calls.ts";
+import type { PrincipalSpent } from "../../src/core/access/principal-budgets.ts";
 import { BrokerError } from "../../src/core/errors.ts";
 import {
   FAN_OUT,
@@ -80,28 +81,32 @@ export class MetricsObject extends DurableObject<Env> implements MetricsCalls, C
     this.#alerting = new Alerting(parts, parsed(joinPieces(this.#store.load("alerts"))));
   }
 
-  async report({ snapshots, spent = [] }: MetricsRequest<"report">) {
+  async report({ snapshots, spent }: MetricsRequest<"report">) {
     const nowMs = Date.now();
     for (const snapshot of snapshots) {
       this.#take(snapshot, nowMs);
       this.#asks.add(snapshot, nowMs);
     }
-    this.#alerting.take(snapshots, spent, nowMs);
+    if (spent !== undefined) this.#alerting.takeSpent(spent, nowMs);
+    this.#alerting.noteSteps(nowMs);
     this.#isUnsaved = true;
     this.#toldMs = nowMs;
     if (this.#isSaveDue(nowMs)) this.#save(nowMs);
     await this.#schedule(nowMs);
-    return this.#answerTo(snapshots[0], nowMs);
+    return this.#answerTo(snapshots[0], spent?.spent ?? [], nowMs);
   }
 
   /** [BGT-2] [BGT-3] */
-  #answerTo(snapshot: AnySnapshot | undefined, nowMs: number): ReportAnswer {
+  #answerTo(
+    snapshot: AnySnapshot | undefined,
+    spent: readonly PrincipalSpent[],
+    nowMs: number,
+  ): ReportAnswer {
     const { budgets } = this.#alerting;
     const topicUntilMs =
-      snapshot?.kind === "partition"
-        ? budgets.usedUpUntilMs({ kind: "topic", name: snapshot.topic }, nowMs)
-        : null;
-    const principals = budgets.principalsUsedUp(nowMs);
+      snapshot?.kind === "partition" ? budgets.topicUntilMs(snapshot.topic, nowMs) : null;
+    const names = spent.map(({ principal }) => principal);
+    const principals = budgets.spentToday(names, nowMs);
     return { principals, untilMs: budgets.endsMs(nowMs), topicUntilMs };
   }
 
@@ -138,7 +143,7 @@ export class MetricsObject extends DurableObject<Env> implements MetricsCalls, C
     this.#trends.note(this.#state, nowMs);
     const isAtRest = nowMs - this.#toldMs >= METRICS_REST_MS || nowMs < this.#toldMs;
     if (this.#isUnsaved && (isAtRest || this.#isSaveDue(nowMs))) this.#save(nowMs);
-    await this.#alerting.ring(nowMs);
+    this.#alerting.ring(nowMs);
     await this.#schedule(nowMs);
   }
 
@@ -179,6 +184,8 @@ export class MetricsObject extends DurableObject<Env> implements MetricsCalls, C
     const told = this.#state.take(nowMs, nameOf(snapshot), snapshot);
     if (told === null) return;
     this.#bill(told, snapshot.storedBytes, nowMs);
+    this.#alerting.takeSnapshot(snapshot, nowMs);
+    this.#alerting.note();
     writePoint(this.env.ANALYTICS, told);
   }
 
@@ -265,9 +272,12 @@ export class MetricsObject extends DurableObject<Env> implements MetricsCalls, C
 
   async forgetTopic({ topicId }: MetricsRequest<"forgetTopic">): Promise<void> {
     const nowMs = Date.now();
-    for (const { key, sight } of this.#state.objects())
-      if ("topicId" in sight && sight.topicId === topicId)
-        this.#costs.removeObject(ownerOf(sight), key, nowMs);
+    for (const { key, sight } of this.#state.objects()) {
+      if (!("topicId" in sight) || sight.topicId !== topicId) continue;
+      this.#costs.removeObject(ownerOf(sight), key, nowMs);
+      this.#alerting.budgets.removeTopic(sight.topic);
+    }
+    this.#alerting.note();
     this.#state.removeTopic(topicId, nowMs);
     this.#isUnsaved = true;
     await this.#schedule(nowMs);
@@ -278,6 +288,7 @@ export class MetricsObject extends DurableObject<Env> implements MetricsCalls, C
     this.#costs.removeObject({ kind: "group", name: groupId }, `group:${groupId}`, nowMs);
     this.#state.removeGroup(groupId, nowMs);
     this.#trends.remove(groupId);
+    this.#alerting.note();
     this.#isUnsaved = true;
     await this.#schedule(nowMs);
   }

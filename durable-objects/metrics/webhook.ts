@@ -41,7 +41,12 @@ export async function sendToWebhook(delivery: Delivery, nowMs: number): Promise<
     await response.body?.cancel(); // Nobody reads it, and it may be endless.
     return { isTaken: response.ok, detail: `it answered ${response.status}` };
   } catch (error) {
-    return { isTaken: false, detail: `it cannot be reached: ${(error as Error).message}` };
+    // The runtime keeps some reasons to itself.
+    const why = (error as Error).message.replace(
+      /internal error; reference = \w+/,
+      "its name or its certificate is wrong",
+    );
+    return { isTaken: false, detail: `it cannot be reached: ${why}` };
   } finally {
     clearTimeout(timer);
   }

@@ -111,6 +111,10 @@ import { TailReaders } from "./tail-readers.ts";
 const NEW_RECORDS = 1_000;
 const NEWS_GROWTH = 1.2;
 
+/** The note of until when the topic's budget is used up. The name is on disk. */
+const BUDGET_NOTE = "budget-until";
+const DAY_MS = 86_400_000;
+
 /** When a partition tells the cluster of its beginning again, if it could not. */
 const LISTING_RETRY_MS = 60_000;
 
@@ -136,13 +140,14 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
   readonly #ends: EndReports;
   readonly #silent: SilentSockets;
   readonly #access: SocketAccess;
+  readonly #notes: Notes;
   readonly #signer: OwnerSigner;
   /** [QUO-2] What is left of the quotas of those who read and append here over sockets. */
   readonly #quotas = new QuotaBook();
   /** The latest attach of each socket. Whether an owner is one may have to be asked of its group. */
   readonly #attaching = new WeakMap<WebSocket, symbol>();
   readonly #counts = new PartitionCounts();
-  /** [BGT-2] Until when the topic's budget is used up, as the metrics said last. Null in a life in which they said nothing. */
+  /** [BGT-2] Until when the topic's budget is used up, as the metrics said last. 0 if it is not, null if they are to be asked. */
   #topicUntilMs: number | null = null;
   /** The end of the log as the metrics were told last. Null in a life in which they were told nothing. */
   #toldEnd: number | null = null;
@@ -176,8 +181,8 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
       ended: (socket) => this.#forget(socket),
       changed: () => {}, // Every message and every frame is judged by the rights of that moment.
     });
-    const notes = new Notes(this.#storage.sql, () => this.#parts !== null);
-    this.#signer = new OwnerSigner(env, notes);
+    this.#notes = new Notes(this.#storage.sql, () => this.#parts !== null);
+    this.#signer = new OwnerSigner(env, this.#notes);
     const own = { topicId: this.#topicId, partition: this.#partition };
     this.#store = new PartitionStore(this.#storage, own);
     this.#ends = new EndReports((end) => this.#noteLogEnd(end));
@@ -189,11 +194,16 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     });
     if (woken.ok) this.#parts = woken.parts;
     else this.#fail(woken);
+    if (this.#parts !== null && hasBudget(this.#parts.topic)) {
+      const untilMs = Number(this.#notes.get(BUDGET_NOTE) ?? 0);
+      if (untilMs > Date.now()) this.#topicUntilMs = untilMs;
+    }
     reportToMetrics({
       ...{ env, ctx, usage: this.usage },
       hasNews: () => this.#hasNews(),
       answered: (answer) => {
-        this.#topicUntilMs = answer?.topicUntilMs ?? 0;
+        if (this.#parts !== null && hasBudget(this.#parts.topic))
+          this.#learnBudget(answer?.topicUntilMs ?? null);
       },
       snapshot: () => this.#snapshot(),
     });
@@ -238,11 +248,19 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
   }
 
   /** [BGT-2] Returns why the topic may cost no more today, or null. */
-  #whyOverBudget({ name, config }: Topic): Failure | null {
+  #whyOverBudget(topic: Topic): Failure | null {
     const retryAfterMs = (this.#topicUntilMs ?? 0) - Date.now();
-    if (retryAfterMs <= 0) return null;
-    const detail = `topic ${name} has a budget of $${config.budgetDollars} a day, and has used it up; come again after midnight UTC`;
-    return { ...fail("THROTTLING_QUOTA_EXCEEDED", detail), retryAfterMs };
+    if (retryAfterMs <= 0 || retryAfterMs > DAY_MS || !hasBudget(topic)) return null;
+    const detail = `the topic has a budget of $${topic.config.budgetDollars} a day, and has used it up; raise budget.usd.per.day, or come again after midnight UTC`;
+    // No client waits for hours.
+    return { ...fail("THROTTLING_QUOTA_EXCEEDED", detail), retriable: false, retryAfterMs };
+  }
+
+  /** Remembers until when the budget is used up. Otherwise each life of this object would begin with a budget. */
+  #learnBudget(topicUntilMs: number | null): void {
+    this.#topicUntilMs = topicUntilMs ?? 0;
+    if (topicUntilMs !== null || this.#notes.get(BUDGET_NOTE) !== null)
+      this.#notes.set(BUDGET_NOTE, String(this.#topicUntilMs));
   }
 
   /** Answers every call with the failure. Nothing is written over data that cannot be read. */
@@ -296,7 +314,8 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     const target: CommitTarget = {
       commit: (appends) => {
         const { logEndOffset } = log;
-        const outcomes = log.commit(appends, Date.now(), decompress);
+        const refusal = this.#whyOverBudget(this.#parts?.topic ?? topic);
+        const outcomes = log.commit(appends, Date.now(), decompress, refusal);
         this.#counts.add(appends, outcomes, logEndOffset);
         return outcomes;
       },
@@ -334,8 +353,6 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     { topic, log, commits, requests }: Parts,
     { batches, expectedOffset = null, keyed = null, isOwn = false, begin }: AppendRequest,
   ): Promise<AppendResult> {
-    const overBudget = this.#whyOverBudget(topic);
-    if (overBudget !== null) return overBudget;
     const { config } = topic;
     const nowMs = Date.now();
     const isLogAppendTime = config.messageTimestampType === "LogAppendTime";
@@ -353,6 +370,9 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     const rules = { config, nowMs, isOwn, decode: decoderWithin(MAX_DECODED_REQUEST_BYTES) };
     const append = validateAppend(batches, rules, expectedOffset);
     if (!append.ok) return append;
+    // An idempotent producer's repeat is answered as before, which the commit finds out.
+    const overBudget = append.origin === null ? this.#whyOverBudget(topic) : null;
+    if (overBudget !== null) return overBudget;
     const outcome = await commits.append(
       keyed === null
         ? append
@@ -372,9 +392,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
   ): Promise<Result<{ batches: Uint8Array; nextOffset: number } & Bounds>> {
     const loaded = await this.#load(request.begin);
     if (!loaded.ok) return loaded;
-    const { topic, log, turns, commits } = loaded.parts;
-    const overBudget = this.#whyOverBudget(topic);
-    if (overBudget !== null) return overBudget;
+    const { log, turns, commits } = loaded.parts;
     turns.hurryIfStanding();
     commits.hurryIfLate();
     const inRange = log.validateOffset(request.offset);
@@ -537,8 +555,9 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
   }: PartitionRequest<"beginRequest">): Promise<Result<{ request: KeyedRequest | null }>> {
     const loaded = await this.#load(begin);
     if (!loaded.ok) return loaded;
-    const { requests, housekeeping } = loaded.parts;
-    const begun = requests.begin(key, bodyHash, plan, Date.now());
+    const { topic, requests, housekeeping } = loaded.parts;
+    const refusal = this.#whyOverBudget(topic);
+    const begun = requests.begin(key, bodyHash, plan, Date.now(), refusal);
     await housekeeping.schedule(Date.now());
     return begun;
   }
@@ -552,7 +571,10 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     if (parts === null) return;
     this.#store.setTopic(topic, isUnlisted);
     // [BGT-2] The metrics know only the budget of before.
-    if (topic.config.budgetDollars !== parts.topic.config.budgetDollars) this.#topicUntilMs = null;
+    if (topic.config.budgetDollars !== parts.topic.config.budgetDollars) {
+      if ((this.#topicUntilMs ?? 0) > 0) this.#learnBudget(null);
+      this.#topicUntilMs = null;
+    }
     parts.topic = topic;
     parts.log.config = topic.config;
     parts.commits.hurry(); // The time that they wait for may be another now.
@@ -971,7 +993,8 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     const budgetMs = budgets.waitMs(caller, nowMs);
     if (budgetMs > 0) {
       const detail = `${caller.principal} has a budget of dollars a day, and has used it up; come again after midnight UTC`;
-      return { ...fail("THROTTLING_QUOTA_EXCEEDED", detail), retryAfterMs: budgetMs };
+      const failure = fail("THROTTLING_QUOTA_EXCEEDED", detail);
+      return { ...failure, retriable: false, retryAfterMs: budgetMs };
     }
     const retryAfterMs = this.#quotas.waitMs(caller, "producerByteRate", nowMs);
     if (retryAfterMs === 0) {

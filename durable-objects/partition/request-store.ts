@@ -7,7 +7,7 @@
 //              → where it was stored. Stored at the partition appended to. The key is not used, because after a day
 //              it may stand for another request.
 import * as z from "zod";
-import { fail, type Result } from "../../src/core/errors.ts";
+import { type Failure, fail, type Result } from "../../src/core/errors.ts";
 import { IDEMPOTENCY_KEY_TTL_MS, MAX_BYTES_WITH_IDEMPOTENCY_KEYS } from "../../src/core/limits.ts";
 import type { KeyedAppend, KeyedRequest, RequestPlan } from "../../src/core/log/keyed-request.ts";
 import { whyNoSpace } from "../shared/space.ts";
@@ -43,13 +43,14 @@ export class RequestStore {
 
   /**
    * Returns the request as it was first made, or makes it now. Null if it was not made and `plan` is null: the request
-   * is then only looked up. [KEY-2] Another body under the same key is DUPLICATE_RESOURCE.
+   * is then only looked up. [KEY-2] Another body under the same key is DUPLICATE_RESOURCE. With a `refusal` none is made.
    */
   begin(
     key: string,
     bodyHash: string,
     plan: RequestPlan | null,
     nowMs: number,
+    refusal: Failure | null = null,
   ): Result<{ request: KeyedRequest | null }> {
     const query = "SELECT body_hash, plan, at_ms FROM $ WHERE key = ?";
     const found = this.#find<RequestRow>("requests", nowMs, query, key);
@@ -63,6 +64,7 @@ export class RequestStore {
       return { ok: true, request: { plan: parseStored(storedPlan, found.plan, "requests.plan") } };
     }
     if (plan === null) return { ok: true, request: null };
+    if (refusal !== null) return refusal;
     const full = this.validateRoom(nowMs);
     if (!full.ok) return full;
     this.#insert("requests", nowMs, key, bodyHash, JSON.stringify(plan), nowMs);

@@ -1,7 +1,8 @@
 // An object's notes: it remembers them so that it need not ask or tell the cluster again in each of its lives.
 //
 // notes  name → value. The names are on disk: owner-tokens is the secret that signs owners (owner-signature.ts), and
-//        summary is what the cluster was last told of a group (group/registration.ts).
+//        summary is what the cluster was last told of a group (group/registration.ts), and budget-until until when a topic's
+//        budget is used up (partition-object.ts).
 import { firstRow, type Sql } from "./sql.ts";
 
 export const CREATE_NOTES =

@@ -60,7 +60,7 @@ class Reporter {
       try {
         const snapshots = [{ ...snapshot, weight }];
         const answer = await reportSpent((spent) =>
-          metricsStub(env).report({ snapshots, ...(spent.length === 0 ? {} : { spent }) }),
+          metricsStub(env).report({ snapshots, ...(spent === null ? {} : { spent }) }),
         );
         this.#toldMs = nowMs;
         this.#parts.answered?.(answer);

@@ -1,5 +1,5 @@
 // The calls that the MetricsObject answers. The names are on the wire: see calls.ts.
-import type { PrincipalSpent } from "../core/access/principal-budgets.ts";
+import type { SpentBatch } from "../core/access/principal-budgets.ts";
 import type { AlertInfo, AlertRule } from "../core/alerts/alert.ts";
 import type { BudgetUse } from "../core/metrics/budgets.ts";
 import type { CostLine } from "../core/metrics/cost-ledger.ts";
@@ -63,13 +63,14 @@ export interface ToldLag extends GroupLag {
 export interface ReportRequest {
   readonly snapshots: readonly AnySnapshot[];
   /** [BGT-3] What principals with budgets have cost since it was told last. */
-  readonly spent?: readonly PrincipalSpent[];
+  readonly spent?: SpentBatch;
 }
 
-/** [BGT-3] Whose budgets are used up. Objects of an earlier release answer nothing. */
+/** [BGT-3] What principals have cost today in all. Objects of an earlier release answer nothing. */
 export interface ReportAnswer {
-  readonly principals: readonly string[];
-  /** Until when those have nothing left: midnight UTC. */
+  /** Those that the request has told of, and all that have nothing left. */
+  readonly principals: readonly { readonly principal: string; readonly dollars: number }[];
+  /** The end of the day: midnight UTC. */
   readonly untilMs: number;
   /** Until when the topic of the first snapshot has nothing left. Null if it has, or has no budget. */
   readonly topicUntilMs: number | null;

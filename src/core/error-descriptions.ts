@@ -35,7 +35,7 @@ export const ERROR_DESCRIPTIONS: Readonly<Record<ErrorName, string>> = {
   DUPLICATE_RESOURCE: "The idempotency key belongs to another request.",
   GROUP_SUBSCRIBED_TO_TOPIC: "A member of the group subscribes to the topic.",
   INVALID_RECORD: "A record breaks a rule of its topic or of the batch format.",
-  THROTTLING_QUOTA_EXCEEDED: "A bound on work in progress is reached; slow down.",
+  THROTTLING_QUOTA_EXCEEDED: "A quota, a budget or a bound on work in progress is used up.",
   INVALID_UPDATE_VERSION: "The log has moved on: its next offset is not the expected one.",
   UNKNOWN_TOPIC_ID: "The topic id is not known: the topic was deleted.",
   FENCED_MEMBER_EPOCH: "A newer owner or a newer epoch has fenced this member.",

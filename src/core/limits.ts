@@ -683,8 +683,10 @@ export const MAX_METRICS_LABEL_CHARS = 64;
 
 // Alerts.
 export const MAX_ALERT_RULES = 100;
-/** Groups, partitions and budgets that meet rules at the same time. Those beyond are not looked at. */
+/** Groups, partitions and budgets that meet rules at the same time. Each rule has an equal share of it. */
 export const MAX_ALERTS_STANDING = 1_000;
+/** Messages that are sent to one webhook at the same time. */
+export const MAX_SENT_TO_WEBHOOK = 4;
 /** Messages that wait for webhooks. Beyond it, the oldest are dropped. */
 export const MAX_ALERT_DELIVERIES = 1_000;
 export const MAX_ALERT_NAME_CHARS = 64;
@@ -704,8 +706,13 @@ export const ALERT_LOOK_MS = 10_000;
 
 // Budgets.
 export const MAX_BUDGET_DOLLARS = 1_000_000;
-/** Topics and principals with budgets. Those beyond are not bounded. */
+/** Topics with budgets, and principals with budgets that have done something today. Those beyond are not bounded. */
 export const MAX_BUDGETS = 5_000;
+/** The same of tokens with budgets of their own, in all and of one maker. Those beyond are bounded by what their makers have. */
+export const MAX_TOKEN_BUDGETS = 2_000;
+export const MAX_BUDGETS_PER_MAKER = 200;
+/** Batches of what principals have cost that are remembered, so that one that comes again counts once. */
+export const MAX_SPENT_BATCHES = 10_000;
 /** Percent of a budget at which the audit log is told that it is nearly used up. */
 export const BUDGET_WARNING_PERCENT = 80;
 

@@ -7,7 +7,7 @@ import { budgets } from "../../src/budgets.ts";
 import type { Quota } from "../../src/core/access/quota.ts";
 import { ALERT_RETRY_MS, MAX_WEBHOOK_URL_CHARS } from "../../src/core/limits.ts";
 import { type Env, metricsStub, partitionStub } from "../../src/env.ts";
-import { createKey } from "../../src/worker/access/keys.ts";
+import { alterKey, createKey } from "../../src/worker/access/keys.ts";
 import { forgetEverything, isolate } from "../../src/worker/edge/isolate.ts";
 import { app } from "../../src/worker/http/app.ts";
 import { groupSnapshot, partitionSnapshot, position } from "../support/metrics-snapshots.ts";
@@ -20,7 +20,6 @@ import {
   evict,
   expectStatus,
   ORIGIN,
-  produce,
   TWINS,
   unique,
 } from "./support.ts";
@@ -263,7 +262,11 @@ describe.each(TWINS)("a topic's budget$when", ({ interrupt }) => {
     const topic = await createTopic(1);
     const path = `/v1/topics/${topic.name}`;
     await expectStatus(200, "PATCH", path, { config: { "budget.usd.per.day": 0.000_001 } });
-    await produce(topic.name, [{ value: "a" }]);
+    const once = {
+      records: { records: [{ value: "a" }] },
+      key: { "idempotency-key": unique("key") },
+    };
+    expect((await call("POST", `${path}/records`, once.records, once.key)).status).toBe(200);
     const refused = await eventually(async () => {
       const { status, body } = await call<{ detail: string }>("POST", `${path}/records`, {
         records: [{ value: "b" }],
@@ -274,13 +277,25 @@ describe.each(TWINS)("a topic's budget$when", ({ interrupt }) => {
       code: "THROTTLING_QUOTA_EXCEEDED",
       detail: expect.stringContaining("budget of $0.000001 a day"),
     });
-    const read = await call("GET", `${path}/partitions/0/records`);
-    expect(read.status).toBe(429);
+    expect(refused).toMatchObject({ retriable: false, retryAfterMs: expect.any(Number) });
+    await expectStatus(200, "GET", `${path}/partitions/0/records`);
+    const repeated = await call("POST", `${path}/records`, once.records, once.key);
+    expect(repeated.status, "what is stored is answered as before").toBe(200);
+    const rows = () =>
+      runInDurableObject(partitionStub(env, topic.topicId, 0), (_, { storage }) =>
+        [...storage.sql.exec("SELECT name FROM sqlite_master WHERE name LIKE 'requests_%'")].map(
+          ({ name }) => storage.sql.exec(`SELECT COUNT(*) AS n FROM ${name}`).one().n,
+        ),
+      );
+    const before = await rows();
+    const fresh = await call("POST", `${path}/records`, once.records, {
+      "idempotency-key": unique("key"),
+    });
+    expect(fresh.status).toBe(429);
+    expect(await rows(), "what is refused leaves nothing behind").toEqual(before);
     await interrupt(partitionStub(env, topic.topicId, 0));
-    await eventually(async () => {
-      const again = await call("POST", `${path}/records`, { records: [{ value: "b" }] });
-      return again.status === 429;
-    }, "the partition hears of it again");
+    const again = await call("POST", `${path}/records`, { records: [{ value: "b" }] });
+    expect(again.status, "it remembers").toBe(429);
     const { budgets: uses } = await expectStatus<{ budgets: object[] }>(200, "GET", "/v1/alerts");
     expect(uses).toMatchObject([{ kind: "topic", name: topic.name, dollarsPerDay: 0.000_001 }]);
     await expectStatus(200, "PATCH", path, { config: { "budget.usd.per.day": 1_000 } });
@@ -325,6 +340,45 @@ test("[BGT-3] a principal whose budget is used up is refused, and others are not
   expect((await list(rich.text)).status).toBe(200);
 });
 
+test("[BGT-3] what is told twice counts once, and a larger budget counts at once", async () => {
+  const poor = await createKey(closed, {
+    ...{ principal: `User:${unique("poor")}`, expiresAtMs: null, quota: { dollarsPerDay: 1 } },
+    grants: [{ topics: { prefix: "" }, operations: ["ALL"] }],
+  });
+  const { principal } = poor.key;
+  const spent = { id: "batch-1", spent: [{ principal, dollars: 0.6, dollarsPerDay: 1 }] };
+  for (let i = 0; i < 3; i++) {
+    const answer = await metricsStub(env).report({ snapshots: [], spent });
+    expect(answer.principals).toEqual([{ principal, dollars: 0.6 }]);
+    budgets.learn(answer.principals, answer.untilMs);
+  }
+  expect((await ask(poor.text, "GET", "/v1/topics?limit=1")).status).toBe(200);
+  const answer = await metricsStub(env).report({
+    snapshots: [],
+    spent: { ...spent, id: "batch-2" },
+  });
+  budgets.learn(answer.principals, answer.untilMs);
+  expect((await ask(poor.text, "GET", "/v1/topics?limit=1")).status).toBe(429);
+  await alterKey(closed, poor.key.id, {
+    ...{ grants: undefined, expiresAtMs: undefined },
+    quota: { dollarsPerDay: 2 },
+  });
+  forgetEverything();
+  expect((await ask(poor.text, "GET", "/v1/topics?limit=1")).status).toBe(200);
+});
+
+test("[ALR-2] what is told soon after a look is looked at as well", async () => {
+  await expectStatus(200, "PUT", "/v1/alerts/nobody", { type: "group-empty", webhook: HOOK });
+  await ring();
+  await metricsStub(env).report({ snapshots: [groupSnapshot({ members: 0 })] });
+  await ring(3_000);
+  expect(sent, "it is not time yet").toEqual([]);
+  const atMs = await runInDurableObject(metricsStub(env), (_, { storage }) => storage.getAlarm());
+  expect(atMs, "and nothing needs to be told for it").toBeLessThanOrEqual(Date.now() + 10_000);
+  await ring(10_000);
+  await eventually(async () => sent.length === 1, "the webhook is told");
+});
+
 test("[BGT-4] the audit log is told at 80 % and at the end", async () => {
   const lines: { action: string; detail: string }[] = [];
   vi.spyOn(console, "log").mockImplementation((line: string) => {
@@ -339,7 +393,10 @@ test("[BGT-4] the audit log is told at 80 % and at the end", async () => {
     const tell = (dollars: number) =>
       (object as MetricsObject).report({
         snapshots: [],
-        spent: [{ principal: "User:ann", dollars, dollarsPerDay: 10 }],
+        spent: {
+          id: crypto.randomUUID(),
+          spent: [{ principal: "User:ann", dollars, dollarsPerDay: 10 }],
+        },
       });
     for (const dollars of [7, 1, 1, 1, 1]) await tell(dollars);
     own.RIVULET_OPEN = wasOpen;

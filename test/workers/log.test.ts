@@ -23,8 +23,12 @@ test("[ERR-5] an answer names its request, as its client has named it, or by a n
   names.add(missing.headers.get("x-request-id"));
   expect(names.size).toBe(6);
   for (const name of names) expect(name).toMatch(/^[\da-f-]{36}$/);
-  const ray = await get("/health", { "cf-ray": "8f00-FRA", "x-request-id": "mine" });
-  expect(ray.headers.get("x-request-id"), "the platform's comes first").toBe("8f00-FRA");
+  const headers = { "cf-ray": "8f00-FRA", "x-request-id": "mine" };
+  const ray = new Request(`${ORIGIN}/health`, { headers, cf: { colo: "FRA" } });
+  const onCloudflare = await exports.default.fetch(ray);
+  const elsewhere = await get("/health", headers);
+  expect(onCloudflare.headers.get("x-request-id"), "the platform's comes first").toBe("8f00-FRA");
+  expect(elsewhere.headers.get("x-request-id"), "there is no platform").toBe("mine");
 });
 
 test("[ERR-5] what nobody expected is told by the Worker and by the object, with the request", async () => {
@@ -41,13 +45,13 @@ test("[ERR-5] what nobody expected is told by the Worker and by the object, with
   expect(await answer.text()).not.toContain("nobody expected this");
   expect(answer.headers.get("x-request-id")).toBe("trace-me");
   expect(lines).toContainEqual({
-    level: "error",
+    ...{ level: "error", at: expect.any(String) },
     message: expect.stringMatching(/^partition .*: read failed: TypeError: nobody expected this\n/),
     ...{ requestId: "trace-me", object: "partition", method: "read" },
     name: `${topic.topicId}/0`,
   });
   expect(lines).toContainEqual({
-    level: "error",
+    ...{ level: "error", at: expect.any(String) },
     message: expect.stringContaining("nobody expected this"),
     requestId: "trace-me",
   });

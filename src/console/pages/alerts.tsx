@@ -169,7 +169,12 @@ const COLUMNS: readonly Column<AlertInfo>[] = [
   {
     title: "Now",
     isLong: true,
-    cell: ({ firing }) => <FiringList firing={firing} />,
+    cell: ({ firing, beyond }) => (
+      <>
+        <FiringList firing={firing} />
+        {beyond > 0 && <p>{numberText(beyond)} more are not told: that is the bound.</p>}
+      </>
+    ),
   },
   {
     title: "Sent to",

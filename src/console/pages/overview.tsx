@@ -119,7 +119,7 @@ function Traffic() {
         loading={loading}
         show={({ total: { today } }) => `${dollarsText(today)} today`}
         more={({ total: { perHour, projected } }) =>
-          `${dollarsText(perHour)} an hour, ${dollarsText(projected)} this month`
+          `${dollarsText(perHour)} an hour, ${dollarsText(projected)} by the end of the month`
         }
       />
     </>
@@ -144,8 +144,8 @@ function Firing() {
     <section aria-labelledby="firing" class="note danger">
       <h2 id="firing">Firing</h2>
       <ul>
-        {firing.flatMap(({ name, firing: all }) =>
-          all.slice(0, WORST).map(({ subject, text }) => (
+        {firing.flatMap(({ name, firing: all }) => [
+          ...all.slice(0, WORST).map(({ subject, text }) => (
             <li key={`${name} ${subject}`}>
               <a href={paths.alerts} class="data">
                 {name}
@@ -153,7 +153,10 @@ function Firing() {
               : <span class="data">{text}</span>
             </li>
           )),
-        )}
+          ...(all.length > WORST
+            ? [<li key={name}>and {countText(all.length - WORST, "more", "more")}</li>]
+            : []),
+        ])}
       </ul>
     </section>
   );

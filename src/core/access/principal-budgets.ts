@@ -1,5 +1,5 @@
-// The budgets of principals, as one isolate knows them: what their requests have cost here since it was last told, and whose
-// budgets are used up. The MetricsObject adds up what all isolates tell.
+// The budgets of principals, as one isolate knows them: what their requests have cost here since it was last told, and what
+// they have cost in all. The MetricsObject adds up what all isolates tell.
 //
 // The cost is an estimate, at the prices of the dollar meter: a request is one of the Worker and one of an object, and an
 // append writes two rows. Nobody counts what else a request causes, such as what is stored.
@@ -15,59 +15,88 @@ export const APPEND_DOLLARS = marginalDollars("rowsWritten", 2);
 export const SOCKET_APPEND_DOLLARS =
   marginalDollars("objectRequests", 1 / MESSAGES_PER_REQUEST) + APPEND_DOLLARS;
 
+const DAY_MS = 86_400_000;
+
 /** What a principal has cost. */
 export interface PrincipalSpent {
   /** Names the principal, with its name space before it. */
   readonly principal: string;
   readonly dollars: number;
   readonly dollarsPerDay: number;
+  /** Who makes its tokens, if the budget is that of a token. */
+  readonly maker?: string | undefined;
+}
+
+/** What is told together. It has an id, so that what is told twice counts once. */
+export interface SpentBatch {
+  readonly id: string;
+  readonly spent: readonly PrincipalSpent[];
 }
 
 export class PrincipalBudgets {
   #spent = new Map<string, PrincipalSpent>();
-  #usedUp: ReadonlySet<string> = new Set();
+  /** What was told, and is not known to have arrived. */
+  #untold: SpentBatch | null = null;
+  /** What principals have cost today in all, of those that were told of or have nothing left. */
+  #known: ReadonlyMap<string, number> = new Map();
   #untilMs = 0;
+  readonly #newId: () => string;
+
+  /** `newId` returns an id that was never used. */
+  constructor(newId: () => string) {
+    this.#newId = newId;
+  }
 
   /** [BGT-3] Adds what a caller has cost to those of its budgets that bound it. */
   spend(caller: Caller, dollars: number): void {
-    for (const { key, quota } of sharesOf(caller)) {
+    for (const { key, quota, maker } of sharesOf(caller)) {
       const { dollarsPerDay } = quota;
       if (dollarsPerDay === undefined) continue;
-      const principal = key.trimStart();
+      const principal = nameOf(key);
       const known = this.#spent.get(principal);
       if (known === undefined && this.#spent.size >= MAX_BUDGETS) continue;
       const sum = (known?.dollars ?? 0) + dollars;
-      this.#spent.set(principal, { principal, dollars: sum, dollarsPerDay });
+      const told = { principal, dollars: sum, dollarsPerDay };
+      this.#spent.set(principal, maker === undefined ? told : { ...told, maker });
     }
   }
 
-  /** Returns what was added since this was last called. */
-  take(): PrincipalSpent[] {
-    const taken = [...this.#spent.values()];
-    this.#spent = new Map();
-    return taken;
-  }
-
-  /** Adds what could not be told. */
-  giveBack(untold: readonly PrincipalSpent[]): void {
-    for (const { principal, dollars, dollarsPerDay } of untold) {
-      const sum = (this.#spent.get(principal)?.dollars ?? 0) + dollars;
-      this.#spent.set(principal, { principal, dollars: sum, dollarsPerDay });
+  /** Returns what is to be told: what could not be told before, else what was added since. Null if there is nothing. */
+  take(): SpentBatch | null {
+    if (this.#untold === null && this.#spent.size > 0) {
+      this.#untold = { id: this.#newId(), spent: [...this.#spent.values()] };
+      this.#spent = new Map();
     }
+    return this.#untold;
   }
 
-  /** Notes whose budgets are used up until then. All others have something left. */
-  learn(principals: readonly string[], untilMs: number): void {
-    this.#usedUp = new Set(principals);
+  /** Notes that what was told has arrived. */
+  arrived(batch: SpentBatch): void {
+    if (this.#untold?.id === batch.id) this.#untold = null;
+  }
+
+  /** Notes what principals have cost today in all. All others have something left. */
+  learn(
+    principals: readonly { readonly principal: string; readonly dollars: number }[],
+    untilMs: number,
+  ): void {
+    this.#known = new Map(principals.map(({ principal, dollars }) => [principal, dollars]));
     this.#untilMs = untilMs;
   }
 
   /** [BGT-3] Returns how long a caller has to wait until it has a budget again. 0 if it has one left, or none at all. */
   waitMs(caller: Caller, nowMs: number): number {
-    if (this.#usedUp.size === 0 || nowMs >= this.#untilMs) return 0;
-    const isUsedUp = sharesOf(caller).some(
-      ({ key, quota }) => quota.dollarsPerDay !== undefined && this.#usedUp.has(key.trimStart()),
-    );
-    return isUsedUp ? this.#untilMs - nowMs : 0;
+    const leftMs = this.#untilMs - nowMs;
+    // A clock that was set back says nothing until the metrics are heard of again.
+    if (this.#known.size === 0 || leftMs <= 0 || leftMs > DAY_MS) return 0;
+    const isUsedUp = sharesOf(caller).some(({ key, quota: { dollarsPerDay } }) => {
+      const dollars = this.#known.get(nameOf(key));
+      return dollarsPerDay !== undefined && dollars !== undefined && dollars >= dollarsPerDay;
+    });
+    return isUsedUp ? leftMs : 0;
   }
+}
+
+function nameOf(key: string): string {
+  return key.trimStart();
 }

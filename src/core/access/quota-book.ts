@@ -9,6 +9,9 @@ import { Buckets } from "./buckets.ts";
 import { type Caller, isToken, namespaceOf } from "./caller.ts";
 import type { Quota, Rate } from "./quota.ts";
 
+/** What stands between a token's name and its maker's. No principal has such a character in its name. */
+const BY = "\u0000by ";
+
 /** A quota, and whoever shares it: all connections and requests of a principal. */
 export interface Share {
   readonly key: string;
@@ -30,7 +33,7 @@ export function sharesOf(caller: Caller): Share[] {
     return share(principal, quota, isToken(caller) ? MAX_TOKEN_QUOTA_BUCKETS : MAX_QUOTA_BUCKETS);
   const maker = madeBy.keyId ?? madeBy.principal;
   // Its own is nobody else's, or a token with the name of somebody else could use up what that one has.
-  const own = `${principal} by ${maker}`;
+  const own = `${principal}${BY}${maker}`;
   return [
     ...share(own, quota, MAX_TOKEN_QUOTA_BUCKETS, `${namespaceOf(caller)} ${maker}`),
     ...share(madeBy.principal, madeBy.quota, MAX_QUOTA_BUCKETS),

@@ -9,6 +9,7 @@ import {
   MAX_ALERT_RULES,
   MAX_ALERT_TEXT_CHARS,
   MAX_ALERTS_STANDING,
+  MAX_SENT_TO_WEBHOOK,
 } from "../limits.ts";
 import type {
   AlertInfo,
@@ -34,6 +35,8 @@ interface Standing {
 interface Entry {
   readonly rule: SecretRule;
   readonly standing: Map<string, Standing>;
+  /** How many more meet the rule than there is room for. */
+  beyond: number;
   lastDelivery: LastDelivery | null;
 }
 
@@ -43,6 +46,8 @@ export type Read = (rule: AlertRule) => readonly Reading[];
 export class AlertBook {
   readonly #entries = new Map<string, Entry>();
   #deliveries: Delivery[] = [];
+  /** The ids of messages that are being sent. */
+  readonly #inFlight = new Set<string>();
   /** When something may be different though nobody tells anything. */
   #changesMs: number | null = null;
   readonly #newId: () => string;
@@ -68,8 +73,13 @@ export class AlertBook {
         "INVALID_REQUEST",
         `there are ${MAX_ALERT_RULES} alerts already, and that is the bound`,
       );
-    const { standing = new Map(), lastDelivery = null } = known ?? {};
-    this.#entries.set(rule.name, { rule, standing, lastDelivery });
+    const { standing = new Map(), lastDelivery = null, beyond = 0 } = known ?? {};
+    this.#entries.set(rule.name, { rule, standing, lastDelivery, beyond });
+    // What waits for the webhook of before is sent to this one, at once.
+    if (known?.rule.webhook !== rule.webhook || known?.rule.secret !== rule.secret)
+      this.#deliveries = this.#deliveries.map((delivery) =>
+        delivery.rule.name === rule.name ? { ...delivery, attempts: 0, nextMs: 0 } : delivery,
+      );
     return null;
   }
 
@@ -94,10 +104,10 @@ export class AlertBook {
   }
 
   infos(): AlertInfo[] {
-    return Array.from(this.#entries.values(), ({ rule, standing, lastDelivery }) => {
+    return Array.from(this.#entries.values(), ({ rule, standing, beyond, lastDelivery }) => {
       const { secret: _, ...shown } = rule;
       const firing = [...standing.values()].filter(({ isFiring }) => isFiring);
-      return { ...shown, firing: firing.map(firingOf), lastDelivery };
+      return { ...shown, firing: firing.map(firingOf), beyond, lastDelivery };
     });
   }
 
@@ -110,7 +120,11 @@ export class AlertBook {
     return isChanged;
   }
 
-  #evaluate({ rule, standing }: Entry, readings: readonly Reading[], nowMs: number): boolean {
+  #evaluate(entry: Entry, readings: readonly Reading[], nowMs: number): boolean {
+    const { rule, standing } = entry;
+    // Each rule has a share of the room, so that what one is about keeps no other from being told.
+    const share = Math.floor(MAX_ALERTS_STANDING / this.#entries.size);
+    entry.beyond = 0;
     let isChanged = false;
     const met = new Set<string>();
     const calm = new Map<string, Reading>();
@@ -119,6 +133,10 @@ export class AlertBook {
       if (changesMs !== undefined) this.#changeBy(changesMs);
       if (!isMet) {
         calm.set(subject, reading);
+        continue;
+      }
+      if (!standing.has(subject) && standing.size >= share) {
+        entry.beyond++;
         continue;
       }
       met.add(subject);
@@ -142,7 +160,6 @@ export class AlertBook {
     nowMs: number,
   ): boolean {
     const known = standing.get(subject);
-    if (known === undefined && this.#standingCount() >= MAX_ALERTS_STANDING) return false;
     // The clock may have been set back.
     const sinceMs = Math.min(known?.sinceMs ?? nowMs, nowMs);
     const firesMs = sinceMs + rule.forSeconds * 1_000;
@@ -153,12 +170,6 @@ export class AlertBook {
     if (!isFiring) this.#changeBy(firesMs);
     if (isFiring && !wasFiring) this.#send(rule, "firing", now, nowMs);
     return known === undefined || isFiring !== wasFiring;
-  }
-
-  #standingCount(): number {
-    let count = 0;
-    for (const { standing } of this.#entries.values()) count += standing.size;
-    return count;
   }
 
   #changeBy(ms: number): void {
@@ -184,33 +195,53 @@ export class AlertBook {
     return times.length === 0 ? null : Math.min(...times);
   }
 
-  /** Messages of one alert go one after another. */
+  /** Messages of one alert go one after another. A test has a line of its own. */
   #sendable(): Delivery[] {
     const seen = new Set<string>();
-    return this.#deliveries.filter(({ rule, subject }) => {
-      const line = JSON.stringify([rule.name, subject]);
-      return !seen.has(line) && seen.add(line);
+    return this.#deliveries.filter(({ id, rule, subject, status }) => {
+      const line = JSON.stringify([rule.name, status === "test", subject]);
+      const isFirst = !seen.has(line);
+      seen.add(line);
+      return isFirst && !this.#inFlight.has(id);
     });
   }
 
   /**
-   * [ALR-3] Returns the messages that are to be sent now. Each is due again after a while, as if it had failed: whoever
-   * sends it may die.
+   * [ALR-3] Returns messages that are to be sent now, a few to each webhook, so that one which hangs keeps no other waiting.
+   * They are in flight until `answered`. Each is due again after a while, as if it had failed: whoever sends it may die.
    */
   takeDue(nowMs: number): Delivery[] {
-    const due = new Set(
-      this.#sendable().filter(({ nextMs, atMs }) => nextMs <= nowMs || atMs > nowMs),
-    );
-    this.#deliveries = this.#deliveries.map((delivery) => {
-      if (!due.has(delivery)) return delivery;
-      const waitMs = Math.min(ALERT_RETRY_MS * 2 ** delivery.attempts, MAX_ALERT_RETRY_MS);
-      return { ...delivery, attempts: delivery.attempts + 1, nextMs: nowMs + waitMs };
-    });
-    return [...due];
+    const busy = new Map<string, number>();
+    for (const { id, rule } of this.#deliveries)
+      if (this.#inFlight.has(id)) busy.set(rule.webhook, (busy.get(rule.webhook) ?? 0) + 1);
+    const taken = new Map<string, Delivery>();
+    for (const waiting of this.#sendable()) {
+      // After the clock was set back, what is of the future is due as if it were made now.
+      const isOfFuture = waiting.atMs > nowMs;
+      if (waiting.nextMs > nowMs && !isOfFuture) continue;
+      const { rule } = waiting;
+      const { webhook = rule.webhook, secret = rule.secret } = this.ruleOf(rule.name) ?? {};
+      if (webhook === null) {
+        this.#deliveries = this.#deliveries.filter(({ id }) => id !== waiting.id);
+        continue;
+      }
+      const count = busy.get(webhook) ?? 0;
+      if (count >= MAX_SENT_TO_WEBHOOK) continue;
+      busy.set(webhook, count + 1);
+      const waitMs = Math.min(ALERT_RETRY_MS * 2 ** waiting.attempts, MAX_ALERT_RETRY_MS);
+      taken.set(waiting.id, {
+        ...{ ...waiting, rule: { ...rule, webhook, secret }, attempts: waiting.attempts + 1 },
+        ...{ atMs: Math.min(waiting.atMs, nowMs), nextMs: nowMs + waitMs },
+      });
+      this.#inFlight.add(waiting.id);
+    }
+    this.#deliveries = this.#deliveries.map((each) => taken.get(each.id) ?? each);
+    return [...taken.values()];
   }
 
   /** Notes what a webhook has answered to a message. It is sent again for a day if it was not taken. */
   answered({ id, rule, atMs }: Delivery, isTaken: boolean, detail: string, nowMs: number): void {
+    this.#inFlight.delete(id);
     const isGivenUp = !isTaken && nowMs - atMs >= ALERT_GIVE_UP_MS;
     if (isTaken || isGivenUp)
       this.#deliveries = this.#deliveries.filter((delivery) => delivery.id !== id);
@@ -234,7 +265,7 @@ export class AlertBook {
     for (const { rule, standing, lastDelivery = null } of listOf<StoredEntry>(entries)) {
       if (!isRule(rule)) continue;
       const stood = listOf<Standing>(standing).map((each) => [each.subject, each] as const);
-      book.#entries.set(rule.name, { rule, standing: new Map(stood), lastDelivery });
+      book.#entries.set(rule.name, { rule, standing: new Map(stood), lastDelivery, beyond: 0 });
     }
     book.#deliveries = listOf<Delivery>(deliveries).filter(({ rule }) => isRule(rule));
     return book;

@@ -47,6 +47,7 @@ export type AlertStatus = "firing" | "resolved" | "test";
 export interface Delivery {
   /** The same for each attempt, so that whoever gets it twice can tell. */
   readonly id: string;
+  /** As it was when the message was made. It is sent to where the rule says by then, unless that is gone. */
   readonly rule: SecretRule & { readonly webhook: string };
   readonly subject: string;
   readonly status: AlertStatus;
@@ -79,6 +80,8 @@ export interface LastDelivery {
 
 export interface AlertInfo extends AlertRule {
   readonly firing: readonly Firing[];
+  /** How many more meet the rule than there is room for. They are not told. */
+  readonly beyond: number;
   readonly lastDelivery: LastDelivery | null;
 }
 

@@ -57,9 +57,15 @@ function lagOf(
   const isMet = ages.length > 0 && oldestMs >= thresholdMs;
   const value = Math.round(oldestMs / 1_000);
   return {
-    ...{ subject: groupId, value, isMet, text: `group ${groupId} is ${value} s behind` },
+    ...{ subject: groupId, value, isMet, text: lagText(groupId, value) },
     ...(ages.length === 0 || isMet ? {} : { changesMs: nowMs + thresholdMs - oldestMs }),
   };
+}
+
+function lagText(groupId: string, seconds: number): string {
+  return seconds === 0
+    ? `group ${groupId} is not behind`
+    : `group ${groupId} is ${seconds} s behind`;
 }
 
 function emptinessOf({ groupId, members }: GroupSight): Reading {

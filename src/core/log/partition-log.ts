@@ -6,7 +6,7 @@
 import { assert } from "../assert.ts";
 import { compacts, deletesByRetention, type TopicConfig } from "../cluster/config.ts";
 import { dueMs, wasSetBack } from "../elapsed.ts";
-import { fail, type Result } from "../errors.ts";
+import { type Failure, fail, type Result } from "../errors.ts";
 import type { Spare, SpareHolding, SpareRoom } from "../ledger.ts";
 import {
   MAX_COMPARED_BYTES,
@@ -157,12 +157,13 @@ export class PartitionLog implements Spare {
   /**
    * Decides on each append in the order given, and stores the good ones in one transaction [LOG-2]
    * [LOG-3]. Throws what the store throws. Nothing is stored then, and this log is unchanged. `decompress`
-   * is called only if a repeat was encoded anew [IDM-8].
+   * is called only if a repeat was encoded anew [IDM-8]. With a `refusal` nothing new is stored, and repeats get their answers.
    */
   commit(
     appends: readonly Append[],
     nowMs: number,
     decompress: Decompress = uncompressedOnly,
+    refusal: Failure | null = null,
   ): readonly AppendOutcome[] {
     const staged = this.#stageProducers(appends, nowMs);
     const budget = new ComparisonBudget();
@@ -176,7 +177,7 @@ export class PartitionLog implements Spare {
         const stored = this.#batchesFrom(baseOffset, accepted, budget);
         return { ok: true, isSame: isSameAppend(batchesOf(append), stored, decompress, budget) };
       };
-      const refused = this.#decide(append, nextOffset, sizeInBytes, staged, compare);
+      const refused = this.#decide(append, nextOffset, sizeInBytes, staged, compare) ?? refusal;
       if (refused !== null) {
         outcomes.push(refused);
         continue;

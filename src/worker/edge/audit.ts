@@ -44,8 +44,8 @@ function note(env: Env, noted: Noted): void {
 const REQUEST_ID = /^[\w.:-]+$/;
 
 /** [ERR-5] Returns the name of a request: the platform's, else the client's, or a new one. */
-function requestIdOf(headers: Headers): string {
-  const ray = headers.get("cf-ray");
+function requestIdOf(headers: Headers, isOnCloudflare: boolean): string {
+  const ray = isOnCloudflare ? headers.get("cf-ray") : null;
   if (ray !== null) return ray.slice(0, MAX_REQUEST_ID_CHARS);
   const named = headers.get(REQUEST_ID_HEADER) ?? "";
   const isGood = named.length <= MAX_REQUEST_ID_CHARS && REQUEST_ID.test(named);
@@ -68,7 +68,7 @@ export function fromOf(
       (colo === undefined ? clientIp?.replace(PORT, "") : headers.get("cf-connecting-ip")) ??
       undefined,
     userAgent: headers.get("user-agent") ?? undefined,
-    requestId: requestIdOf(headers),
+    requestId: requestIdOf(headers, colo !== undefined),
     waitUntil: (promise) => context.waitUntil(promise),
     request: Symbol(),
   };

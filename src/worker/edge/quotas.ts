@@ -32,6 +32,11 @@ export function throttleMs(env: Env, rate: Rate): number {
   return Math.max(isolate.quotas.waitMs(caller, rate, nowMs), budgets.waitMs(caller, nowMs));
 }
 
+/** [BGT-3] Returns how long the caller has to wait until it has a budget again. */
+export function budgetWaitMs(env: Env): number {
+  return budgets.waitMs(callerIn(env), Date.now());
+}
+
 /** [QUO-2] Throws THROTTLING_QUOTA_EXCEEDED if the caller has to wait before it may do more of this. */
 export function assertWithinQuota(env: Env, rate: Rate): void {
   const caller = callerIn(env);
@@ -49,7 +54,10 @@ export function assertWithinQuota(env: Env, rate: Rate): void {
 function usedUpError(caller: Caller, retryAfterMs: number): BrokerError {
   const bound = boundOf(caller)?.dollarsPerDay;
   const detail = `${caller.principal} has a budget of $${bound} a day, and has used it up; come again after midnight UTC`;
-  return new BrokerError("THROTTLING_QUOTA_EXCEEDED", detail, { data: { retryAfterMs } });
+  // No client waits for hours.
+  return new BrokerError("THROTTLING_QUOTA_EXCEEDED", detail, {
+    ...{ data: { retryAfterMs }, retriable: false },
+  });
 }
 
 /** [QUO-2] [BGT-3] Counts what the caller does. A request that is not served after all is taken back: -1 of it. */

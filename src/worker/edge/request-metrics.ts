@@ -19,7 +19,7 @@ export function reportRequests(env: Env): void {
   const connections = isolate.kafka.connections.size;
   const snapshot = requests.snapshot(requests.life, connections, memory.kafka.bytes);
   const reported = reportSpent((spent) =>
-    metricsStub(env).report({ snapshots: [snapshot], ...(spent.length === 0 ? {} : { spent }) }),
+    metricsStub(env).report({ snapshots: [snapshot], ...(spent === null ? {} : { spent }) }),
   );
   waitUntil(reported.catch(() => {})); // The next one tells it as well.
 }

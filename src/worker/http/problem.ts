@@ -58,7 +58,9 @@ export function problemResponse(
     headers: {
       "content-type": PROBLEM_TYPE,
       ...(body.status === 401 ? { "www-authenticate": "Bearer" } : {}),
-      ...(body.status === 429 && body.retriable ? { "retry-after": retryAfter(problem) } : {}),
+      ...(body.status === 429 && (body.retriable || problem.retryAfterMs !== undefined)
+        ? { "retry-after": retryAfter(problem) }
+        : {}),
     },
   });
 }

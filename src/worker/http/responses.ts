@@ -300,6 +300,7 @@ export const alerts = exactly<{
             text: z.string(),
           }),
         ),
+        beyond: count,
         lastDelivery: z
           .strictObject({
             atMs: z.int(),

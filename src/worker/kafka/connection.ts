@@ -17,9 +17,18 @@ import {
 } from "../../core/limits.ts";
 import { brokerError, failureOf } from "../../core/platform-errors.ts";
 import { type Env, withCaller, withFrom } from "../../env.ts";
+import { logLine } from "../../log.ts";
+import { callerIn } from "../edge/authorize.ts";
 import { Invocation } from "../edge/invocation.ts";
 import { isolate } from "../edge/isolate.ts";
-import { countUse, longestOf, Mute, openConnection, throttleMs } from "../edge/quotas.ts";
+import {
+  budgetWaitMs,
+  countUse,
+  longestOf,
+  Mute,
+  openConnection,
+  throttleMs,
+} from "../edge/quotas.ts";
 import { reportRequests } from "../edge/request-metrics.ts";
 import type { Api } from "./api.ts";
 import { API_VERSIONS } from "./apis/api-versions.ts";
@@ -42,6 +51,8 @@ import { assertAnswerSize, GoneError, Work } from "./work.ts";
 /** The format of the client's name. It is never flexible, whatever the rest of the header is. */
 const NOT_FLEXIBLE = { version: 0, isFlexible: false };
 const TAGS = struct({});
+/** How often it is looked whether somebody without a budget has one again. */
+const BUDGET_LOOK_MS = 5_000;
 
 /** How long the connection waits for its client. */
 export interface Patience {
@@ -268,7 +279,8 @@ export class Connection {
     };
     this.inFlight.isMuted = true;
     try {
-      await this.#mute.wait(waitMs, look);
+      if (budgetWaitMs(env) === 0) await this.#mute.wait(waitMs, look);
+      else await this.#untilBudget(env, () => caller, look);
       // Nobody knows beforehand how much a fetch reads, so others may have read meanwhile.
       while (api.key === FETCH.key) {
         const leftMs = throttleMs(env, "consumerByteRate");
@@ -282,6 +294,25 @@ export class Connection {
       this.inFlight.isMuted = false;
     }
     return caller === null ? env : withCaller(env, caller);
+  }
+
+  /**
+   * [BGT-3] Waits until the caller has a budget again: until midnight, or until it is raised. Its clients do not wait for so
+   * long, and are told nothing, because no answer of most APIs can say so. The operator's log says it.
+   */
+  async #untilBudget(
+    env: Env,
+    callerNow: () => Caller | null,
+    look: () => Promise<void>,
+  ): Promise<void> {
+    const { principal } = callerIn(env);
+    logLine("warn", `kafka: a connection of ${principal} waits: its budget for the day is used up`);
+    for (;;) {
+      const caller = callerNow();
+      const waitMs = budgetWaitMs(caller === null ? env : withCaller(env, caller));
+      if (waitMs === 0) return;
+      await this.#mute.wait(Math.min(waitMs, BUDGET_LOOK_MS), look);
+    }
   }
 
   /** [SASL-6] Answers a message of a log-in that has no header. A refusal cannot be said there: the connection closes. */

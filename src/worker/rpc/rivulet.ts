@@ -27,6 +27,7 @@ import { assertMayUseTopic } from "../edge/authorize.ts";
 import { inside, outsideError } from "../edge/namespace.ts";
 import { outcomeOf, produce } from "../edge/produce.ts";
 import { assertWithinQuota, countUse } from "../edge/quotas.ts";
+import { reportRequests } from "../edge/request-metrics.ts";
 import { app } from "../http/app.ts";
 import { credentialOf } from "../http/credential.ts";
 import { problemResponse } from "../http/problem.ts";
@@ -110,6 +111,8 @@ export class Rivulet extends WorkerEntrypoint<Env> implements Service {
       });
     } catch (error) {
       throw outsideError(own, error);
+    } finally {
+      reportRequests(own);
     }
   }
 

@@ -40,7 +40,7 @@ export class SessionWindow {
     return {
       ...transport,
       openPartition: (place, events) => {
-        const share = { windowBytes: ASKED_WINDOW_BYTES, heldBytes: 0 };
+        const share = { windowBytes: 0, heldBytes: 0 };
         this.#shares.add(share);
         const socket = transport.openPartition(place, this.#received(share, events));
         return {
@@ -84,13 +84,21 @@ export class SessionWindow {
     const message = JSON.parse(data) as ReaderMessage;
     if (message.type === "attach") {
       share.heldBytes = 0;
-      share.windowBytes = this.#shareBytes;
+      share.windowBytes = 0;
+      share.windowBytes = Math.max(
+        MIN_SESSION_PARTITION_WINDOW_BYTES,
+        Math.min(this.#shareBytes, this.#leftBytes),
+      );
       return JSON.stringify({ ...message, windowBytes: share.windowBytes });
     }
     share.heldBytes = Math.max(0, share.heldBytes - message.bytes);
     this.#grow(message.bytes);
-    if (this.#shareBytes <= share.windowBytes) return data;
-    share.windowBytes = this.#shareBytes;
+    const windowBytes = Math.min(
+      this.#shareBytes,
+      share.windowBytes + Math.max(0, this.#leftBytes),
+    );
+    if (share.windowBytes === 0 || windowBytes <= share.windowBytes) return data;
+    share.windowBytes = windowBytes;
     return JSON.stringify({ ...message, windowBytes: share.windowBytes });
   }
 
@@ -99,6 +107,13 @@ export class SessionWindow {
     if (this.#readBytes < this.#totalBytes) return;
     this.#readBytes = 0;
     this.#totalBytes = Math.min(2 * this.#totalBytes, SESSION_WINDOW_BYTES);
+  }
+
+  /** What of the window no partition has. Partitions that came first may have more than their share, and keep it. */
+  get #leftBytes(): number {
+    let bytes = this.#totalBytes;
+    for (const share of this.#shares) bytes -= share.windowBytes;
+    return bytes;
   }
 
   get #shareBytes(): number {

@@ -90,7 +90,7 @@ describe("the console's files", () => {
   });
 
   test("[CON-8] what is loaded later belongs to some page, and to the first script nothing that is", () => {
-    const loaded = new Set(PAGES.flatMap(loadedBy));
+    const loaded = new Set(PAGES.flatMap((page) => loadedBy(page)));
     for (const { name } of scripts()) expect([...loaded]).toContain(name);
     expect(loadedBy("src/console/pages/access.tsx").length).toBeGreaterThan(1);
     const config = loadedBy("src/console/pages/topic-config.tsx").join();

@@ -9,6 +9,7 @@ import {
   MAX_ALERT_RETRY_MS,
   MAX_ALERT_RULES,
   MAX_ALERTS_STANDING,
+  MAX_SENT_TO_WEBHOOK,
 } from "../../../../src/core/limits.ts";
 
 const NOON = Date.UTC(2026, 10, 30, 12);
@@ -152,12 +153,56 @@ describe("a message", () => {
     book.evaluate(() => [reading("a", 0)], NOON + 1);
     expect(book.takeDue(NOON + 1), "it may still be on its way").toEqual([]);
     const [again, ...rest] = book.takeDue(NOON + ALERT_RETRY_MS);
-    expect(again).toMatchObject({ id: "msg_0", status: "firing", attempts: 1 });
+    expect(again).toMatchObject({ id: "msg_0", status: "firing", attempts: 2 });
     expect(rest).toEqual([]);
     if (again !== undefined) book.answered(again, true, "", NOON + ALERT_RETRY_MS);
     expect(book.takeDue(NOON + ALERT_RETRY_MS)).toMatchObject([
       { id: "msg_1", status: "resolved" },
     ]);
+  });
+
+  test("[ALR-3] that is being sent is not sent again, however long that takes", () => {
+    book.set(RULE);
+    book.evaluate(() => [reading("a", 60)], NOON);
+    const [first] = book.takeDue(NOON);
+    expect(book.takeDue(NOON + 10 * ALERT_RETRY_MS)).toEqual([]);
+    if (first !== undefined) book.answered(first, false, "", NOON + 10 * ALERT_RETRY_MS);
+    expect(book.takeDue(NOON + 10 * ALERT_RETRY_MS)).toMatchObject([{ id: first?.id }]);
+  });
+
+  test("[ALR-3] goes to a webhook with a few others at most, so one that hangs keeps no other waiting", () => {
+    book.set(RULE);
+    book.set({ ...RULE, name: "other", webhook: "https://example.com/other" });
+    const many = Array.from({ length: 50 }, (_, i) => reading(`group-${i}`, 60));
+    book.evaluate(({ name }) => (name === "other" ? [reading("z", 60)] : many), NOON);
+    const taken = book.takeDue(NOON);
+    expect(taken.filter(({ rule }) => rule.name === "late")).toHaveLength(MAX_SENT_TO_WEBHOOK);
+    expect(taken.filter(({ rule }) => rule.name === "other")).toHaveLength(1);
+    const [first] = taken;
+    if (first !== undefined) book.answered(first, true, "", NOON);
+    expect(book.takeDue(NOON), "the next one, as soon as there is room").toHaveLength(1);
+  });
+
+  test("[ALR-3] that waits is sent at once to the webhook that its rule has by then, with its secret, or to none", () => {
+    book.set(RULE);
+    book.evaluate(() => [reading("a", 60)], NOON);
+    for (const delivery of book.takeDue(NOON)) book.answered(delivery, false, "", NOON);
+    const [webhook, secret] = ["https://example.com/mended", "whsec_bmV3"];
+    book.set({ ...RULE, webhook, secret });
+    const [again] = book.takeDue(NOON + 1);
+    expect(again).toMatchObject({ id: "msg_0", rule: { webhook, secret } });
+    if (again !== undefined) book.answered(again, false, "", NOON + 1);
+    book.set({ ...RULE, webhook: null });
+    expect(book.takeDue(NOON + 2)).toEqual([]);
+    expect(book.nextMs, "nothing waits any more").toBeNull();
+  });
+
+  test("[ALR-1] to try a webhook waits for no other", () => {
+    book.set({ ...RULE, match: "a" });
+    book.evaluate(() => [reading("a", 60)], NOON);
+    for (const delivery of book.takeDue(NOON)) book.answered(delivery, false, "", NOON);
+    expect(book.test("late", NOON)).toBe(true);
+    expect(book.takeDue(NOON)).toMatchObject([{ status: "test" }]);
   });
 
   test("[ALR-3] of one alert waits for none of another", () => {
@@ -174,7 +219,10 @@ describe("a message", () => {
     book.set(RULE);
     book.evaluate(() => [reading("a", 60)], NOON);
     for (const delivery of book.takeDue(NOON)) book.answered(delivery, false, "", NOON);
-    expect(book.takeDue(NOON - 3_600_000)).toHaveLength(1);
+    for (const delivery of book.takeDue(NOON - 3_600_000))
+      book.answered(delivery, false, "", NOON - 3_600_000);
+    expect(book.infos()[0]?.lastDelivery?.atMs).toBe(NOON - 3_600_000);
+    expect(book.takeDue(NOON - 3_600_000 + 1), "and then as others are").toEqual([]);
   });
 
   test("[ALR-3] says what, since when and how much, and is a sentence too", () => {
@@ -218,14 +266,18 @@ describe("the book", () => {
   });
 
   test("[ALR-1] has a bound on rules, on what stands, and on messages that wait", () => {
-    for (let i = 0; i < MAX_ALERT_RULES; i++)
+    const many = Array.from({ length: 1_200 }, (_, i) => reading(`group-${i}`, 60));
+    book.set({ ...RULE, name: "rule-0" });
+    book.evaluate(() => many, NOON);
+    expect(book.infos()[0]).toMatchObject({ beyond: 1_200 - MAX_ALERTS_STANDING });
+    expect(book.infos()[0]?.firing).toHaveLength(MAX_ALERTS_STANDING);
+    for (let i = 1; i < MAX_ALERT_RULES; i++)
       expect(book.set({ ...RULE, name: `rule-${i}` })).toBeNull();
     expect(book.set({ ...RULE, name: "one-more" })).toMatchObject({ error: "INVALID_REQUEST" });
     expect(book.set({ ...RULE, name: "rule-0", threshold: 5 }), "one that is there").toBeNull();
-    const many = Array.from({ length: 50 }, (_, i) => reading(`group-${i}`, 60));
     book.evaluate(() => many, NOON);
-    const standing = book.infos().reduce((sum, { firing }) => sum + firing.length, 0);
-    expect(standing).toBe(MAX_ALERTS_STANDING);
+    for (const { name, firing } of book.infos().slice(1))
+      expect(firing, `${name} has its share`).toHaveLength(MAX_ALERTS_STANDING / MAX_ALERT_RULES);
     for (let i = 1; i <= 3; i++) {
       book.evaluate(() => [], NOON + 2 * i - 1);
       book.evaluate(() => many, NOON + 2 * i);

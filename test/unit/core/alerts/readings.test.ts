@@ -115,7 +115,7 @@ test("[ALR-2] a partition is as full as its storage is of what it can hold", () 
 });
 
 test("[ALR-2] a budget is used by what its owner has cost today, and begins anew at midnight", () => {
-  budgets.set({ kind: "topic", name: "orders" }, 2, NOW_MS);
+  budgets.setTopic("orders", 2, NOW_MS);
   spent.set("orders", 1.7);
   const midnight = START_MS + 24 * HOUR_MS;
   expect(read(ruleOf("budget", 80))).toEqual([

@@ -104,6 +104,23 @@ describe("the window of a session", () => {
     expect(one.giveBack(1), "with what it gives back next").toBe(2 * half);
   });
 
+  test("[SES-13] is never more than it is, but for the least share of each partition, whoever comes and grows when", () => {
+    const partitions = [new Partition(window)];
+    const windows = new Map<Partition, number>();
+    const note = (partition: Partition, bytes: number | undefined) => {
+      if (bytes !== undefined) windows.set(partition, bytes);
+    };
+    for (let i = 0; i < 64; i++) {
+      const latest = partitions.at(-1) as Partition;
+      note(latest, latest.attach());
+      for (const each of partitions) note(each, each.giveBack(200_000));
+      const sum = [...windows.values()].reduce((total, bytes) => total + bytes, 0);
+      const least = MIN_SESSION_PARTITION_WINDOW_BYTES * partitions.length;
+      expect(sum).toBeLessThanOrEqual(SESSION_WINDOW_BYTES + least);
+      partitions.push(new Partition(window, i + 1));
+    }
+  });
+
   test("[SES-13] takes nothing from a partition when others come", () => {
     const partition = new Partition(window);
     expect(partition.attach()).toBe(FIRST_SESSION_WINDOW_BYTES);
