@@ -31,13 +31,13 @@ interface Case {
 const CASES: readonly Case[] = [
   {
     ...{ name: "a quarter of the event bus, one of three groups", file: "event-bus" },
-    ...{ part: { partitions: 3, groups: 1, membersPerGroup: 1 }, seconds: isDeep ? 120 : 12 },
+    ...{ part: { partitions: 3, groups: 1, membersPerGroup: 1 }, seconds: isDeep ? 120 : 8 },
   },
   {
     ...{ name: "an eighth of the devices", file: "devices" },
     ...{
       part: { partitions: 2, recordsPerSecond: 125, membersPerGroup: 1 },
-      seconds: isDeep ? 20 : 4,
+      seconds: isDeep ? 20 : 3,
     },
   },
   {

@@ -27,6 +27,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   },
   {
     name: "a commit of any older epoch counts",
+    isRare: true,
     seed: 12,
     file: "src/core/group/offsets.ts",
     original: "memberEpoch < (member.assignmentEpochs.get(key) ?? Number.NEGATIVE_INFINITY);",
@@ -207,6 +208,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   },
   {
     name: "a classic member commits in an older generation",
+    isRare: true,
     seed: 67,
     file: "src/core/group/admission.ts",
     original: "const isCurrent = generation === classic.generation && generation > 0;",

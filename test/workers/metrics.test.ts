@@ -501,13 +501,19 @@ describe("the meter itself", () => {
   const costs = () => expectStatus<Costs>(200, "GET", "/v1/costs");
 
   test("[MTR-6] costs less than a hundredth of what it measures", async () => {
-    const topics = [await createTopic(1), await createTopic(1), await createTopic(1)];
-    // Ten simulated minutes of two appends a second in each of three partitions.
-    for (let minute = 0; minute < 10; minute++) {
+    const metrics = metricsStub(env);
+    // Ten minutes of two appends a second in each of three partitions, as they tell of it: a row and a request each.
+    for (let minute = 1; minute <= 10; minute++) {
       vi.useFakeTimers({ now: Date.now() + 60_000, toFake: ["Date"] });
-      for (const { name } of topics)
-        for (let i = 0; i < 120; i++) await produce(name, [{ value: "a" }]);
-      await runDurableObjectAlarm(metricsStub(env));
+      const count = 120 * minute;
+      const usage = { ...NO_USAGE, rowsWritten: count, requests: count };
+      for (const topic of ["orders", "bills", "mails"])
+        await metrics.report({
+          snapshots: [
+            partitionSnapshot({ topic, usage, logEndOffset: count, appendedRecords: count }),
+          ],
+        });
+      await runDurableObjectAlarm(metrics);
     }
     vi.setSystemTime(Date.now() + 9_000);
     await runDurableObjectAlarm(metricsStub(env));
@@ -516,7 +522,7 @@ describe("the meter itself", () => {
     expect(own).toBeGreaterThan(0);
     console.info(`the meter costs ${((100 * own) / total.month).toFixed(2)} % of the whole`);
     expect(own / total.month).toBeLessThan(0.01);
-  }, 60_000);
+  });
 
   test("[MTR-6] tells how long an object was awake, to a fifth", async () => {
     const topic = await createTopic(1);
