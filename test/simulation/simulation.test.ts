@@ -20,7 +20,7 @@ function run(...args: readonly string[]): Promise<{ code: number; output: string
   });
 }
 
-const SEEDS = runs(10).numRuns;
+const SEEDS = runs(6).numRuns;
 
 test(`[SIM-1] ${SEEDS} seeds: nothing that must hold is ever broken, and everything comes to rest`, async () => {
   const { code, output } = await run("--seeds", `${SEEDS}`);
