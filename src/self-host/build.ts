@@ -1,9 +1,10 @@
 // Bundles the Worker (which `npm start` runs on workerd, `npm run dev` serves and `npm run deploy` uploads),
 // the SDK and the CLI into dist/. The package is made of the latter two, and they need no other package [PKG-4].
-import { chmod, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as esbuild from "esbuild";
+import { STAMP } from "./build-stamp.ts";
 import { consolePlugin, licensesOf } from "./console-bundle.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -74,33 +75,6 @@ async function removeStale(built: readonly string[]): Promise<void> {
     .map((name) => join(ROOT, "dist", name))
     .filter((path) => !built.includes(path));
   await Promise.all(stale.map((path) => rm(path)));
-}
-
-/** Its modification time is that of the last build. A file whose contents stay the same keeps its time. */
-const STAMP = join(ROOT, "dist/.built");
-const SOURCES = ["src", "durable-objects", "package.json"].map((name) => join(ROOT, name));
-
-/** Builds unless nothing has changed since. */
-export async function buildIfStale(): Promise<void> {
-  const builtMs = await stat(STAMP).then(
-    ({ mtimeMs }) => mtimeMs,
-    () => 0,
-  );
-  for (const path of SOURCES) {
-    if (!(await isNewer(path, builtMs))) continue;
-    await build();
-    return;
-  }
-}
-
-/** True if the path is newer. A folder changes when something in it comes or goes. */
-async function isNewer(path: string, thanMs: number): Promise<boolean> {
-  const about = await stat(path);
-  if (about.mtimeMs >= thanMs) return true;
-  if (!about.isDirectory()) return false;
-  const below = await readdir(path);
-  const newer = await Promise.all(below.map((name) => isNewer(join(path, name), thanMs)));
-  return newer.includes(true);
 }
 
 /**

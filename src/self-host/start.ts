@@ -200,7 +200,7 @@ function lockFolder(dataDir: string): DatabaseSync {
 async function bundle(): Promise<string> {
   const bundlePath = resolve(ROOT, "dist/worker.js");
   if (existsSync(resolve(ROOT, "src/index.ts"))) {
-    const { buildIfStale } = await import("./build.ts");
+    const { buildIfStale } = await import("./build-if-stale.ts");
     await buildIfStale();
   }
   return bundlePath;

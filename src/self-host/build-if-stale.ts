@@ -1,0 +1,33 @@
+// Builds the bundles if their sources have changed since. It loads what builds only then, so that a broker starts at once.
+import { readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { STAMP } from "./build-stamp.ts";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+
+const SOURCES = ["src", "durable-objects", "package.json"].map((name) => join(ROOT, name));
+
+/** Builds unless nothing has changed since. */
+export async function buildIfStale(): Promise<void> {
+  const builtMs = await stat(STAMP).then(
+    ({ mtimeMs }) => mtimeMs,
+    () => 0,
+  );
+  for (const path of SOURCES) {
+    if (!(await isNewer(path, builtMs))) continue;
+    const { build } = await import("./build.ts");
+    await build();
+    return;
+  }
+}
+
+/** True if the path is newer. A folder changes when something in it comes or goes. */
+async function isNewer(path: string, thanMs: number): Promise<boolean> {
+  const about = await stat(path);
+  if (about.mtimeMs >= thanMs) return true;
+  if (!about.isDirectory()) return false;
+  const below = await readdir(path);
+  const newer = await Promise.all(below.map((name) => isNewer(join(path, name), thanMs)));
+  return newer.includes(true);
+}
