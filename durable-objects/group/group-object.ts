@@ -127,7 +127,8 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls, Count
       // A heartbeat that wakes the group must not read all members to tell of them, and nothing may read very many.
       isWorthIt: () =>
         this.#keeper.counts.commits > 0 &&
-        (this.#store.attachedMembers ?? 0) <= FEW_METRICS_MEMBERS &&
+        // Release 0.2 did not store how many there are. There may be many.
+        (this.#store.attachedMembers ?? Number.POSITIVE_INFINITY) <= FEW_METRICS_MEMBERS &&
         this.#keeper.group.state.classic.members.size <= FEW_METRICS_MEMBERS,
       hasNews: () => this.#keeper.counts.changes > this.#toldChanges,
       snapshot: () => {
