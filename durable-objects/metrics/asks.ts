@@ -83,6 +83,11 @@ export class Asks {
     }
   }
 
+  /** Forgets a partition or a group that is gone. To ask it would begin it anew. */
+  remove(isGone: (asked: Asked) => boolean): void {
+    for (const [key, { asked }] of this.#waiting) if (isGone(asked)) this.#waiting.delete(key);
+  }
+
   /** Returns those that are due, and forgets them. After the clock was set back, all are. */
   takeDue(nowMs: number): Ask[] {
     const due: Ask[] = [];

@@ -84,8 +84,7 @@ export class MetricsObject extends DurableObject<Env> implements MetricsCalls, C
   async report({ snapshots, spent }: MetricsRequest<"report">) {
     const nowMs = Date.now();
     for (const snapshot of snapshots) {
-      this.#take(snapshot, nowMs);
-      this.#asks.add(snapshot, nowMs);
+      if (this.#take(snapshot, nowMs)) this.#asks.add(snapshot, nowMs);
     }
     if (spent !== undefined) this.#alerting.takeSpent(spent, nowMs);
     this.#alerting.noteSteps(nowMs);
@@ -180,13 +179,15 @@ export class MetricsObject extends DurableObject<Env> implements MetricsCalls, C
     };
   }
 
-  #take(snapshot: AnySnapshot, nowMs: number): void {
+  /** Returns false if it is of something that was deleted. */
+  #take(snapshot: AnySnapshot, nowMs: number): boolean {
     const told = this.#state.take(nowMs, nameOf(snapshot), snapshot);
-    if (told === null) return;
+    if (told === null) return false;
     this.#bill(told, snapshot.storedBytes, nowMs);
     this.#alerting.takeSnapshot(snapshot, nowMs);
     this.#alerting.note();
     writePoint(this.env.ANALYTICS, told);
+    return true;
   }
 
   /** Adds what was told to what its topic or group has cost. Requests of the Worker have a price of their own. */
@@ -279,6 +280,7 @@ export class MetricsObject extends DurableObject<Env> implements MetricsCalls, C
     }
     this.#alerting.note();
     this.#state.removeTopic(topicId, nowMs);
+    this.#asks.remove((asked) => asked.kind === "partition" && asked.topicId === topicId);
     this.#isUnsaved = true;
     await this.#schedule(nowMs);
   }
@@ -287,6 +289,7 @@ export class MetricsObject extends DurableObject<Env> implements MetricsCalls, C
     const nowMs = Date.now();
     this.#costs.removeObject({ kind: "group", name: groupId }, `group:${groupId}`, nowMs);
     this.#state.removeGroup(groupId, nowMs);
+    this.#asks.remove((asked) => asked.kind === "group" && asked.groupId === groupId);
     this.#trends.remove(groupId);
     this.#alerting.note();
     this.#isUnsaved = true;

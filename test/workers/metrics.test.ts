@@ -2,6 +2,7 @@
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { exports } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { GroupObject } from "../../durable-objects/group/group-object.ts";
 import { MetricsObject } from "../../durable-objects/metrics/metrics-object.ts";
 import { PartitionObject } from "../../durable-objects/partition/partition-object.ts";
 import type { ObjectUsage } from "../../durable-objects/shared/usage.ts";
@@ -400,6 +401,31 @@ test("[MET-4] what was shown never falls, though the MetricsObject is evicted be
   await eventually(async () => (await seriesValue(series)) === 2, "it is told");
   await evict(metricsStub(env));
   expect(await seriesValue(series)).toBe(2);
+});
+
+test("[RPT-1] [MET-8] what was deleted is not asked any more, for that would begin it anew", async () => {
+  const topic = await createTopic(1);
+  const group = unique("group");
+  await produce(topic.name, [{ value: "a" }]);
+  await readAs(group, topic, { 0: 1 });
+  await eventually(async () => (await scrape()).includes(`"${group}"`), "they tell");
+  await expectStatus(204, "DELETE", `/v1/groups/${group}`);
+  await expectStatus(204, "DELETE", `/v1/topics/${topic.name}`);
+  await eventually(async () => !(await scrape()).includes(`"${group}"`), "they are forgotten");
+  const asked: string[] = [];
+  for (const object of [PartitionObject, GroupObject])
+    vi.spyOn(object.prototype, "snapshot").mockImplementation(async function (
+      this: PartitionObject | GroupObject,
+    ) {
+      asked.push((this as unknown as { ctx: DurableObjectState }).ctx.id.name ?? "");
+      return null;
+    });
+  await metricsStub(env).report({
+    snapshots: [partitionSnapshot({ topicId: topic.topicId, topic: topic.name })],
+  });
+  vi.useFakeTimers({ now: Date.now() + 60_000, toFake: ["Date"] });
+  await runDurableObjectAlarm(metricsStub(env));
+  expect(asked.filter((name) => name === group || name.startsWith(topic.topicId))).toEqual([]);
 });
 
 test("[MET-8] a deleted topic and a deleted group have no series any more", async () => {
