@@ -1,6 +1,7 @@
 // Sends a message to a webhook, signed as Standard Webhooks say (https://www.standardwebhooks.com): whoever has the secret
 // can tell that it came from here, when, and whether it is a repeat.
 import { bodyOf, type Delivery } from "../../src/core/alerts/alert.ts";
+import { fromBase64, toBase64 } from "../../src/core/bytes.ts";
 import { WEBHOOK_TIMEOUT_MS } from "../../src/core/limits.ts";
 
 const SECRET_BYTES = 24;
@@ -58,12 +59,4 @@ async function signatureOf(secret: string, text: string): Promise<string> {
   const key = await crypto.subtle.importKey("raw", bytes, algorithm, false, ["sign"]);
   const signed = await crypto.subtle.sign("HMAC", key, new TextEncoder().encode(text));
   return toBase64(new Uint8Array(signed));
-}
-
-function toBase64(bytes: Uint8Array): string {
-  return btoa(String.fromCharCode(...bytes));
-}
-
-function fromBase64(text: string): Uint8Array {
-  return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
 }

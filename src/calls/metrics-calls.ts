@@ -68,7 +68,7 @@ export interface ReportRequest {
 
 /** [BGT-3] What principals have cost today in all. Objects of an earlier release answer nothing. */
 export interface ReportAnswer {
-  /** Those that the request has told of, and all that have nothing left. */
+  /** Holds the principals that the request has told of, and all that have nothing left. */
   readonly principals: readonly { readonly principal: string; readonly dollars: number }[];
   /** The end of the day: midnight UTC. */
   readonly untilMs: number;
@@ -78,7 +78,7 @@ export interface ReportAnswer {
 
 export interface ExpositionRequest {
   readonly format: "openmetrics" | "text";
-  /** Whether partitions get series of their own. They do by default, unless there are too many. */
+  /** If true, each partition gets series of its own. The default is true, unless there are too many partitions. */
   readonly partitions?: boolean;
   /** Only topics whose names begin with this. */
   readonly topicPrefix?: string;

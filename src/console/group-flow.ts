@@ -1,4 +1,4 @@
-// What flows from partitions to members: how fast the committed positions of a group move, between two looks at it.
+// Computes the flow from partitions to members: how fast the committed positions of a group move between two looks.
 import type { GroupInfo } from "../core/group-info.ts";
 import type { LagPoint } from "../core/metrics/lag-trends.ts";
 import { durationText, numberText } from "./format.ts";

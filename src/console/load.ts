@@ -1,8 +1,8 @@
-// Loads what a page shows, and tells how far that is.
+// Loads the data of a page, and tells how far the load is.
 import { useCallback, useEffect, useState } from "preact/hooks";
 
 export interface Loading<T> {
-  /** What came last. It stays while it is loaded again. */
+  /** The data that came last. It stays while the next load runs. */
   readonly data: T | undefined;
   readonly error: unknown;
   readonly isLoading: boolean;

@@ -26,7 +26,7 @@ export interface Draft {
   readonly partition: string | null;
 }
 
-/** What is wrong, by the part of the form that it stands at. */
+/** Names what is wrong in each part of the form. */
 export type Problems = Readonly<Record<string, string>>;
 
 export const NEW_HEADER: HeaderDraft = { name: "", value: { format: "text", text: "" } };
@@ -38,7 +38,7 @@ const NEW_DRAFT: Draft = {
   partition: null,
 };
 
-/** What a field of one line cannot hold, and what one of several lines would change. */
+// A field of one line cannot hold these. A field of several lines would turn a carriage return into a line feed.
 const NOT_IN_A_LINE = /[\r\n]/;
 const NOT_IN_LINES = /\r/;
 

@@ -14,7 +14,7 @@ export const RESET_MODES = [
 
 export type ResetMode = (typeof RESET_MODES)[number][0];
 
-/** What the API takes as `to`. */
+/** A value of `to`, as the API takes it. */
 export type ResetTo = ResetMode | Readonly<Record<string, number | string>>;
 
 export type PlannedOffset = ResetResult["offsets"][number];
@@ -72,7 +72,7 @@ export function planAsIs(
     }));
 }
 
-/** What a step of the plan does, in words. */
+/** Says in words how a step of the plan changes an offset. */
 export function changeText({ committedOffset, offset }: PlannedOffset): string {
   if (committedOffset === null) return "set for the first time";
   const by = offset - committedOffset;

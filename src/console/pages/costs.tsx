@@ -1,4 +1,5 @@
-// What each topic and group costs, by what its objects have counted, at Cloudflare's prices.
+// The page that shows what each topic and group costs, at Cloudflare's prices, from the counts of its objects.
+import type { Elsewhere } from "../../core/metrics/elsewhere.ts";
 import { COSTS_PATH } from "../../protocol/paths.ts";
 import { get } from "../api.ts";
 import { dollarsText, numberText } from "../format.ts";
@@ -12,12 +13,6 @@ interface Rates {
   readonly today: number;
   readonly month: number;
   readonly projected: number;
-}
-
-/** What the records of this month would have cost elsewhere. */
-interface Elsewhere {
-  readonly k2: number;
-  readonly queues: number;
 }
 
 interface Line extends Rates {

@@ -1,5 +1,7 @@
-// What one topic or group costs: a tab of its page.
+// The tab of a page that shows what one topic or group costs.
 import type { BudgetUse } from "../../core/metrics/budgets.ts";
+import type { Spent } from "../../core/metrics/cost-ledger.ts";
+import type { Elsewhere } from "../../core/metrics/elsewhere.ts";
 import { ALERTS_PATH, COSTS_PATH } from "../../protocol/paths.ts";
 import { get } from "../api.ts";
 import { bytesText, dollarsText, numberText } from "../format.ts";
@@ -7,28 +9,14 @@ import { useLoad } from "../load.ts";
 import { Empty, Loaded } from "../ui/states.tsx";
 import { type Column, Table } from "../ui/table.tsx";
 
-interface Used {
-  readonly usage: {
-    readonly rowsWritten: number;
-    readonly rowsRead: number;
-    readonly requests: number;
-    readonly messages: number;
-    readonly awakeMs: number;
-  };
-  readonly byteSeconds: number;
-  readonly recordsIn: number;
-  readonly bytesIn: number;
-  readonly bytesOut: number;
-}
-
 interface Line {
   readonly perHour: number;
   readonly today: number;
   readonly month: number;
   readonly projected: number;
-  readonly usedToday: Used;
-  readonly usedThisMonth: Used;
-  readonly elsewhere: { readonly k2: number; readonly queues: number };
+  readonly usedToday: Spent;
+  readonly usedThisMonth: Spent;
+  readonly elsewhere: Elsewhere;
 }
 
 interface Answer {
@@ -39,7 +27,7 @@ interface Answer {
 /** A kind of thing that is counted. */
 interface Row {
   readonly what: string;
-  readonly count: (used: Used) => string;
+  readonly count: (used: Spent) => string;
 }
 
 const ROWS: readonly Row[] = [

@@ -17,7 +17,7 @@ export const SOCKET_APPEND_DOLLARS =
 
 const DAY_MS = 86_400_000;
 
-/** What a principal has cost. */
+/** The dollars that a principal has cost, beside its budget. */
 export interface PrincipalSpent {
   /** Names the principal, with its name space before it. */
   readonly principal: string;
@@ -27,7 +27,7 @@ export interface PrincipalSpent {
   readonly maker?: string | undefined;
 }
 
-/** What is told together. It has an id, so that what is told twice counts once. */
+/** A report of costs. It has an id, so that a report that is sent twice counts once. */
 export interface SpentBatch {
   readonly id: string;
   readonly spent: readonly PrincipalSpent[];
@@ -35,9 +35,9 @@ export interface SpentBatch {
 
 export class PrincipalBudgets {
   #spent = new Map<string, PrincipalSpent>();
-  /** What was told, and is not known to have arrived. */
+  /** The report that was sent, and may not have arrived. */
   #untold: SpentBatch | null = null;
-  /** What principals have cost today in all, of those that were told of or have nothing left. */
+  /** The whole cost of today, by principal: of those that a report has named, and those with nothing left. */
   #known: ReadonlyMap<string, number> = new Map();
   #untilMs = 0;
   readonly #newId: () => string;

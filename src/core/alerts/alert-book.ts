@@ -75,7 +75,7 @@ export class AlertBook {
       );
     const { standing = new Map(), lastDelivery = null, beyond = 0 } = known ?? {};
     this.#entries.set(rule.name, { rule, standing, lastDelivery, beyond });
-    // What waits for the webhook of before is sent to this one, at once.
+    // Messages that wait for the old webhook go to the new one, at once.
     if (known?.rule.webhook !== rule.webhook || known?.rule.secret !== rule.secret)
       this.#deliveries = this.#deliveries.map((delivery) =>
         delivery.rule.name === rule.name ? { ...delivery, attempts: 0, nextMs: 0 } : delivery,
@@ -184,7 +184,7 @@ export class AlertBook {
       ...{ id: this.#newId(), rule: { ...rule, webhook }, subject, status, value, text, sinceMs },
       ...{ atMs: nowMs, attempts: 0, nextMs: nowMs },
     });
-    // Whoever has not taken a thousand messages misses the oldest ones.
+    // A webhook that has left a thousand messages untaken misses the oldest ones.
     this.#deliveries = this.#deliveries.slice(-MAX_ALERT_DELIVERIES);
   }
 

@@ -74,7 +74,7 @@ export interface Firing {
 export interface LastDelivery {
   readonly atMs: number;
   readonly outcome: "delivered" | "failing" | "given up";
-  /** What the webhook answered. */
+  /** Says how the webhook answered, or why it could not be reached. */
   readonly detail: string;
 }
 

@@ -11,6 +11,7 @@ export interface Traffic {
   readonly byteSeconds: number;
 }
 
+/** Dollars that the same records would cost on other products. */
 export interface Elsewhere {
   readonly k2: number;
   readonly queues: number;
