@@ -1,0 +1,82 @@
+// The code blocks of a Markdown page, and how each of them is to be run. Words behind the language say so:
+//
+//   ```sh                     run in a shell; the exit code must be 0, and a `text` block right behind it is the output
+//   ```sh background="ready"  started, and left running until the page ends, once it has printed this
+//   ```sh exit=1              must end with this code
+//   ```ts                     run as a program of its own, like `sh`; `js` too
+//   ```ts from=FILE           an excerpt: the block stands in this file of the repository, which other tests run
+//   ```sh not-run="why"       not run here; the reason is one of NOT_RUN
+//
+// In a `text` block `…` stands for any text within a line, and a line `…` for any lines.
+
+export interface Block {
+  readonly language: string;
+  /** The words behind the language, by name. A word without a value has the value "". */
+  readonly words: Readonly<Record<string, string>>;
+  readonly text: string;
+  /** The line of the opening fence, from 1. */
+  readonly line: number;
+  /** The expected output: the `text` block right behind this one. */
+  readonly output?: string;
+}
+
+/** The reasons for which a block may be left out. */
+export const NOT_RUN: readonly string[] = [
+  "needs a Cloudflare account",
+  "needs a container engine",
+  "needs the npm registry's rivulet",
+  "changes this machine",
+  "a picture in letters",
+];
+
+const WORDS = new Set(["background", "exit", "from", "not-run", "page"]);
+
+/** Returns the blocks of a page. Throws for a fence that is not closed, and for a word that means nothing. */
+export function blocksOf(page: string): Block[] {
+  const lines = page.split("\n");
+  const blocks: Block[] = [];
+  for (let at = 0; at < lines.length; at++) {
+    const [, fence, language = "", rest = ""] =
+      /^\s*(`{3,})([\w-]*) ?(.*)$/.exec(lines[at] ?? "") ?? [];
+    if (fence === undefined) continue;
+    const end = lines.findIndex((line, index) => index > at && line.trim() === fence);
+    if (end < 0) throw new Error(`line ${at + 1}: the block is not closed`);
+    const text = lines.slice(at + 1, end).join("\n");
+    blocks.push({ language, words: wordsOf(rest, at + 1), text, line: at + 1 });
+    at = end;
+  }
+  return blocks.map((block, index) => {
+    const next = blocks[index + 1];
+    const end = block.line + block.text.split("\n").length + 1;
+    const isOutput = next?.language === "text" && lines.slice(end, next.line - 1).join("") === "";
+    return isOutput ? { ...block, output: next.text } : block;
+  });
+}
+
+function wordsOf(rest: string, line: number): Record<string, string> {
+  const words: Record<string, string> = {};
+  for (const [, name = "", quoted, bare] of rest.matchAll(/([\w-]+)(?:="([^"]*)"|=(\S+))?/g)) {
+    if (!WORDS.has(name))
+      throw new Error(`line ${line}: "${name}" means nothing behind a language`);
+    words[name] = quoted ?? bare ?? "";
+  }
+  const reason = words["not-run"];
+  if (reason !== undefined && !NOT_RUN.includes(reason))
+    throw new Error(`line ${line}: "${reason}" is no reason that a block may be left out for`);
+  return words;
+}
+
+/** Returns the expression that matches the output: `…` stands for anything, a line of it for any lines. */
+export function outputPattern(expected: string): RegExp {
+  const escaped = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+  const pattern = expected
+    .trim()
+    .split("\n")
+    .map((line) =>
+      line.trim() === "…"
+        ? "(?:.*\\n?)*?"
+        : `${line.trimEnd().split("…").map(escaped).join(".*")}[ \\t]*\\n`,
+    )
+    .join("");
+  return new RegExp(`^${pattern}\\n*$`);
+}
