@@ -1,13 +1,13 @@
-// The cluster keeps keys and secrets here, for whoever authenticates a caller (src/worker/access).
+// The cluster stores API keys and secrets here, for the code that authenticates callers (src/worker/access).
 //
 // api_keys     one row per API key, as JSON, with hashes and no secrets.
-// secrets      one row per secret of the deployment: the key that signs its tokens, and others. Each is made once, by
-//              whoever first needs it.
+// secrets      one row per secret of the deployment: the key that signs its tokens, and others. Whoever first needs a secret
+//              makes it; it is made once.
 // audit_changes, audit_refusals
-//              the newest MAX_AUDIT_EVENTS lines of the audit log of each kind, as JSON, so that no refusals push out a
-//              change. Lines of both are numbered together. `nth` counts those of the table, without a gap.
-// audit        lines of both kinds, as releases before kept them. It is empty: its lines have moved to the two tables.
-// issuer_keys  the last good key set of each issuer of tokens, to go on with while the issuer is out of reach.
+//              the newest MAX_AUDIT_EVENTS audit events of each kind, as JSON. They are two tables so that refusals cannot
+//              displace changes. Events of both are numbered together. `nth` counts the events of one table, without gaps.
+// audit        events of both kinds, as earlier releases stored them. It is empty: its events have moved to the two tables.
+// issuer_keys  the last good key set of each token issuer, used while the issuer is out of reach.
 import * as z from "zod";
 import type { AuditEvent, KeptEvent } from "../../src/core/access/audit.ts";
 import { type ShownKey, type StoredKey, shownKey } from "../../src/core/access/stored-key.ts";
@@ -34,8 +34,9 @@ export const AUDIT_TABLES = [AUDIT_CHANGES, AUDIT_REFUSALS].map(
 );
 
 /**
- * Moves the lines that a release has kept in one table. The texts of a line are quoted once more, so none of them looks
- * like its decision; a line that is damaged is not parsed here, for the cluster must open.
+ * Moves the audit events that an earlier release stored in one table. JSON quotes the texts of an event once
+ * more, so none of them looks like its decision. A damaged event is not parsed here, because the cluster must
+ * open.
  */
 export function splitAudit(sql: Sql): void {
   const isChange = `instr(event, '"decision":"allowed"') > 0`;
@@ -128,7 +129,7 @@ export class AccessStore {
     this.#sql.exec("INSERT INTO secrets (name, value) VALUES (?, ?)", name, value);
   }
 
-  /** [AUD-2] Keeps lines. The oldest of the same kind make room. */
+  /** [AUD-2] Stores events. The oldest events of the same kind make room. */
   addEvents(events: readonly AuditEvent[]): void {
     let number = Math.max(this.#newest(AUDIT_CHANGES).number, this.#newest(AUDIT_REFUSALS).number);
     for (const event of events) {
@@ -145,7 +146,7 @@ export class AccessStore {
     this.#makeRoom(AUDIT_REFUSALS);
   }
 
-  /** Returns up to so many lines before a number, the newest first. */
+  /** Returns up to `limit` events before a number, newest first. */
   events(limit: number, before: number | null): KeptEvent[] {
     const bound = before ?? Number.MAX_SAFE_INTEGER;
     const some = (table: AuditTable) =>

@@ -1,9 +1,12 @@
-// The metadata of one deployment: topics and the list of groups. It is the control plane only. If this object is out of
-// reach, producing and fetching continue with what the Worker and the partitions remember.
+// The metadata of one deployment: its topics and the list of its groups. This is the control plane only. If
+// this object is out of reach, producing and fetching continue with what the Worker and the partitions
+// remember.
 //
-// A change is stored together with the tasks that follow from it: freeing a deleted topic's partitions, spreading a config,
-// telling groups. Its own tasks are done before the change is answered, so nobody who heard of a deletion can still write to
-// the deleted topic. Those that fail are left to an alarm, which comes back until all are done: see jobs.ts.
+//
+// A change is stored together with the tasks that follow from it: freeing a deleted topic's partitions,
+// distributing a config, notifying groups. The tasks of a change run before it is answered, so nobody who has
+// heard of a deletion can still write to the deleted topic. An alarm retries failed tasks until all are done:
+// see jobs.ts.
 
 import { DurableObject } from "cloudflare:workers";
 import type { Changed } from "../../src/calls/calls.ts";
@@ -83,12 +86,15 @@ import { Jobs, topicLine } from "./jobs.ts";
 import { KeyChanges } from "./key-changes.ts";
 import { PatternMatches } from "./pattern-matches.ts";
 
-/** How long an alarm that fails waits. The wait doubles. */
+/** The wait before a failed alarm is retried. It doubles with each failure. */
 const ALARM_RETRY_MS = 1_000;
 const MAX_ALARM_RETRY_MS = 60_000;
-/** Deleted topics that one alarm frees. Others have their turn with the next, which rings at once. */
+/** The number of deleted topics that one alarm frees. The next alarm rings at once and frees more. */
 const PURGED_AT_ONCE = 100;
-/** Topics whose partitions are told at once of a change of the defaults. Each has up to FAN_OUT calls under way. */
+/**
+ * The number of topics whose partitions are notified at once of a change of the defaults. Each topic has up to
+ * FAN_OUT calls in progress.
+ */
 const TOPICS_AT_ONCE = 4;
 
 /** The subscriptions that a group keeps. */
@@ -98,7 +104,7 @@ interface Kept {
   readonly patterns: Set<string>;
 }
 
-/** A cluster of fewer topics tells of itself each time. Somebody tries it out. */
+/** A cluster with fewer topics reports metrics every time: somebody is trying it out. */
 const NEW_TOPICS = 10;
 
 export class ClusterObject extends DurableObject<Env> implements ClusterCalls, Counting {
@@ -109,11 +115,11 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls, C
   readonly #hot = new HotTopics();
   readonly #keyChanges = new KeyChanges();
   readonly #alarmRetry = new RetryPause(ALARM_RETRY_MS, MAX_ALARM_RETRY_MS);
-  /** True once it is certain that this object is in the deployment's jurisdiction. */
+  /** True once this object is known to be in the deployment's jurisdiction. */
   #isPlaced = false;
   /** Groups that are being asked whether they can be forgotten. Only the latest question counts. */
   readonly #forgetting = new Map<string, symbol>();
-  /** Groups that are asked what they subscribe to, and what they have subscribed to meanwhile. */
+  /** Groups that are being asked for their subscriptions, each with what it has subscribed to since the question. */
   readonly #pruning = new Set<Kept>();
   #retiredIncarnation: number;
   readonly #sql: SizedSql;
@@ -121,7 +127,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls, C
   readonly #inspection: Inspection;
   #isRestoring = false;
   readonly #turns: Turns;
-  /** Partitions that reported the ends of their logs in this life of the cluster. The latest one comes last. */
+  /** Partitions that have reported their log ends in this life of the cluster. The latest comes last. */
   readonly #writers = new Map<string, { readonly topicId: string; readonly partition: number }>();
 
   constructor(ctx: DurableObjectState, env: Env) {
@@ -224,7 +230,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls, C
   }
 
   #asked(topic: Topic, wantsHot: boolean): { ok: true } & UsedTopic & Hot {
-    const { config: _, ...description } = topic; // It is made of the rest.
+    const { config: _, ...description } = topic; // It is derived from the other fields.
     const used = this.#store.usedPartitions(topic.topicId);
     const hot = wantsHot ? { hot: this.#hot.newest() } : {};
     this.#hot.note({ topic: description, used });
@@ -362,7 +368,10 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls, C
     return { ok: true };
   }
 
-  /** [DEL-1] How long a deleted topic is kept. A machine's disk is its owner's to keep copies of. */
+  /**
+   * [DEL-1] Returns how long a deleted topic is kept. On a machine, keeping copies on its disk is the owner's
+   * choice.
+   */
   #deleteDelayMs({ config }: Topic): number {
     if (config.deleteDelayMs >= 0) return config.deleteDelayMs;
     return this.env.RIVULET_FILES === undefined ? DELETE_DELAY_MS : 0;
@@ -425,7 +434,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls, C
     return { ok: true };
   }
 
-  /** [DEL-1] Frees the deleted topics that would go first. */
+  /** [DEL-1] Frees the deleted topics that are due first. */
   #purgeOldest(count: number): StoredTask[] {
     return this.#store.deletedByEnd(count).map(({ topic }) => this.#purge(topic));
   }
@@ -436,7 +445,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls, C
     return this.#addDestroyTask(topic, used);
   }
 
-  /** [DEL-1] Frees the deleted topics whose time is over, some at a time. */
+  /** [DEL-1] Frees the deleted topics that are due, some at a time. */
   #purgeDue(): void {
     const nowMs = wallClockMs(this.#sql);
     const due = this.#store.deletedByEnd(PURGED_AT_ONCE).filter((kept) => kept.purgeAtMs <= nowMs);
@@ -452,7 +461,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls, C
     if (oldest !== undefined) this.#writers.delete(oldest);
   }
 
-  /** A partition that is not awake needs no notice. */
+  /** A sleeping partition needs no notice. */
   async noticeClock() {
     this.#turns.hurry();
     return { groups: this.#store.groups(), partitions: [...this.#writers.values()] };
@@ -470,8 +479,9 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls, C
   }
 
   /**
-   * [PLC-1] Refuses to work in another jurisdiction than the deployment's. With another one this is another object, which
-   * sees nothing of what the first has noted. So both ask the object outside of any, once; from then on they note it too.
+   * [PLC-1] Refuses to work in a jurisdiction other than the deployment's. In another jurisdiction this would
+   * be another object, which cannot see what the first one has noted. So each asks the object outside of all
+   * jurisdictions once, and then remembers the answer.
    */
   async #assertPlace(): Promise<void> {
     const jurisdiction = jurisdictionOf(this.env.RIVULET_JURISDICTION) ?? "";
@@ -485,7 +495,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls, C
     this.#isPlaced = true;
   }
 
-  /** Returns null where that is settled. */
+  /** Returns null if the jurisdiction has been checked. */
   ready(method: string): Promise<void> | null {
     if (this.#isRestoring) return Promise.reject(errorOf(BEING_RESTORED));
     return this.#isPlaced || method === "claimJurisdiction" ? null : this.#assertPlace();
@@ -610,7 +620,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls, C
     return { ok: true, topics, ...group };
   }
 
-  /** [QUO-5] Counts names that fit a pattern, and stops at a bound. */
+  /** [QUO-5] Counts the names that fit a pattern, up to `max`. */
   #countOf(
     pattern: NamePattern,
     max: number,
@@ -622,8 +632,8 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls, C
   }
 
   /**
-   * [QUO-6] Returns why the group may not subscribe to these besides, or null. First it forgets what the group's members
-   * do not subscribe to any more: nobody tells the cluster of that.
+   * [QUO-6] Returns why the group may not add these subscriptions, or null. Before it refuses, it forgets what
+   * the group's members no longer subscribe to, because nobody reports that to the cluster.
    */
   async #whyNotSubscribed(
     groupId: string,
@@ -654,7 +664,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls, C
     );
   }
 
-  /** [LOG-13] What the group subscribes to already takes no more room. */
+  /** [LOG-13] Existing subscriptions of the group take no more room. */
   #whyNoSpaceFor(
     groupId: string,
     names: readonly string[],
@@ -667,7 +677,10 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls, C
     return isKnown ? null : this.#store.whyNoSpace();
   }
 
-  /** The group answers with what its members subscribe to and what it asks for. What others ask for meanwhile stays too. */
+  /**
+   * Asks the group for its subscriptions and forgets the others. Subscriptions that are added during the
+   * question stay.
+   */
   async #prune(groupId: string): Promise<void> {
     const kept: Kept = { groupId, names: new Set(), patterns: new Set() };
     this.#pruning.add(kept);
@@ -682,8 +695,8 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls, C
   }
 
   /**
-   * [CLK-5] A group that is created takes the incarnation after the newest retired one. So one that has lost its data, and
-   * does not know its own, had at most that, and the next one is later than both.
+   * [CLK-5] A new group takes the incarnation after the newest retired one. A group that has lost its data does
+   * not know its own incarnation, which was at most that, so the next one is later than both.
    */
   async retireIncarnation({ incarnation }: ClusterRequest<"retireIncarnation">): Promise<void> {
     const newest = Math.max(incarnation, this.#retiredIncarnation + 1);
@@ -742,7 +755,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls, C
       ...(expiresAtMs === undefined ? {} : { expiresAtMs }),
       ...(quota === undefined ? {} : { quota: quota ?? undefined }),
     };
-    // [ACL-9] A key of a release before may be too large, and end or get a quota all the same.
+    // [ACL-9] A key from an earlier release may be too large. It can still expire or get a quota.
     const tooLarge = grants === undefined ? null : whyNotKept(callerOfKey(altered));
     if (tooLarge !== null) return tooLarge;
     const isChanged = JSON.stringify(altered) !== JSON.stringify(key);
@@ -768,7 +781,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls, C
     return { ok: true, key: shownKey(key) };
   }
 
-  /** [APK-2] Writes at most a row a day. */
+  /** [APK-2] Writes at most one row a day. */
   async noteApiKeyUsed({ id }: ClusterRequest<"noteApiKeyUsed">): Promise<void> {
     const key = this.#store.access.key(id);
     const lastUsedDay = dayOf(wallClockMs(this.#sql));
@@ -786,7 +799,10 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls, C
     return { value: kept ?? proposal };
   }
 
-  /** [ATT-5] It goes along with the answers to those who need it next. */
+  /**
+   * [ATT-5] Returns the secret that signs owner tokens. It is sent with other answers to the objects that need
+   * it next.
+   */
   #ownerSecret(): string {
     const { access } = this.#store;
     const kept = access.secret(OWNER_SECRET);
@@ -823,7 +839,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls, C
   }
 
   async #run(task: Task): Promise<void> {
-    await this.ready("alarm"); // Elsewhere a task would meet objects of the same names that are not the same.
+    await this.ready("alarm"); // In another jurisdiction, objects of the same names are different objects.
     if (task.type === "tell-group") {
       const topic = this.#store.topic(task.topic);
       const group = groupStub(this.env, task.groupId);
@@ -837,7 +853,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls, C
     if (task.type === "restore-positions") {
       const topic = this.#store.topicById(task.topicId);
       const positions = this.#store.positionsKept(task.topicId, task.groupId);
-      // A group that was deleted meanwhile is not brought back by this.
+      // This must not bring back a group that was deleted in the meantime.
       if (topic !== null && this.#store.hasGroup(task.groupId))
         await groupStub(this.env, task.groupId).restorePositions({ topic, positions });
       this.#store.forgetPositions(task.topicId, task.groupId);
@@ -849,11 +865,11 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls, C
     }
     if (task.type === "destroy-topic") {
       const used = task.used ?? partitionsOf(task.partitions);
-      const failures: unknown[] = []; // A damaged partition stays damaged, and must not keep others from being freed.
+      const failures: unknown[] = []; // A damaged partition stays damaged and must not stop the others from being freed.
       await mapConcurrently(used, FAN_OUT, async (partition) => {
         const destroyed = partitionStub(this.env, task.topicId, partition).destroy();
         await destroyed.catch((error: unknown) => failures.push(error));
-        await this.#turns.next(); // Otherwise a topic with many partitions would hold up everybody else.
+        await this.#turns.next(); // Otherwise a topic with many partitions would block other callers.
       });
       if (failures.length > 0) throw failures[0];
       return;
@@ -862,7 +878,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls, C
     else await this.#configure(task.topicId);
   }
 
-  /** [CFG-3] Tells the partitions of all topics that do not set all of these keys themselves. */
+  /** [CFG-3] Notifies the partitions of all topics that do not set all of these keys themselves. */
   async #configureAll(keys: readonly string[]): Promise<void> {
     let failure: { readonly error: unknown } | null = null;
     for (let after = ""; ; ) {
@@ -874,7 +890,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls, C
         keys.some((key) => !Object.hasOwn(overrides, key)),
       );
       await mapConcurrently(inheriting, TOPICS_AT_ONCE, async ({ topicId }) => {
-        // One topic that cannot be told does not keep the others from hearing of it.
+        // A topic that cannot be reached does not stop the others from being notified.
         await this.#jobs
           .inLine(topicLine(topicId), () => this.#configure(topicId))
           .catch((error: unknown) => {
@@ -886,7 +902,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls, C
     if (failure !== null) throw (failure as { readonly error: unknown }).error;
   }
 
-  /** [DEL-1] [DEL-2] Tells the used partitions of a topic whether it is deleted, as it is now. */
+  /** [DEL-1] [DEL-2] Notifies the used partitions of a topic whether it is deleted, as of now. */
   async #retireOrRestore(topicId: string): Promise<void> {
     const topic = this.#store.topicById(topicId);
     const kept = topic ?? this.#store.deletedTopic(topicId)?.topic ?? null;
@@ -899,10 +915,10 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls, C
     });
   }
 
-  /** Tells the used partitions of a topic its config as it is now. */
+  /** Sends the topic's current config to its used partitions. */
   async #configure(topicId: string): Promise<void> {
     const topic = this.#store.topicById(topicId);
-    if (topic === null) return; // It was deleted meanwhile.
+    if (topic === null) return; // It was deleted in the meantime.
     const used = this.#store.usedPartitions(topicId) ?? partitionsOf(topic.partitions);
     await mapConcurrently(used, FAN_OUT, async (partition) => {
       await partitionStub(this.env, topicId, partition).configure({ topic });

@@ -1,22 +1,22 @@
 // The metadata of a deployment in SQLite.
 //
 // topics         topic name → topic as JSON (id, partitions, config). It is indexed by topic_id.
-// groups         one row per group that exists, with its state and type as it last told them.
-// counts         the numbers of rows in `topics`, `groups` and `deleted_topics`. Triggers keep them, whichever release writes.
-// subscriptions  topic name × group: the groups to tell when a topic changes. It is indexed by group.
-// patterns       group × pattern: the groups to tell when a topic is created whose name matches. `prefix` is how all names
-//                that match begin. It is null in rows that the release before has written.
+// groups         one row per group that exists, with its state and type as it last reported them.
+// counts         the numbers of rows in `topics`, `groups` and `deleted_topics`. Triggers count, whichever release writes.
+// subscriptions  topic name × group: the groups to notify when a topic changes. It is indexed by group.
+// patterns       group × pattern: the groups to notify when a matching topic is created. `prefix` begins all names
+//                that match. It is null in rows that the previous release has written.
 // cluster        one row: the config values set for all topics as JSON. Older releases count producer ids in
 //                next_producer_id. Nothing else uses it.
-// deleted_topics topics that were deleted and are kept for a while, with the times of their deletion and of their end.
-// deleted_positions  topic id × group: the positions that the group had in a deleted topic.
+// deleted_topics topics that were deleted and are kept for a while, with the times when they were deleted and will be freed.
+// deleted_positions  topic id × group: the committed offsets of the group in a deleted topic.
 // tasks          messages that other objects must still receive. They are kept until they are delivered.
-// groups_made    groups that have stored something on a machine's disk. A group in `groups` may only be about to.
-// partition_use  topic id × partition: the partitions that have been used, and the ends of their logs, as last
+// groups_made    groups that have stored something on a machine's disk. A group in `groups` may not have stored anything yet.
+// partition_use  topic id × partition: the partitions that have been used, and their log ends, as last
 //                reported (null until the partition has its tables). A row for partition -1 says that all used
-//                partitions are listed. Topics that are older than this table do not have that row.
-// jurisdiction   one row, in a deployment with a jurisdiction: which one. So it is in the cluster's object there, and in
-//                the one outside of any, which holds nothing else.
+//                partitions are listed. Topics older than this table lack that row.
+// jurisdiction   one row with the jurisdiction, if the deployment has one. The cluster's object there has it, and so does
+//                the object outside of all jurisdictions, which holds nothing else.
 // incarnations   one row: the newest incarnation that a deleted group may have had.
 // api_keys, secrets, audit, audit_changes, audit_refusals, issuer_keys: see access-store.ts.
 import * as z from "zod";
@@ -43,25 +43,28 @@ import { storedTopic } from "../shared/stored-topic.ts";
 import { wallClockMs } from "../shared/wall-clock.ts";
 import { ACCESS_TABLES, AccessStore, AUDIT_TABLES, splitAudit } from "./access-store.ts";
 
-/** A task that involves other objects. Every task may run more than once. The names are on disk. */
+/** A task that involves other objects. Every task may run more than once. The names are stored. */
 const storedTask = z.discriminatedUnion("type", [
   z.object({
     type: z.literal("destroy-topic"),
     topicId: z.string(),
     partitions: z.number(),
-    /** The partitions that were used, if that is remembered. */
+    /** The partitions that were used, if that is known. */
     used: z.array(z.number()).optional(),
   }),
   z.object({ type: z.literal("configure-topic"), topicId: z.string() }),
-  /** Spreads a change of the defaults. The keys are those that have changed. Release 0.3 does not know this type. */
+  /**
+   * Distributes a change of the defaults. `keys` are the keys that have changed. Release 0.3 does not know this
+   * type.
+   */
   z.object({ type: z.literal("configure-all"), keys: z.array(z.string()) }),
   z.object({ type: z.literal("tell-group"), groupId: z.string(), topic: z.string() }),
-  // The next types are new. Release 0.3 leaves them to a newer one.
-  /** [DEL-1] Has the partitions of a deleted topic keep what they have, and serve nothing. */
+  // The next types are new. Release 0.3 leaves them to a newer release.
+  /** [DEL-1] Makes the partitions of a deleted topic keep their data and serve nothing. */
   z.object({ type: z.literal("retire-topic"), topicId: z.string() }),
-  /** [DEL-2] Has them serve it again. */
+  /** [DEL-2] Makes the partitions serve the topic again. */
   z.object({ type: z.literal("restore-topic"), topicId: z.string() }),
-  /** [DEL-3] Gives a group its positions in a topic back. */
+  /** [DEL-3] Restores a group's committed offsets in a topic. */
   z.object({
     type: z.literal("restore-positions"),
     groupId: z.string(),
@@ -80,7 +83,7 @@ const TASK_TYPES: ReadonlySet<string> = new Set(
   storedTask.options.map(({ shape }) => shape.type.value),
 );
 
-/** [VER-3] A task of a type that only a newer release knows is null. It is left to that release. */
+/** [VER-3] Parses a task of a type that only a newer release knows as null. It is left to that release. */
 const anyTask = z.union([
   storedTask,
   z.object({ type: z.string().refine((type) => !TASK_TYPES.has(type)) }).transform(() => null),
@@ -95,7 +98,8 @@ function readTask(json: string): Task | BrokerError | null {
 }
 
 /**
- * This number stands in the place of a partition's number. It says that a release that remembers use created the topic.
+ * This number stands in place of a partition number. It marks topics that were created by a release that
+ * remembers use.
  */
 const USE_IS_REMEMBERED = -1;
 
@@ -113,8 +117,8 @@ const CREATE_SUBSCRIPTIONS_BY_GROUP =
   "CREATE INDEX IF NOT EXISTS subscriptions_by_group ON subscriptions (group_id)";
 
 /**
- * Counting rows reads them all, so they are counted as they come and go. An upsert that updates a row, or leaves it, is no
- * insert.
+ * Counting rows reads them all, so triggers count them as they come and go. An upsert that updates or keeps a
+ * row is not an insert.
  */
 const CREATE_COUNTS = [
   "CREATE TABLE IF NOT EXISTS counts (name TEXT PRIMARY KEY, rows INTEGER NOT NULL) WITHOUT ROWID",
@@ -180,7 +184,7 @@ const SCHEMA: Schema = {
   ],
 };
 
-/** Up to release 0.2, incarnations were times. From now on they are counted, beginning after all times so far. */
+/** Incarnations were times up to release 0.2. From now on they are counted, starting after all times so far. */
 function countIncarnations(sql: Sql): void {
   sql.exec(
     "INSERT OR REPLACE INTO incarnations VALUES (1, max(?, coalesce((SELECT newest FROM incarnations WHERE id = 1), 0)))",
@@ -188,7 +192,10 @@ function countIncarnations(sql: Sql): void {
   );
 }
 
-/** From now on, rows are counted, groups have a summary, and patterns are found by how names that match begin. */
+/**
+ * From now on rows are counted, groups have a summary, and patterns are found by the beginning of the names
+ * that match.
+ */
 function toVersion6(sql: Sql): void {
   execAll(sql, [...CREATE_DELETED, ...CREATE_COUNTS]);
   addColumn(sql, "groups", "summary", "TEXT");
@@ -213,14 +220,14 @@ type DeletedRow = {
   readonly purge_at_ms: number;
 };
 
-/** A topic that was deleted and is kept for a while. */
+/** A deleted topic that is kept for a while. */
 export interface KeptTopic {
   readonly topic: Topic;
   readonly deletedAtMs: number;
   readonly purgeAtMs: number;
 }
 
-/** A group's state and type, as lists show them. The names are on disk. */
+/** A group's state and type, as lists show them. The names are stored. */
 const storedSummary = z.object({
   protocolType: z.string(),
   groupState: z.string(),
@@ -229,7 +236,7 @@ const storedSummary = z.object({
 
 export interface ListedGroup {
   readonly groupId: string;
-  /** Null if the group has not told it yet. */
+  /** Null if the group has not reported it yet. */
   readonly summary: GroupSummary | null;
 }
 
@@ -238,7 +245,7 @@ export class ClusterStore {
   readonly access: AccessStore;
   readonly #storage: Transactional;
   readonly #sql: SizedSql;
-  /** The config values set for all topics. Null before they are first read. */
+  /** The config values set for all topics. Null until they are first read. */
   #defaults: ConfigOverrides | null = null;
 
   /** [FIL-7] [VER-2] Throws if the stored data does not belong to a cluster, or only a newer release can use it. */
@@ -260,7 +267,7 @@ export class ClusterStore {
     }
   }
 
-  /** [LOG-13] Returns why nothing may be added, or null. What was deleted makes room at once. */
+  /** [LOG-13] Returns why nothing may be added, or null. Deleted data makes room at once. */
   whyNoSpace(): Failure | null {
     const wayOut = "delete topics, groups or API keys";
     return whyNoSpace("the cluster's metadata", this.#sql, MAX_METADATA_BYTES, wayOut);
@@ -284,7 +291,7 @@ export class ClusterStore {
     return row === undefined ? null : this.topic(row.name);
   }
 
-  /** The number of topics. Unlike `topics`, it costs the same however many there are. */
+  /** The number of topics. It costs the same however many there are, unlike `topics`. */
   get topicCount(): number {
     return this.#countOf("topics");
   }
@@ -298,7 +305,7 @@ export class ClusterStore {
     return firstRow(this.#sql, "SELECT 1 AS found FROM topics WHERE name = ?", name) !== undefined;
   }
 
-  /** Returns the names of topics that begin with the prefix, up to `limit` of them. */
+  /** Returns the names of topics that begin with the prefix, up to `limit`. */
   topicNames(prefix: string, limit = MAX_TOPICS): string[] {
     const rows = this.#sql.exec<{ name: string }>(
       "SELECT name FROM topics WHERE name >= ? AND name < ? ORDER BY name LIMIT ?",
@@ -313,7 +320,7 @@ export class ClusterStore {
     return this.topicsAfter("", MAX_TOPICS);
   }
 
-  /** Returns the topics whose names come after this one, up to `limit` of them, by name. */
+  /** Returns the topics whose names come after this one, by name, up to `limit`. */
   topicsAfter(name: string, limit: number): Topic[] {
     const rows = this.#sql.exec<{ topic: string }>(
       "SELECT topic FROM topics WHERE name > ? ORDER BY name LIMIT ?",
@@ -342,7 +349,7 @@ export class ClusterStore {
     );
   }
 
-  /** Begins to remember which partitions are used. Called when the topic is created. */
+  /** Starts to remember which partitions are used. Called when the topic is created. */
   rememberUse(topicId: string): void {
     this.#sql.exec(
       "INSERT INTO partition_use (topic_id, partition) VALUES (?, ?)",
@@ -352,8 +359,8 @@ export class ClusterStore {
   }
 
   /**
-   * Notes that the partition is in use, and that it has its tables if `hasBegun`. Returns the last reported end of its log,
-   * or null if there was none.
+   * Notes that the partition is in use, and that it has its tables if `hasBegun`. Returns the last reported end
+   * of its log, or null if none was reported.
    */
   usePartition(topicId: string, partition: number, hasBegun: boolean): number | null {
     const known = firstRow<{ log_end: number | null }>(
@@ -383,7 +390,7 @@ export class ClusterStore {
     );
   }
 
-  /** Returns the topic's partitions that have been used, or null if that is not remembered. */
+  /** Returns the topic's used partitions, or null if they are not remembered. */
   usedPartitions(topicId: string): number[] | null {
     const rows = this.#sql.exec<{ partition: number }>(
       "SELECT partition FROM partition_use WHERE topic_id = ? ORDER BY partition",
@@ -405,7 +412,7 @@ export class ClusterStore {
 
   // Deleted topics that are kept [DEL-1].
 
-  /** Takes the topic off the list, and keeps which partitions it has used. */
+  /** Removes the topic from the list, and keeps the record of its used partitions. */
   keepDeleted(topic: Topic, deletedAtMs: number, purgeAtMs: number): void {
     this.#takeTopic(topic);
     this.#sql.exec(
@@ -424,7 +431,7 @@ export class ClusterStore {
     return row === undefined ? null : this.#keptTopic(row);
   }
 
-  /** Returns the deleted topics of a name. */
+  /** Returns the deleted topics with this name. */
   deletedNamed(name: string, limit: number): KeptTopic[] {
     const query = `${DELETED} WHERE name = ? ORDER BY topic_id LIMIT ?`;
     return Array.from(this.#sql.exec<DeletedRow>(query, name, limit), (row) =>
@@ -440,13 +447,13 @@ export class ClusterStore {
     );
   }
 
-  /** Returns the deleted topics whose time is over, and the first one in any case. */
+  /** Returns the deleted topics in the order in which they are due to be freed. */
   deletedByEnd(limit: number): KeptTopic[] {
     const query = `${DELETED} ORDER BY purge_at_ms LIMIT ?`;
     return Array.from(this.#sql.exec<DeletedRow>(query, limit), (row) => this.#keptTopic(row));
   }
 
-  /** When the first deleted topic goes for good. Null if there is none. */
+  /** The time when the next deleted topic is freed. Null if there is none. */
   nextPurgeMs(): number | null {
     const query = "SELECT min(purge_at_ms) AS at_ms FROM deleted_topics";
     return firstRow<{ at_ms: number | null }>(this.#sql, query)?.at_ms ?? null;
@@ -464,19 +471,22 @@ export class ClusterStore {
     return { topic, deletedAtMs: row.deleted_at_ms, purgeAtMs: row.purge_at_ms };
   }
 
-  /** Forgets that the topic was deleted. Which partitions it has used is kept. */
+  /** Forgets that the topic was deleted. The record of its used partitions is kept. */
   forgetDeleted(topicId: string): void {
     this.#sql.exec("DELETE FROM deleted_topics WHERE topic_id = ?", topicId);
   }
 
-  /** Forgets everything of a deleted topic. */
+  /** Forgets everything about a deleted topic. */
   purgeDeleted(topicId: string): void {
     this.forgetDeleted(topicId);
     this.#sql.exec("DELETE FROM partition_use WHERE topic_id = ?", topicId);
     this.#sql.exec("DELETE FROM deleted_positions WHERE topic_id = ?", topicId);
   }
 
-  /** [DEL-3] Keeps the positions of a group in a deleted topic. Metadata of clients that would not fit a row is left out. */
+  /**
+   * [DEL-3] Keeps the committed offsets of a group in a deleted topic. Client metadata that would not fit a row
+   * is left out.
+   */
   keepPositions(groupId: string, { topicId, positions }: ForgottenPositions): void {
     let json = JSON.stringify(positions);
     if (json.length * 3 > MAX_ROW_BYTES)
@@ -489,7 +499,7 @@ export class ClusterStore {
     );
   }
 
-  /** Returns the groups that had positions in a deleted topic. */
+  /** Returns the groups that had committed offsets in a deleted topic. */
   groupsWithPositions(topicId: string): string[] {
     const query = "SELECT group_id FROM deleted_positions WHERE topic_id = ?";
     return Array.from(
@@ -523,7 +533,7 @@ export class ClusterStore {
     this.#defaults = defaults;
   }
 
-  /** Returns the newest incarnation of any group that was deleted, or 0 if there was none. */
+  /** Returns the newest incarnation of any deleted group, or 0 if there was none. */
   retiredIncarnation(): number {
     const query = "SELECT newest FROM incarnations WHERE id = 1";
     return firstRow<{ newest: number }>(this.#sql, query)?.newest ?? 0;
@@ -533,12 +543,12 @@ export class ClusterStore {
     this.#sql.exec("INSERT OR REPLACE INTO incarnations VALUES (1, ?)", incarnation);
   }
 
-  /** The number of groups. Unlike `groups`, it costs the same however many there are. */
+  /** The number of groups. It costs the same however many there are, unlike `groups`. */
   get groupCount(): number {
     return this.#countOf("groups");
   }
 
-  /** [PLC-1] Returns the jurisdiction that is noted, or null. */
+  /** [PLC-1] Returns the noted jurisdiction, or null. */
   jurisdiction(): string | null {
     const query = "SELECT name FROM jurisdiction WHERE id = 1";
     return firstRow<{ name: string }>(this.#sql, query)?.name ?? null;
@@ -548,7 +558,7 @@ export class ClusterStore {
     this.#sql.exec("INSERT OR REPLACE INTO jurisdiction (id, name) VALUES (1, ?)", name);
   }
 
-  /** True if nothing was ever set or created, or nothing is left of it. */
+  /** True if nothing has ever been set or created, or nothing of it is left. */
   isEmpty(): boolean {
     const found = firstRow<{ count: number }>(
       this.#sql,
@@ -566,7 +576,7 @@ export class ClusterStore {
     );
   }
 
-  /** Returns the ids of groups that begin with the prefix, up to `limit` of them. */
+  /** Returns the ids of groups that begin with the prefix, up to `limit`. */
   groupIds(prefix: string, limit: number): string[] {
     const rows = this.#sql.exec<{ group_id: string }>(
       "SELECT group_id FROM groups WHERE group_id >= ? AND group_id < ? ORDER BY group_id LIMIT ?",
@@ -577,7 +587,7 @@ export class ClusterStore {
     return Array.from(rows, (row) => row.group_id);
   }
 
-  /** Returns the groups whose ids come after this one, up to `limit` of them, by id. */
+  /** Returns the groups whose ids come after this one, by id, up to `limit`. */
   groupsAfter(groupId: string, limit: number): ListedGroup[] {
     const rows = this.#sql.exec<{ group_id: string; summary: string | null }>(
       "SELECT group_id, summary FROM groups WHERE group_id > ? ORDER BY group_id LIMIT ?",
@@ -605,7 +615,7 @@ export class ClusterStore {
     );
   }
 
-  /** Lists a group, unless it is. The summary is that of a new one. */
+  /** Lists a group unless it is listed. The summary is that of a new group. */
   putGroup(groupId: string, summary: GroupSummary | null = null): void {
     this.#sql.exec(
       "INSERT INTO groups (group_id, summary) VALUES (?, ?) ON CONFLICT DO NOTHING",
@@ -641,7 +651,7 @@ export class ClusterStore {
     );
   }
 
-  /** Returns how many of these names would be new to the group's subscriptions, and how many those are. */
+  /** Returns how many subscriptions the group has, and how many of these names would be new. */
   subscriptionCounts(groupId: string, names: readonly string[]): { known: number; added: number } {
     const count = "SELECT count(*) AS known FROM subscriptions WHERE group_id = ?";
     const known = firstRow<{ known: number }>(this.#sql, count, groupId)?.known ?? 0;
@@ -652,7 +662,7 @@ export class ClusterStore {
     return { known, added };
   }
 
-  /** Forgets all subscriptions of a group but these. */
+  /** Forgets all subscriptions of a group except these. */
   keepSubscriptions(
     groupId: string,
     names: ReadonlySet<string>,
@@ -680,7 +690,10 @@ export class ClusterStore {
     return Array.from(rows, (row) => row.group_id);
   }
 
-  /** Remembers the pattern, and how names that match begin where the release before has not noted that. */
+  /**
+   * Remembers the pattern. Also notes the beginning of the names that match, if the previous release has not
+   * noted it.
+   */
   subscribeToPattern(groupId: string, pattern: string): void {
     this.#sql.exec(
       `INSERT INTO patterns (group_id, pattern, prefix) VALUES (?, ?, ?)
@@ -700,8 +713,8 @@ export class ClusterStore {
   }
 
   /**
-   * Returns the patterns that may match a topic's name, each with its groups. It reads those patterns only, by how the names
-   * that match them begin, and those of which that is not known.
+   * Returns the patterns that may match a topic's name, each with its groups. It reads only the patterns whose
+   * names begin like this one, and those whose beginning is not known.
    */
   patternsFor(name: string): Map<string, string[]> {
     const beginnings = Array.from({ length: name.length + 1 }, (_, i) => name.slice(0, i));
@@ -730,8 +743,8 @@ export class ClusterStore {
   }
 
   /**
-   * Returns the oldest tasks after this one, up to `limit` of them, and the number of the last that was looked at. [CRC-2] One
-   * that is damaged is an error, and leaves the others to be done.
+   * Returns the oldest tasks after this one, up to `limit`, and the number of the last task examined. [CRC-2] A
+   * damaged task is reported as an error, and does not stop the others.
    */
   tasksAfter(
     id: number,
@@ -763,7 +776,7 @@ export class ClusterStore {
   }
 }
 
-/** Returns what comes after all texts that begin with the prefix. SQLite compares them by their UTF-8. */
+/** Returns the text that comes after all texts with this prefix. SQLite compares texts by their UTF-8. */
 function endOf(prefix: string): string {
   return `${prefix}\u{10ffff}`;
 }

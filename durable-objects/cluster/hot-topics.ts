@@ -1,13 +1,13 @@
-// The topics that Workers have asked for last. An isolate that knows none is told all of them with its first answer, because
-// after a deploy all isolates begin anew at once.
+// The topics that Workers have requested most recently. An isolate that knows none gets all of them with its
+// first answer, because after a deploy all isolates start with nothing.
 import type { UsedTopic } from "../../src/calls/cluster-calls.ts";
 import { MAX_HOT_PARTITIONS, MAX_HOT_TOPICS } from "../../src/core/limits.ts";
 
 export class HotTopics {
-  /** By name. The one that was asked for last comes last. */
+  /** The topics by name. The most recently requested one comes last. */
   readonly #topics = new Map<string, UsedTopic>();
 
-  /** Notes that a topic was asked for. */
+  /** Notes that a topic was requested. */
   note(asked: UsedTopic): void {
     const { name } = asked.topic;
     this.#topics.delete(name);
@@ -16,7 +16,10 @@ export class HotTopics {
     if (this.#topics.size > MAX_HOT_TOPICS && oldest !== undefined) this.#topics.delete(oldest);
   }
 
-  /** Called when a topic, its config or what is used of it has changed. It is hot again when it is asked for. */
+  /**
+   * Called when a topic, its config or its used partitions have changed. The topic is hot again once it is
+   * requested.
+   */
   forget(name: string): void {
     this.#topics.delete(name);
   }
@@ -26,7 +29,7 @@ export class HotTopics {
     this.#topics.clear();
   }
 
-  /** Returns those that were asked for last, as far as the answer stays small. */
+  /** Returns the most recently requested topics, as long as the answer stays small. */
   newest(): UsedTopic[] {
     const found: UsedTopic[] = [];
     let left = MAX_HOT_PARTITIONS;

@@ -1,4 +1,5 @@
-// The answers to `rivulet doctor`: the topics with their used partitions, and the tasks that wait. Nothing here writes.
+// The answers to `rivulet doctor`: the topics with their used partitions, and the tasks that are waiting.
+// Nothing here writes.
 import type { InspectedTask, InspectedTopic } from "../../src/calls/cluster-calls.ts";
 import { firstRow, type Sql } from "../shared/sql.ts";
 import type { ClusterStore } from "./cluster-store.ts";
@@ -12,7 +13,7 @@ export class Inspection {
     this.#store = store;
   }
 
-  /** Returns topics in the order of their names, from the one after `after` on. */
+  /** Returns topics by name, starting after the topic `after`. */
   topics(after: string | null, limit: number): InspectedTopic[] {
     const rows = this.#sql.exec<{ name: string }>(
       "SELECT name FROM topics WHERE name > ? ORDER BY name LIMIT ?",
@@ -37,7 +38,7 @@ export class Inspection {
     return Array.from(rows, ({ partition, log_end: logEnd }) => ({ partition, logEnd }));
   }
 
-  /** Returns the oldest tasks. Those of a type that only a newer release knows are among them. */
+  /** Returns the oldest tasks, including tasks of a type that only a newer release knows. */
   tasks(limit: number): InspectedTask[] {
     const rows = this.#sql.exec<{ id: number; task: string }>(
       "SELECT id, task FROM tasks ORDER BY id LIMIT ?",
@@ -58,7 +59,7 @@ export class Inspection {
     return typeof topicId === "string" ? this.#store.topicById(topicId)?.name : undefined;
   }
 
-  /** True if the topic exists, is deleted and kept, or something is still to be done with its partitions. */
+  /** True if the topic exists, is deleted and kept, or has partitions with tasks left to do. */
   knowsTopic(topicId: string): boolean {
     if (this.#store.topicById(topicId) !== null) return true;
     if (this.#store.deletedTopic(topicId) !== null) return true;

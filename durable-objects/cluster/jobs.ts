@@ -1,21 +1,21 @@
-// Does the cluster's tasks, which are messages that other objects must still receive. Each task has one worker, whoever
-// waits for it, and tasks about the same thing are done in the order in which they were stored. A task that fails is tried
-// again later and holds no other up. Short tasks have room of their own beside long ones: telling a group is a call, while a
-// deletion frees a thousand partitions.
+// Runs the cluster's tasks, which are messages that other objects must still receive. Each task has one worker,
+// however many callers wait for it. Tasks about the same thing run in the order in which they were stored. A
+// failed task is retried later and blocks no other. Short and long tasks have separate room: notifying a group
+// is one call, while a deletion frees a thousand partitions.
 
 import { leftOf } from "../../src/core/elapsed.ts";
 import { logLine } from "../../src/log.ts";
 import type { StoredTask, Task } from "./cluster-store.ts";
 
-/** How long a failed task waits. The wait doubles after each failure, because damage does not go away. */
+/** The wait before a failed task is retried. It doubles with each failure, because damage does not go away. */
 const RETRY_MS = 1_000;
 const MAX_RETRY_MS = 60 * 60_000;
-/** The alarm rings after this time if the object that is at work on a task has ended meanwhile. */
+/** The alarm rings after this time, in case the object ends while it works on a task. */
 const RESCUE_MS = 10_000;
-/** Tasks of each kind that are worked on at once. */
+/** The number of tasks of each kind that run at once. */
 const MAX_SHORT = 64;
 const MAX_LONG = 4;
-/** Tasks that are read at once. */
+/** The number of tasks that are read at once. */
 const PAGE = 1_000;
 
 interface TaskStore {
@@ -30,17 +30,17 @@ interface TaskStore {
 export interface JobParts {
   readonly store: TaskStore;
   run(task: Task): Promise<void>;
-  /** Sets the alarm, or removes it. */
+  /** Sets the alarm, or removes it if null. */
   setAlarm(atMs: number | null): Promise<void>;
   nowMs(): number;
   failed(task: Task, error: unknown): void;
-  /** When the alarm has to ring for something else. Null if it need not. */
+  /** The time when the alarm has to ring for something other than tasks. Null if it need not. */
   otherwiseDueMs(): number | null;
-  /** Called when nothing is at work and failed tasks wait for the alarm. */
+  /** Called when nothing is running and failed tasks wait for the alarm. */
   waiting(): void;
 }
 
-/** Lets a bounded number of jobs run, in the order in which they came. */
+/** Runs a bounded number of jobs at once, in the order in which they came. */
 class Lane {
   #free: number;
   readonly #waiting: (() => void)[] = [];
@@ -62,7 +62,7 @@ class Lane {
   }
 }
 
-/** When a task failed, and how long it waits since. */
+/** The time when a task failed, and the wait since then. */
 interface Retry {
   readonly failedMs: number;
   readonly waitMs: number;
@@ -72,13 +72,13 @@ export class Jobs {
   readonly #parts: JobParts;
   readonly #short = new Lane(MAX_SHORT);
   readonly #long = new Lane(MAX_LONG);
-  /** The tasks that have a worker, with its end. */
+  /** The tasks that have a worker, each with a promise of its end. */
   readonly #running = new Map<number, Promise<void>>();
   /** The end of the newest task about each thing. */
   readonly #lines = new Map<string, Promise<void>>();
   /** The tasks that have failed. */
   readonly #retries = new Map<number, Retry>();
-  /** True while there may be tasks that an earlier life of the object has left. */
+  /** True while an earlier life of the object may have left tasks. */
   #mustPass: boolean;
   #passing: Promise<void> | null = null;
 
@@ -87,7 +87,7 @@ export class Jobs {
     this.#mustPass = parts.store.hasTasks;
   }
 
-  /** Resolves once these tasks, which are stored, are done or have failed. Never rejects. */
+  /** Resolves once these stored tasks are done or have failed. Never rejects. */
   async do(tasks: readonly StoredTask[]): Promise<void> {
     if (tasks.length === 0) return;
     const isFirst = this.#running.size === 0;
@@ -97,7 +97,7 @@ export class Jobs {
     await this.#plan();
   }
 
-  /** Does all tasks that are due. Called by the alarm. Resolves once all of them are done or have failed. */
+  /** Runs all tasks that are due. Called by the alarm. Resolves once all of them are done or have failed. */
   async doAll(): Promise<void> {
     this.#passing ??= this.#pass().finally(() => {
       this.#passing = null;
@@ -106,7 +106,8 @@ export class Jobs {
   }
 
   /**
-   * Sets the alarm for what another life has left. [CLK-2] The clock that set the alarm before may have been set back since.
+   * Sets the alarm for tasks that an earlier life has left. [CLK-2] The clock that set the previous alarm may
+   * have been set back since.
    */
   async resume(): Promise<void> {
     await this.#plan();
@@ -117,7 +118,7 @@ export class Jobs {
     const nowMs = this.#parts.nowMs();
     for (let after = 0; ; ) {
       const { tasks, damaged, lastId } = this.#parts.store.tasksAfter(after, PAGE);
-      // [CRC-2] Nobody can do these. They are told once in a life, and hold up no other.
+      // [CRC-2] Nobody can run these. They are reported once in a life and block no other task.
       if (this.#mustPass) for (const error of damaged) logLine("error", `a task is lost: ${error}`);
       const isDue = ({ id }: StoredTask) => leftOfRetry(this.#retries.get(id), nowMs) === 0;
       await Promise.all(tasks.filter(isDue).map((stored) => this.#begin(stored)));
@@ -128,7 +129,7 @@ export class Jobs {
     await this.#plan();
   }
 
-  /** Returns the end of the task's worker, which begins if the task has none. */
+  /** Returns the end of the task's worker. Starts a worker if the task has none. */
   #begin({ id, task }: StoredTask): Promise<void> {
     const running = this.#running.get(id);
     if (running !== undefined) return running;
@@ -142,11 +143,14 @@ export class Jobs {
     return ended;
   }
 
-  /** Does something in its place among the tasks about the same thing. A task about many things does each in its line. */
+  /**
+   * Runs something in its place among the tasks about the same thing. A task about many things runs each part
+   * in its own line.
+   */
   async inLine(line: string, work: () => Promise<void>): Promise<void> {
     const before = this.#lines.get(line) ?? Promise.resolve();
     const mine = before.then(work);
-    const ended = mine.catch(() => {}); // Whoever is behind does not fail with it.
+    const ended = mine.catch(() => {}); // The jobs behind it do not fail with it.
     this.#lines.set(line, ended);
     try {
       await mine;
@@ -170,8 +174,9 @@ export class Jobs {
   }
 
   /**
-   * Sets the alarm for whatever comes first: the rescue of what is at work, a failed task that is due again, what an earlier
-   * life has left. Removes it if there is nothing. Tasks that only a newer release knows wait for that release.
+   * Sets the alarm for the earliest of these: the rescue of running tasks, a failed task that is due again, and
+   * tasks that an earlier life has left. Removes the alarm if there is nothing to do. Tasks that only a newer
+   * release knows wait for that release.
    */
   async #plan(): Promise<void> {
     const { setAlarm, nowMs, waiting } = this.#parts;
@@ -189,19 +194,22 @@ export class Jobs {
   }
 }
 
-/** [CLK-1] Returns how long a failed task still waits. One that has not failed waits no longer. */
+/** [CLK-1] Returns how long a failed task still waits; 0 for a task that has not failed. */
 function leftOfRetry(retry: Retry | undefined, nowMs: number): number {
   return retry === undefined ? 0 : leftOf(retry.failedMs, retry.waitMs, nowMs);
 }
 
-/** Returns what the task is about. Tasks about the same thing say what is right when they are done, one after another. */
+/**
+ * Returns the thing that the task is about. Tasks about the same thing run one after another, and each sends
+ * the state as of its run.
+ */
 function lineOf(task: Task): string {
   if (task.type === "tell-group" || task.type === "restore-positions")
     return `group ${task.groupId}/${task.topic}`;
   return task.type === "configure-all" ? task.type : topicLine(task.topicId);
 }
 
-/** Returns the line of what is done about a topic. */
+/** Returns the line for everything about a topic. */
 export function topicLine(topicId: string): string {
   return `topic ${topicId}`;
 }

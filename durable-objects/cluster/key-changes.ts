@@ -1,12 +1,13 @@
-// Which API keys have changed lately. Workers ask for that, in the place of each key that they know. It is forgotten with
-// the object, and Workers that knew a version of an earlier life ask for their keys anew.
+// The API keys that have changed lately. Workers ask for these changes instead of asking for each key that they
+// know. The changes are lost with the object; Workers that know a version of an earlier life then ask for their
+// keys anew.
 import { MAX_KEY_CHANGES } from "../../src/core/limits.ts";
 
 export class KeyChanges {
   readonly #life = crypto.randomUUID();
-  /** The ids that have changed, the oldest first. */
+  /** The ids of changed keys, oldest first. */
   readonly #changed: string[] = [];
-  /** The number of changes that are not kept any more. */
+  /** The number of changes that are no longer kept. */
   #forgotten = 0;
 
   get version(): string {

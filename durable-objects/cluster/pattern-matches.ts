@@ -1,14 +1,14 @@
-// The names of topics that match a pattern. After a deploy thousands of groups join anew with few patterns, so the answer
-// is remembered until a topic comes or goes.
+// The names of topics that match a pattern. After a deploy thousands of groups join again with few patterns, so
+// the matches are remembered until a topic is created or deleted.
 import { beginningOfNames, subscribes } from "../../src/core/group/topic-pattern.ts";
 
-/** Patterns whose matches are remembered. */
+/** The number of patterns whose matches are remembered. */
 const MAX_PATTERNS = 100;
 
 export class PatternMatches {
   readonly #matches = new Map<string, readonly string[]>();
 
-  /** Returns the names that match. `names` returns those that begin with a text. */
+  /** Returns the names that match. `names` returns the topic names with a given beginning. */
   of(pattern: string, names: (beginning: string) => readonly string[]): readonly string[] {
     const known = this.#matches.get(pattern);
     if (known !== undefined) return known;
@@ -21,7 +21,7 @@ export class PatternMatches {
     return matching;
   }
 
-  /** Called when a topic has come or gone. */
+  /** Called when a topic is created or deleted. */
   forget(): void {
     this.#matches.clear();
   }

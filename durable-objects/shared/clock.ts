@@ -1,21 +1,21 @@
-// Time for an object. Its Date.now() never goes back within a life. If the wall clock is set back,
-// Date.now() stands still until the wall clock has caught up, and so do the object's timers and the alarms
-// that it sets. SQLite always shows the real wall clock.
+// The time of an object. Its Date.now() never goes back within a life. If the wall clock is set back,
+// Date.now() stands still until the wall clock has caught up. So do the object's timers and the alarms that it
+// sets. SQLite always shows the real wall clock.
 import { message } from "./message.ts";
 import type { Sql } from "./sql.ts";
 import { wallClockMs } from "./wall-clock.ts";
 
-/** How far two readings may differ even if nobody has set a clock. */
+/** The most that two readings may differ when nobody has set a clock. */
 const SLACK_MS = 500;
 /**
- * How far Date.now() may be ahead of SQLite's clock while it still
- * goes. Both are cut to milliseconds, at different times.
+ * The most that Date.now() may be ahead of SQLite's clock while it still runs. Both are cut to milliseconds, at
+ * different times.
  */
 const STANDING_MS = 20;
-/** A busy object looks at its clock this often. */
+/** The interval at which a busy object reads its clock. */
 const BUSY_MS = 20;
 
-/** True if this object's time, and with it its timers, stands still until the wall clock has caught up. */
+/** True if this object's time and its timers stand still until the wall clock has caught up. */
 export function isStanding(sql: Sql): boolean {
   return Date.now() > wallClockMs(sql) + STANDING_MS;
 }
@@ -27,8 +27,8 @@ interface Life {
 }
 
 /**
- * [CLK-2] Ends the life of an object whose time stands still, once its writes are durable and its answers are under
- * way. The next life begins with the clock as it is now. Sockets break, and the clients at their other ends come back.
+ * [CLK-2] Ends the life of an object whose time stands still, once its writes are durable and its answers are
+ * under way. The next life starts with the clock as it is then. Sockets break, and their clients reconnect.
  */
 export async function startAnew(ctx: Life): Promise<void> {
   await ctx.storage.sync();
@@ -58,7 +58,7 @@ export class ObjectClock {
     this.#isAhead = this.#shownMs > this.#wallMs + STANDING_MS;
   }
 
-  /** True if the time stood still at the last look. No alarm can then be set that rings on time. */
+  /** True if the time stood still at the last look. No alarm set now would ring on time. */
   get isStanding(): boolean {
     return this.#isStanding;
   }
@@ -74,10 +74,10 @@ export class ObjectClock {
   }
 
   /**
-   * Looks as `look` does, but asks SQLite only if the object's time is ahead, stands still, or has moved by more than
-   * `BUSY_MS` since the last look. A time that moves on is the wall clock's, because a time that is ahead stands still.
-   * A clock that was set back in these few milliseconds is noticed by the next look. Asking would cost a busy partition
-   * 5 to 40 µs a commit.
+   * Looks as `look` does, but asks SQLite only if the object's time is ahead, stands still, or has moved by
+   * more than `BUSY_MS` since the last look. A time that moves is the wall clock's, because a time that is
+   * ahead stands still. If the clock was set back in these few milliseconds, the next look notices. Asking
+   * SQLite every time would cost a busy partition 5 to 40 µs per commit.
    */
   glance(): Look {
     const shownMs = Date.now();

@@ -1,8 +1,8 @@
-// An object's notes: it remembers them so that it need not ask or tell the cluster again in each of its lives.
+// An object's notes. They save asking or notifying the cluster again in each life of the object.
 //
-// notes  name → value. The names are on disk: owner-tokens is the secret that signs owners (owner-signature.ts), and
-//        summary is what the cluster was last told of a group (group/registration.ts), and budget-until until when a topic's
-//        budget is used up (partition-object.ts).
+// notes  name → value. The names are stored. owner-tokens is the secret that signs owners (owner-signature.ts).
+//        summary is what a group last reported to the cluster (group/registration.ts). budget-until is the time until
+//        which a topic's budget is used up (partition-object.ts).
 import { firstRow, type Sql } from "./sql.ts";
 
 export const CREATE_NOTES =
@@ -19,7 +19,7 @@ export class Notes {
     this.#exists = exists;
   }
 
-  /** Returns the value, or null if there is none. It reads one row in a life of the object. */
+  /** Returns the value, or null if there is none. It reads one row per life of the object. */
   get(name: string): string | null {
     const known = this.#known.get(name);
     if (known !== undefined || !this.#exists()) return known ?? null;
@@ -30,20 +30,21 @@ export class Notes {
   }
 
   /**
-   * Notes the value, if the object has stored something. An object that was only asked about stores nothing [FIL-1]. Nothing
-   * depends on a note: if it cannot be written, another life asks or tells the cluster again.
+   * Notes the value, if the object has stored something. An object that has only been asked stores nothing
+   * [FIL-1]. Nothing depends on a note: if it cannot be written, another life asks or notifies the cluster
+   * again.
    */
   set(name: string, value: string): void {
     if (this.#known.get(name) === value || !this.#exists()) return;
     try {
       this.#sql.exec("INSERT OR REPLACE INTO notes VALUES (?, ?)", name, value);
     } catch {
-      return; // What the object stores next says that the disk is full.
+      return; // The next regular write will report that the disk is full.
     }
     this.#known.set(name, value);
   }
 
-  /** Called when everything that the object had stored is gone. */
+  /** Called when everything that the object has stored is gone. */
   forget(): void {
     this.#known.clear();
   }

@@ -1,7 +1,10 @@
-// The signature of an owner token. A group signs, for each partition that it assigns to a member, who may attach there as
-// its owner; the partition admits nobody else as one. So nobody can make a token up and fence the members of a group out.
+// The signature of an owner token. For each partition that a group assigns to a member, it signs that this
+// member may attach as the owner. The partition admits nobody else as an owner. So nobody can forge a token and
+// fence off the members of a group.
 //
-// Objects tell members and admit owners within one turn, so this cannot wait for the platform's own cryptography.
+//
+// Objects notify members and admit owners within one turn, so this cannot wait for the platform's own
+// cryptography.
 import { hmac } from "@noble/hashes/hmac.js";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { fromBase64, toBase64 } from "../../src/core/bytes.ts";
@@ -19,10 +22,10 @@ export interface SignedOwner {
   readonly partition: number;
 }
 
-/** The name of the deployment's secret at the cluster, and in notes. It is on disk. */
+/** The name of the deployment's secret, at the cluster and in notes. It is stored. */
 export const OWNER_SECRET = "owner-tokens";
 const SECRET_BYTES = 32;
-/** The first bytes of the HMAC. 128 bits are beyond guessing. */
+/** The length of the signature, which is the beginning of the HMAC. 128 bits are beyond guessing. */
 const SIGNATURE_BYTES = 16;
 
 export class OwnerSigner {
@@ -36,8 +39,8 @@ export class OwnerSigner {
   }
 
   /**
-   * Loads the secret: what is noted, or else what the cluster says. If it is out of reach, nothing is signed yet. The secret
-   * is noted, so the cluster is not asked in each life of an object.
+   * Loads the secret from the notes, or else from the cluster. If the cluster is out of reach, nothing is
+   * signed yet. The secret is noted, so the cluster is not asked again in each life of an object.
    */
   async load(): Promise<void> {
     if (this.isLoaded) return;
@@ -52,7 +55,7 @@ export class OwnerSigner {
     return this.#secret !== null;
   }
 
-  /** Takes the secret that the cluster has sent along with another answer. */
+  /** Stores the secret that the cluster has sent along with another answer. */
   learn(secret: string): void {
     this.#secret = fromBase64(secret);
     this.#notes.set(OWNER_SECRET, secret);
@@ -63,14 +66,14 @@ export class OwnerSigner {
       return (await clusterStub(this.#env).secret({ name: OWNER_SECRET, proposal: newSecret() }))
         .value;
     } catch {
-      return null; // The stub has noted why. A partition asks the group about an owner without a signature.
+      return null; // The stub has logged why. A partition asks the group about an owner without a signature.
     }
   }
 
   /** Returns the signature, or null if the secret is not known here. */
   sign(owner: SignedOwner): string | null {
     if (this.#secret === null) return null;
-    // A group that has just come to be could not note it before.
+    // A group that has just been created could not note it earlier.
     this.#notes.set(OWNER_SECRET, toBase64(this.#secret));
     return signatureOf(this.#secret, owner);
   }

@@ -1,4 +1,5 @@
-// The gate of a partition's readers, at the partition and at its relays: the rights and the quota of each socket.
+// The gate for the readers of a partition, at the partition and at its relays: the rights and the quota of each
+// socket.
 import { isAllowed, topicResource } from "../../src/core/access/grants.ts";
 import type { QuotaBook } from "../../src/core/access/quota-book.ts";
 import type { ReaderGate } from "../partition/tail-readers.ts";
@@ -6,8 +7,8 @@ import type { SocketAccess } from "./socket-access.ts";
 import { callerOn } from "./socket-caller.ts";
 
 /**
- * Returns the gate of the sockets that read this topic. `quotas` are the object's own [QUO-2]. Bytes that are sent are added
- * to `counts`.
+ * Returns the gate for the sockets that read this topic. `quotas` are the object's own [QUO-2]. The bytes sent
+ * are added to `counts`.
  */
 export function readerGate(
   topic: string,

@@ -1,4 +1,4 @@
-// The upgrade of a request to a socket that reads, at a partition and at a relay.
+// Upgrades a request to a socket that reads, at a partition and at a relay.
 import { callerOfUpgrade } from "../../src/calls/socket-caller.ts";
 import { fail } from "../../src/core/errors.ts";
 import { type Env, isOpen } from "../../src/env.ts";
@@ -11,12 +11,15 @@ export interface UpgradeParts {
   readonly env: Env;
   readonly silent: SilentSockets;
   readonly access: SocketAccess;
-  /** The object as an error names it: "partition". */
+  /** The kind of object, as an error names it: "partition". */
   readonly own: string;
   readonly maxSockets: number;
 }
 
-/** Accepts the socket of a reader, or answers why there is no room. [ACL-7] Its messages are judged by who opened it. */
+/**
+ * Accepts a reader's socket, or answers why there is no room. [ACL-7] Its messages are judged by the rights of
+ * the caller who opened it.
+ */
 export function upgradeReader(request: Request, parts: UpgradeParts): Response {
   const { ctx, env, silent, access, own, maxSockets } = parts;
   if (!silent.hasRoom(ctx.getWebSockets(), maxSockets)) {

@@ -1,5 +1,6 @@
-// [RCV-1] Point-in-time recovery of one object, where the platform has it: Durable Objects in SQLite keep the changes of 30
-// days, and begin their next life with what was stored at a bookmark. workerd on a machine keeps none.
+// [RCV-1] Point-in-time recovery of one object, if the platform supports it. Durable Objects on SQLite keep the
+// changes of 30 days and can begin their next life with the state at a bookmark. workerd on a machine keeps
+// none.
 import type { RecoveryPoint, Restored } from "../../src/calls/recovery.ts";
 import { type Failure, fail, type Result } from "../../src/core/errors.ts";
 import { message } from "./message.ts";
@@ -16,10 +17,10 @@ interface Life {
   waitUntil(promise: Promise<unknown>): void;
 }
 
-/** workerd's words where the storage is a file of its own. */
+/** The error message of workerd if the storage is a plain file. */
 const NOT_THERE = /does not implement point-in-time recovery/;
 
-/** Finds the bookmark of a time. It changes nothing. */
+/** Finds the bookmark for a time. It changes nothing. */
 export async function recoveryPoint(
   { storage }: Life,
   toMs: number,
@@ -33,8 +34,8 @@ export async function recoveryPoint(
 }
 
 /**
- * Ends the life of the object. The next one begins with what was stored at the bookmark. `stop` is called once that is
- * certain: from then on nothing more is to be stored or acknowledged. Returns the bookmark that takes it back.
+ * Ends the life of the object. The next life begins with the state at the bookmark. `stop` is called once that
+ * is certain; nothing may be stored or acknowledged after it. Returns the bookmark that undoes the restore.
  */
 export async function restoreTo(
   life: Life,
@@ -68,7 +69,7 @@ function failureOf(error: unknown): Failure {
   if (NOT_THERE.test(reason))
     return fail(
       "UNSUPPORTED_VERSION",
-      "the storage of this broker keeps no earlier states: only Cloudflare's does, for 30 days. On a machine restore a copy of the folder, or import an export",
+      "the storage of this broker keeps no earlier states; only Cloudflare's does, for 30 days. On one machine, restore a copy of the data folder or import an export",
     );
-  return fail("INVALID_REQUEST", `the platform cannot go back to that: ${reason}`);
+  return fail("INVALID_REQUEST", `the platform cannot restore that: ${reason}`);
 }

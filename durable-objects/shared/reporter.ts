@@ -1,5 +1,5 @@
-// Tells the MetricsObject what an object has done. It is told when the object is awake anyway, and never by a timer or an
-// alarm, which would keep an object awake or wake it. So metrics cost an idle broker nothing.
+// Reports an object's activity to the MetricsObject. It reports only while the object is awake anyway. A timer
+// or an alarm would keep the object awake or wake it. So metrics cost an idle broker nothing.
 import { reportSpent } from "../../src/budgets.ts";
 import type { ReportAnswer } from "../../src/calls/metrics-calls.ts";
 import { MAX_METRICS_WEIGHT, METRICS_INTERVAL_MS } from "../../src/core/limits.ts";
@@ -8,8 +8,8 @@ import { type Env, metricsStub } from "../../src/env.ts";
 import type { ObjectUsage } from "./usage.ts";
 
 /**
- * An object that wakes for a moment now and then begins a life each time, so it would tell each time. It does so in one
- * minute of eight, and what it tells then counts for eight.
+ * An object that wakes only for moments begins a new life each time, so it would report each time. Instead it
+ * reports in one minute out of eight, and that report counts eightfold.
  */
 const SPARSE_LIVES = MAX_METRICS_WEIGHT;
 
@@ -17,17 +17,20 @@ export interface ReporterParts {
   readonly env: Env;
   readonly ctx: Pick<DurableObjectState, "id" | "waitUntil">;
   readonly usage: ObjectUsage;
-  /** True if there is something to tell of at once: what happens seldom, or what somebody does who tries it out. */
+  /**
+   * True if there is something to report at once: a rare event, or the activity of somebody who is trying out
+   * the broker.
+   */
   readonly hasNews: () => boolean;
-  /** True if a moment's life is worth telling of. By default it is. */
+  /** True if a momentary life is worth reporting. By default it is. */
   readonly isWorthIt?: () => boolean;
-  /** Called with the answer to each report. It is null where the metrics are of an earlier release. */
+  /** Called with the answer to each report. The answer is null if the metrics object is of an earlier release. */
   readonly answered?: (answer: ReportAnswer | null) => void;
-  /** Returns null if there is nothing to tell of. */
+  /** Returns null if there is nothing to report. */
   readonly snapshot: () => AnySnapshot | null;
 }
 
-/** [RPT-1] Has the object tell about itself from now on, if the deployment has metrics. */
+/** [RPT-1] Makes the object report its activity from now on, if the deployment has metrics. */
 export function reportToMetrics(parts: ReporterParts): void {
   if (parts.env.METRICS === undefined) return;
   const reporter = new Reporter(parts);
@@ -38,7 +41,7 @@ class Reporter {
   readonly #parts: ReporterParts;
   #toldMs: number | null = null;
   #isTelling = false;
-  /** True if there is something new since what is being told. */
+  /** True if there is something new since the report that is in progress. */
   #mustTellAgain = false;
 
   constructor(parts: ReporterParts) {
@@ -76,7 +79,7 @@ class Reporter {
     ctx.waitUntil(told());
   }
 
-  /** Returns what a report would count for. 0 means that it is not time for one. */
+  /** Returns the weight of a report made now. 0 means that it is not time for one. */
   #weight(nowMs: number): number {
     const { usage, hasNews, ctx, isWorthIt = () => true } = this.#parts;
     const sinceMs = this.#toldMs ?? usage.startedAtMs;

@@ -1,5 +1,5 @@
-// Pauses between the tries of something that fails, such as the work of an alarm. The platform gives up on an alarm that
-// throws a few times, so none of ours throws: it comes back by itself [ALM-1].
+// Pauses between the retries of something that fails, such as the work of an alarm. The platform gives up on an
+// alarm that throws a few times. So none of ours throws; it sets itself again [ALM-1].
 
 export class RetryPause {
   readonly #firstMs: number;
@@ -12,12 +12,12 @@ export class RetryPause {
     this.#nextMs = firstMs;
   }
 
-  /** The pause before the next try. It does not change by being looked at. */
+  /** The pause before the next try. Reading it does not change it. */
   get ms(): number {
     return this.#nextMs;
   }
 
-  /** A try has failed. Returns the pause before the next one, and doubles those that follow. */
+  /** Notes that a try has failed. Returns the pause before the next one, and doubles the pauses that follow. */
   failed(): number {
     const pauseMs = this.#nextMs;
     this.#nextMs = Math.min(2 * pauseMs, this.#maxMs);

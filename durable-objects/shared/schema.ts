@@ -1,11 +1,12 @@
-// The version of an object's storage, and the ladder that brings older storage up to it [VER-1].
+// The version of an object's storage, and the steps that bring older storage up to it [VER-1].
 //
-// schema_version  one row: the version of the tables and of what is stored in them, and the oldest version of the
-//                 program that can use them. Release 0.1 did not write this table. Its storage is version 1.
+// schema_version  one row: the version of the tables and of their contents, and the oldest version of the program that
+//                 can use them. Release 0.1 did not write this table. Its storage is version 1.
 //
-// Stored data is for ever: a name on disk is never given another meaning. A change takes three releases, so that
-// the release before can always use what a newer one has written [VER-6]:
-//   expand    adds the new form and goes on writing the old one beside it. `oldestReader` stays.
+//
+// Stored data is permanent: a stored name is never given another meaning. A change takes three releases, so
+// that the previous release can always use what a newer one has written [VER-6]:
+//   expand    adds the new form and still writes the old one beside it. `oldestReader` stays.
 //   migrate   reads the new form only. Both are still written.
 //   contract  no longer writes the old form. `oldestReader` becomes the version of the release that migrated.
 import type { ObjectKind } from "../../src/calls/calls.ts";
@@ -19,7 +20,7 @@ export interface Schema {
   readonly own: string;
   /** The oldest version of the program that can use what this one writes. */
   readonly oldestReader: number;
-  /** Creates the tables of the newest version. The steps make the same tables of older ones. */
+  /** Creates the tables of the newest version. The steps turn older tables into the same ones. */
   readonly create: (sql: Sql) => void;
   /** The first step brings version 1 to version 2, and so on. */
   readonly steps: readonly ((sql: Sql) => void)[];
@@ -34,14 +35,14 @@ export function newestVersion({ steps }: Schema): number {
 }
 
 /**
- * Returns the version of the storage, or null if nothing is stored. [FIL-7] Throws if the storage is that of an object
- * of another kind. [VER-2] Throws if only a newer release can use it. In both cases nothing is written.
+ * Returns the version of the storage, or null if nothing is stored. [FIL-7] Throws if the storage belongs to an
+ * object of another kind. [VER-2] Throws if only a newer release can use it. In both cases nothing is written.
  */
 export function storedVersion(sql: Sql, schema: Schema): number | null {
   const tables = whichExist(sql, [...KIND_TABLES, VERSION_TABLE]);
   const kind = kindOf(tables);
   if (kind !== null && kind !== schema.kind) throw anothers(schema.own, `a ${kind}`);
-  // A newer release may have renamed the table by which the kind is known. Its version is asked first.
+  // A newer release may have renamed the table that identifies the kind. So the version is read first.
   const query = "SELECT version, oldest_reader FROM schema_version WHERE id = 1";
   const row = tables.includes(VERSION_TABLE)
     ? firstRow<{ version: number; oldest_reader: number }>(sql, query)
@@ -56,8 +57,8 @@ export function storedVersion(sql: Sql, schema: Schema): number | null {
 }
 
 /**
- * [VER-1] Brings storage of an earlier release to the newest version, in one transaction. Storage that a newer release
- * has written, and that this one can use, stays as it is.
+ * [VER-1] Migrates the storage of an earlier release to the newest version, in one transaction. Storage that a
+ * newer release has written and this one can use stays as it is.
  */
 export function migrate(storage: Transactional, schema: Schema, version: number): void {
   const steps = schema.steps.slice(version - 1);
@@ -90,7 +91,7 @@ export function execAll(sql: Sql, queries: readonly string[]): void {
   for (const query of queries) sql.exec(query);
 }
 
-/** Adds a column that an earlier release did not make. A later one may have made it before a rollback. */
+/** Adds a column that an earlier release did not create. A later release may have created it before a rollback. */
 export function addColumn(sql: Sql, table: string, column: string, type: string): void {
   if (!hasColumn(sql, table, column)) sql.exec(`ALTER TABLE ${table} ADD COLUMN ${column} ${type}`);
 }

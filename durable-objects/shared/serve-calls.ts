@@ -1,4 +1,4 @@
-// Makes the methods of an object's class take calls of every release (src/calls/calls.ts).
+// Makes the methods of an object's class accept calls of every release (src/calls/calls.ts).
 import { retryable } from "cloudflare:durable-objects";
 import { type ObjectKind, requestIdIn, toRequest } from "../../src/calls/calls.ts";
 import { BrokerError } from "../../src/core/errors.ts";
@@ -6,7 +6,7 @@ import { failureOf } from "../../src/core/platform-errors.ts";
 import { logLine, stackOf } from "../../src/log.ts";
 import type { Counting } from "./usage.ts";
 
-/** [ERR-5] Tells the operator of a failure that nobody expects, with the request in which it happened. */
+/** [ERR-5] Logs an unexpected failure for the operator, with the request in which it happened. */
 function logFailure(
   error: unknown,
   failed: object,
@@ -15,7 +15,7 @@ function logFailure(
   args: readonly unknown[],
 ): void {
   if (error instanceof BrokerError || failureOf(error) !== "unexpected") return;
-  // The platform keeps the state of an object from all but its class.
+  // The platform shows the state of an object only to its own class.
   const name = (failed as { readonly ctx?: DurableObjectState }).ctx?.id.name ?? object;
   const message = `${object} ${name}: ${method} failed: ${stackOf(error)}`;
   logLine("error", message, { requestId: requestIdIn(args), object, name, method });
@@ -24,8 +24,9 @@ function logFailure(
 type Serve = (request: object) => unknown;
 
 /**
- * Each method in `calls` is called with one object of named fields from here on, whichever release calls, and counted. [VER-10] Those
- * that are true may be repeated by the platform. A call waits for what `before` returns, if anything, and is not made if that throws.
+ * Makes each method in `calls` take one object of named fields, whichever release calls, and counts the calls.
+ * [VER-10] The platform may repeat those that are true. A call waits for the promise of `before`, if there is
+ * one, and is not made if that throws.
  */
 export function serveCalls(
   objectClass: { readonly prototype: Counting },

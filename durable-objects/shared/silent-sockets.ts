@@ -1,5 +1,6 @@
-// The sockets of an object that have not yet said what they are for. They cost nothing while there is room. When room
-// is short, they go first [BND-15], and after a minute they go where their principal has no room left [BND-22]. The start of a socket's silence is in its attachment, so it outlives hibernation.
+// The sockets of an object that have not yet said what they are for. They cost nothing while there is room.
+// When room is short, they are closed first [BND-15]. After a minute they are also closed if their principal
+// has no room left [BND-22]. A socket's attachment holds the start of its silence, so it outlives hibernation.
 
 import { isWithin } from "../../src/core/elapsed.ts";
 import { BrokerError } from "../../src/core/errors.ts";
@@ -13,7 +14,7 @@ interface Attachment {
 }
 
 export class SilentSockets {
-  /** The sockets. The one that has been silent for longest comes first. */
+  /** The sockets. The one silent for longest comes first. */
   readonly #sockets: Set<ObjectSocket>;
 
   /** `sockets` are all sockets that outlived hibernation, silent or not. */
@@ -31,21 +32,24 @@ export class SilentSockets {
     return this.#sockets.size;
   }
 
-  /** Adds a socket that was accepted just now. */
+  /** Adds a socket that was just accepted. */
   add(socket: ObjectSocket, nowMs: number): void {
     const attachment: Attachment = { silentSinceMs: nowMs };
     attachState(socket, attachment);
     this.#sockets.add(socket);
   }
 
-  /** Removes a socket that has gone, or has spoken and got another attachment. Returns false if it was not silent. */
+  /**
+   * Removes a socket that has gone, or that has spoken and got another attachment. Returns false if it was not
+   * silent.
+   */
   delete(socket: ObjectSocket): boolean {
     return this.#sockets.delete(socket);
   }
 
   /**
-   * True if there may be one more socket besides `all`. If there are too many, the one silent for longest is closed
-   * first. A socket that is being closed already makes room, however long its client takes to answer.
+   * True if one more socket fits besides `all`. If not, the one silent for longest is closed first. A socket
+   * that is being closed already makes room, however long its client takes to answer.
    */
   hasRoom(all: readonly WebSocket[], maxSockets: number): boolean {
     if (all.length < maxSockets || all.filter(isOpen).length < maxSockets) return true;
@@ -60,8 +64,8 @@ export class SilentSockets {
   }
 
   /**
-   * [BND-22] Closes the sockets that have been silent for MAX_SILENT_SOCKET_MS. The platform does not always tell that a
-   * client has gone while it was connecting.
+   * [BND-22] Closes the sockets that have been silent for MAX_SILENT_SOCKET_MS. The platform does not always
+   * report that a client has gone while it was connecting.
    */
   closeOld(nowMs: number): void {
     for (const socket of this.#sockets) {
@@ -79,8 +83,8 @@ function isOpen({ readyState }: WebSocket): boolean {
 }
 
 /**
- * Returns null for a socket that has spoken. A socket without an
- * attachment was accepted by an old release and goes first.
+ * Returns the start of the socket's silence, or null if it has spoken. A socket without an attachment was
+ * accepted by an old release and goes first.
  */
 function silentSinceMs(socket: ObjectSocket): number | null {
   const attachment = socket.deserializeAttachment() as Partial<Attachment> | null;

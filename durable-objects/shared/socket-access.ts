@@ -1,8 +1,9 @@
-// This file tells whether the credential of each socket is still good.
+// Decides whether the credential of each socket is still valid.
 //
-// A credential that has expired is noticed before anything is sent or done. An API key is looked up again once
-// SOCKET_KEY_AGE_MS have passed, on the socket's next activity: a revoked key closes it, and a changed one changes its
-// rights. Nobody waits for that look-up, because messages of one socket must not overtake each other.
+//
+// An expired credential is noticed before anything is sent or done. An API key is looked up again at the
+// socket's next activity once SOCKET_KEY_AGE_MS have passed. A revoked key closes the socket, and a changed key
+// changes its rights. Nobody waits for the lookup, because messages of one socket must not overtake each other.
 import { auditLog } from "../../src/audit-log.ts";
 import { type Caller, hasExpired } from "../../src/core/access/caller.ts";
 import type { Resource } from "../../src/core/access/grants.ts";
@@ -23,9 +24,9 @@ import { attachAgain, callerOn, keyCheckedMs, setCaller, setKeyChecked } from ".
 export interface AccessParts {
   readonly env: Env;
   waitUntil(promise: Promise<unknown>): void;
-  /** The socket was closed, because its credential is good no more. */
+  /** Called when the socket was closed because its credential is no longer valid. */
   ended(socket: ObjectSocket): void;
-  /** The API key of the socket has other rights now. */
+  /** Called when the API key of the socket has different rights. */
   changed(socket: ObjectSocket): void;
 }
 
@@ -36,13 +37,13 @@ export class SocketAccess {
     this.#parts = parts;
   }
 
-  /** Notes who opened a socket that was accepted just now. */
+  /** Notes who opened a socket that was just accepted. */
   admit(socket: ObjectSocket, caller: Caller, nowMs: number): void {
     setCaller(socket, caller);
     setKeyChecked(socket, nowMs);
   }
 
-  /** False if the credential has expired. The socket is closed then. */
+  /** False if the credential has expired. The socket is then closed. */
   isGood(socket: ObjectSocket, nowMs: number): boolean {
     const caller = callerOn(socket);
     if (hasExpired(caller, nowMs)) {
@@ -54,8 +55,8 @@ export class SocketAccess {
   }
 
   /**
-   * [ACL-7] Returns why the caller of the socket may not do this, or null. [AUD-1] The audit log is told of a refusal, for
-   * the caller named the resource.
+   * [ACL-7] Returns why the caller of the socket may not do this, or null. [AUD-1] A refusal is added to the
+   * audit log, because the caller named the resource.
    */
   whyNot(socket: ObjectSocket, operation: Operation, resource: Resource): Failure | null {
     const caller = callerOn(socket);
@@ -81,11 +82,11 @@ export class SocketAccess {
 
   async #renew(socket: ObjectSocket, caller: Caller, keyId: string): Promise<void> {
     const { key } = await clusterStub(this.#parts.env).apiKey({ id: keyId });
-    attachAgain(socket); // Or the object would ask again whenever it wakes up.
+    attachAgain(socket); // Otherwise the object would ask again each time it wakes up.
     if (key === null) return this.#end(socket, "the API key was revoked");
-    // The Worker's own sockets see names as they are, although the key has a name space.
+    // The Worker's own sockets see names as stored, even if the key has a name space.
     const { namespace } = caller;
-    const { quota = caller.quota, namespace: _own, ...known } = callerOfKey(key); // It may be the deployment's.
+    const { quota = caller.quota, namespace: _own, ...known } = callerOfKey(key); // It may be the default of the deployment.
     const renewed = {
       ...known,
       ...(namespace === undefined ? {} : { namespace }),

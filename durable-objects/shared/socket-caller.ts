@@ -1,5 +1,5 @@
-// Who opened each socket of an object. It lies in the socket's attachment, beside what the object keeps there, so it
-// outlives hibernation.
+// The caller who opened each socket of an object. The caller is in the socket's attachment, beside the object's
+// own state, so it outlives hibernation.
 import { ANYBODY, type Caller, NOBODY } from "../../src/core/access/caller.ts";
 import { bytesOfCaller, callerOfBytes } from "../../src/core/access/kept-caller.ts";
 import { type Share, sharesOf } from "../../src/core/access/quota-book.ts";
@@ -7,25 +7,28 @@ import { type Failure, fail } from "../../src/core/errors.ts";
 import { textHash } from "../../src/core/text-hash.ts";
 import type { ObjectSocket, ObjectSockets } from "./object-socket.ts";
 
-/** A caller whom nobody has asked for a credential is a word, because attachments are written often. */
+/** Stands for a caller who was not asked for a credential. It is short because attachments are written often. */
 const OPEN = "anybody";
 
 interface Attachment {
-  /** An attachment of an earlier build keeps the caller as an object. */
+  /** Attachments of an earlier build hold the caller as an object. */
   readonly caller?: Uint8Array | Caller | typeof OPEN;
-  /** When the caller's API key was last known to be good. Release 0.3 does not write it. */
+  /** The time when the caller's API key was last known to be valid. Release 0.3 does not write it. */
   readonly keyCheckedMs?: number;
 }
 
 const callers = new WeakMap<ObjectSocket, Caller>();
 const keysCheckedMs = new WeakMap<ObjectSocket, number>();
 
-/** Notes when the API key of the socket's caller was known to be good. The attachment has it once it is written next. */
+/**
+ * Notes when the API key of the socket's caller was known to be valid. The next write of the attachment stores
+ * it.
+ */
 export function setKeyChecked(socket: ObjectSocket, atMs: number): void {
   keysCheckedMs.set(socket, atMs);
 }
 
-/** Returns when the API key of the socket's caller was last known to be good. 0 if nobody has noted that. */
+/** Returns when the API key of the socket's caller was last known to be valid; 0 if that is not noted. */
 export function keyCheckedMs(socket: ObjectSocket): number {
   const known = keysCheckedMs.get(socket);
   if (known !== undefined) return known;
@@ -34,12 +37,12 @@ export function keyCheckedMs(socket: ObjectSocket): number {
   return noted;
 }
 
-/** Notes who opened the socket. It takes the place of what the attachment says. */
+/** Notes who opened the socket. This replaces the caller in the attachment. */
 export function setCaller(socket: ObjectSocket, caller: Caller): void {
   callers.set(socket, caller);
 }
 
-/** Returns who opened the socket. Where nobody has said, it is somebody who may do nothing. */
+/** Returns the caller who opened the socket. If none is noted, returns a caller without rights. */
 export function callerOn(socket: ObjectSocket): Caller {
   const known = callers.get(socket);
   if (known !== undefined) return known;
@@ -50,7 +53,10 @@ export function callerOn(socket: ObjectSocket): Caller {
   return found;
 }
 
-/** Stores the object's state of the socket in its attachment, with who opened it. Null if there is none. */
+/**
+ * Stores the object's state of the socket in its attachment, beside the caller. A null state stores only the
+ * caller.
+ */
 export function attachState(socket: ObjectSocket, state: object | null): void {
   const caller = callerOn(socket);
   socket.serializeAttachment({
@@ -60,20 +66,23 @@ export function attachState(socket: ObjectSocket, state: object | null): void {
   });
 }
 
-/** Stores what has changed of the caller, or of its key, beside the object's state in the attachment. */
+/** Stores the changed caller, or the changed check of its key, beside the object's state in the attachment. */
 export function attachAgain(socket: ObjectSocket): void {
   const attached = (socket.deserializeAttachment() ?? {}) as Attachment & object;
   const { caller: _caller, keyCheckedMs: _checked, ...state } = attached;
   attachState(socket, state);
 }
 
-/** A caller that has not said who it is has the same name and no rights. A token that anybody made has fewer, and ends. */
+/**
+ * True for a caller of an open broker without a credential. On a closed broker such a caller has the same name
+ * but no rights. A token made by such a caller has fewer rights, and expires.
+ */
 function isAnybody({ principal, keyId, expiresAtMs, grants }: Caller): boolean {
   const isCalledSo = principal === ANYBODY.principal && keyId === null;
   return isCalledSo && expiresAtMs === null && grants.length > 0;
 }
 
-/** True if an attachment holds something besides who opened the socket. */
+/** True if an attachment holds something besides the caller. */
 export function hasState(attachment: object): boolean {
   const own: readonly string[] = ["caller", "keyCheckedMs"];
   return Object.keys(attachment).some((field) => !own.includes(field));
@@ -96,8 +105,9 @@ export function tagsOf(caller: Caller): string[] {
 }
 
 /**
- * [QUO-4] Returns why the caller may not open one more socket here, or null. Sockets that are being closed do not count,
- * however long their clients take to answer. [BND-22] `makeRoom` closes those that are of no use, if there are too many.
+ * [QUO-4] Returns why the caller may not open one more socket here, or null. Sockets that are being closed do
+ * not count, however long their clients take to answer. [BND-22] `makeRoom` closes useless sockets if there are
+ * too many.
  */
 export function whyNoConnection(
   caller: Caller,

@@ -1,4 +1,4 @@
-// Small helpers for every object with sockets.
+// Small helpers for objects with sockets.
 
 import { namespaceOf } from "../../src/core/access/caller.ts";
 import { textOutside, WHOLE } from "../../src/core/access/namespace.ts";
@@ -11,7 +11,7 @@ import { unsentBytes } from "../../src/protocol/unsent.ts";
 import type { ObjectSocket } from "./object-socket.ts";
 import { callerOn } from "./socket-caller.ts";
 
-/** Sends, unless the socket has gone meanwhile. Its close event does the rest. */
+/** Sends, unless the socket has gone. Its close event does the rest. */
 export function send(socket: WebSocket, data: string | Uint8Array): void {
   try {
     socket.send(data);
@@ -20,7 +20,7 @@ export function send(socket: WebSocket, data: string | Uint8Array): void {
   }
 }
 
-/** Sends a message. [TEN-2] In the text of an error, names are as the client writes them. */
+/** Sends a message. [TEN-2] Names in error texts are as the client writes them. */
 export function sendJson(socket: ObjectSocket, message: object): void {
   const namespace = namespaceOf(callerOn(socket));
   if (namespace !== WHOLE && "detail" in message) {
@@ -30,8 +30,8 @@ export function sendJson(socket: ObjectSocket, message: object): void {
 }
 
 /**
- * [BND-17] Checks that the client reads. Must run before work that ends in an answer, and
- * before unasked messages. THROTTLING_QUOTA_EXCEEDED.
+ * [BND-17] Throws THROTTLING_QUOTA_EXCEEDED unless the client reads. Must run before work that ends in an
+ * answer, and before unrequested messages.
  */
 export function assertRead(socket: WebSocket): void {
   const bytes = unsentBytes(socket) ?? 0;
@@ -51,21 +51,21 @@ export function close(socket: ObjectSocket, code: number, reason: string): void 
 }
 
 /**
- * Finishes the handshake that the peer began. The runtime does not do it for hibernatable sockets
- * (workerd 2026-11-17), and a client would wait ten seconds for it.
+ * Finishes the handshake that the peer began. The runtime does not do this for hibernatable sockets (workerd
+ * 2026-11-17), and a client would wait ten seconds for it.
  */
 export function finishClose(socket: ObjectSocket, code: number): void {
   close(socket, code === 1000 || code >= 3000 ? code : 1000, "");
 }
 
-/** Ends a socket that broke the protocol, or whose request the platform failed. Other sockets go on. */
+/** Closes a socket that broke the protocol, or whose request the platform failed. Other sockets continue. */
 export function closeFatal(socket: ObjectSocket, error: unknown): void {
   const known = brokerError(error);
   if (known.code === "UNKNOWN_SERVER_ERROR") logLine("error", stackOf(error));
   close(socket, CLOSE_FATAL, `${known.code}: ${known.message}`);
 }
 
-/** Returns the fields of an error as every socket sends them. */
+/** Returns the fields of an error in the form that every socket sends. */
 export function errorFields(failure: Failure): {
   code: Failure["error"];
   errorCode: number;

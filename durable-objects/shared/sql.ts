@@ -1,11 +1,11 @@
-// The small part of Durable Object storage that stores use. It lets them run over any SQLite.
+// The small part of Durable Object storage that stores use. It lets them run on any SQLite.
 
 export interface Sql {
   exec<Row extends Record<string, SqlValue>>(query: string, ...bindings: SqlValue[]): Iterable<Row>;
 }
 
 export interface SizedSql extends Sql {
-  /** The bytes in use. Reading it reads no row. */
+  /** The number of bytes in use. Reading it reads no row. */
   readonly databaseSize: number;
 }
 
@@ -26,19 +26,19 @@ export function firstRow<Row extends Record<string, SqlValue>>(
   return undefined;
 }
 
-/** The rows that a statement has taken so far. The platform bills by them. */
+/** The rows that a statement has read and written so far. The platform bills by them. */
 interface Rows {
   readonly rowsRead?: number;
   readonly rowsWritten?: number;
 }
 
-/** Where rows are counted. */
+/** Counts rows. */
 export interface RowCounter {
   rowsRead: number;
   rowsWritten: number;
 }
 
-/** Returns the storage of an object as stores see it. What it reads and writes is counted. */
+/** Returns the storage of an object in the form that stores use. Rows read and written are counted. */
 export function storageOf(storage: DurableObjectStorage, counter: RowCounter): Transactional {
   const own = storage as unknown as Transactional;
   return {
@@ -65,7 +65,7 @@ class CountedSql implements SizedSql {
     ...bindings: SqlValue[]
   ): Iterable<Row> {
     const cursor: Iterable<Row> & Rows = this.#sql.exec<Row>(query, ...bindings);
-    // A statement that returns nothing has run by now.
+    // A statement without results has already run.
     const { rowsRead = 0, rowsWritten = 0 } = cursor;
     this.#counter.rowsRead += rowsRead;
     this.#counter.rowsWritten += rowsWritten;
@@ -82,7 +82,7 @@ class CountedSql implements SizedSql {
   }
 }
 
-/** Returns the tables among these that exist. An object that was only asked about owns none. */
+/** Returns the tables in this list that exist. An object that has only been asked owns none. */
 export function whichExist(sql: Sql, tables: readonly string[]): string[] {
   const query = `SELECT name FROM sqlite_master WHERE type = 'table' AND name IN (${tables.map(() => "?").join(", ")})`;
   return Array.from(sql.exec<{ name: string }>(query, ...tables), ({ name }) => name);

@@ -1,12 +1,13 @@
-// Parses JSON that an object has stored. A newer release may have written fields that this one does not know, and an
-// older one may have left some out. Like anything on a disk, it can be damaged.
+// Parses JSON that an object has stored. A newer release may have written fields that this one does not know,
+// and an older one may have left some out. Like anything on disk, it can be damaged.
 import * as z from "zod";
 import { MAX_PARTITIONS_PER_TOPIC } from "../../src/core/limits.ts";
 import { damaged } from "../../src/core/platform-errors.ts";
 
 /**
- * Parses stored JSON by a tolerant schema [VER-3]: unknown fields are ignored, and missing ones get their defaults.
- * [CRC-2] Throws KAFKA_STORAGE_ERROR, not retriable, for anything else. `where` names the place it is stored.
+ * Parses stored JSON by a tolerant schema [VER-3]: unknown fields are ignored, and missing ones get their
+ * defaults. [CRC-2] Throws a KAFKA_STORAGE_ERROR that is not retriable for anything else. `where` names the
+ * place of storage.
  */
 export function parseStored<Schema extends z.ZodType>(
   schema: Schema,
@@ -30,12 +31,12 @@ export function parseJson(text: string, where: string): unknown {
   }
 }
 
-/** Values that are set, by key. Keys that this release does not know are kept: the next one may know them. */
+/** Set values by key. Keys that this release does not know are kept, because the next release may know them. */
 export const storedOverrides = z.record(z.string(), z.union([z.string(), z.number()]));
 
 /**
- * A topic's number of partitions. It is the length of lists, so one that is damaged must not be taken at its word. A later
- * release may allow more than this one, and not a hundred times as many.
+ * A topic's number of partitions. Lists get this length, so a damaged number must not be trusted. A later
+ * release may allow more than this one, but not a hundred times as many.
  */
 export const storedPartitionCount = z
   .int()

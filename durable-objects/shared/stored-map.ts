@@ -1,20 +1,20 @@
-// A map whose entries are rows. It reads a row when it is first asked for, and all of them when somebody looks at them
-// all. So waking up costs what is needed, however much is stored. Changes are made in memory: whoever makes them stores
-// them in the same turn.
+// A map whose entries are rows. It reads a row when its key is first requested, and all rows when somebody
+// iterates. So waking up costs only what is needed, however much is stored. Changes are made in memory; the
+// code that makes them also stores them in the same turn.
 
 export interface RowSource<Key, Value> {
   /** Reads one row. */
   one(key: Key): Value | undefined;
   /** Reads all rows, in order. */
   all(): Iterable<readonly [Key, Value]>;
-  /** True if there are rows. Reads one of them at most. Absent if that is no cheaper than to read all. */
+  /** True if there are rows. Reads at most one of them. Absent if that is no cheaper than reading all. */
   any?(): boolean;
 }
 
 export class StoredMap<Key, Value> extends Map<Key, Value> {
-  /** Null once all rows are read. */
+  /** Null once all rows have been read. */
   #source: RowSource<Key, Value> | null = null;
-  /** The keys without an entry whose rows were looked for, or deleted. */
+  /** The keys whose rows were looked up and missing, or deleted. */
   readonly #absent = new Set<Key>();
 
   constructor(source: RowSource<Key, Value>) {
@@ -35,7 +35,7 @@ export class StoredMap<Key, Value> extends Map<Key, Value> {
     return this.get(key) !== undefined;
   }
 
-  /** True if there is no entry. It reads one row at most, unless entries were deleted since the rows were read. */
+  /** True if there is no entry. It reads at most one row, unless entries were deleted since the rows were read. */
   get isEmpty(): boolean {
     if (super.size > 0) return false;
     const any = this.#absent.size === 0 ? this.#source?.any?.() : undefined;
@@ -89,8 +89,8 @@ export class StoredMap<Key, Value> extends Map<Key, Value> {
   }
 
   /**
-   * Reads the rows that are not read yet. The entries are then in the order of the rows, and new ones come last. If that
-   * fails, the map stays as it is.
+   * Reads the rows that have not been read. The entries are then in the order of the rows, and new ones come
+   * last. If reading fails, the map stays as it is.
    */
   #readAll(): void {
     if (this.#source === null) return;

@@ -1,5 +1,5 @@
-// A topic as the cluster and each of its partitions store it. The names are on disk: fields are added with a default,
-// and none is ever renamed.
+// A topic as the cluster and each of its partitions store it. The names are stored: fields are added with a
+// default, and none is ever renamed.
 import * as z from "zod";
 import { resolveTopic, type Topic, type TopicDescription } from "../../src/core/cluster/topics.ts";
 import { storedOverrides, storedPartitionCount } from "./stored-json.ts";
@@ -15,12 +15,16 @@ const description = z.object({
   config: z.record(z.string(), z.unknown()).optional(),
 });
 
-/** [VER-4] The config is made of what was set. The resolved one is for release 0.1, which reads nothing else. */
+/**
+ * [VER-4] The config is derived from the values that were set. The resolved config is for release 0.1, which
+ * reads nothing else.
+ */
 export const storedTopic = description.transform(resolve);
 
 /**
- * A partition's topic and number. They say whose storage this is [FIL-7]. The first releases wrote no number. A partition
- * that the cluster does not list yet says so, and so does one of a deleted topic that is kept.
+ * A partition's topic and number. They identify whose storage this is [FIL-7]. The first releases wrote no
+ * number. A partition that the cluster does not list yet is marked, and so is a partition of a deleted topic
+ * that is kept.
  */
 export const storedPartition = description
   .extend({

@@ -1,5 +1,5 @@
-// RIVULET_TRACE=1: one JSON line for each time an object starts (its first use, or its return from
-// hibernation) and for each alarm. This is how to see that an idle group costs nothing.
+// RIVULET_TRACE=1 logs one JSON line each time an object starts (its first use, or its return from hibernation)
+// and for each alarm. This shows that an idle group costs nothing.
 import type { ObjectKind } from "../../src/calls/calls.ts";
 import type { Env } from "../../src/env.ts";
 

@@ -1,13 +1,13 @@
-// Turns of the event loop. Only a timer gives a turn that handles what has come over the network meanwhile. After a
+// Turns of the event loop. Only a timer gives a turn that handles what has arrived over the network. After a
 // message to oneself, no event has been read from any socket yet.
 import { isWithin } from "../../src/core/elapsed.ts";
 import type { ObjectClock } from "./clock.ts";
 import { message } from "./message.ts";
 
-/** A turn that takes longer than this, by the wall clock, is held up. */
+/** A turn that takes longer than this, by the wall clock, counts as delayed. */
 const MAX_TURN_MS = 1_000;
 
-/** A turn that somebody waits for. */
+/** A turn that somebody is waiting for. */
 interface Turn {
   readonly came: Promise<void>;
   readonly come: () => void;
@@ -26,10 +26,10 @@ export class Turns {
   }
 
   /**
-   * Resolves once events that have arrived meanwhile are handled: on one machine all objects share a thread.
-   * [CLK-1] It never waits for the wall clock. If an object's time stands still, its timers do too, and a message
-   * has to do. Callers that come meanwhile share the timer. The first of an object's timers rings on time whatever
-   * the clock does, and the others depend on the clock.
+   * Resolves once the events that have arrived are handled. On one machine all objects share a thread. [CLK-1]
+   * It never waits for the wall clock: if an object's time stands still, so do its timers, and a message is
+   * used instead. Callers in the same turn share the timer. The first of an object's timers rings on time
+   * whatever the clock does; the others depend on the clock.
    */
   next(): Promise<void> {
     const { isAhead, wallMs } = this.#clock.glance();
@@ -48,9 +48,9 @@ export class Turns {
   }
 
   /**
-   * [CLK-1] Ends the current turn now, because somebody set the clock. A timer set a moment before may be held up for
-   * as long as the clock was set back, even once the clock is right again. The turns that follow need no timer while the
-   * object's time stands still, so the clock is looked at even if nobody waits.
+   * [CLK-1] Ends the current turn now, because somebody set the clock. A timer set just before may be late by
+   * as much as the clock was set back, even once the clock is right again. Later turns need no timer while the
+   * object's time stands still, so the clock is read even if nobody waits.
    */
   hurry(): void {
     const { wallMs } = this.#clock.look();
@@ -61,8 +61,9 @@ export class Turns {
   }
 
   /**
-   * [CLK-1] Hurries at what readers ask, so an object that nobody told of the clock goes on too. Appends do not ask: they
-   * are many within a millisecond, in which the time stands still anyway, and the wall clock costs 5 to 40 µs.
+   * [CLK-1] Ends the turn if the time stands still, when a reader asks. So an object that was not notified of
+   * the clock continues too. Appends do not ask: many come within a millisecond, in which the time stands still
+   * anyway, and reading the wall clock costs 5 to 40 µs.
    */
   hurryIfStanding(): void {
     if (this.#next !== null && Date.now() <= this.#next.shownMs) this.hurry();

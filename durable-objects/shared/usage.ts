@@ -1,5 +1,5 @@
-// Counts what an object uses, where it happens: rows by the cursors of its storage, requests and messages by its handlers,
-// and the time in which it is awake. The figures are of this life.
+// Counts what an object uses, at the source: rows by the cursors of its storage, requests and messages by its
+// handlers, and the time for which it is awake. The figures cover this life.
 import type { Usage } from "../../src/core/metrics/usage.ts";
 
 /** The alarm of an object. */
@@ -16,10 +16,10 @@ export class ObjectUsage implements Usage {
   rowsRead = 0;
   requests = 0;
   messages = 0;
-  /** Called whenever nothing is being served any more. */
+  /** Called each time nothing is being served any more. */
   atRest: () => void = () => {};
   #awakeMs = 0;
-  /** The events that are being served, and since when there are any. */
+  /** The number of events being served, and the time since when there are any. */
   #running = 0;
   #sinceMs = 0;
   #isAsked = false;
@@ -30,7 +30,10 @@ export class ObjectUsage implements Usage {
     return this.#life;
   }
 
-  /** On Cloudflare the clock stands still while an object computes, so this is mostly the time that it waits. */
+  /**
+   * The time awake. On Cloudflare the clock stands still while an object computes, so this is mostly waiting
+   * time.
+   */
   get awakeMs(): number {
     return this.#awakeMs + (this.#running > 0 ? this.#elapsedMs : 0);
   }
@@ -44,12 +47,12 @@ export class ObjectUsage implements Usage {
     return { rowsWritten, rowsRead, requests, messages, awakeMs };
   }
 
-  /** Notes that somebody asks how things are. The object is at rest afterwards as it was before. */
+  /** Notes that somebody asked for the state. Afterwards the object is as idle as before. */
   asked(): void {
     this.#isAsked = true;
   }
 
-  /** Returns the alarm of an object. Setting it writes a row. */
+  /** Returns the alarm of an object. Setting it counts as a written row. */
   alarmOf(storage: Alarm): Alarm {
     return {
       getAlarm: () => storage.getAlarm(),
@@ -61,7 +64,7 @@ export class ObjectUsage implements Usage {
     };
   }
 
-  /** Serves one event, and counts it. */
+  /** Serves one event and counts it. */
   serve<T>(kind: "request" | "message" | "free", event: () => T): T {
     if (kind === "request") this.requests++;
     else if (kind === "message") this.messages++;
@@ -87,14 +90,14 @@ export class ObjectUsage implements Usage {
   }
 }
 
-/** An object that counts what it uses. The platform offers no fields of an object to callers, only methods of its class. */
+/** An object that counts its usage. The platform exposes only methods of a class to callers, not fields. */
 export interface Counting {
   readonly usage: ObjectUsage;
 }
 
 type Handler = (this: Counting, ...values: unknown[]) => unknown;
 
-/** The events that the platform brings, beside calls. Only messages that come are billed, and closings are not. */
+/** The platform's events other than calls. Only incoming messages are billed, and closings are not. */
 const EVENTS = {
   fetch: "request",
   alarm: "request",
@@ -103,7 +106,7 @@ const EVENTS = {
   webSocketError: "free",
 } as const;
 
-/** Makes an object's class count the events that it handles. Calls are counted by `serveCalls`. */
+/** Makes an object's class count the events that it handles. `serveCalls` counts calls. */
 export function countEvents(objectClass: { readonly prototype: Counting }): void {
   const prototype = objectClass.prototype as unknown as Record<string, Handler | undefined>;
   for (const [event, kind] of Object.entries(EVENTS)) {
