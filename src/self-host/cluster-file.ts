@@ -16,9 +16,9 @@ export function assertCluster(storagePath: string): void {
   const [file] = databasesIn(folder);
   const kept = `the files of ${partitions} partition(s) and ${groups} group(s) are there`;
   if (file === undefined) {
-    if (partitions + groups === 0) return; // It is a new folder.
+    if (partitions + groups === 0) return; // The folder is new.
     throw new StartError(
-      `the cluster's database is gone from ${folder}, though ${kept}: restore it, or take another folder: DATA_DIR=/path npm start`,
+      `the cluster's database is gone from ${folder}, though ${kept}: restore it, or take another folder, such as DATA_DIR=/path`,
     );
   }
   const path = join(folder, file);
@@ -26,7 +26,7 @@ export function assertCluster(storagePath: string): void {
   if (damage === "empty" && partitions + groups === 0) return;
   if (damage !== null)
     throw new StartError(
-      `the cluster's database ${path} is damaged (${damage}), though ${kept}: restore it, or take another folder: DATA_DIR=/path npm start`,
+      `the cluster's database ${path} is damaged (${damage}), though ${kept}: restore it, or take another folder, such as DATA_DIR=/path`,
     );
 }
 
@@ -43,7 +43,7 @@ function damageOf(path: string): string | null {
       .map(({ name }) => String(name));
     if (tables.includes("cluster")) return null;
     const isUsed = tables.includes("group_state") || tables.includes("partition");
-    return isUsed ? "it is no cluster's" : "empty"; // [FIL-7]
+    return isUsed ? "it is not a cluster's" : "empty"; // [FIL-7]
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   } finally {

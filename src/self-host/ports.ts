@@ -20,7 +20,7 @@ export async function portOf(variable: string, host: string, byDefault: number):
   if (free !== null) return free;
   const other = port === byDefault ? byDefault + 1 : byDefault;
   throw new StartError(
-    `port ${port} on ${host} is taken; stop what uses it, or choose another: ${variable}=${other} npm start`,
+    `port ${port} on ${host} is taken; stop what uses it, or choose another, such as ${variable}=${other}`,
   );
 }
 

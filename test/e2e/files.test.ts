@@ -560,7 +560,7 @@ describe("a partition that lost something", () => {
     [
       "a group's",
       (file) => copyFileSync(onlyFile(dirname(dirname(dirname(file))), "group"), file),
-      /is damaged \(it is no cluster's\)/,
+      /is damaged \(it is not a cluster's\)/,
     ],
   ])(
     "[FIL-5] [FIL-7] the cluster's database is %s: the start says so in a sentence",

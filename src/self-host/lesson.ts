@@ -1,0 +1,24 @@
+// The lesson: consumer groups in ten minutes, in the console. `npm run learn` shows it in a clone, and `rivulet learn` from
+// the package.
+import { DEFAULT_PORT } from "./broker.ts";
+
+const LESSON = "/console/learn";
+
+/** Prints the lesson's address. Starts a broker first, unless one with the lesson answers at the port. */
+export async function showLesson(start: () => Promise<string>): Promise<void> {
+  const url = (await running()) ?? (await start());
+  console.log(`The lesson is at ${url}${LESSON}`);
+}
+
+/** Returns the address of the broker at the port, or null if no broker with the lesson answers there. */
+async function running(): Promise<string | null> {
+  const host = process.env.HOST || "127.0.0.1";
+  const port = process.env.PORT || DEFAULT_PORT;
+  const url = `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+  try {
+    const page = await (await fetch(`${url}${LESSON}`)).text();
+    return page.includes("/console/assets/learn-") ? url : null;
+  } catch {
+    return null; // Nothing answers there, or it is not a port.
+  }
+}
