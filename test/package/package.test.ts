@@ -53,6 +53,7 @@ test("[PKG-4] the package holds the SDK, the command line, their types and licen
     "dist/kafkajs.js",
     "dist/licenses.txt",
     "dist/rivulet.js",
+    "dist/worker-binding.js",
     "package.json",
   ]);
   const licenses = readFileSync(installedFile("dist/licenses.txt"), "utf8");
