@@ -11,7 +11,7 @@
 // deleted_topics topics that were deleted and are kept for a while, with the times when they were deleted and will be freed.
 // deleted_positions  topic id × group: the committed offsets of the group in a deleted topic.
 // tasks          messages that other objects must still receive. They are kept until they are delivered.
-// groups_made    groups that have stored something on a machine's disk. A group in `groups` may not have stored anything yet.
+// groups_made    groups that have stored something on a machine's disk. A group in `groups` may have stored nothing yet.
 // partition_use  topic id × partition: the partitions that have been used, and their log ends, as last
 //                reported (null until the partition has its tables). A row for partition -1 says that all used
 //                partitions are listed. Topics older than this table lack that row.

@@ -1,17 +1,19 @@
-// When the group has to wake up by itself, and why. Each line of the table "Who notices a death" in ARCHITECTURE.md is one
-// of these:
+// The reasons for which a group has to wake up by itself, and when. Each line of the table "Who notices a
+// death" in ARCHITECTURE.md is one of these:
 //
 // deadline  A member without a connection has been silent for its session timeout, a member owes partitions that others
-//           wait for, a rebalance of classic members has waited long enough, or an empty group's positions expire.
-//           It is stored, so an alarm that rings for something else does not look at the members.
-// watches   A connection that watches for a Kafka client has to report it alive once in a session timeout.
-// moved     Members that were given partitions must be heard from within a session timeout. That is noted with the socket,
-//           so an alarm that rings before does not forget it.
-// suspects  A member with a socket was not heard from for its session timeout, and something has woken the group.
+//           wait for, a rebalance of classic members has waited long enough, or an empty group's committed offsets expire.
+//           The deadline is stored, so an alarm that rings for another reason does not read the members.
+// watches   A connection that watches for a Kafka client has to report it alive once per session timeout.
+// moved     Members that were given partitions must be heard from within a session timeout. This is noted with the socket,
+//           so an alarm that rings earlier does not lose it.
+// suspects  A member with a socket has been silent for its session timeout, and something has woken the group.
 // expiry    The credential of a member's socket expires. The socket is closed, whatever the member answers.
 // safety    Nothing has happened for half an hour.
 //
-// In a group in which nothing happens, all members have sockets and are heard from. So it wakes up for safety only.
+//
+// In a group in which nothing happens, all members have sockets and are heard from. So it wakes up for safety
+// only.
 import { isTooLate } from "../../src/core/elapsed.ts";
 import type { GroupEvent, GroupState } from "../../src/core/group/state.ts";
 import { DEFAULT_SESSION_TIMEOUT_MS, SAFETY_ALARM_MS } from "../../src/core/limits.ts";
@@ -22,7 +24,7 @@ import type { GroupClock } from "./group-clock.ts";
 import type { Deadline } from "./group-store.ts";
 import type { Presence } from "./presence.ts";
 
-/** The group, as far as its deadlines go. */
+/** The deadlines of a group. */
 interface Timed {
   readonly state: GroupState;
   /** Iterates over all members. */
@@ -43,11 +45,11 @@ export class GroupAlarm {
   readonly #stored: StoredAlarm;
   readonly #presence: Presence;
   readonly #clock: GroupClock;
-  /** When the alarm will ring. Null if that is not known, for example after waking up. */
+  /** The time of the alarm. Null if it is not known, for example after waking up. */
   #atMs: number | null = null;
-  /** True if an alarm never rang, or the clock was set forward past it. All sessions begin anew then. */
+  /** True if an alarm never rang, or the clock was set forward past it. All sessions then start anew. */
   #wasLost = false;
-  /** When a silent member was last looked for. */
+  /** The time of the last search for silent members. */
   #lookedMs = 0;
 
   constructor(ctx: Context, presence: Presence, clock: GroupClock, stored: StoredAlarm) {
@@ -57,12 +59,12 @@ export class GroupAlarm {
     this.#clock = clock;
   }
 
-  /** Nothing is known of the alarm any more: it has rung, or it was set by a clock that now shows a different time. */
+  /** Forgets the alarm: it has rung, or it was set by a clock that now shows a different time. */
   forget(): void {
     this.#atMs = null;
   }
 
-  /** True if an alarm that rings now has to look at the members. */
+  /** True if an alarm that rings now has to examine the members. */
   isDue(store: DeadlineStore, nowMs: number): boolean {
     const { atMs, setAtMs } = store.deadline();
     // Release 0.2 did not store it.
@@ -70,7 +72,7 @@ export class GroupAlarm {
     return isPast || this.#wasLost || this.#presence.isAnyoneSilent(nowMs);
   }
 
-  /** Stores the deadline anew after all members were looked at. */
+  /** Stores the new deadline after all members were examined. */
   settle(store: DeadlineStore, group: Timed): void {
     this.#wasLost = false;
     const { nextDeadlineMs } = group;
@@ -82,17 +84,18 @@ export class GroupAlarm {
     if (!isKnown) store.setDeadline({ atMs, setAtMs: nowMs });
   }
 
-  /** Sets the alarm so that it rings in time after these events. It may ring early, and is then set anew. */
+  /** Sets the alarm to ring in time after these events. It may ring early, and is then set again. */
   async schedule(store: DeadlineStore, group: Timed, events: readonly GroupEvent[]): Promise<void> {
     const nowMs = this.#clock.now();
     const storedMs = store.deadline().atMs ?? Number.POSITIVE_INFINITY;
-    // Positions may have been set by hand in an empty group that had nothing to expire.
+    // An admin may have set committed offsets in an empty group that had none to expire.
     const isEmpty = storedMs === Number.POSITIVE_INFINITY && group.state.emptySinceMs !== null;
     const newMs = isEmpty ? group.nextDeadlineMs : group.deadlineAfter(events);
     if (newMs < storedMs) store.setDeadline({ atMs: newMs, setAtMs: nowMs });
     await this.#ringBy(
       Math.min(
-        // One that has passed has its alarm. If it has none, members first have time to show that they are there.
+        // A deadline that has passed has its alarm. If it has none, members first get time to show that they
+        // are alive.
         storedMs > nowMs ? storedMs : nowMs + DEFAULT_SESSION_TIMEOUT_MS,
         newMs,
         this.#presence.nextWatchDeadlineMs(nowMs),
@@ -104,7 +107,7 @@ export class GroupAlarm {
     );
   }
 
-  /** Looks for silent members while the group is awake for something else, but not more than once a second. */
+  /** Looks for silent members while the group is awake for another reason, at most once a second. */
   async look(): Promise<void> {
     const nowMs = this.#clock.now();
     if (Math.abs(nowMs - this.#lookedMs) < 1_000) return;
@@ -113,11 +116,11 @@ export class GroupAlarm {
   }
 
   /**
-   * Handles the word of a partition that its owner does not read. If the owner is not heard from here either until its
-   * session ends, the alarm finds that out. Returns false if it has no socket.
+   * Handles a partition's report that its owner does not read. If the group does not hear from the owner either
+   * until its session ends, the alarm removes it. Returns false if the owner has no socket.
    */
   async suspect(memberNumber: number): Promise<boolean> {
-    const nowMs = this.#clock.now(); // First, or heartbeats that were answered since the last look do not count.
+    const nowMs = this.#clock.now(); // Read first. Otherwise heartbeats since the last look would not count.
     const endMs = this.#presence.sessionEndMs(memberNumber);
     if (endMs === null) return false;
     await this.#ringBy(endMs > nowMs ? endMs : this.#presence.suspectDeadlineMs(nowMs));
@@ -126,9 +129,9 @@ export class GroupAlarm {
 
   async #ringBy(deadlineMs: number): Promise<void> {
     if (deadlineMs === Number.POSITIVE_INFINITY) return;
-    // [CLK-4] An alarm from an earlier life rings on time, even if the clock was set forward
-    // since. If it were set anew, for a time that has already passed by that clock, it would ring
-    // at once, before members could show that they are there.
+    // [CLK-4] An alarm from an earlier life rings on time, even if the clock was set forward since. Set again,
+    // for a time that has passed by the new clock, it would ring at once, before members could show that they
+    // are alive.
     this.#atMs ??= await this.#stored.getAlarm();
     const nowMs = this.#clock.now();
     const isLost = this.#atMs !== null && isLostAlarm(this.#atMs, nowMs);

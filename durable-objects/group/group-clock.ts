@@ -1,4 +1,5 @@
-// A group's clock. Every wait of the group ends by it, so the group notices if somebody sets the machine's clock.
+// A group's clock. All waits of the group are measured by it, so the group notices if somebody sets the
+// machine's clock.
 import { CLOCK_SLACK_MS, wasSetBack } from "../../src/core/elapsed.ts";
 import { ObjectClock } from "../shared/clock.ts";
 import type { Sql } from "../shared/sql.ts";
@@ -8,7 +9,7 @@ export class GroupClock {
   readonly #wasSetBack: (nowMs: number) => void;
   #latestMs: number;
 
-  /** [CLK-4] `wasSetBack` is called from within `now`, before any caller learns the time. */
+  /** [CLK-4] `wasSetBack` is called within `now`, before any caller gets the time. */
   constructor(sql: Sql, wasSetBack: (nowMs: number) => void) {
     this.#clock = new ObjectClock(sql);
     this.#wasSetBack = wasSetBack;
@@ -32,10 +33,7 @@ export class GroupClock {
     this.#latestMs = Math.max(this.#latestMs, atMs);
   }
 
-  /**
-   * Returns the time of a sign of life. Returns 0 if it was before
-   * the clock was set back, because it means nothing now.
-   */
+  /** Returns the time of a sign of life, or 0 if it precedes a setting back of the clock and so means nothing now. */
   heard(atMs: number): number {
     return atMs <= this.#latestMs + CLOCK_SLACK_MS ? atMs : 0;
   }

@@ -1,19 +1,19 @@
-// Counts of what a group does in this life of its object. Its metrics tell them.
+// Counts of a group's activity in this life of its object, for its metrics.
 import type { Handled } from "../../src/core/group/changes.ts";
 import type { GroupState } from "../../src/core/group/state.ts";
 
-/** A removed member was not lost if it has left by itself. */
+/** The reason for which a member left by itself. It was not lost. */
 const LEFT = "left";
 
 export class GroupCounts {
   rebalances = 0;
-  /** Operations that the flight recorder tells of: members, assignments, configs. */
+  /** The number of operations that the history records: members, assignments, configs. */
   changes = 0;
-  /** Offsets that were committed. */
+  /** The number of committed offsets. */
   commits = 0;
-  /** Members that were lost, by the reason. */
+  /** The numbers of lost members, by reason. */
   readonly lost: Record<string, number> = {};
-  /** Offsets that were not committed, by the name of the error. */
+  /** The numbers of offsets that were not committed, by error name. */
   readonly rejected: Record<string, number> = {};
 
   add({ events, history, replies }: Handled): void {
@@ -38,7 +38,7 @@ function increase(counts: Record<string, number>, name: string): void {
   counts[name] = (counts[name] ?? 0) + 1;
 }
 
-/** Counts the members, and those that have no partition. */
+/** Counts the members, and the members without a partition. */
 export function membersOf({ members, classic }: GroupState): { members: number; empty: number } {
   let empty = 0;
   for (const { assigned } of members.values()) if (assigned.size === 0) empty++;

@@ -1,6 +1,6 @@
-// Keeps a group: loads it, has it handle requests, and stores what they change before anyone hears of it. A request
-// that waits for other members waits here, as a promise. A decision is stored in the turn in which it is made, so the
-// output gate holds every answer until it is durable.
+// Keeps a group: loads it, passes requests to it, and stores the changes before anyone hears of them. A request
+// that waits for other members waits here, as a promise. A decision is stored in the turn in which it is made,
+// so the output gate holds every answer until it is durable.
 import { BrokerError, type Failure } from "../../src/core/errors.ts";
 import type { Handled, Reply } from "../../src/core/group/changes.ts";
 import { Group } from "../../src/core/group/group.ts";
@@ -19,11 +19,11 @@ export interface KeptStore {
   load(): GroupState;
   /** [LOG-13] Returns why nothing may be added to what is stored, or null. */
   whyNoSpace(): Failure | null;
-  /** Stores the changes, all or nothing. Returns false if there was nothing to store. */
+  /** Stores the changes, all or nothing. Returns false if there is nothing to store. */
   apply(events: readonly GroupEvent[], history: readonly HistoryEntry[], nowMs: number): boolean;
 }
 
-/** The requests that may add to what is stored. A heartbeat does if it is a join. */
+/** The requests that may add to the stored data. A heartbeat does if it is a join. */
 const ADDS: ReadonlySet<GroupRequest["type"]> = new Set([
   "join",
   "poll",
@@ -43,15 +43,15 @@ interface Waiting {
 
 export class GroupKeeper {
   readonly counts = new GroupCounts();
-  /** Called with what was decided, once it is stored. */
+  /** Called with each decision, once it is stored. */
   stored: (handled: Handled) => void = () => {};
   readonly #presence: Presence;
   readonly #clock: GroupClock;
-  /** [FIL-6] Called if the stored data cannot be read. Returns the error that every request gets from then on. */
+  /** [FIL-6] Called if the stored data cannot be read. Returns the error that every later request gets. */
   readonly #damaged: (error: BrokerError) => BrokerError;
   #store: KeptStore;
   #group: Group;
-  /** True until the group has noted what a restart has changed. */
+  /** True until the group has noted the effects of a restart. */
   #mustWake = true;
   #lastTicket = 0;
   /** The requests that wait for other members, by ticket. */
@@ -91,13 +91,13 @@ export class GroupKeeper {
     return refused;
   }
 
-  /** Begins anew with other storage. */
+  /** Starts anew with other storage. */
   restart(store: KeptStore): void {
     this.#store = store;
     this.#group = this.#load();
   }
 
-  /** The group, to be read only. Requests change it. */
+  /** The group, read only. Only requests change it. */
   get group(): Pick<
     Group,
     "state" | "exists" | "config" | "nextDeadlineMs" | "deadlineAfter" | "isDead"
@@ -105,7 +105,7 @@ export class GroupKeeper {
     return this.#group;
   }
 
-  /** Looks at the group. Rows are read when they are needed, so damage may be found only now. */
+  /** Reads something from the group. Rows are read when they are needed, so damage may be found only now. */
   look<T>(at: (group: Group) => T): T {
     try {
       return at(this.#group);
@@ -114,7 +114,7 @@ export class GroupKeeper {
     }
   }
 
-  /** Handles a request that waits for nobody. Throws if the storage refuses. Then nothing was decided. */
+  /** Handles a request that waits for nobody. Throws if storing fails; the decision then never happened. */
   handle<Request extends GroupRequest>(request: Request): AnswerTo<Request> {
     const full = this.#whyNoSpaceFor(request);
     if (full !== null) return full as AnswerTo<Request>;
@@ -132,29 +132,32 @@ export class GroupKeeper {
     const own = replies.find(({ to }) => to === ticket);
     if (own !== undefined) return Promise.resolve(own.answer as AnswerTo<Request>);
     const { promise, resolve, reject } = Promise.withResolvers<AnswerTo<Request>>();
-    promise.catch(() => {}); // The caller may look at it only later.
+    promise.catch(() => {}); // The caller may await it only later.
     const memberId = waitingMember(request);
     this.#waiting.set(ticket, { memberId, resolve: resolve as Waiting["resolve"], reject });
     return promise;
   }
 
-  /** [LOG-13] What takes members or positions away goes on in a full group, and so does its end. */
+  /**
+   * [LOG-13] Requests that remove members or committed offsets still work in a full group, and so does deleting
+   * it.
+   */
   #whyNoSpaceFor(request: GroupRequest): Failure | null {
     const adds = request.type === "heartbeat" ? request.memberEpoch === 0 : ADDS.has(request.type);
     return adds ? this.#store.whyNoSpace() : null;
   }
 
-  /** Notes what a restart has changed, if that is not done yet. */
+  /** Notes the effects of a restart, unless that is done. */
   wake(): void {
     if (this.#mustWake) this.handle(this.#wakeRequest());
   }
 
-  /** True if something was stored in this life. */
+  /** True if this life has stored something. */
   get hasStored(): boolean {
     return this.#hasStored;
   }
 
-  /** Returns the events that nobody was told of yet, but for commits. */
+  /** Returns the events that have not been announced, except commits. */
   takeUntold(): readonly GroupEvent[] {
     return this.#untold.splice(0);
   }
@@ -174,7 +177,7 @@ export class GroupKeeper {
     const handled = this.#decide(request, ticket, nowMs);
     this.#mustWake = false;
     this.#presence.note(handled.events, nowMs);
-    // Commits are many, and mean nothing to others.
+    // There are many commits, and they mean nothing to others.
     this.#untold.push(...handled.events.filter(isNews));
     for (const { to, answer } of handled.replies) {
       this.#waiting.get(to)?.resolve(answer);
@@ -183,7 +186,7 @@ export class GroupKeeper {
     return { ticket, replies: handled.replies };
   }
 
-  /** Has the group decide, and stores that. If anything fails, nothing was decided. */
+  /** Lets the group decide, and stores the decision. If anything fails, the decision never happened. */
   #decide(request: GroupRequest, ticket: number, nowMs: number): Handled {
     let handled: Handled;
     try {
@@ -200,7 +203,7 @@ export class GroupKeeper {
       this.stored(handled);
       return handled;
     } catch (error) {
-      // The members are counted when the group's row is written, so they may be read only then.
+      // Members are counted when the group's row is written, so they may be read only then.
       if (isDamage(error) && !(this.#store instanceof UnreadableStore)) throw this.#abandon(error);
       const refused = new BrokerError(
         "KAFKA_STORAGE_ERROR",
@@ -212,8 +215,8 @@ export class GroupKeeper {
   }
 
   /**
-   * Memory is ahead of storage: the decisions did not happen. Whoever waits
-   * gets an error, because the group does not remember it any more.
+   * Drops the group from memory, which is ahead of storage: the decisions never happened. Waiting requests get
+   * an error, because the group no longer remembers them.
    */
   #forget(refused: Error): void {
     this.#group = this.#load();
@@ -224,7 +227,7 @@ export class GroupKeeper {
   #refuseWaiting(refused: Error): void {
     const nowMs = this.#clock.now();
     for (const { memberId, reject } of this.#waiting.values()) {
-      // [CLS-13] Its session begins with the refusal.
+      // [CLS-13] Its session starts with the refusal.
       if (this.#group.state.classic.members.has(memberId))
         this.#presence.note([{ type: "heard", memberId }], nowMs);
       reject(refused);
@@ -233,7 +236,7 @@ export class GroupKeeper {
   }
 }
 
-/** Storage whose data cannot be read. The group is empty, and nothing is written over the data [FIL-6]. */
+/** Storage whose data cannot be read. The group is empty, and nothing overwrites the data [FIL-6]. */
 class UnreadableStore implements KeptStore {
   readonly attachedMembers = 0;
   readonly groupId: string;
@@ -258,17 +261,17 @@ class UnreadableStore implements KeptStore {
   }
 }
 
-/** True if what is stored makes no sense. No retry mends that. */
+/** True if the stored data makes no sense. Retries do not help. */
 function isDamage(error: unknown): error is BrokerError {
   return error instanceof BrokerError && error.code === "KAFKA_STORAGE_ERROR" && !error.retriable;
 }
 
-/** True if members have to be told of the event, or the alarm depends on it. */
+/** True if members have to be notified of the event, or the alarm depends on it. */
 function isNews({ type }: GroupEvent): boolean {
   return type === "member" || type === "member-removed" || type === "unheard" || type === "group";
 }
 
-/** Returns the id of the member whose request waits. */
+/** Returns the id of the member whose request is waiting. */
 function waitingMember(request: GroupRequest): string {
   if (request.type === "joinClassic") return request.memberId || request.newMemberId;
   return request.type === "syncClassic" ? request.memberId : "";

@@ -1,9 +1,10 @@
-// One consumer group: the object around the pure machine (src/core/group/group.ts). Every operation goes admit → persist
-// → tell: the group decides, its events are stored in one transaction, and only then is anyone told. The output gate
-// holds every message until the write is durable.
+// One consumer group: the object around the pure machine (src/core/group/group.ts). Every operation goes admit
+// → persist → publish: the group decides, its events are stored in one transaction, and only then is anyone
+// notified. The output gate holds every message until the write is durable.
 //
-// An idle group sleeps. The runtime answers heartbeats, and remembers when each was last answered. So a group in which
-// nothing happens wakes up twice an hour.
+//
+// An idle group sleeps. The runtime answers heartbeats and remembers when it last answered each. So a group in
+// which nothing happens wakes up twice an hour.
 
 import { DurableObject } from "cloudflare:workers";
 import {
@@ -84,7 +85,7 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls, Count
   readonly #signer: OwnerSigner;
   #store: GroupStore;
   #isRestoring = false;
-  /** The changes, but for commits, that the metrics were told of. */
+  /** The number of changes, commits aside, at the last report to the metrics. */
   #toldChanges = 0;
 
   constructor(ctx: DurableObjectState, env: Env) {
@@ -124,10 +125,11 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls, Count
     this.#time = new GroupTime(ctx, parts);
     reportToMetrics({
       ...{ env, ctx, usage: this.usage },
-      // A heartbeat that wakes the group must not read all members to tell of them, and nothing may read very many.
+      // A heartbeat that wakes the group must not read all members to report them, and no report may read very
+      // many.
       isWorthIt: () =>
         this.#keeper.counts.commits > 0 &&
-        // Release 0.2 did not store how many there are. There may be many.
+        // Release 0.2 did not store their number. There may be many.
         (this.#store.attachedMembers ?? Number.POSITIVE_INFINITY) <= FEW_METRICS_MEMBERS &&
         this.#keeper.group.state.classic.members.size <= FEW_METRICS_MEMBERS,
       hasNews: () => this.#keeper.counts.changes > this.#toldChanges,
@@ -136,11 +138,11 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls, Count
         return this.#snapshot();
       },
     });
-    this.#store.deadline(); // It tells the clock when it was set.
+    this.#store.deadline(); // This tells the group's clock when the deadline was set.
     try {
       this.#keeper.wake();
     } catch (error) {
-      this.#couldNotNote(error); // If it threw, the message that woke the object would be lost as well.
+      this.#couldNotNote(error); // Throwing would lose the message that woke the object too.
     }
   }
 
@@ -150,7 +152,7 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls, Count
     return this.#snapshot();
   }
 
-  /** Returns null if there is no group, or nobody knows. */
+  /** Returns null if there is no group, or its data cannot be read. */
   #snapshot(): GroupSnapshot | null {
     const { group, counts } = this.#keeper;
     if (!group.exists || this.#registration.isDamaged) return null;
@@ -176,15 +178,15 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls, Count
   }
 
   /**
-   * Logs that the storage refused. The alarm notes a member without a socket again. [FIL-6] Of damage whoever asks next
-   * is told.
+   * Logs that storing failed. The alarm notes a member without a socket again. [FIL-6] If the data is damaged,
+   * the next caller gets the error.
    */
   #couldNotNote(error: unknown): void {
     if (this.#registration.isDamaged) return;
     logLine("error", `group ${this.#groupId}: a lost socket could not be noted: ${error}`);
   }
 
-  /** Tells the members what has changed for them, and sets the alarm. */
+  /** Notifies the members of what has changed for them, and sets the alarm. */
   async #announce(joined?: Joined): Promise<void> {
     if (this.#keeper.hasStored) {
       this.#registration.noteMade();
@@ -213,7 +215,7 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls, Count
     });
   }
 
-  /** Answers a request that only looks, if there is a group. */
+  /** Answers a request that only reads, if there is a group. */
   async #look<T>(answer: (state: GroupState) => T): Promise<T | Failure> {
     await this.#registration.assertKept();
     await this.#alarm.look();
@@ -269,7 +271,7 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls, Count
     const used = this.#whyNotUnused();
     if (used !== null) return used;
     await this.#registration.retire(this.#keeper.group.state.incarnation);
-    const usedNow = this.#whyNotUnused(); // Somebody may have joined meanwhile.
+    const usedNow = this.#whyNotUnused(); // Somebody may have joined in the meantime.
     if (usedNow !== null) return usedNow;
     this.#presence.closeAll(CLOSE_SESSION_ENDED, "the group was deleted");
     this.#sockets.observers.closeAll(CLOSE_SESSION_ENDED, "the group was deleted");
@@ -282,7 +284,10 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls, Count
     return { ok: true };
   }
 
-  /** Deletes the group, of which nothing is left, or unlists it, because an earlier request could not do it. */
+  /**
+   * Deletes the group if nothing of it is left, or removes it from the cluster's list, in case an earlier
+   * request could not.
+   */
   async #end(): Promise<void> {
     if (this.#keeper.group.exists) await this.destroy();
     else await this.#server.unlistUnlessMade();
@@ -323,7 +328,7 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls, Count
     });
   }
 
-  /** A group that has lost its storage may be recovered too. */
+  /** A group that has lost its storage can be recovered too. */
   async recoveryPoint({ toMs }: GroupRequest<"recoveryPoint">) {
     return await recoveryPoint(this.ctx, toMs);
   }
@@ -335,7 +340,7 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls, Count
     });
   }
 
-  /** [RCV-2] Nothing is stored or acknowledged that would be gone at once. */
+  /** [RCV-2] Nothing is stored or acknowledged that the restore would undo at once. */
   ready(): Promise<void> | null {
     return this.#isRestoring ? Promise.reject(errorOf(BEING_RESTORED)) : null;
   }
@@ -344,7 +349,7 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls, Count
     return { incarnation: this.#keeper.group.state.incarnation };
   }
 
-  /** [RCV-4] The members of then are not there, and those of now join again. */
+  /** [RCV-4] The restored members are not connected, and the current ones join again. */
   async beginAnew({ incarnation }: GroupRequest<"beginAnew">): Promise<Result<object>> {
     if (!this.#keeper.group.exists) return unknownGroup(this.#groupId);
     this.#presence.closeAll(CLOSE_SESSION_ENDED, "the group was restored");
@@ -361,7 +366,7 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls, Count
     return exists && state.incarnation === incarnation;
   }
 
-  /** [ATT-5] Who joined under this number and holds the partition now is its owner. */
+  /** [ATT-5] True if the member that joined under this number holds the partition now. */
   async isOwner(request: GroupRequest<"isOwner">): Promise<boolean> {
     const { incarnation, memberNumber, memberEpoch, topicId, partition } = request;
     const { exists, state } = this.#keeper.group;
@@ -379,18 +384,19 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls, Count
   }
 
   /**
-   * [GRP-17] A partition has records for an owner that it has not heard from in a session timeout. If the group has not
-   * heard from it either, the alarm removes it as soon as its session ends. Returns false if it is no member.
+   * [GRP-17] Handles the report of a partition that has records for an owner but has not heard from it for a
+   * session timeout. If the group has not heard from it either, the alarm removes it as soon as its session
+   * ends. Returns false if the owner is not a member.
    */
   async noticeSilence(request: GroupRequest<"noticeSilence">): Promise<boolean> {
     const { incarnation, memberNumber } = request;
     const { exists, state } = this.#keeper.group;
     if (!exists || state.incarnation !== incarnation) {
-      await this.#registration.assertKept(); // If its data is lost, nobody knows who is a member.
+      await this.#registration.assertKept(); // If the group's data is lost, its members are not known.
       return false;
     }
     if (await this.#alarm.suspect(memberNumber)) return true;
-    this.#keeper.handle({ type: "expire" }); // It has no socket. Perhaps nobody has noted that.
+    this.#keeper.handle({ type: "expire" }); // It has no socket, and perhaps that is not noted yet.
     await this.#announce();
     return this.#keeper.look(({ state: { members } }) =>
       members.values().some((member) => member.memberNumber === memberNumber),
@@ -418,7 +424,7 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls, Count
     return await this.#server.serve({ type: "leavePolling", ...request });
   }
 
-  // Kafka's clients. The classic protocol is answered in Kafka's error codes.
+  // Kafka's clients. Answers to the classic protocol have Kafka's error codes.
 
   async joinClassic(request: GroupRequest<"joinClassic">): Promise<JoinedReply> {
     const answer = await this.#server.serve({ type: "joinClassic", ...request });
@@ -495,7 +501,7 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls, Count
   }
 
   override async webSocketMessage(socket: WebSocket, data: string | ArrayBuffer): Promise<void> {
-    if (this.#sockets.observers.has(socket)) return; // It has nothing to say.
+    if (this.#sockets.observers.has(socket)) return; // Observers send no messages.
     await this.#sockets.members.onMessage(socket, data);
     await this.#alarm.look();
   }

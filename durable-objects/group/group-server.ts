@@ -1,22 +1,25 @@
-// Serves the requests of a group's members and admins: refuses what may not be done, asks the cluster for what the group
-// does not know, has the request handled and stored, and only then tells the members what it means to them.
+// Serves the requests of a group's members and admins. It refuses forbidden requests, asks the cluster for what
+// the group does not know, has the request handled and stored, and only then notifies the members.
 import type { Failure, Result } from "../../src/core/errors.ts";
 import type { Lookup } from "../../src/core/group/group.ts";
 import type { AnswerTo, Found, GroupRequest, RefusalOf } from "../../src/core/group/requests.ts";
 import type { GroupKeeper } from "./group-keeper.ts";
 
-/** The cluster, as a group needs it: see registration.ts. */
+/** The part of the cluster that a group needs: see registration.ts. */
 export interface Cluster {
-  /** Lists the group and returns the topics that exist. The group is told of their changes from then on. */
+  /**
+   * Lists the group and returns the topics that exist. The cluster notifies the group of their changes from
+   * then on.
+   */
   subscribe(lookup: Lookup & Pick<Found, "rooms">): Promise<Result<Found>>;
-  /** Takes the group off the list, unless it exists by the time the cluster asks. */
+  /** Removes the group from the list, unless it exists by the time the cluster asks. */
   unlist(): Promise<void>;
 }
 
 export class GroupServer {
   readonly #keeper: GroupKeeper;
   readonly #cluster: Cluster;
-  /** Tells the members what has changed for them, and sets the alarm. */
+  /** Notifies the members of what has changed for them, and sets the alarm. */
   readonly #announce: () => Promise<void>;
 
   constructor(keeper: GroupKeeper, cluster: Cluster, announce: () => Promise<void>) {
@@ -35,12 +38,15 @@ export class GroupServer {
     return await answer;
   }
 
-  /** [GRP-13] Must run after the cluster was asked: it has listed a group that then may not have come to be. */
+  /**
+   * [GRP-13] Must run after the cluster was asked, because the cluster then lists a group that may never be
+   * created.
+   */
   async unlistUnlessMade(): Promise<void> {
     if (!this.#keeper.group.exists) await this.#cluster.unlist();
   }
 
-  /** Returns what has to be known before the request can be handled, or why it is refused. */
+  /** Returns what must be known before the request can be handled, or why it is refused. */
   async find<Request extends GroupRequest>(
     request: Request,
   ): Promise<RefusalOf<Request> | ({ readonly ok: true } & Found)> {
@@ -48,7 +54,7 @@ export class GroupServer {
     if (refused !== null) return refused;
     const lookup = this.#keeper.look((group) => group.lookupFor(request));
     if (lookup === null) return { ok: true };
-    // Every request may be refused because the cluster does not answer.
+    // Any request may be refused because the cluster does not answer.
     const rooms = "rooms" in request ? request.rooms : undefined;
     const found = await this.#cluster.subscribe(
       rooms === undefined ? lookup : { ...lookup, rooms },

@@ -1,5 +1,5 @@
-// The sockets of a group: members' own, connections that watch for a Kafka client, and those that have not said yet what
-// they are for.
+// The sockets of a group: those of its members, connections that watch for a Kafka client, observers, and
+// sockets that have not yet said what they are for.
 import { callerOfUpgrade } from "../../src/calls/socket-caller.ts";
 import { topicResource } from "../../src/core/access/grants.ts";
 import { errorOf, type Failure, fail, httpStatusOf } from "../../src/core/errors.ts";
@@ -35,9 +35,9 @@ export interface GroupSocketParts {
   readonly server: GroupServer;
   readonly presence: Presence;
   readonly clock: GroupClock;
-  /** Tells the members what has changed for them, and sets the alarm. */
+  /** Notifies the members of what has changed for them, and sets the alarm. */
   announce(joined?: Joined): Promise<void>;
-  /** The storage refused. The alarm notes a member without a socket again. */
+  /** Called if storing failed. The alarm notes a member without a socket again. */
   couldNotNote(error: unknown): void;
 }
 
@@ -100,12 +100,12 @@ export class GroupSockets {
     return new Response(null, { status: 101, webSocket: client });
   }
 
-  /** Looking at a group makes none. */
+  /** Observing a group does not create it. */
   #whyNotObserve(): Failure | null {
     const { group } = this.#parts.keeper;
     if (!group.exists) return unknownGroup(group.state.groupId);
     if (this.observers.count < MAX_OBSERVERS_PER_GROUP) return null;
-    const detail = `${MAX_OBSERVERS_PER_GROUP} sockets look at the group, the bound`;
+    const detail = `${MAX_OBSERVERS_PER_GROUP} sockets observe the group, the bound`;
     return fail("THROTTLING_QUOTA_EXCEEDED", detail);
   }
 
@@ -117,7 +117,8 @@ export class GroupSockets {
   }
 
   /**
-   * [BND-15] Makes room: first sockets that have not joined close, then those that watch for a member that has gone.
+   * [BND-15] Makes room. Sockets that have not joined are closed first, then those that watch for a member that
+   * has gone.
    */
   #hasRoom(): boolean {
     if (this.#silent.hasRoom(this.#ctx.getWebSockets(), MAX_SOCKETS_PER_GROUP)) return true;
@@ -127,7 +128,7 @@ export class GroupSockets {
     );
   }
 
-  /** [GRP-5] [GRP-6] Takes a clean close by a non-static member for a leave. Any other close starts the timeout. */
+  /** [GRP-5] [GRP-6] Treats a clean close by a non-static member as a leave. Any other close starts the timeout. */
   async closed(socket: ObjectSocket, code: number): Promise<void> {
     const { keeper, presence, couldNotNote } = this.#parts;
     if (this.observers.has(socket)) {

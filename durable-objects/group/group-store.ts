@@ -1,21 +1,23 @@
-// A group's state in SQLite. An operation costs a row for each thing that it changes, and a commit costs one. Rows are
-// read when they are asked for, so waking up costs what is needed, however large the group is.
+// A group's state in SQLite. An operation costs one row for each thing that it changes, and a commit costs one
+// row. Rows are read on demand, so waking up costs only what is needed, however large the group is.
 //
 // group_state     one row: incarnation, epochs, next member number, config, when it became empty, the group's id [FIL-7],
 //                 the number of members that do not poll.
-// stored_members  member id → member as JSON, its partitions included. The epoch of a STABLE member is the group's, so a
+// stored_members  member id → member as JSON, including its partitions. The epoch of a STABLE member is the group's, so a
 //                 new epoch of the group writes only the rows of members whose partitions change.
 // targets         member id → target assignment as JSON.
 // topics          topic name → id and partition count.
 // positions       committed offsets: see stored-positions.ts.
-// classic         one row: the members of a classic group as JSON, written when a rebalance begins and when it is done.
-//                 Text that is too long for a row goes on in the next ones.
-// deadline        one row: when the group has to look at all members, whatever their sockets say.
-// notes           what the cluster need not be asked or told again (shared/notes.ts).
-// history         the flight recorder, a ring: one row for each operation that is worth telling about.
+// classic         one row: the members of a classic group as JSON, written when a rebalance begins and when it ends.
+//                 JSON that is too long for a row continues in the next ones.
+// deadline        one row: when the group has to examine all members, whatever their sockets say.
+// notes           what the cluster has answered or knows already (shared/notes.ts).
+// history         a ring with one row for each operation that is worth recording.
 //
-// The release before knows a table `members`, with the epoch in each row. A view of that name shows it [VER-6]. It does not
-// know the table `deadline`, so what it writes makes the group look at all members with the next alarm.
+//
+// The previous release knows a table `members`, with the epoch in each row. A view of that name shows it
+// [VER-6]. That release does not know the table `deadline`, so what it writes makes the group examine all
+// members at the next alarm.
 import { BrokerError, type Failure } from "../../src/core/errors.ts";
 import type { ClassicState } from "../../src/core/group/classic-state.ts";
 import type { HistoryEntry } from "../../src/core/group/history.ts";
@@ -65,7 +67,7 @@ const CREATE_CLASSIC =
 
 const CREATE_DEADLINE =
   "CREATE TABLE deadline (id INTEGER PRIMARY KEY, at_ms INTEGER, set_at_ms INTEGER NOT NULL)";
-/** The deadline does not count rows that the release before has written. */
+/** The deadline does not cover rows that the previous release has written. */
 const IS_DUE = "INSERT OR REPLACE INTO deadline VALUES (1, 0, 0)";
 
 const CREATE_MEMBERS = [
@@ -82,7 +84,8 @@ const CREATE_MEMBERS = [
      DELETE FROM stored_members WHERE member_id = OLD.member_id;
      ${IS_DUE};
    END`,
-  // It does not know the column. It becomes null where that release writes, also for a group that it has left empty.
+  // The previous release does not know the column. It becomes null when that release writes, even for a group
+  // that it has left empty.
   `CREATE TRIGGER group_of_the_release_before AFTER INSERT ON group_state WHEN NEW.attached_members IS NULL BEGIN
      ${IS_DUE};
    END`,
@@ -105,7 +108,7 @@ const TABLES = [
   CREATE_NOTES,
 ];
 
-/** Release 0.1 made the last table and these columns when it first needed them. */
+/** Release 0.1 created the last table and these columns when it first needed them. */
 function toVersion2(sql: Sql, groupId: string): void {
   addColumn(sql, "group_state", "group_id", "TEXT");
   sql.exec("UPDATE group_state SET group_id = ? WHERE id = 1", groupId); // [FIL-7]
@@ -123,11 +126,11 @@ function toVersion3(sql: Sql): void {
   execAll(sql, ["DROP TABLE members", CREATE_DEADLINE, IS_DUE, ...shows, CREATE_TOPIC_IDS]);
 }
 
-/** When the group has to look at all its members. */
+/** When the group has to examine all its members. */
 export interface Deadline {
-  /** Null if nothing of them can expire. */
+  /** Null if no member can expire. */
   readonly atMs: number | null;
-  /** The time by the group's clock when this was found. 0 if it never was. */
+  /** The time of the group's clock when this was computed; 0 if it never was. */
   readonly setAtMs: number;
 }
 
@@ -146,13 +149,13 @@ export class GroupStore {
   #attached: number | null = null;
   #classicRows = 0;
   #deadline: Deadline | null = null;
-  /** The epoch of STABLE members whose rows are not read yet. */
+  /** The epoch of STABLE members whose rows have not been read. */
   #storedEpoch = 0;
 
   /**
-   * Brings storage of an earlier release to the newest version [VER-1]. Throws if the stored data is not this group's
-   * [FIL-7], or only a newer release can use it [VER-2]. `noted` is told of times that the clock had reached in an earlier
-   * life [CLK-4].
+   * Migrates storage of an earlier release to the newest version [VER-1]. Throws if the stored data is not this
+   * group's [FIL-7], or only a newer release can use it [VER-2]. `noted` is called with times that the clock
+   * had reached in an earlier life [CLK-4].
    */
   constructor(storage: Transactional, groupId: string, noted: (atMs: number) => void = () => {}) {
     this.#noted = noted;
@@ -177,7 +180,7 @@ export class GroupStore {
     migrate(storage, this.#schema, version);
   }
 
-  /** Returns the id of the group whose storage this is, or null if it is not written. Version 1 may not have it. */
+  /** Returns the id of the group that owns this storage, or null if it is not stored. Version 1 may lack it. */
   #owner(version: number): string | null {
     if (version === 1 && !hasColumn(this.#sql, "group_state", "group_id")) return null;
     const query = "SELECT group_id FROM group_state WHERE id = 1";
@@ -186,13 +189,13 @@ export class GroupStore {
 
   /** [LOG-13] */
   whyNoSpace(): Failure | null {
-    const wayOut = "forget positions that nobody needs, delete topics, or delete the group";
+    const wayOut = "delete committed offsets that nobody needs, delete topics, or delete the group";
     return whyNoSpace(`group ${this.groupId}`, this.#sql, MAX_METADATA_BYTES, wayOut);
   }
 
   /**
-   * Returns the state that the events left. Members, topics and positions are read when they are asked for. A group that
-   * nobody ever joined is empty and owns no tables.
+   * Returns the state after all events. Members, topics and committed offsets are read on demand. A group that
+   * nobody has ever joined is empty and owns no tables.
    */
   load(): GroupState {
     this.#positions = new StoredPositions(this.#sql);
@@ -247,7 +250,7 @@ export class GroupStore {
 
   #memberRows(): StoredMap<string, Member> {
     const parse = (json: string, memberId: string) => {
-      // Release 0.2 took ids with half a surrogate pair, for which a row has another key.
+      // Release 0.2 accepted ids with half a surrogate pair. The key of their row differs.
       const member = { ...parseMember(json, this.#storedEpoch), memberId };
       this.#noted(member.silentSinceMs ?? 0);
       return member;
@@ -265,14 +268,14 @@ export class GroupStore {
     const withId = (topicId: string): GroupTopic | undefined => {
       for (const topic of rows.inMemory()) if (topic.topicId === topicId) return topic;
       const row = firstRow<{ json: string }>(this.#sql, query, topicId);
-      // It may have another topic by now, or none, which is not stored yet.
+      // The name may have another topic by now, or none, which is not stored yet.
       const topic = row === undefined ? undefined : rows.get(parseTopic(row.json).name);
       return topic?.topicId === topicId ? topic : undefined;
     };
     return Object.assign(rows, { withId });
   }
 
-  /** The rows of a table with a key and JSON. */
+  /** Reads the rows of a table with a key and JSON. */
   #rows<Value>(
     table: "stored_members" | "targets" | "topics",
     key: string,
@@ -304,8 +307,8 @@ export class GroupStore {
   }
 
   /**
-   * Stores the effect of the events, and the history entries about them, all or nothing. If several
-   * events are about one thing, only the last one counts. Returns false if there was nothing to store.
+   * Stores the effect of the events and their history entries, all or nothing. If several events are about one
+   * thing, only the last one counts. Returns false if there is nothing to store.
    */
   apply(events: readonly GroupEvent[], history: readonly HistoryEntry[] = [], nowMs = 0): boolean {
     const last = lastOfEach(events);
@@ -321,15 +324,15 @@ export class GroupStore {
   }
 
   /**
-   * [RCV-4] Takes the members away and gives the group another incarnation, from now on empty by the wall clock. Positions
-   * and config stay. What was loaded before is void.
+   * [RCV-4] Removes the members and gives the group another incarnation, empty from now on by the wall clock.
+   * Committed offsets and config stay. Anything loaded before is void.
    */
   beginAnew(incarnation: number): void {
     this.#storage.transactionSync(() => {
       for (const table of ["stored_members", "targets", "classic"])
         this.#sql.exec(`DELETE FROM ${table}`);
       this.#sql.exec(
-        // The epoch of a group that only ever had classic members stays 0.
+        // The epoch of a group that has only had classic members stays 0.
         `UPDATE group_state SET incarnation = ?, empty_since_ms = ?, attached_members = 0,
            group_epoch = group_epoch + (group_epoch > 0), assignment_epoch = group_epoch + (group_epoch > 0)
          WHERE id = 1`,
@@ -339,7 +342,7 @@ export class GroupStore {
     });
   }
 
-  /** Stores a history row. If the ring is full, it replaces the oldest operation, so it always costs one row. */
+  /** Stores a history row. In a full ring it replaces the oldest operation, so it always costs one row. */
   #logHistory(history: readonly HistoryEntry[], nowMs: number): void {
     const last = this.#lastOperation ?? this.#findLastOperation();
     const operation = last + 1;
@@ -408,7 +411,7 @@ export class GroupStore {
         return;
       case "offset":
       case "offset-removed":
-        return; // They are written together.
+        return; // Both are written together.
       case "classic": {
         this.#writeClassic(piecesOf(formatClassic(event.classic)));
         return;
@@ -435,7 +438,7 @@ export class GroupStore {
     this.#positions.write(changed, this.#state.offsets);
   }
 
-  // When the group has to look at its members: see group-alarm.ts.
+  // The time when the group has to examine its members: see group-alarm.ts.
 
   deadline(): Deadline {
     this.#deadline ??= this.#readDeadline();
@@ -450,7 +453,7 @@ export class GroupStore {
     return row === undefined ? NO_DEADLINE : { atMs: row.at_ms, setAtMs: row.set_at_ms };
   }
 
-  /** Does nothing if the group has stored nothing. */
+  /** Stores the deadline. Does nothing if the group has stored nothing. */
   setDeadline(deadline: Deadline): void {
     if (!this.#isCreated) return;
     this.#deadline = null; // The write may fail.
@@ -470,8 +473,8 @@ export class GroupStore {
 }
 
 /**
- * Runs a query. If what it reads makes no sense, throws KAFKA_STORAGE_ERROR, not retriable [FIL-6]. If the database itself
- * cannot be read, the platform's error describes that better.
+ * Runs a query. Throws a KAFKA_STORAGE_ERROR that is not retriable if the result makes no sense [FIL-6]. If the
+ * database itself cannot be read, the platform's error describes that better.
  */
 function readable<T>(read: () => T): T {
   try {
@@ -506,8 +509,9 @@ function attachedMembers({ members }: GroupState): number {
 type StoredEvent = Exclude<GroupEvent, { readonly type: "heard" | "unheard" | "told" }>;
 
 /**
- * Returns the events to be stored. It drops those that a later one about the same thing makes void. They would only cost
- * rows. A classic group is one thing: its last state is stored if any change of it must outlive a restart.
+ * Returns the events to store. It drops events that a later one about the same thing makes void, because they
+ * would only cost rows. A classic group is one thing: its last state is stored if any of its changes must
+ * outlive a restart.
  */
 function lastOfEach(events: readonly GroupEvent[]): StoredEvent[] {
   const last = new Map<string, StoredEvent>();
@@ -516,7 +520,7 @@ function lastOfEach(events: readonly GroupEvent[]): StoredEvent[] {
     if (event.type === "heard" || event.type === "unheard" || event.type === "told") continue;
     const subject = subjectOf(event);
     const isKept = event.type === "member" && event.isOnlyEpoch && !last.has(subject);
-    last.delete(subject); // So that it takes the later one's place in the order.
+    last.delete(subject); // Its place in the order is that of the later event.
     if (!isKept) last.set(subject, event);
     if (event.type === "member-removed") last.delete(`target ${event.memberId}`);
     if (event.type === "classic" && event.isStored) isClassicStored = true;

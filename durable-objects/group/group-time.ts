@@ -1,4 +1,4 @@
-// A group in time: its alarm rings, and somebody may set the clock.
+// What time does to a group: its alarm rings, and somebody may set the clock.
 
 import { memberOf } from "../../src/core/group/state.ts";
 import { ALARM_RETRY_MS, MAX_ALARM_RETRY_MS } from "../../src/core/limits.ts";
@@ -21,11 +21,11 @@ export interface GroupTimeParts {
   /** The platform's alarm. */
   readonly storedAlarm: Pick<Alarm, "setAlarm">;
   store(): GroupStore;
-  /** Tells the members what has changed for them, and sets the alarm. */
+  /** Notifies the members of what has changed for them, and sets the alarm. */
   announce(): Promise<void>;
   /** [ACL-8] Closes the sockets whose credentials have expired. */
   closeExpired(): void;
-  /** Deletes a group of which nothing is left, and unlists one that never came to be. */
+  /** Deletes a group if nothing of it is left, and unlists one that was never created. */
   end(): Promise<void>;
   couldNotNote(error: unknown): void;
 }
@@ -40,7 +40,10 @@ export class GroupTime {
     this.#parts = parts;
   }
 
-  /** [GRP-7] [ALM-1] The platform gives up on an alarm that keeps failing. This alarm comes back until it succeeds. */
+  /**
+   * [GRP-7] [ALM-1] Handles the alarm. The platform gives up on an alarm that keeps failing; this one sets
+   * itself again until it succeeds.
+   */
   async ring(scheduledMs: number | undefined): Promise<void> {
     const { clock, alarm, keeper } = this.#parts;
     alarm.forget();
@@ -59,7 +62,7 @@ export class GroupTime {
     }
   }
 
-  /** Removes whoever was silent for too long, and finds the next deadline. It reads all members. */
+  /** Removes members that were silent for too long, and computes the next deadline. It reads all members. */
   #lookAtMembers(scheduledMs: number, nowMs: number): void {
     const { keeper, alarm, presence, store } = this.#parts;
     if (keeper.look((group) => alarm.wasSetForward(group, scheduledMs, nowMs)))
@@ -70,7 +73,7 @@ export class GroupTime {
     alarm.settle(store(), keeper.group);
   }
 
-  /** [CLK-4] Looks whether somebody has set the clock back. It does not answer if a new life has to begin. */
+  /** [CLK-4] Checks if somebody has set the clock back. It does not answer if a new life has to begin. */
   async noticeClock(): Promise<void> {
     const { clock, announce } = this.#parts;
     clock.now();
@@ -79,8 +82,9 @@ export class GroupTime {
   }
 
   /**
-   * [CLK-4] Stores the new start of all sessions and sets the alarm anew, even if the group was asked for something
-   * else, such as a commit. The old alarm waits for a later time of the clock, and nothing else may wake the group.
+   * [CLK-4] Stores the new start of all sessions and sets the alarm again, even if the group was asked for
+   * something else, such as a commit. The old alarm waits for a later time of the clock, and nothing else may
+   * wake the group.
    */
   wasSetBack(nowMs: number): void {
     const { presence, announce, couldNotNote } = this.#parts;
@@ -93,8 +97,8 @@ export class GroupTime {
   }
 
   /**
-   * [CLK-4] Starts all sessions anew, as after a restart. Somebody set the clock, so nobody knows how long a member has
-   * been silent. The new start is noted, or it would happen again and again.
+   * [CLK-4] Starts all sessions anew, as after a restart. Somebody set the clock, so nobody knows how long a
+   * member has been silent. The new start is noted; otherwise this would happen again and again.
    */
   #beginSessionsAnew(nowMs: number): void {
     const { presence, alarm, keeper, store } = this.#parts;

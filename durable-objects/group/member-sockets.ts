@@ -1,5 +1,5 @@
-// The sockets of native members (src/protocol/group-socket.ts): their messages as requests to the group, and what the
-// group decides as messages to them.
+// The sockets of native members (src/protocol/group-socket.ts). Turns their messages into requests to the
+// group, and the group's decisions into messages to them.
 
 import type * as z from "zod";
 import { type Caller, namespaceOf } from "../../src/core/access/caller.ts";
@@ -58,15 +58,15 @@ export interface MemberSocketParts {
   readonly presence: Presence;
   readonly clock: GroupClock;
   readonly signer: OwnerSigner;
-  /** [ACL-8] False if the credential of the socket has expired. It is closed then. */
+  /** [ACL-8] False if the credential of the socket has expired. The socket is then closed. */
   isGood(socket: ObjectSocket): boolean;
   /** [ACL-7] Returns why the socket's caller may not read the topic, or null. */
   whyNot(socket: ObjectSocket, topic: string): Failure | null;
-  /** Tells the members what has changed for them, and sets the alarm. `joined` is told in any case. */
+  /** Notifies the members of what has changed for them, and sets the alarm. `joined` is notified in any case. */
   announce(joined?: Joined): Promise<void>;
-  /** The socket has spoken. */
+  /** Called when the socket has sent a message. */
   spoke(socket: ObjectSocket): void;
-  /** The socket is of no use any more. */
+  /** Called when the socket is no longer of use. */
   lost(socket: ObjectSocket): Promise<void>;
 }
 
@@ -78,14 +78,14 @@ export interface Joined {
 
 export class MemberSockets {
   readonly #parts: MemberSocketParts;
-  /** The last join of each member that waits for the cluster. */
+  /** The latest join of each member that waits for the cluster. */
   readonly #joins = new Map<string, symbol>();
 
   constructor(parts: MemberSocketParts) {
     this.#parts = parts;
   }
 
-  // From a member.
+  // Messages from a member.
 
   async onMessage(socket: ObjectSocket, data: string | ArrayBuffer): Promise<void> {
     if (!this.#parts.isGood(socket)) return;
@@ -95,7 +95,7 @@ export class MemberSockets {
     } catch (error) {
       if (isUnknownType(error)) return refuse(socket, failureOf(error));
       closeFatal(socket, error);
-      // The socket broke the protocol, or the storage failed. Either way its member is not connected now.
+      // The socket broke the protocol, or storing failed. In both cases its member is now not connected.
       await this.#parts.lost(socket);
     }
   }
@@ -127,23 +127,25 @@ export class MemberSockets {
     const request = { type: "join", ...joining, readable, rooms } as const;
     const mine = Symbol();
     this.#joins.set(memberId, mine);
-    // [ATT-5] The cluster sends the secret along where it is asked anyway.
+    // [ATT-5] If the cluster is asked anyway, it sends the secret along.
     if (keeper.look((each) => each.lookupFor(request)) === null) await signer.load();
-    // [QUO-6] Nothing may come between the cluster's answer and the member: until then the group says what it asked for.
+    // [QUO-6] Nothing may come between the cluster's answer and the member. Until then the group reports what
+    // it asked for.
     const found = await server.find(request);
-    // The cluster may answer out of order. What an earlier join claims to own is void once a later one was sent.
+    // The cluster may answer out of order. Once a later join was sent, the partitions that an earlier one
+    // claims to own are void.
     if (this.#joins.get(memberId) !== mine) return;
     this.#joins.delete(memberId);
     if (!found.ok) {
       if (found.error === "KAFKA_STORAGE_ERROR") logLine("error", found.detail);
       return refuse(socket, found as Failure);
     }
-    const joined = presence.memberOf(socket); // Perhaps through a join that was sent before this one was answered.
+    const joined = presence.memberOf(socket); // A join sent before this one was answered may have done it.
     if (joined !== null && joined !== memberId) {
       const detail = `memberId is ${memberId}, this socket has joined as ${joined}`;
       throw new BrokerError("INVALID_REQUEST", detail);
     }
-    // The socket may have gone, or the join may now be refused, since the cluster was asked.
+    // The socket may have gone since the cluster was asked, or the join may now be refused.
     const isGone = socket.readyState !== WebSocket.OPEN;
     const { ok: _ok, ...known } = found;
     const result = isGone ? null : keeper.handle({ ...request, ...known });
@@ -178,7 +180,7 @@ export class MemberSockets {
     const memberId = this.#parts.presence.memberOf(socket);
     if (memberId === null) return refuse(socket, notJoined(), requestId);
     const caller = callerOn(socket);
-    // A caller that may read all topics needs no names: looking them up reads every topic of the group.
+    // A caller that may read all topics needs no names. Looking them up reads every topic of the group.
     const readsAll = readableTopics(caller) === undefined;
     const names = readsAll
       ? NO_NAMES
@@ -224,7 +226,7 @@ export class MemberSockets {
     return names;
   }
 
-  /** [ACL-7] The API key of the member's socket may do something else now. */
+  /** [ACL-7] The API key of the member's socket may now have other rights. */
   async alterRights(socket: ObjectSocket): Promise<void> {
     const memberId = this.#parts.presence.memberOf(socket);
     if (memberId === null) return;
@@ -241,11 +243,11 @@ export class MemberSockets {
     await this.#parts.announce();
   }
 
-  // To the members.
+  // Messages to the members.
 
   /**
-   * Sends each member whose assignment or epoch changed its new assignment (and `joined` in any case), and ends the
-   * sockets of removed members. Returns the sockets of members that do not read.
+   * Sends a new assignment to each member whose assignment or epoch has changed, and to `joined` in any case.
+   * Closes the sockets of removed members. Returns the sockets of members that do not read.
    */
   sendNews(news: readonly GroupEvent[], joined?: Joined): readonly ObjectSocket[] {
     const { keeper, presence } = this.#parts;
@@ -352,7 +354,7 @@ function joinRequest(message: z.output<typeof joinMessage>, namespace: string): 
   };
 }
 
-/** [TEN-2] Returns the assignment with names as its member writes them. */
+/** [TEN-2] Returns the assignment with names in the form that its member uses. */
 function outside(message: AssignmentMessage, namespace: string): AssignmentMessage {
   if (namespace === WHOLE) return message;
   const partitions = message.partitions.map((each) => ({

@@ -1,5 +1,5 @@
-// Observers look at a group, as the console does. They are told that something has changed, and ask for it. Their sockets
-// hibernate, so looking at a group that does nothing wakes nobody [GRP-19].
+// Observers watch a group, as the console does. They are notified that something has changed, and ask for the
+// details. Their sockets hibernate, so observing an idle group wakes nobody [GRP-19].
 import type { Handled } from "../../src/core/group/changes.ts";
 import type { GroupChangedMessage } from "../../src/protocol/group-events.ts";
 import type { ObjectSocket, ObjectSockets } from "../shared/object-socket.ts";
@@ -16,7 +16,7 @@ export class Observers {
   readonly #isGood: (socket: ObjectSocket) => boolean;
   readonly #sockets = new Set<ObjectSocket>();
 
-  /** `isGood` tells whether the credential of a socket still is. */
+  /** `isGood` returns true if the credential of a socket is still valid. */
   constructor(ctx: ObjectSockets, isGood: (socket: ObjectSocket) => boolean) {
     this.#ctx = ctx;
     this.#isGood = isGood;
@@ -38,7 +38,10 @@ export class Observers {
     return this.#sockets.has(socket);
   }
 
-  /** Tells everybody of what was stored just now. The output gate holds it until the write is durable. */
+  /**
+   * Notifies all observers of what was just stored. The output gate holds the messages until the write is
+   * durable.
+   */
   publish({ events, history }: Handled): void {
     if (this.#sockets.size === 0 || events.length === 0) return;
     const hasCommits = events.some(({ type }) => type === "offset");
@@ -55,7 +58,7 @@ export class Observers {
     this.#sockets.delete(socket);
   }
 
-  /** Closes all sockets, because there is no group any more. */
+  /** Closes all sockets, because the group is gone. */
   closeAll(code: number, reason: string): void {
     for (const socket of this.#sockets) close(socket, code, reason);
     this.#sockets.clear();

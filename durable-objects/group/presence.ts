@@ -1,5 +1,5 @@
-// Who is there: when each member was last heard from, over its own socket, over a connection that watches for it, or by
-// a call. Nothing of it is stored but what the sockets' attachments hold, and looking costs no row.
+// The members that are alive: when each was last heard from, over its own socket, over a connection that
+// watches for it, or by a call. Only the sockets' attachments store any of it, and reading it costs no row.
 import type { Sight } from "../../src/core/group/session.ts";
 import type { GroupEvent } from "../../src/core/group/state.ts";
 import { DEFAULT_SESSION_TIMEOUT_MS } from "../../src/core/limits.ts";
@@ -11,15 +11,15 @@ import { attachState, callerOn } from "../shared/socket-caller.ts";
 import type { GroupClock } from "./group-clock.ts";
 import { Watchers } from "./watchers.ts";
 
-/** The state of a member's socket. It lives in the socket's attachment, so it outlives hibernation. */
+/** The state of a member's socket. It is in the socket's attachment, so it outlives hibernation. */
 interface Attachment {
   readonly memberId: string;
-  /** When the member joined over this socket. It was alive then. */
+  /** The time when the member joined over this socket. It was alive then. */
   readonly joinedAtMs: number;
-  /** Release 0.2 did not write it; then it is the default. */
+  /** Release 0.2 did not write it; it is then the default. */
   readonly sessionTimeoutMs: number;
   // Release 0.2 did not write these either.
-  /** When the member was last given partitions, or told to give some up. */
+  /** The time when the member was last given partitions, or was asked to give some up. */
   readonly movedAtMs?: number;
   readonly memberNumber?: number;
 }
@@ -31,18 +31,18 @@ export interface ConnectedMember {
   readonly sessionTimeoutMs: number;
 }
 
-/** A member whose heartbeats are late gets this long beyond the next one that it must send. */
+/** A member whose heartbeats are late gets this much time beyond the next heartbeat that it must send. */
 const GRACE_MS = 1_000;
-/** Members that were given partitions wait so long for others, and all are looked at together. */
+/** Members that were given partitions wait this long for others, so that all of them share an alarm. */
 const SHARED_ALARM_MS = 1_000;
 
 export class Presence implements Sight {
   readonly #ctx: ObjectSockets;
   readonly #clock: GroupClock;
   readonly #watchers: Watchers;
-  /** The newest socket of each member that joined over one. */
+  /** The newest socket of each member that has joined over one. */
   readonly #sockets = new Map<string, ObjectSocket>();
-  /** When each member without a socket last showed by a call that it is alive. */
+  /** The time of the last call of each member without a socket. */
   readonly #heardMs = new Map<string, number>();
   #classicPhase = "";
 
@@ -87,9 +87,9 @@ export class Presence implements Sight {
   }
 
   /**
-   * When to look at the watched members: when the first session ends unless its member is heard from, Infinity if nobody
-   * is watched. Somebody who was silent for that long and is still watched waits for others, and may, or has gone. It is
-   * looked at again a session timeout later.
+   * The time when to examine the watched members: the end of the first session unless its member is heard from;
+   * Infinity if nobody is watched. A member that was silent for that long and is still watched may be waiting
+   * for others, or has gone. It is examined again a session timeout later.
    */
   nextWatchDeadlineMs(nowMs: number): number {
     let earliest = Number.POSITIVE_INFINITY;
@@ -107,9 +107,9 @@ export class Presence implements Sight {
   }
 
   /**
-   * When the first member over whose socket nothing was heard for its session timeout is to be removed. It may be the
-   * machine that stood still, and with it the code that answers heartbeats. So each gets the time of one more heartbeat.
-   * Infinity if everybody was heard from.
+   * The time when to remove the first member whose socket has been silent for its session timeout. Perhaps the
+   * machine stood still, and with it the code that answers heartbeats, so each member gets the time of one more
+   * heartbeat. Infinity if every member was heard from.
    */
   suspectDeadlineMs(nowMs: number): number {
     let earliest = Number.POSITIVE_INFINITY;
@@ -124,9 +124,10 @@ export class Presence implements Sight {
   }
 
   /**
-   * When members that were given partitions are to be looked at. Each must be heard from within a session timeout: it may
-   * die before it reads, and then no partition knows of it. One whose heartbeats are late by then is looked at again when
-   * its session ends. Members that join together share an alarm. Infinity if there is none.
+   * The time when to examine the members that were given partitions. Each must be heard from within a session
+   * timeout: if it dies before it reads, no partition knows of it. A member whose heartbeats are late by then
+   * is examined again when its session ends. Members that join together share an alarm. Infinity if there are
+   * none.
    */
   movedDeadlineMs(nowMs: number): number {
     let earliest = Number.POSITIVE_INFINITY;
@@ -145,7 +146,7 @@ export class Presence implements Sight {
     return earliest;
   }
 
-  /** [ACL-8] When the first credential of a member's socket expires. Infinity if none does. */
+  /** [ACL-8] The time when the first credential of a member's socket expires. Infinity if none does. */
   get nextExpiryMs(): number {
     let earliest = Number.POSITIVE_INFINITY;
     for (const socket of this.#sockets.values())
@@ -153,14 +154,17 @@ export class Presence implements Sight {
     return earliest;
   }
 
-  /** True if somebody with a connection was not heard from for a session timeout. */
+  /** True if a member with a connection has been silent for its session timeout. */
   isAnyoneSilent(nowMs: number): boolean {
     return (
       this.suspectDeadlineMs(nowMs) < Number.POSITIVE_INFINITY || this.#isAnyWatchSilent(nowMs)
     );
   }
 
-  /** When the session of the member with the number ends unless it is heard from. Null if it has no socket. */
+  /**
+   * The time when the session of the member with this number ends unless it is heard from. Null if it has no
+   * socket.
+   */
   sessionEndMs(memberNumber: number): number | null {
     for (const socket of this.#sockets.values()) {
       const attachment = attachmentOf(socket);
@@ -170,7 +174,7 @@ export class Presence implements Sight {
     return null;
   }
 
-  /** Notes what the group has decided. Makes the next heartbeats of changed members come to the group. */
+  /** Notes the group's decisions. The next heartbeats of changed members then reach the group. */
   note(events: readonly GroupEvent[], nowMs: number): void {
     for (const event of events) {
       switch (event.type) {
@@ -202,7 +206,7 @@ export class Presence implements Sight {
       attach(socket, { ...attachment, movedAtMs: nowMs });
   }
 
-  /** Everybody is told when a rebalance of a classic group begins and when it ends, and when a member is replaced. */
+  /** All members are notified when a rebalance of a classic group begins or ends, and when a member is replaced. */
   #noteClassic(events: readonly GroupEvent[]): void {
     const classic = events.filter((event) => event.type === "classic");
     const last = classic.at(-1)?.classic;
@@ -228,7 +232,7 @@ export class Presence implements Sight {
 
   // The members' own sockets.
 
-  /** The member has joined over this socket. An earlier socket of the member is closed. */
+  /** Notes that the member has joined over this socket. Its earlier socket is closed. */
   connect(socket: ObjectSocket, member: ConnectedMember, nowMs: number): void {
     const { memberId, memberNumber, sessionTimeoutMs } = member;
     const older = this.#sockets.get(memberId);
@@ -246,8 +250,8 @@ export class Presence implements Sight {
   }
 
   /**
-   * Returns the member that joined over this socket and has not connected again since. A socket that closes while the
-   * object sleeps is not among the sockets that it wakes up with, but it still speaks for its member.
+   * Returns the member that has joined over this socket and has not connected again since. A socket that closes
+   * while the object sleeps is not among the sockets that it wakes up with, but it still stands for its member.
    */
   memberOf(socket: ObjectSocket): string | null {
     const attachment = attachmentOf(socket);
@@ -256,7 +260,7 @@ export class Presence implements Sight {
     return current === undefined || current === socket ? attachment.memberId : null;
   }
 
-  /** The socket speaks for nobody any more. Returns the member that joined over it, or null. */
+  /** Notes that the socket stands for nobody any more. Returns the member that joined over it, or null. */
   disconnect(socket: ObjectSocket): string | null {
     const memberId = this.memberOf(socket);
     if (memberId !== null) this.#sockets.delete(memberId);
@@ -270,7 +274,7 @@ export class Presence implements Sight {
     this.#watchers.accept(socket, memberId, sessionTimeoutMs, nowMs);
   }
 
-  /** Handles a socket that has gone. Returns the member that nobody reports alive any more, or null. */
+  /** Handles a socket that has gone. Returns the member that no connection reports alive any more, or null. */
   lost(socket: ObjectSocket): string | null {
     const watched = this.#watchers.lost(socket);
     if (watched === null) return this.memberOf(socket) === null ? null : this.disconnect(socket);
@@ -278,7 +282,7 @@ export class Presence implements Sight {
     return watched;
   }
 
-  /** Closes the watches of members that have gone, if they are silent. A client that is alive asks the group again. */
+  /** Closes the silent watches of members that have gone. A live client asks the group again. */
   closeSilentWatches(isMember: (memberId: string) => boolean, nowMs: number): void {
     const isOver = new Set<string>();
     for (const { memberId, sessionTimeoutMs } of this.#watchers.sessions())

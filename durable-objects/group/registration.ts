@@ -1,5 +1,6 @@
-// The group and the cluster know of each other: the cluster lists the group, tells it of its topics, and knows whether
-// it has ever stored something, so that nobody takes a group that has lost its storage for a new one [FIL-6].
+// What the group and the cluster know of each other. The cluster lists the group, notifies it of its topics,
+// and knows if it has ever stored something, so that a group that has lost its storage is not mistaken for a
+// new one [FIL-6].
 import type { TopicDescription } from "../../src/core/cluster/topics.ts";
 import { errorOf, type Failure, fail, failureOf, type Result } from "../../src/core/errors.ts";
 import type { GroupSummary } from "../../src/core/group/describe.ts";
@@ -12,17 +13,20 @@ import type { Notes } from "../shared/notes.ts";
 import type { OwnerSigner } from "../shared/owner-signature.ts";
 import type { Cluster } from "./group-server.ts";
 
-/** The name of the note of what the cluster was last told. It is on disk. */
+/** The note with what was last reported to the cluster. Its name is stored. */
 const SUMMARY = "summary";
 
-/** Most groups come to be with a member that joins. Others tell the cluster at once what they are. */
+/**
+ * The summary of a new group. Most groups are created by a member that joins. The others report theirs to the
+ * cluster at once.
+ */
 const NEW_GROUP: GroupSummary = {
   protocolType: "consumer",
   groupState: "Stable",
   groupType: "consumer",
 };
 
-/** The object's own side of it. */
+/** The parts of the group's object that are needed here. */
 interface Life {
   readonly env: Env;
   readonly groupId: string;
@@ -35,18 +39,21 @@ interface Life {
 
 export class Registration implements Cluster {
   readonly #life: Life;
-  /** The questions of the requests that wait for the cluster. They may bring the group into being. */
+  /** The lookups of the requests that wait for the cluster. They may create the group. */
   readonly #subscribing = new Set<Lookup>();
-  /** True if the group was deleted in this life. It then rightly has nothing stored. */
+  /** True if the group was deleted in this life. It then rightly has no stored data. */
   #wasDestroyed = false;
-  /** [FIL-6] Why the group's stored data cannot be read. The group then behaves as if it had lost its data. */
+  /**
+   * [FIL-6] The reason why the group's stored data cannot be read. The group then behaves as if it had lost its
+   * data.
+   */
   #damage: Failure | null = null;
   /** True if the cluster knows that the group has stored something. */
   #isNoted = false;
-  /** The group's line in lists, as it is now. Null if nothing has changed in this life. */
+  /** The group's line in lists, as of now. Null if nothing has changed in this life. */
   #summary: GroupSummary | null = null;
   #isTelling = false;
-  /** The summary that the cluster was told last, in this life. */
+  /** The summary that this life last reported to the cluster. */
   #told: string | null = null;
 
   constructor(life: Life) {
@@ -66,7 +73,7 @@ export class Registration implements Cluster {
     return this.#life.exists() || this.#subscribing.size > 0 || this.#damage !== null;
   }
 
-  /** [QUO-6] Returns what the requests that wait for the cluster ask for. */
+  /** [QUO-6] Returns the lookups of the requests that wait for the cluster. */
   get asked(): readonly Lookup[] {
     return [...this.#subscribing];
   }
@@ -92,18 +99,18 @@ export class Registration implements Cluster {
         `the cluster's metadata cannot be reached: ${error}`,
       );
     } finally {
-      this.#subscribing.delete(lookup); // The waiting request continues in this turn. It creates the group or has it unlisted.
+      this.#subscribing.delete(lookup); // The waiting request continues in this turn. It creates or unlists the group.
     }
   }
 
-  /** [GRP-13] Takes the group off the cluster's list, unless it exists by the time the cluster asks. */
+  /** [GRP-13] Removes the group from the cluster's list, unless it exists by the time the cluster asks. */
   async unlist(isDeleted = false): Promise<void> {
     // [FIL-6] A group that has lost its data stays listed until somebody deletes it.
     if (!isDeleted && !this.#wasDestroyed && (await this.#cluster.isGroupMade(this.#own))) return;
     await this.#cluster.forgetGroup(this.#own);
   }
 
-  /** The group is about to be deleted. The next one of its name has a later incarnation. */
+  /** Called before the group is deleted. The next group of this name gets a later incarnation. */
   async retire(incarnation: number): Promise<void> {
     await this.#cluster.retireIncarnation({ incarnation });
   }
@@ -121,15 +128,15 @@ export class Registration implements Cluster {
     this.#isNoted = false;
   }
 
-  /** Notes that what the group has stored cannot be read. */
+  /** Notes that the group's stored data cannot be read. */
   noteDamage(error: Error): Failure {
     this.#damage = this.#unusable(`what it has stored is damaged: ${error.message}`);
     return this.#damage;
   }
 
   /**
-   * [FIL-6] Must run before anything is said about a group without stored data. It throws if there was
-   * data, so that nobody takes the group for a new one.
+   * [FIL-6] Must run before anything is answered about a group without stored data. It throws if there was
+   * data, so that the group is not mistaken for a new one.
    */
   async assertKept(): Promise<void> {
     if (this.#damage !== null) throw errorOf(this.#damage);
@@ -145,7 +152,8 @@ export class Registration implements Cluster {
   }
 
   /**
-   * [FIL-6] Tells the cluster, once in a life, that there is data to lose, if a disk may lose it. Nobody waits for it.
+   * [FIL-6] Reports to the cluster, once per life, that there is data to lose, if a disk may lose it. Nobody
+   * waits for it.
    */
   noteMade(): void {
     const { env } = this.#life;
@@ -160,8 +168,8 @@ export class Registration implements Cluster {
   }
 
   /**
-   * [KFK-34] Tells the cluster what lists show of the group, if that has changed since it was last told. Nobody waits for it.
-   * If the cluster is out of reach, the next change of the group tells it.
+   * [KFK-34] Reports to the cluster what lists show of the group, if that has changed since the last report.
+   * Nobody waits for it. If the cluster is out of reach, the group's next change reports it.
    */
   reportSummary(summary: GroupSummary | null): void {
     if (summary === null) return;
@@ -170,7 +178,7 @@ export class Registration implements Cluster {
     this.#isTelling = true;
     this.#life.waitUntil(
       this.#report()
-        .catch(() => {}) // The stub has noted why.
+        .catch(() => {}) // The stub has logged why.
         .finally(() => {
           this.#isTelling = false;
         }),
@@ -185,7 +193,7 @@ export class Registration implements Cluster {
     return text === (this.#told ?? notes.get(SUMMARY));
   }
 
-  /** Tells one after another, so that the cluster hears of the newest last. */
+  /** Sends one report after another, so that the newest arrives last. */
   async #report(): Promise<void> {
     while (this.#summary !== null && this.#life.exists() && !this.#isTold()) {
       const summary = this.#summary;
@@ -195,14 +203,14 @@ export class Registration implements Cluster {
   }
 
   /**
-   * [FIL-6] Refuses to begin anew by itself. Members would read records again
-   * that they have done, or skip some that they have not.
+   * [FIL-6] The error of a group that has lost its data. It must not start anew by itself: members would read
+   * finished records again, or skip unread ones.
    */
   #goneFailure(): Failure {
     return this.#unusable("its storage is gone, and with it what was committed");
   }
 
-  /** [ERR-3] The caller logs this failure. A stub does so by itself, and a member's join over a socket does. */
+  /** [ERR-3] The caller logs this failure. Stubs do so, and a member's join over a socket does. */
   #unusable(what: string): Failure {
     const { env, groupId, objectId } = this.#life;
     const { file } = placeOf(env, "group", "", objectId);

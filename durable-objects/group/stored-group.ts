@@ -1,5 +1,5 @@
-// The group's JSON in its storage. The names are on disk: fields are added with a default, and none is ever renamed. A
-// release may meet what the next one has written, so each schema ignores fields that it does not know [VER-3].
+// The group's JSON in its storage. The names are stored: fields are added with a default, and none is ever
+// renamed. A release may read what the next one has written, so each schema ignores unknown fields [VER-3].
 import * as z from "zod";
 import { fromBase64, toBase64 } from "../../src/core/bytes.ts";
 import {
@@ -83,7 +83,7 @@ export function formatMember(member: Member): string {
   } satisfies z.input<typeof storedMember>);
 }
 
-/** A STABLE member is at the group's epoch, whatever its row says. */
+/** Parses a member. A STABLE member is at the group's epoch, whatever its row says. */
 export function parseMember(json: string, assignmentEpoch: number): Member {
   const stored = parseStored(storedMember, json, "members.json");
   const epochs = stored.assignmentEpochs.flatMap(([epoch, topics]) =>
@@ -113,8 +113,8 @@ export function parseTarget(json: string): PartitionSet {
 }
 
 /**
- * A position: offset, time of the commit, metadata if there is any, leader epoch if there is one. Null if it is gone. The
- * next release may write more behind that.
+ * A committed offset: offset, time of the commit, metadata if there is any, leader epoch if there is one. Null
+ * if it was deleted. The next release may append more elements.
  */
 const storedPosition = z
   .tuple([z.int(), z.int(), z.string().optional(), z.int().nullable().optional()])
@@ -148,7 +148,7 @@ export function formatPosition({
   return metadata === "" ? [offset, committedAtMs] : [offset, committedAtMs, metadata];
 }
 
-/** An entry's type may be one that only the next release knows. It is shown as it is. */
+/** An entry may have a type that only the next release knows. It is shown as it is. */
 const storedHistory = z.array(z.looseObject({ type: z.string(), epoch: z.int() }));
 
 export function parseHistory(json: string): HistoryEntry[] {
@@ -179,7 +179,7 @@ const storedClassic = z.object({
   goneTopics: z.array(z.string()).exactOptional(),
 });
 
-/** Stores what has to outlive a restart. A rebalance begins anew, so only that there is one is stored. */
+/** Formats what has to outlive a restart. A rebalance starts over then, so only its existence is stored. */
 export function formatClassic(state: ClassicState): string {
   const { generation, protocolType, protocolName, leaderId, members, goneTopics } = state;
   const stored = {

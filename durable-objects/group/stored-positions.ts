@@ -1,16 +1,19 @@
-// The group's committed offsets in its storage. A commit costs one row, however many partitions it is about.
+// The group's committed offsets in its storage; they are called positions here. A commit costs one row, however
+// many partitions it covers.
 //
 // positions  slot → JSON of partition → position, with the number of the write. There are three kinds of slots:
-//            pages (1000 and up) hold all positions as they were at some time,
+//            pages (1000 and up) hold all positions as of some write,
 //            the ring (0 to RING_ROWS - 1) holds the commits since then, one row each,
-//            PREVIOUS_RELEASE holds what the release before has written, after a rollback.
+//            PREVIOUS_RELEASE holds what the previous release has written after a rollback.
 //
-// The newest write counts. When the ring is full, the pages of the partitions in it are written anew, and the ring begins
-// again at its first slot: rows in it that are older than the newest page mean nothing. So there are never more than
-// RING_ROWS rows besides the pages, and most commits write one row.
 //
-// The release before knows a table `offsets` with a row for each partition. A view of that name shows it the same
-// positions, and takes what it writes [VER-6]. It goes away in the release after this one.
+// The newest write counts. When the ring is full, the pages of the partitions in it are rewritten, and the ring
+// starts again at its first slot. Its rows that are older than the newest page then mean nothing. So there are
+// never more than RING_ROWS rows besides the pages, and most commits write one row.
+//
+//
+// The previous release knows a table `offsets` with a row for each partition. A view of that name shows it the
+// same positions, and accepts its writes [VER-6]. The release after this one drops the view.
 import type { PartitionKey } from "../../src/core/group/partition-key.ts";
 import type { CommittedOffset } from "../../src/core/group/state.ts";
 import { execAll } from "../shared/schema.ts";
@@ -18,7 +21,7 @@ import type { Sql } from "../shared/sql.ts";
 import { parseStored } from "../shared/stored-json.ts";
 import { formatPosition, type StoredPosition, storedPositions } from "./stored-group.ts";
 
-/** A full ring is read at every wake. */
+/** The length of the ring. A full ring is read at every wake. */
 const RING_ROWS = 16;
 const FIRST_PAGE = 1_000;
 const PREVIOUS_RELEASE = -1;
@@ -45,9 +48,12 @@ export const CREATE_POSITIONS = [
   previousReleaseWrites("DELETE", "OLD", "json('null')"),
 ];
 
-/** In a trigger, the conflict clause of the statement that fires it counts. So the row is not inserted OR IGNORE. */
+/**
+ * Makes the trigger for writes of the previous release. In a trigger, the conflict clause of the statement that
+ * fires it applies, so the row is not inserted with OR IGNORE.
+ */
 function previousReleaseWrites(change: string, row: string, position: string): string {
-  // It says INSERT OR REPLACE, which would overrule an OR IGNORE in here.
+  // That release writes INSERT OR REPLACE, which would overrule an OR IGNORE in here.
   return `CREATE TRIGGER offsets_${change.toLowerCase()} INSTEAD OF ${change} ON offsets BEGIN
      INSERT INTO positions SELECT ${PREVIOUS_RELEASE}, 0, '{}'
        WHERE NOT EXISTS (SELECT 1 FROM positions WHERE slot = ${PREVIOUS_RELEASE});
@@ -56,7 +62,7 @@ function previousReleaseWrites(change: string, row: string, position: string): s
    END`;
 }
 
-/** Brings a table `offsets`, with a row for each partition, into this form. */
+/** Migrates a table `offsets`, with a row for each partition, to this form. */
 export function toPositions(sql: Sql): void {
   const rows = sql.exec<{
     partition: string;
@@ -77,7 +83,7 @@ export function toPositions(sql: Sql): void {
   if (positions.size > 0) new StoredPositions(sql).write(positions, positions);
 }
 
-/** The positions of one page: each with about how many characters it takes. */
+/** The positions of one page, each with its approximate number of characters. */
 interface Page {
   readonly slot: number;
   readonly sizes: Map<PartitionKey, number>;
@@ -100,14 +106,14 @@ export class StoredPositions {
     this.#sql = sql;
   }
 
-  /** Returns all positions as they were when they were first needed in this life. */
+  /** Returns all positions as they were when this life first needed them. */
   load(): ReadonlyMap<PartitionKey, CommittedOffset> {
     this.#loaded ??= this.#read();
     return this.#loaded;
   }
 
   #read(): Map<PartitionKey, CommittedOffset> {
-    // They are sorted here, because the storage would count each row twice to do it.
+    // Sorted here, because sorting in SQL would count each row twice.
     const rows = Array.from(
       this.#sql.exec<{ slot: number; write: number; json: string }>(
         "SELECT slot, write, json FROM positions",
@@ -125,11 +131,11 @@ export class StoredPositions {
       for (const [key, position] of positions)
         if (position !== null) this.#put(page, key, position);
     }
-    const folded = Math.max(0, ...pages.map(({ write }) => write));
+    const newestPage = Math.max(0, ...pages.map(({ write }) => write));
     const merged = new Map<PartitionKey, CommittedOffset>();
     for (const { slot, write, positions } of rows) {
       const isPage = slot >= FIRST_PAGE;
-      if (!isPage && write <= folded) continue;
+      if (!isPage && write <= newestPage) continue;
       this.#lastWrite = write;
       if (slot === PREVIOUS_RELEASE) this.#hasPrevious = true;
       else if (!isPage) this.#ringRows++;
@@ -143,20 +149,20 @@ export class StoredPositions {
   }
 
   /**
-   * Stores the positions that have changed, null for one that is gone. `positions` are all that the group has now. Must
+   * Stores the changed positions; null for a deleted one. `positions` are all positions of the group now. Must
    * run in a transaction.
    */
   write(
     changed: ReadonlyMap<PartitionKey, CommittedOffset | null>,
     positions: ReadonlyMap<PartitionKey, CommittedOffset>,
   ): void {
-    this.load(); // A commit may be the first that is asked of the group.
+    this.load(); // A commit may be the first request of this life.
     this.#lastWrite++;
     const json = formatPositions(changed);
     const isFull = this.#ringRows === RING_ROWS || json.length > MAX_ROW_CHARACTERS;
-    // If the row of the release before stayed, a later write of that release would make all of it the newest.
+    // If the row of the previous release stayed, its next write would make the whole row the newest.
     if (isFull || this.#hasPrevious) {
-      this.#fold(changed, positions);
+      this.#rewritePages(changed, positions);
       return;
     }
     this.#writeRow(this.#ringRows, json);
@@ -164,8 +170,8 @@ export class StoredPositions {
     for (const key of changed.keys()) this.#inRing.add(key);
   }
 
-  /** Writes the pages of all partitions that have changed since they were last written. */
-  #fold(
+  /** Writes the pages of all partitions that have changed since their pages were written. */
+  #rewritePages(
     changed: ReadonlyMap<PartitionKey, CommittedOffset | null>,
     positions: ReadonlyMap<PartitionKey, CommittedOffset>,
   ): void {
@@ -180,7 +186,7 @@ export class StoredPositions {
       if (position !== undefined)
         dirty.add(this.#put(this.#pageFor(position, known), key, position));
     }
-    // A page says from when on the ring's rows count, even if none of their positions is left.
+    // A page marks the write from which on the ring's rows count, even if it holds none of their positions.
     if (dirty.size === 0) dirty.add(this.#pages.at(-1) ?? this.#newPage());
     for (const { slot, sizes } of dirty) {
       const entries = Array.from(
@@ -195,7 +201,7 @@ export class StoredPositions {
     this.#ringRows = 0;
   }
 
-  /** Returns a page with room: the one where the position was, or another, or a new one. */
+  /** Returns a page with room: the one that had the position, or another, or a new one. */
   #pageFor(position: CommittedOffset, known: Page | undefined): Page {
     const hasRoom = (page: Page) => page.characters + sizeOf(position) <= MAX_ROW_CHARACTERS;
     if (known !== undefined && hasRoom(known)) return known;
@@ -233,7 +239,7 @@ export class StoredPositions {
   }
 }
 
-/** A position that is gone is null, so that it hides what older rows have. */
+/** A deleted position is null, so that it hides older rows. */
 function formatPositions(positions: ReadonlyMap<PartitionKey, CommittedOffset | null>): string {
   const entries = Array.from(positions, ([key, position]): [string, StoredPosition] => [
     key,
@@ -242,7 +248,10 @@ function formatPositions(positions: ReadonlyMap<PartitionKey, CommittedOffset | 
   return JSON.stringify(Object.fromEntries(entries));
 }
 
-/** Returns about how many characters a position takes: a topic's id, two numbers, and metadata that may be escaped. */
+/**
+ * Returns the approximate number of characters of a position: a topic id, two numbers, and metadata that may be
+ * escaped.
+ */
 function sizeOf({ metadata }: CommittedOffset): number {
   return 90 + metadata.length * 6;
 }

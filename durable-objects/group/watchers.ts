@@ -1,7 +1,7 @@
-// Kafka's clients say again and again that they are alive (Heartbeat, ConsumerGroupHeartbeat). While there is
-// nothing new, the connection that serves a member answers for the group. It watches the group over a hibernating
-// socket and says over it that the member is alive, which the runtime notes without waking the object. When
-// something changes, the group tells the connection from here.
+// Kafka's clients keep reporting that they are alive (Heartbeat, ConsumerGroupHeartbeat). While there is
+// nothing new, the connection that serves a member answers for the group. It watches the group over a
+// hibernating socket and reports over it that the member is alive; the runtime notes that without waking the
+// object. When something changes, the group notifies the connection from here.
 import { DEFAULT_SESSION_TIMEOUT_MS } from "../../src/core/limits.ts";
 import type { WatchMessage } from "../../src/protocol/watch-socket.ts";
 import type { ObjectSocket, ObjectSockets } from "../shared/object-socket.ts";
@@ -14,7 +14,7 @@ const TAG = "watch";
 interface Attachment {
   readonly watches: string;
   readonly openedAtMs: number;
-  /** The session timeout of the member. Release 0.2 did not write it; then it is the default. */
+  /** The session timeout of the member. Release 0.2 did not write it; it is then the default. */
   readonly sessionTimeoutMs: number;
 }
 
@@ -32,7 +32,7 @@ export class Watchers {
     }
   }
 
-  /** Watches for the member over this socket from now on. An earlier socket of the member is closed. */
+  /** Watches for the member over this socket from now on. The member's earlier socket is closed. */
   accept(socket: ObjectSocket, memberId: string, sessionTimeoutMs: number, nowMs: number): void {
     const older = this.#sockets.get(memberId);
     this.#ctx.acceptWebSocket(socket, [TAG]);
@@ -56,7 +56,7 @@ export class Watchers {
     return this.#sockets.has(memberId);
   }
 
-  /** Returns when the member was last reported alive, or 0 if nobody reports it. */
+  /** Returns when the member was last reported alive, or 0 if no connection reports it. */
   seenMs(memberId: string): number {
     const socket = this.#sockets.get(memberId);
     if (socket === undefined) return 0;
@@ -64,7 +64,7 @@ export class Watchers {
     return Math.max(attachmentOf(socket)?.openedAtMs ?? 0, this.#clock.heard(answeredMs));
   }
 
-  /** When the newest socket was opened. */
+  /** The time when the newest socket was opened. */
   get latestMs(): number {
     const times = Array.from(this.#sockets.values(), (socket) => attachmentOf(socket)?.openedAtMs);
     return times.reduce<number>((latest, atMs) => Math.max(latest, atMs ?? 0), 0);
@@ -82,7 +82,7 @@ export class Watchers {
     return this.#sockets.keys();
   }
 
-  /** Returns the members that are watched for, each with its session timeout. */
+  /** Returns the watched members, each with its session timeout. */
   *sessions(): Iterable<{ readonly memberId: string; readonly sessionTimeoutMs: number }> {
     for (const [memberId, socket] of this.#sockets) {
       const attachment = attachmentOf(socket);
@@ -90,7 +90,7 @@ export class Watchers {
     }
   }
 
-  /** The member's session has another timeout from now on. */
+  /** Sets a new timeout for the member's session. */
   setSessionTimeout(memberId: string, sessionTimeoutMs: number): void {
     const socket = this.#sockets.get(memberId);
     const attachment = socket === undefined ? null : attachmentOf(socket);
@@ -102,7 +102,7 @@ export class Watchers {
       attach(socket, { ...attachment, sessionTimeoutMs });
   }
 
-  /** Makes the member's next heartbeat come to the group. */
+  /** Makes the member's next heartbeat reach the group. */
   notify(memberId: string): void {
     const message: WatchMessage = { type: "changed" };
     const socket = this.#sockets.get(memberId);
@@ -113,7 +113,10 @@ export class Watchers {
     for (const memberId of this.#sockets.keys()) this.notify(memberId);
   }
 
-  /** Returns the member whose socket has gone. Null if it was not a watch, or not the member's newest. */
+  /**
+   * Returns the member whose watch was this socket. Null if the socket was no watch, or not the member's newest
+   * one.
+   */
   lost(socket: ObjectSocket): string | null {
     const memberId = attachmentOf(socket)?.watches;
     if (memberId === undefined || this.#sockets.get(memberId) !== socket) return null;

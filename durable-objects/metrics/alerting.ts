@@ -1,5 +1,5 @@
-// The alerts and the budgets of the MetricsObject. It looks at them while somebody tells something, and when something is
-// known to change by then, such as a lag that grows older. Nobody is woken for it but the MetricsObject.
+// The alerts and the budgets of the MetricsObject. It evaluates them when reports come in, and at times when
+// something is known to change, such as a lag that grows older. Only the MetricsObject is woken for this.
 import { auditLog } from "../../src/audit-log.ts";
 import { ROOT } from "../../src/core/access/caller.ts";
 import { CLUSTER, topicResource } from "../../src/core/access/grants.ts";
@@ -23,11 +23,11 @@ export interface AlertingParts {
   readonly waitUntil: (promise: Promise<unknown>) => void;
   /** Stores what `toJSON` returns. */
   readonly save: () => void;
-  /** Has the alarm ring by the time that `nextMs` says. */
+  /** Sets the alarm for `nextMs`. */
   readonly schedule: () => Promise<void>;
 }
 
-/** Who the audit log says has found a budget used up. */
+/** The principal that the audit log names for used-up budgets. */
 const METER = { ...ROOT, principal: "User:dollar-meter" };
 
 export class Alerting {
@@ -35,10 +35,10 @@ export class Alerting {
   readonly #parts: AlertingParts;
   readonly #book: AlertBook;
   #lookedMs = 0;
-  /** True if something was told since the rules were looked at. */
+  /** True if there were reports since the rules were evaluated. */
   #isUnlooked = true;
   #isSavePending = false;
-  /** The batches of what principals have cost that were taken. */
+  /** The batches of principals' costs that have been counted. */
   readonly #batches = new Set<string>();
 
   constructor(parts: AlertingParts, stored: unknown) {
@@ -59,19 +59,19 @@ export class Alerting {
     return this.#book.isEmpty && this.budgets.isEmpty;
   }
 
-  /** Notes that something was told, or is gone: rules have to be looked at. */
+  /** Notes a report, or that an object is gone: the rules have to be evaluated. */
   note(): void {
     this.#isUnlooked = true;
   }
 
-  /** Takes what a snapshot says of a budget. */
+  /** Takes the budget that a snapshot reports. */
   takeSnapshot(snapshot: AnySnapshot, nowMs: number): void {
     if (snapshot.kind !== "partition") return;
     const { topic, budgetDollars = null } = snapshot;
     this.budgets.setTopic(topic, budgetDollars, nowMs);
   }
 
-  /** [BGT-3] Takes what principals have cost. A batch that comes again counts once. */
+  /** [BGT-3] Adds costs of principals. A repeated batch counts once. */
   takeSpent({ id, spent }: SpentBatch, nowMs: number): void {
     if (this.#batches.has(id)) return;
     this.#batches.add(id);
@@ -81,7 +81,7 @@ export class Alerting {
     for (const each of spent) this.budgets.spend(each, nowMs);
   }
 
-  /** [BGT-4] Tells the audit log what budgets have come to. */
+  /** [BGT-4] Adds budgets that have reached a step to the audit log. */
   noteSteps(nowMs: number): void {
     for (const step of this.budgets.takeSteps(nowMs)) this.#noteStep(step);
   }
@@ -100,7 +100,7 @@ export class Alerting {
     auditLog.note(env, METER, { way: "rpc" }, noted, waitUntil);
   }
 
-  /** When something is to be done. Null if nothing is, until something is told. */
+  /** The time of the next work. Null if there is none until the next report. */
   get nextMs(): number | null {
     const { nextMs } = this.#book;
     if (!this.#isUnlooked || this.#book.isEmpty) return nextMs;
@@ -111,7 +111,7 @@ export class Alerting {
     return this.#book.infos();
   }
 
-  /** Sets a rule, and returns its secret if it has a new one. */
+  /** Sets a rule. Returns its secret if it has a new one. */
   async set(rule: AlertRule, hasNewSecret: boolean): Promise<string | null> {
     const known = this.#book.ruleOf(rule.name);
     const secret = hasNewSecret || known === undefined ? newSecret() : known.secret;
@@ -136,7 +136,7 @@ export class Alerting {
     return isSent;
   }
 
-  /** Looks at all that rules are about, if it is time, and sends what is due. */
+  /** Evaluates the rules if it is time, and sends what is due. */
   ring(nowMs: number): void {
     if (this.#book.isEmpty) return;
     const isTime = nowMs - this.#lookedMs >= ALERT_LOOK_MS || nowMs < this.#lookedMs;
@@ -160,8 +160,9 @@ export class Alerting {
   }
 
   /**
-   * [ALR-3] Sends what is due. That it will be due again is stored first, so that it is sent if this object dies meanwhile.
-   * Nobody waits for the webhooks: whatever one of them has answered, the next message goes.
+   * [ALR-3] Sends what is due. First it stores that the messages are due again, so that they are sent even if
+   * this object dies. Webhooks do not wait for each other: each gets its next message, whatever the others
+   * answered.
    */
   #send(nowMs: number): void {
     const due = this.#book.takeDue(nowMs);

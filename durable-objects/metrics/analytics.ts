@@ -1,14 +1,17 @@
-// History for Cloudflare's Analytics Engine, where a deployment has the binding ANALYTICS. Each report becomes a data point.
-// The platform keeps them for three months, samples them, and lets SQL ask for them; README.md shows how. So they are for
-// charts and for the largest few of something, and not for bills.
+// History for Cloudflare's Analytics Engine, if the deployment has the binding ANALYTICS. Each report becomes a
+// data point. The platform keeps the points for three months, samples them, and answers SQL queries; README.md
+// shows how. So they are for charts and top lists, not for bills.
 import type { Told } from "../../src/core/metrics/metrics-state.ts";
 import type { Sight } from "../../src/core/metrics/sights.ts";
 import type { Env } from "../../src/env.ts";
 
-/** An index is 96 bytes at most. It is what the platform samples by. */
+/** The most bytes in an index. The platform samples by it. */
 const MAX_INDEX_BYTES = 96;
 
-/** The counters of a point, in the order of its doubles. The order is for ever: queries name doubles by their place. */
+/**
+ * The counters of a point, in the order of its doubles. The order never changes, because queries name doubles
+ * by their place.
+ */
 export const ANALYTICS_DOUBLES = [
   "appendedRecords",
   "appendedBytes",
@@ -22,7 +25,10 @@ export const ANALYTICS_DOUBLES = [
   "rebalances",
 ] as const;
 
-/** [MET-16] Writes what an object has counted since it last told. Blobs: the kind of object, and its topic or group. */
+/**
+ * [MET-16] Writes what an object has counted since its last report. Blobs: the kind of object, and its topic or
+ * group.
+ */
 export function writePoint(dataset: Env["ANALYTICS"], { sight, added }: Told): void {
   if (dataset === undefined) return;
   const doubles = ANALYTICS_DOUBLES.map((name) => added[name] ?? 0);
@@ -48,6 +54,6 @@ function nameOf(sight: Sight): string {
 function cut(name: string): string {
   const bytes = new TextEncoder().encode(name);
   if (bytes.length <= MAX_INDEX_BYTES) return name;
-  // A character that is cut in two becomes one that says so.
+  // A character that is cut in two becomes U+FFFD, of three bytes.
   return new TextDecoder().decode(bytes.subarray(0, MAX_INDEX_BYTES - 3));
 }

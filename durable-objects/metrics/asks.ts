@@ -1,6 +1,7 @@
-// The objects that are asked how things are, so that what they did until they came to rest is known, and nobody keeps them
-// awake for it [RPT-1]. An object that has told something is asked a moment later, and again ever more seldom, until nothing
-// has changed. They are stored with the rest, because the MetricsObject may be evicted between two asks.
+// The objects that are asked for their state, so that their activity up to their rest is known without keeping
+// them awake [RPT-1]. An object that has reported is asked a moment later, and again at growing intervals,
+// until nothing has changed. The list is stored with the rest, because the MetricsObject may be evicted between
+// two asks.
 import { partitionKey } from "../../src/core/group/partition-key.ts";
 import { FEW_METRICS_MEMBERS } from "../../src/core/limits.ts";
 import { crc32c } from "../../src/core/log/crc32c.ts";
@@ -9,16 +10,17 @@ import type { Sight } from "../../src/core/metrics/sights.ts";
 import type { AnySnapshot } from "../../src/core/metrics/snapshot.ts";
 
 /**
- * Asks are made together, at multiples of this. With the first wait, the first ask comes within nine seconds. The platform
- * evicts an object ten seconds after its last call, so by then it is still there, and so is the MetricsObject.
+ * Objects are asked together, at multiples of this. With the first wait, the first ask comes within nine
+ * seconds. The platform evicts an object ten seconds after its last call, so by then the object is still in
+ * memory, and so is the MetricsObject.
  */
 const TICK_MS = 5_000;
 const FIRST_WAIT_MS = 4_000;
 const MAX_WAIT_MS = 60_000;
-/** Objects that wait to be asked. Beyond that, the one that told longest ago is not asked. */
+/** The number of objects that wait to be asked. Above it, the object with the oldest report is dropped. */
 const MAX_ASKS = 10_000;
 
-/** The object that is asked: a partition, or a group. */
+/** The object that is asked: a partition or a group. */
 export type Asked =
   | { readonly kind: "partition"; readonly topicId: string; readonly partition: number }
   | { readonly kind: "group"; readonly groupId: string };
@@ -27,11 +29,14 @@ export interface Ask {
   readonly asked: Asked;
   readonly atMs: number;
   readonly waitMs: number;
-  /** How the object was when it was last heard of, as a checksum. */
+  /** A checksum of the object's last known state. */
   readonly look: number;
 }
 
-/** Returns when an object is asked that has told now, or that was asked `waitMs` ago: at the next tick after that. */
+/**
+ * Returns when to ask an object that has just reported, or that was asked `waitMs` ago: at the next tick after
+ * that.
+ */
 export function tickAfter(nowMs: number, waitMs = FIRST_WAIT_MS): number {
   return Math.ceil((nowMs + waitMs) / TICK_MS) * TICK_MS;
 }
@@ -39,7 +44,7 @@ export function tickAfter(nowMs: number, waitMs = FIRST_WAIT_MS): number {
 export class Asks {
   readonly #waiting = new Map<string, Ask>();
 
-  /** Reads what `toJSON` has returned. It leaves out what it cannot read. */
+  /** Reads the result of `toJSON`. Parts that it cannot read are left out. */
   static fromJSON(told: unknown): Asks {
     const asks = new Asks();
     for (const each of Array.isArray(told) ? told.slice(0, MAX_ASKS) : [])
@@ -51,21 +56,21 @@ export class Asks {
     return [...this.#waiting.values()];
   }
 
-  /** When the next one is due. Null if there is none. */
+  /** The time of the next ask. Null if there is none. */
   get nextMs(): number | null {
     let next: number | null = null;
     for (const { atMs } of this.#waiting.values()) if (next === null || atMs < next) next = atMs;
     return next;
   }
 
-  /** Notes that an object has told of itself. */
+  /** Notes that an object has reported. */
   add(snapshot: AnySnapshot, nowMs: number): void {
     const asked = askedOf(snapshot);
     if (asked !== null && isCheapToAsk(snapshot))
       this.#wait({ asked, look: lookOf(snapshot) }, FIRST_WAIT_MS, nowMs);
   }
 
-  /** Notes the answer to an ask. One that tells nothing new is the last. */
+  /** Notes the answer to an ask. An answer without changes ends the asking. */
   answered(ask: Ask, snapshot: AnySnapshot, nowMs: number): void {
     const look = lookOf(snapshot);
     if (look === ask.look || !isCheapToAsk(snapshot) || this.#waiting.has(keyOf(ask.asked))) return;
@@ -83,12 +88,12 @@ export class Asks {
     }
   }
 
-  /** Forgets a partition or a group that is gone. To ask it would begin it anew. */
+  /** Forgets a partition or a group that is gone. Asking would create it anew. */
   remove(isGone: (asked: Asked) => boolean): void {
     for (const [key, { asked }] of this.#waiting) if (isGone(asked)) this.#waiting.delete(key);
   }
 
-  /** Returns those that are due, and forgets them. After the clock was set back, all are. */
+  /** Removes and returns the asks that are due. After the clock was set back, all are. */
   takeDue(nowMs: number): Ask[] {
     const due: Ask[] = [];
     for (const [key, ask] of this.#waiting) {
@@ -100,7 +105,7 @@ export class Asks {
   }
 }
 
-/** Returns the partition or group that has told, or null if it was another object: none of those is asked. */
+/** Returns the partition or group that has reported, or null for other kinds of objects, which are never asked. */
 export function askedOf(told: AnySnapshot | Sight): Asked | null {
   if (told.kind === "partition") {
     const { kind, topicId, partition } = told;
@@ -109,7 +114,7 @@ export function askedOf(told: AnySnapshot | Sight): Asked | null {
   return told.kind === "group" ? { kind: told.kind, groupId: told.groupId } : null;
 }
 
-/** A partition reads nothing to answer, and a group that was evicted reads its members. */
+/** A partition reads nothing to answer. An evicted group reads its members. */
 function isCheapToAsk(snapshot: AnySnapshot): boolean {
   return snapshot.kind !== "group" || snapshot.members <= FEW_METRICS_MEMBERS;
 }
@@ -132,7 +137,7 @@ function isAsked(told: Partial<Asked> | null): boolean {
 
 const utf8 = new TextEncoder();
 
-/** Returns a checksum of what of a snapshot does not change by asking for it. */
+/** Returns a checksum of the parts of a snapshot that asking does not change. */
 function lookOf(snapshot: AnySnapshot): number {
   const {
     usage: _usage,

@@ -1,5 +1,6 @@
-// The metrics of the whole deployment. Objects and isolates tell it what they do, when they are awake anyway. It answers
-// whoever looks, and asks nobody: so looking wakes no partition and no group [RPT-2], unless an admin wants it to [RPT-5].
+// The metrics of the whole deployment. Objects and isolates report their activity while they are awake anyway.
+// This object answers from those reports and asks nobody. So reading metrics wakes no partition and no group
+// [RPT-2], unless an admin wants it to [RPT-5].
 import { DurableObject } from "cloudflare:workers";
 import {
   METRICS_CALLS,
@@ -40,7 +41,7 @@ import { type Asked, Asks, askedOf, tickAfter } from "./asks.ts";
 import { MetricsStore } from "./metrics-store.ts";
 
 declare const RIVULET_VERSION: string | undefined;
-/** Tests run the sources, which are no release. */
+/** Tests run the sources, which have no release version. */
 const VERSION = typeof RIVULET_VERSION === "string" ? RIVULET_VERSION : "0.0.0";
 
 export class MetricsObject extends DurableObject<Env> implements MetricsCalls, Counting {
@@ -53,12 +54,12 @@ export class MetricsObject extends DurableObject<Env> implements MetricsCalls, C
   readonly #alerting: Alerting;
   readonly #trends = new LagTrends();
   readonly #alarm: Alarm;
-  /** When the alarm rings. Null if it does not, as far as this life knows. */
+  /** The time of the alarm. Null if this life knows of none. */
   #alarmMs: number | null = null;
   #savedMs = Date.now();
-  /** When somebody told something last. */
+  /** The time of the last report. */
   #toldMs = 0;
-  /** True if something was told that is not stored. */
+  /** True if a report has not been stored. */
   #isUnsaved = false;
 
   constructor(ctx: DurableObjectState, env: Env) {
@@ -109,10 +110,11 @@ export class MetricsObject extends DurableObject<Env> implements MetricsCalls, C
     return { principals, untilMs: budgets.endsMs(nowMs), topicUntilMs };
   }
 
-  /** Sets the alarm for the next ask. What is not stored yet needs one too: this object may be evicted at any time of rest. */
+  /** Sets the alarm for the next ask. Unstored reports need one too: this object may be evicted any time it rests. */
   async #schedule(nowMs: number): Promise<void> {
     const soonMs = Math.min(tickAfter(nowMs), this.#alerting.nextMs ?? Number.POSITIVE_INFINITY);
-    // It rings before whatever was added since it was set. So a report does not look through all that wait.
+    // The alarm rings before anything that was added since it was set. So a report need not search all that
+    // wait.
     if (this.#alarmMs !== null && this.#alarmMs <= soonMs) return;
     const askMs = this.#asks.nextMs ?? (this.#isUnsaved ? soonMs : null);
     const nextMs = leastOf(askMs, this.#alerting.nextMs);
@@ -121,14 +123,14 @@ export class MetricsObject extends DurableObject<Env> implements MetricsCalls, C
     await this.#alarm.setAlarm(nextMs);
   }
 
-  /** A clock that was set back makes it due as well. */
+  /** True if it is time to save, or the clock was set back. */
   #isSaveDue(nowMs: number): boolean {
     return nowMs - this.#savedMs >= SAVE_METRICS_MS || nowMs < this.#savedMs;
   }
 
   /**
-   * Asks the objects that have come to rest, once. One that does not answer is heard of when it tells next. [RPT-6] Then
-   * stores what was told, unless more comes all the time.
+   * Asks the objects that have come to rest, once. An object that does not answer is updated by its next
+   * report. [RPT-6] Then stores the reports, unless more keep coming.
    */
   override async alarm(): Promise<void> {
     trace(this.env, "metrics", "metrics", "alarm");
@@ -146,7 +148,10 @@ export class MetricsObject extends DurableObject<Env> implements MetricsCalls, C
     await this.#schedule(nowMs);
   }
 
-  /** Asks an object how it is, and takes its answer. Returns null if it does not answer, or is not in use any more. */
+  /**
+   * Asks an object for its state, and takes the answer. Returns null if it does not answer, or is no longer in
+   * use.
+   */
   async #ask(asked: Asked): Promise<AnySnapshot | null> {
     const answer: Promise<AnySnapshot | null> =
       asked.kind === "group"
@@ -179,7 +184,7 @@ export class MetricsObject extends DurableObject<Env> implements MetricsCalls, C
     };
   }
 
-  /** Returns false if it is of something that was deleted. */
+  /** Returns false if the snapshot is of something deleted. */
   #take(snapshot: AnySnapshot, nowMs: number): boolean {
     const told = this.#state.take(nowMs, nameOf(snapshot), snapshot);
     if (told === null) return false;
@@ -190,7 +195,7 @@ export class MetricsObject extends DurableObject<Env> implements MetricsCalls, C
     return true;
   }
 
-  /** Adds what was told to what its topic or group has cost. Requests of the Worker have a price of their own. */
+  /** Adds the reported usage to the cost of its topic or group. Requests of the Worker have their own price. */
   #bill({ key, sight, added }: Told, storedBytes: number, nowMs: number): void {
     const usage = usageIn(added);
     const used =
@@ -201,8 +206,8 @@ export class MetricsObject extends DurableObject<Env> implements MetricsCalls, C
   }
 
   /**
-   * Stores all of it. The figures of a life are cumulative, so what was told since then is told again, but for lives that
-   * have ended.
+   * Stores everything. The figures of a life are cumulative, so later reports include what was not stored,
+   * except for lives that have ended.
    */
   #save(nowMs: number): void {
     const { life, counts: usage } = this.usage;
@@ -229,7 +234,7 @@ export class MetricsObject extends DurableObject<Env> implements MetricsCalls, C
   async exposition(request: MetricsRequest<"exposition">) {
     const { format, partitions = true, topicPrefix = "" } = request;
     const nowMs = Date.now();
-    // [MET-4] What was shown must not be forgotten, or a counter would fall.
+    // [MET-4] Figures that were shown must not be forgotten, because a counter would fall.
     if (this.#isUnsaved) this.#save(nowMs);
     const { KAFKA_ADVERTISE = "" } = this.env;
     const families = familiesOf(this.#state, {
@@ -300,7 +305,7 @@ export class MetricsObject extends DurableObject<Env> implements MetricsCalls, C
 serveCalls(MetricsObject, "metrics", METRICS_CALLS);
 countEvents(MetricsObject);
 
-/** Returns what tells the object from others of its kind. */
+/** Returns what distinguishes the object from others of its kind. */
 function nameOf(snapshot: AnySnapshot): string {
   switch (snapshot.kind) {
     case "partition":
@@ -314,7 +319,7 @@ function nameOf(snapshot: AnySnapshot): string {
   }
 }
 
-/** Returns whether a partition is of such a topic, or a group has a position in one. */
+/** True for a partition of such a topic, and for a group with a committed offset in one. */
 function isOfTopics(sight: Sight, topicPrefix: string): boolean {
   if (topicPrefix === "") return true;
   if (sight.kind === "partition") return sight.topic.startsWith(topicPrefix);
@@ -350,7 +355,7 @@ function leastOf(a: number | null, b: number | null): number | null {
   return a === null || b === null ? (a ?? b) : Math.min(a, b);
 }
 
-/** Costs that cannot be read begin anew. */
+/** Parses stored costs. Costs that cannot be read start anew. */
 function parsed(json: string): unknown {
   try {
     return json === "" ? null : JSON.parse(json);

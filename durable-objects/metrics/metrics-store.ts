@@ -1,7 +1,7 @@
-// The metrics on disk: documents, in pieces that fit a row each.
+// The stored metrics: documents, in pieces that fit a row each.
 //
-// metrics_state   the pieces of each document: what was counted, what was seen last, what it has
-//                 cost, who is to be asked, the alerts with the budgets, and how far groups were behind.
+// metrics_state   the pieces of each document: counters, last snapshots, costs, objects to ask, alerts with
+//                 budgets, and the lag of groups over time.
 import { createTables, execAll, migrate, type Schema, storedVersion } from "../shared/schema.ts";
 import type { Transactional } from "../shared/sql.ts";
 

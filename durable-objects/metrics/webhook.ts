@@ -1,5 +1,5 @@
-// Sends a message to a webhook, signed as Standard Webhooks say (https://www.standardwebhooks.com): whoever has the secret
-// can tell that it came from here, when, and whether it is a repeat.
+// Sends a message to a webhook, signed as Standard Webhooks specify (https://www.standardwebhooks.com). With
+// the secret, the receiver can verify the sender and the time, and recognize a repeat.
 import { bodyOf, type Delivery } from "../../src/core/alerts/alert.ts";
 import { fromBase64, toBase64 } from "../../src/core/bytes.ts";
 import { WEBHOOK_TIMEOUT_MS } from "../../src/core/limits.ts";
@@ -7,21 +7,21 @@ import { WEBHOOK_TIMEOUT_MS } from "../../src/core/limits.ts";
 const SECRET_BYTES = 24;
 const SECRET_PREFIX = "whsec_";
 
-/** Returns a new secret, in the form in which libraries for webhooks take it. */
+/** Returns a new secret, in the form that webhook libraries accept. */
 export function newSecret(): string {
   return SECRET_PREFIX + toBase64(crypto.getRandomValues(new Uint8Array(SECRET_BYTES)));
 }
 
 export interface WebhookAnswer {
-  /** True if the webhook has taken the message: it answered 200 to 299. */
+  /** True if the webhook accepted the message: it answered 200 to 299. */
   readonly isTaken: boolean;
   readonly detail: string;
 }
 
-/** Sends one message. Never throws. A webhook that redirects has not taken it. */
+/** Sends one message. Never throws. A redirect counts as not accepted. */
 export async function sendToWebhook(delivery: Delivery, nowMs: number): Promise<WebhookAnswer> {
   const { id, rule } = delivery;
-  // AbortSignal.timeout would keep this object awake until it is over.
+  // AbortSignal.timeout would keep this object awake until it fires.
   const controller = new AbortController();
   const timer = setTimeout(() => controller.abort(), WEBHOOK_TIMEOUT_MS);
   try {
@@ -39,10 +39,10 @@ export async function sendToWebhook(delivery: Delivery, nowMs: number): Promise<
       },
       signal: controller.signal,
     });
-    await response.body?.cancel(); // Nobody reads it, and it may be endless.
+    await response.body?.cancel(); // Nobody reads it, and it may never end.
     return { isTaken: response.ok, detail: `it answered ${response.status}` };
   } catch (error) {
-    // The runtime keeps some reasons to itself.
+    // The runtime withholds some reasons.
     const why = (error as Error).message.replace(
       /internal error; reference = \w+/,
       "its name or its certificate is wrong",

@@ -17,7 +17,7 @@ export function piecesOf(json: string): string[] {
   const pieces: string[] = [];
   for (let from = 0, end = 0; from < json.length; from = end) {
     end = from + length;
-    if (isFirstHalf(json.charCodeAt(end - 1))) end--; // The halves of a surrogate pair stay together: alone they have no UTF-8.
+    if (isFirstHalf(json.charCodeAt(end - 1))) end--; // Half a surrogate pair has no UTF-8, so both stay together.
     pieces.push(json.slice(from, end));
   }
   return pieces;
