@@ -92,7 +92,7 @@ test.each<[string, string, ...[number, number][]]>([
   ],
   ["PROTOCOL.md", "LogAppendTime). At most {} MiB together", [limits.MAX_APPEND_BYTES, MIB]],
   ["PROTOCOL.md", "One answer unfolds about {} MiB", [limits.MAX_DECODED_FETCH_BYTES, MIB]],
-  ["SPEC.md", "holds at most {} MiB of unfolded", [limits.MAX_SESSION_IN_HAND_BYTES, MIB]],
+  ["SPEC.md", "holds at most {} MiB of decompressed", [limits.MAX_SESSION_IN_HAND_BYTES, MIB]],
 ])("[BND-20] %s names what holds: %s", (document, phrase, ...bounds) => {
   const shown = bounds.map(([bound, unit]) => (bound / unit).toLocaleString("en-US"));
   expect(textOf(document)).toContain(phrase.replaceAll("{}", () => shown.shift() ?? "nothing"));
