@@ -14,6 +14,7 @@ import { boundData, v8FlagsOf } from "./memory-bounds.ts";
 import { advertisedOf, kafkaPortsOf, portOf } from "./ports.ts";
 import {
   assertNoJurisdiction,
+  DEFAULT_PORT,
   flagOf,
   isLoopback,
   MAX_PARTITIONS,
@@ -28,7 +29,6 @@ import { workerdConfig } from "./workerd-config.ts";
 /** The time that workerd has to stop by itself. Open WebSockets would keep it from stopping. */
 const STOP_GRACE_MS = 500;
 const READY_TIMEOUT_MS = 30_000;
-export const DEFAULT_PORT = 8787;
 const DEFAULT_SWEEP_MS = 10_000;
 const MAX_SWEEP_MS = 86_400_000;
 const MAX_DATA_MIB = 1_048_576;

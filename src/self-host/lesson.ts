@@ -1,6 +1,6 @@
 // The lesson: consumer groups in ten minutes, in the console. `npm run learn` shows it in a clone, and `rivulet learn` from
 // the package.
-import { DEFAULT_PORT } from "./broker.ts";
+import { DEFAULT_PORT } from "./settings.ts";
 
 const LESSON = "/console/learn";
 

@@ -1,15 +1,16 @@
 // The settings that a broker on this machine is started with: environment variables, and what is wrong with them.
 import { BlockList, isIP } from "node:net";
 
+export const DEFAULT_PORT = 8787;
 /** The same number as MAX_PARTITIONS_PER_TOPIC in src/core/limits.ts. Nothing of the broker is imported here. */
 export const MAX_PARTITIONS = 1_000;
 /** The same number as in src/core/limits.ts. */
 export const MAX_SESSION_CPU_MS = 300_000;
 
-/** Thrown for a problem that the person who started the broker can mend. */
+/** A problem that the person who starts the broker can solve. */
 export class StartError extends Error {}
 
-/** Runs it. A problem that a person can mend is told in a sentence, and ends the process with 1. */
+/** Runs `main`. A StartError is printed as a sentence, and ends the process with 1. */
 export async function runOrExplain(main: () => Promise<void>): Promise<void> {
   try {
     await main();
@@ -35,7 +36,7 @@ export function flagOf(variable: string, byDefault: boolean): boolean {
   throw new StartError(`${variable} is "${text}", it must be true or false`);
 }
 
-/** [PLC-1] workerd has no jurisdictions: whoever asks for one must not take this machine for it. */
+/** [PLC-1] workerd has no jurisdictions, and data meant for one must not go to this machine. @throws StartError */
 export function assertNoJurisdiction(
   jurisdiction: string | undefined = process.env.RIVULET_JURISDICTION,
 ): void {
@@ -59,8 +60,8 @@ export function isLoopback(host: string): boolean {
 const PARENT_CHECK_MS = 250;
 
 /**
- * Calls `stop` when npm has gone. npm passes a SIGTERM to the shell that runs a script, and not every shell passes it on:
- * the broker would live on and hold its ports and its folder.
+ * Calls `stop` when npm has ended. npm passes a SIGTERM to the shell that runs a script, and not every shell passes it on:
+ * the broker would keep running, and hold its ports and its folder.
  */
 export function stopWithNpm(stop: () => void): void {
   if (process.env.npm_lifecycle_event === undefined) return;
