@@ -5,9 +5,13 @@ function read(path: string) {
   return JSON.parse(readFileSync(path, "utf8"));
 }
 
-test("[PKG-4] the package asks for no other: what a clone needs is for development", () => {
-  const kinds = Object.keys(read("package.json")).filter((key) => /dependencies/i.test(key));
-  expect(kinds).toEqual(["devDependencies"]);
+test("[PKG-4] the package asks for no other: a clone's are for development, and workerd is optional", () => {
+  const { peerDependencies, peerDependenciesMeta, ...others } = read("package.json");
+  expect(Object.keys(others).filter((key) => /dependencies/i.test(key))).toEqual([
+    "devDependencies",
+  ]);
+  expect(Object.keys(peerDependencies)).toEqual(["workerd"]);
+  expect(peerDependenciesMeta).toEqual({ workerd: { optional: true } });
   const { "": _root, ...packages } = read("package-lock.json").packages;
   const installed = Object.entries(packages as Record<string, { dev?: true; devOptional?: true }>)
     .filter(([, { dev, devOptional }]) => !dev && !devOptional)
