@@ -1,8 +1,9 @@
-// [FIL-4] Tells the cluster where a partition's log ends, if it lies on a machine's disk. After a restart, a log that
-// has lost its end shows by that. Nobody waits for it. One message is under way at a time, and a pause follows it.
+// [FIL-4] Reports the end of a partition's log to the cluster, if the log is on a machine's disk. After a
+// restart this shows that a log has lost its end. Nobody waits for the reports. One is in progress at a time,
+// and a pause follows it.
 import { isWithin } from "../../src/core/elapsed.ts";
 
-/** The pause after the first message. It doubles while there is more to report, so a busy partition reports little. */
+/** The pause after the first report. It doubles while there is more to report, so a busy partition reports little. */
 const FIRST_PAUSE_MS = 250;
 const MAX_PAUSE_MS = 2_000;
 
@@ -13,7 +14,7 @@ export class EndReports {
   #reportedAtMs = 0;
   #pauseMs = FIRST_PAUSE_MS;
   #isBusy = false;
-  /** Set during the pause. It only delays the reports: it is late if the clock was set back. */
+  /** Set during the pause. It only delays the reports; it is late if the clock was set back. */
   #timer: ReturnType<typeof setTimeout> | null = null;
 
   constructor(report: (logEndOffset: number) => Promise<unknown>) {
@@ -33,7 +34,7 @@ export class EndReports {
     try {
       await this.#report(end);
     } catch {
-      // The stub has noted it. The next end is reported anew.
+      // The stub has logged it. The next end is reported anyway.
     }
     this.#isBusy = false;
     const isBehind = this.#reported !== -1 && end > this.#reported;

@@ -1,6 +1,7 @@
-// Group commit. Appends that arrive while a commit is on its way to disk share the next commit. An idle partition
-// commits at once. So a busy partition writes few large rows instead of many small ones, and nobody waits for a timer.
-// A topic may have appends wait longer for one another (`commit.linger.ms`), where rows are worth more than time.
+// Group commit. Appends that arrive while a commit is on its way to disk share the next commit. An idle
+// partition commits at once. So a busy partition writes few large rows instead of many small ones, and nobody
+// waits for a timer. If rows cost more than time does, a topic may make appends wait longer for each other
+// (`commit.linger.ms`).
 
 import { attempt, type Failure, fail } from "../../src/core/errors.ts";
 import type { Holding } from "../../src/core/ledger.ts";
@@ -18,13 +19,13 @@ interface Waiting {
 }
 
 export interface CommitTarget {
-  /** Decides on each append and stores all good ones, or throws and stores nothing. It runs synchronously. */
+  /** Decides on each append and stores all good ones, or throws and stores nothing. Runs synchronously. */
   commit(appends: readonly Append[]): readonly AppendOutcome[];
-  /** Resolves when everything committed so far is durable and the events that arrived meanwhile are handled. */
+  /** Resolves once everything committed so far is durable and the events that have arrived are handled. */
   sync(): Promise<void>;
   /** Called after each commit, in the same turn. */
   committed(): void;
-  /** How long the first append that waits lets others share its row, in milliseconds. 0 commits at once. */
+  /** The time in milliseconds that the first waiting append lets others share its row. 0 commits at once. */
   lingerMs(): number;
 }
 
@@ -32,7 +33,7 @@ export class GroupCommit {
   readonly #target: CommitTarget;
   readonly #linger: Linger;
   #waiting: Waiting[] = [];
-  /** The bytes that wait, counted among those of all partitions of this isolate. */
+  /** The bytes that wait, counted among those of all partitions in this isolate. */
   readonly #holding: Holding;
   #isSyncing = false;
   #ended: Failure | null = null;
@@ -44,8 +45,8 @@ export class GroupCommit {
   }
 
   /**
-   * [LOG-3] Gives each append its own answer. The result is only a value here. The output gate makes sure that nobody
-   * hears of it before the write is durable, because it holds back replies and socket frames.
+   * [LOG-3] Returns each append's own outcome. It is only a value here: the output gate holds back replies and
+   * socket frames, so nobody hears of the outcome before the write is durable.
    */
   append(append: Append): Promise<AppendOutcome> {
     if (this.#ended !== null) return Promise.resolve(this.#ended);
@@ -60,7 +61,7 @@ export class GroupCommit {
     });
   }
 
-  /** [LNG-1] True if the appends that wait may go on waiting for others. The first of them begins the time. */
+  /** [LNG-1] True if the waiting appends may wait longer for others. The first append starts the time. */
   #mayLinger(): boolean {
     const { length } = this.#waiting;
     if (this.#holding.bytes >= MAX_CHUNK_BYTES || length >= MAX_APPENDS_PER_CHUNK) return false;
@@ -69,20 +70,20 @@ export class GroupCommit {
     return lingerMs > 0 && this.#linger.begin(lingerMs);
   }
 
-  /** Ends the time for which appends wait for others. They are committed now, or behind the commit under way. */
+  /** Ends the wait for other appends. The waiting ones are committed now, or after the commit in progress. */
   hurry(): void {
     this.#linger.end();
     this.#commitWaiting();
   }
 
-  /** [CLK-1] Hurries if the time is over and its timer is held up, because somebody set the clock. */
+  /** [CLK-1] Ends the wait if its time is over but its timer is late, because somebody set the clock. */
   hurryIfLate(): void {
     if (this.#linger.isLate) this.hurry();
   }
 
   /**
-   * Stops committing, because the object is about to begin a new life. What waits for others is committed first. Returns
-   * false if a commit is on its way to disk.
+   * Stops committing, because the object is about to begin a new life. Waiting appends are committed first.
+   * Returns false if a commit is on its way to disk.
    */
   stop(): boolean {
     this.hurry();
@@ -91,7 +92,7 @@ export class GroupCommit {
     return true;
   }
 
-  /** Ends for good, because there is nothing to commit to. Everybody who waits, or comes later, gets the failure. */
+  /** Ends for good, because there is nothing left to commit to. Waiting and later appends get the failure. */
   end(failure: Failure): void {
     this.#ended = failure;
     for (const { resolve } of this.#takeWaiting()) resolve(failure);
@@ -126,12 +127,13 @@ export class GroupCommit {
       this.#isSyncing = false;
       this.#commitWaiting();
     };
-    // A failed sync breaks the output gate and resets the object. The waiting callers hear of it from the runtime.
+    // A failed sync breaks the output gate and resets the object. The runtime reports that to the waiting
+    // callers.
     this.#target.sync().then(next, next);
   }
 }
 
-/** [ERR-2] Makes the failure of a write. Trying again does not mend damage. */
+/** [ERR-2] Makes the failure of a write. Retries do not fix damage. */
 function storageFailure(error: unknown): Failure {
   const failure = fail(
     "KAFKA_STORAGE_ERROR",

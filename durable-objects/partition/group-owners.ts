@@ -1,5 +1,6 @@
-// The members of groups that own this partition. An owner that has records here and is silent holds them up for its group.
-// This partition has the records, so it is the one who notices, and tells the group [GRP-17].
+// The members of groups that own this partition. A silent owner with records here blocks them for its group.
+// Only the partition knows that there are records, so it notices the silence and reports it to the group
+// [GRP-17].
 import { clusterStub, type Env, groupStub } from "../../src/env.ts";
 import type { ObjectSocket } from "../shared/object-socket.ts";
 import type { Owners } from "./housekeeping.ts";
@@ -22,13 +23,13 @@ export class GroupOwners implements Owners {
     return this.#readers.nextSilenceMs(this.#answeredMs);
   }
 
-  /** Owners that stay silent are reported again a session timeout later. */
+  /** Reports the silent owners. Those that stay silent are reported again a session timeout later. */
   reportSilent(nowMs: number): void {
     for (const owner of this.#readers.takeSilentOwners(this.#answeredMs, nowMs))
-      this.#ctx.waitUntil(this.#report(owner).catch(() => {})); // The stub has noted why.
+      this.#ctx.waitUntil(this.#report(owner).catch(() => {})); // The stub has logged why.
   }
 
-  /** One that is no member of the group is cut off. It would be reported for ever. */
+  /** Reports an owner. If it is not a member of the group it is cut off; otherwise it would be reported forever. */
   async #report(owner: SilentOwner): Promise<void> {
     const { group, incarnation, memberNumber } = owner;
     // Any client may have claimed to be an owner. Asking the cluster creates no group.

@@ -1,6 +1,7 @@
-// A partition's work that nobody asks for: retention, compaction, dropping expired keys, noticing owners that are silent.
-// One alarm is set for the time when something is due, and not before. So an idle partition with nothing to expire is
-// never woken. What the storage throws ends none of it: the rest is done, and the alarm comes back [ALM-1].
+// A partition's background work: retention, compaction, dropping expired keys, reporting silent owners,
+// checking relays. One alarm is set for the time when something is due, and not before. So an idle partition
+// with nothing to expire is never woken. An error of the storage stops none of it: the other work is done, and
+// the alarm rings again [ALM-1].
 import { leftOf } from "../../src/core/elapsed.ts";
 import {
   HOUSEKEEPING_INTERVAL_MS,
@@ -15,36 +16,36 @@ import type { Turns } from "../shared/turns.ts";
 import type { Alarm as StoredAlarm } from "../shared/usage.ts";
 import type { RequestStore } from "./request-store.ts";
 
-/** After this time one alarm makes way for the next. An alarm may run for 15 minutes at most. */
+/** After this time an alarm stops, and the next one continues. An alarm may run for 15 minutes at most. */
 const MAX_RUN_MS = 20_000;
 type Alarm = Pick<StoredAlarm, "getAlarm" | "setAlarm">;
 
 /** Alarms can be set up to the year 2189. Work that is due later is never due. */
 const NEVER_MS = Date.UTC(2189, 0, 1);
 
-/** [GRP-17] The owners that have records and are silent. */
+/** [GRP-17] The silent owners that have records. */
 export interface Owners {
-  /** When the first of them has been silent for its session timeout. Infinity if nobody has records. */
+  /** The time when the first of them has been silent for its session timeout. Infinity if no owner has records. */
   nextSilenceMs(): number;
-  /** Tells the groups of those that are silent. */
+  /** Reports the silent owners to their groups. */
   reportSilent(nowMs: number): void;
 }
 
-/** [RLY-5] The relays that have to have what was appended. */
+/** [RLY-5] The relays that must have everything appended. */
 export interface PushedRelays {
-  /** When it has to be made sure that they have it. Infinity if they need not be asked. */
+  /** The time when to check that they have it. Infinity if there is nothing to check. */
   nextLookMs(): number;
-  /** Makes sure. */
+  /** Checks the relays. */
   look(): void;
 }
 
-/** Called with each piece of work that failed, and why. */
+/** Called with each piece of work that failed, and the reason. */
 type Failed = (work: string, error: unknown) => void;
 
 export class Housekeeping {
   readonly #failed: Failed;
   readonly #retry = new RetryPause(HOUSEKEEPING_RETRY_MS, MAX_HOUSEKEEPING_RETRY_MS);
-  /** When work failed, and how long it then waits for its next try. Null if all of it was done. */
+  /** The time when work failed, and the wait before it is retried. Null if all of it succeeded. */
   #failedAtMs: number | null = null;
   #pauseMs = 0;
   readonly #alarm: Alarm;
@@ -54,11 +55,14 @@ export class Housekeeping {
   readonly #turns: Pick<Turns, "next">;
   readonly #owners: Owners;
   readonly #relays: PushedRelays;
-  /** When the owners are looked at next. Null if nobody had records when they were last looked at. */
+  /** The time of the next check of the owners. Null if none had records at the last check. */
   #ownersDueMs: number | null = null;
-  /** When the relays are looked at next. Null if nothing was appended for them since. */
+  /** The time of the next check of the relays. Null if nothing was appended for them since the last one. */
   #relaysDueMs: number | null = null;
-  /** The first time for which an alarm is wanted, while it is looked up. Infinity if it is not. */
+  /**
+   * The earliest time for which an alarm is wanted, while the current alarm is looked up. Infinity at other
+   * times.
+   */
   #wantedMs = Number.POSITIVE_INFINITY;
   /** The active segment when the alarm was last considered. Null if it has to be considered again. */
   #scheduledAt: number | null = null;
@@ -84,7 +88,7 @@ export class Housekeeping {
     this.#requests = requests;
   }
 
-  /** Called after a commit. It costs nothing, except for the first one in a life and after a roll. */
+  /** Called after a commit. It costs nothing, except for the first commit in a life and after a roll. */
   committed(nowMs: number): void {
     if (this.#scheduledAt === this.#log.activeBaseOffset) {
       this.watchOwners(nowMs);
@@ -92,7 +96,7 @@ export class Housekeeping {
     } else void this.schedule(nowMs);
   }
 
-  /** [RLY-5] Called when a relay has to be looked at later. It costs nothing while the alarm is set for that already. */
+  /** [RLY-5] Called when a relay has to be checked later. It costs nothing if the alarm covers that already. */
   watchRelays(nowMs: number): void {
     if (this.#relaysDueMs !== null) return;
     const dueMs = this.#relays.nextLookMs();
@@ -102,8 +106,8 @@ export class Housekeeping {
   }
 
   /**
-   * [GRP-17] Called when there may be records for an owner. It costs nothing while the alarm is set for that already,
-   * which it is once in a session timeout at most.
+   * [GRP-17] Called when there may be records for an owner. It costs nothing if the alarm covers that already.
+   * The alarm is set for this at most once in a session timeout.
    */
   watchOwners(nowMs: number): void {
     if (this.#ownersDueMs !== null) return;
@@ -114,9 +118,10 @@ export class Housekeeping {
   }
 
   /**
-   * Sets the alarm for the next work that is due, unless it is set for earlier. Setting it costs one row. [LOG-13] Retention
-   * does not wait for its interval, nor for the next try, if it is urgent. [ALM-1] Never throws: if what is due cannot be
-   * found, the alarm is set for the next try, and if it cannot be set, the next commit considers it again.
+   * Sets the alarm for the next work that is due, unless it is set for earlier. Setting it costs one row.
+   * [LOG-13] Urgent retention waits neither for its interval nor for the next try. [ALM-1] Never throws: if the
+   * next due time cannot be found, the alarm is set for the next try. If it cannot be set, the next commit
+   * considers it again.
    */
   async schedule(nowMs: number, isUrgent = false): Promise<void> {
     if (isUrgent) this.#failedAtMs = null;
@@ -152,7 +157,7 @@ export class Housekeeping {
     return Math.min(silenceMs, lookMs);
   }
 
-  /** Sets the alarm no later than `dueMs`. Calls that come during the lookup set it once, to their earliest time. */
+  /** Sets the alarm no later than `dueMs`. Calls during the lookup share one setting, for their earliest time. */
   async #ringBy(dueMs: number, nowMs: number): Promise<void> {
     this.#wantedMs = Math.min(this.#wantedMs, dueMs);
     const alarmMs = await this.#alarm.getAlarm();
@@ -164,8 +169,9 @@ export class Housekeeping {
   }
 
   /**
-   * Returns when the next work is due. Retention waits for its interval, since it would find little each time. Compaction
-   * does not wait. [ALM-1] After a failure all of it waits for the next try, or it would be due at once.
+   * Returns when the next work is due. Retention waits for its interval, because more frequent runs would find
+   * little. Compaction does not wait. [ALM-1] After a failure all work waits for the next try; otherwise it
+   * would be due at once.
    */
   #nextDueMs(nowMs: number, isUrgent: boolean): number | null {
     if (this.#failedAtMs !== null) return nowMs + leftOf(this.#failedAtMs, this.#pauseMs, nowMs);
@@ -178,8 +184,9 @@ export class Housekeeping {
   }
 
   /**
-   * Runs the alarm. [RET-4] What frees space comes before what needs it. [ALM-1] Each piece of work is done whatever became
-   * of those before it. It throws only if the alarm cannot be set again, and the platform then tries it again.
+   * Runs the alarm. [RET-4] Work that frees space comes before work that needs it. [ALM-1] Each piece of work
+   * runs, even if earlier ones failed. It throws only if the alarm cannot be set again; the platform then
+   * retries it.
    */
   async run(now: () => number): Promise<void> {
     const startedMs = now();
@@ -187,8 +194,8 @@ export class Housekeeping {
       const isDone = [
         this.#attempt("dropping expired keys", () => this.#requests.dropExpired(startedMs)),
         this.#attempt("retention", () => this.#log.enforceRetention(startedMs)),
-        this.#attempt("telling of silent owners", () => this.#owners.reportSilent(startedMs)),
-        this.#attempt("looking after relays", () => this.#relays.look()),
+        this.#attempt("reporting silent owners", () => this.#owners.reportSilent(startedMs)),
+        this.#attempt("checking relays", () => this.#relays.look()),
         this.#attempt("closing a segment", () => this.#log.rollForCompaction(startedMs)),
         await this.#compact(startedMs, now),
       ].every((done) => done);
@@ -216,7 +223,7 @@ export class Housekeeping {
     }
   }
 
-  /** Compacts in slices, between which the object serves others. Returns false if that failed. */
+  /** Compacts in slices, between which the object serves others. Returns false if compaction failed. */
   async #compact(startedMs: number, now: () => number): Promise<boolean> {
     while (!this.#isStopped) {
       let isMore = false;
@@ -230,7 +237,7 @@ export class Housekeeping {
     return true;
   }
 
-  /** [ALM-1] Sets the alarm for the next try. Owners that will be silent before then are told of in time. */
+  /** [ALM-1] Sets the alarm for the next try. Owners that become silent before then are reported in time. */
   async #tryAgain(nowMs: number): Promise<void> {
     this.#failedAtMs = nowMs;
     this.#pauseMs = this.#retry.failed();

@@ -1,6 +1,6 @@
-// The time for which appends wait for others to share their row (`commit.linger.ms`). It is the timer of a partition, so
-// it may be held up where somebody sets the clock. Whatever comes meanwhile therefore asks whether the time has passed,
-// and whoever notices that the clock was set ends it.
+// The time that appends wait for others to share their row (`commit.linger.ms`). It depends on a partition's
+// timer, which may be late if somebody sets the clock. So later events check if the time has passed, and code
+// that notices a changed clock ends the wait.
 import { isWithin } from "../../src/core/elapsed.ts";
 import type { ObjectClock } from "../shared/clock.ts";
 
@@ -16,7 +16,7 @@ export class Linger {
   readonly #over: () => void;
   #wait: Wait | null = null;
 
-  /** `over` is called when the time has passed, and not when it is ended by `end`. */
+  /** `over` is called when the time has passed, but not after `end`. */
   constructor(clock: Pick<ObjectClock, "glance">, over: () => void) {
     this.#clock = clock;
     this.#over = over;
@@ -26,7 +26,7 @@ export class Linger {
     return this.#wait !== null;
   }
 
-  /** Begins to wait. [CLK-1] Returns false if it cannot: the object's time stands still, and a timer would with it. */
+  /** Starts to wait. [CLK-1] Returns false if it cannot: the object's time stands still, and so would a timer. */
   begin(forMs: number): boolean {
     const { isAhead, wallMs } = this.#clock.glance();
     if (isAhead) return false;
@@ -44,8 +44,8 @@ export class Linger {
   }
 
   /**
-   * [CLK-1] True if the time has passed and the timer has not rung, or somebody has set the clock back. A glance costs
-   * nothing while the object's own time moves on.
+   * [CLK-1] True if the time has passed and the timer has not rung, or somebody has set the clock back. A
+   * glance costs nothing while the object's own time moves.
    */
   get isLate(): boolean {
     if (this.#wait === null) return false;

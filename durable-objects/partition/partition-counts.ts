@@ -1,4 +1,4 @@
-// Counts of what a partition does in this life of its object. Its metrics tell them.
+// Counts of a partition's activity in this life of its object, for its metrics.
 import type { Append } from "../../src/core/log/append.ts";
 import type { AppendOutcome } from "../../src/core/log/partition-log.ts";
 
@@ -6,11 +6,11 @@ export class PartitionCounts {
   appendedRecords = 0;
   appendedBytes = 0;
   appendedBatches = 0;
-  /** Commits with at least one append. */
+  /** The number of commits with at least one append. */
   commits = 0;
   deliveredBytes = 0;
 
-  /** Counts a commit. `logEnd` is where the log ended before: what was a repeat has an offset below it. */
+  /** Counts a commit. `logEnd` is the previous end of the log: a repeat has an offset below it. */
   add(appends: readonly Append[], outcomes: readonly AppendOutcome[], logEnd: number): void {
     let hasAppended = false;
     for (const [i, { bytes, batches, recordCount }] of appends.entries()) {

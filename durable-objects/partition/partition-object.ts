@@ -1,7 +1,7 @@
-// One partition: its log, its tail readers, and the owners that may read for each group. The core
-// decides (src/core/log). This object stores and tells, in this order: admit → persist → publish. A
-// reply or a frame sent after `sql.exec` leaves only when the write is durable (output gate), so nobody
-// ever sees a record that could still be lost [LOG-5].
+// One partition: its log, its tail readers, and the owners that may read for each group. The core decides
+// (src/core/log). This object stores and publishes the decision, in this order: admit → persist → publish. A
+// reply or a frame sent after `sql.exec` leaves only once the write is durable (output gate). So nobody ever
+// sees a record that could still be lost [LOG-5].
 
 import { DurableObject } from "cloudflare:workers";
 import type * as z from "zod";
@@ -105,20 +105,20 @@ import { SqlLogStore } from "./sql-log-store.ts";
 import { TailReaders } from "./tail-readers.ts";
 
 /**
- * A partition with fewer records tells of itself at once when it has grown by so much. Somebody tries it out. The first
- * five records are told one by one, and all thousand of them in thirty reports.
+ * The records of a partition that somebody is trying out. A partition with fewer reports at once each time it
+ * has grown by a certain share: the first five records one by one, and all thousand in thirty reports.
  */
 const NEW_RECORDS = 1_000;
 const NEWS_GROWTH = 1.2;
 
-/** The note of until when the topic's budget is used up. The name is on disk. */
+/** The note with the time until which the topic's budget is used up. The name is stored. */
 const BUDGET_NOTE = "budget-until";
 const DAY_MS = 86_400_000;
 
-/** When a partition tells the cluster of its beginning again, if it could not. */
+/** The wait before a partition retries to report its first use to the cluster. */
 const LISTING_RETRY_MS = 60_000;
 
-/** The parts of a partition that is in use. There are none before its first use and after its end. */
+/** The parts of a partition in use. They do not exist before its first use and after its end. */
 interface Parts {
   topic: Topic;
   readonly log: PartitionLog;
@@ -142,25 +142,28 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
   readonly #access: SocketAccess;
   readonly #notes: Notes;
   readonly #signer: OwnerSigner;
-  /** [QUO-2] What is left of the quotas of those who read and append here over sockets. */
+  /** [QUO-2] The remaining quotas of callers that read and append here over sockets. */
   readonly #quotas = new QuotaBook();
-  /** The latest attach of each socket. Whether an owner is one may have to be asked of its group. */
+  /** The latest attach of each socket. The group may have to be asked if the caller is an owner. */
   readonly #attaching = new WeakMap<WebSocket, symbol>();
   readonly #counts = new PartitionCounts();
-  /** [BGT-2] Until when the topic's budget is used up, as the metrics said last. 0 if it is not, null if they are to be asked. */
+  /**
+   * [BGT-2] The time until which the topic's budget is used up, as last reported by the metrics. 0 if it is not
+   * used up, null if the metrics must be asked.
+   */
   #topicUntilMs: number | null = null;
-  /** The end of the log as the metrics were told last. Null in a life in which they were told nothing. */
+  /** The end of the log in the last report to the metrics. Null if this life has reported nothing. */
   #toldEnd: number | null = null;
   #parts: Parts | null = null;
   #isDestroyed = false;
   /**
-   * True if the cluster was asked, in this life, what it remembers of
-   * this partition. Only a machine's disk can lose data.
+   * True if the cluster was asked, in this life, for what it remembers of this partition. Only a machine's disk
+   * can lose data.
    */
   #isCompared: boolean;
   #loading: Promise<Result<{ parts: Parts }>> | null = null;
   #listing: Promise<void> | null = null;
-  /** [FIL-3] [FIL-4] [CRC-4] Why this partition no longer serves anything. */
+  /** [FIL-3] [FIL-4] [CRC-4] The reason why this partition no longer serves anything. */
   #damage: Failure | null = null;
 
   constructor(ctx: DurableObjectState, env: Env) {
@@ -179,7 +182,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
       env,
       waitUntil: (promise) => ctx.waitUntil(promise),
       ended: (socket) => this.#forget(socket),
-      changed: () => {}, // Every message and every frame is judged by the rights of that moment.
+      changed: () => {}, // Every message and every frame is judged by the current rights.
     });
     this.#notes = new Notes(this.#storage.sql, () => this.#parts !== null);
     this.#signer = new OwnerSigner(env, this.#notes);
@@ -207,7 +210,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
       },
       snapshot: () => this.#snapshot(),
     });
-    // [PLC-3] The life before may have ended before it could tell the cluster.
+    // [PLC-3] The previous life may have ended before it reported to the cluster.
     if (this.#parts !== null && this.#store.isUnlisted) ctx.waitUntil(this.#list());
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair(PING, PONG));
   }
@@ -251,19 +254,22 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
   #whyOverBudget(topic: Topic): Failure | null {
     const retryAfterMs = (this.#topicUntilMs ?? 0) - Date.now();
     if (retryAfterMs <= 0 || retryAfterMs > DAY_MS || !hasBudget(topic)) return null;
-    const detail = `the topic has a budget of $${topic.config.budgetDollars} a day, and has used it up; raise budget.usd.per.day, or come again after midnight UTC`;
+    const detail = `the topic has used up its budget of $${topic.config.budgetDollars} a day; raise budget.usd.per.day, or try again after midnight UTC`;
     // No client waits for hours.
     return { ...fail("THROTTLING_QUOTA_EXCEEDED", detail), retriable: false, retryAfterMs };
   }
 
-  /** Remembers until when the budget is used up. Otherwise each life of this object would begin with a budget. */
+  /**
+   * Remembers until when the budget is used up. Otherwise each life of this object would start with a full
+   * budget.
+   */
   #learnBudget(topicUntilMs: number | null): void {
     this.#topicUntilMs = topicUntilMs ?? 0;
     if (topicUntilMs !== null || this.#notes.get(BUDGET_NOTE) !== null)
       this.#notes.set(BUDGET_NOTE, String(this.#topicUntilMs));
   }
 
-  /** Answers every call with the failure. Nothing is written over data that cannot be read. */
+  /** Answers every call with the failure. Data that cannot be read is never overwritten. */
   #fail(failure: Failure): void {
     const place = `${this.#topicId}/${this.#partition}`;
     logLine("error", `${place}: ${failure.detail}; the object is ${this.ctx.id}.sqlite`);
@@ -321,8 +327,8 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
       },
       sync: async () => {
         await storage.sync();
-        // First handles the events that arrived meanwhile. Otherwise a commit would include one or two appends,
-        // where dozens are waiting to be read from their sockets.
+        // First handles the events that have arrived. Otherwise a commit would include one or two appends while
+        // dozens are waiting to be read from their sockets.
         await turns.next();
         if (clock.isStanding) await startAnew(this.ctx);
       },
@@ -370,7 +376,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     const rules = { config, nowMs, isOwn, decode: decoderWithin(MAX_DECODED_REQUEST_BYTES) };
     const append = validateAppend(batches, rules, expectedOffset);
     if (!append.ok) return append;
-    // An idempotent producer's repeat is answered as before, which the commit finds out.
+    // An idempotent producer's repeat is answered as before. Only the commit finds that out.
     const overBudget = append.origin === null ? this.#whyOverBudget(topic) : null;
     if (overBudget !== null) return overBudget;
     const outcome = await commits.append(
@@ -378,8 +384,8 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
         ? append
         : { ...append, stored: (baseOffset, atMs) => requests.note(keyed, baseOffset, atMs) },
     );
-    // [PLC-3] The topic may have been deleted, and created anew under its name, since the Worker asked. Its records
-    // then belong to the other one.
+    // [PLC-3] The topic may have been deleted, and created anew under its name, since the Worker looked it up.
+    // Its records then belong to the new one.
     if (this.#store.isUnlisted && begin?.isCurrent !== true) {
       await this.#list();
       if (this.#parts === null) return this.#damage ?? this.#unknownTopic();
@@ -429,21 +435,21 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
   }
 
   /**
-   * [CLK-5] Lets an owner in although an owner of a later incarnation of its group has attached, if the group has the
-   * owner's incarnation. The other one was then made up, or came from a clock that was ahead. The group is asked only in
-   * this case: an incarnation that is over otherwise attaches once or twice more, and never again.
+   * [CLK-5] Admits an owner even though an owner of a later incarnation of its group has attached, if the group
+   * has the owner's incarnation. The later one was then made up, or came from a clock that was ahead. The group
+   * is asked only in this case: an old incarnation attaches once or twice more and then never again.
    */
   async #restoreOwner(parts: Parts, owner: Owner): Promise<void> {
     if (await this.#hasIncarnation(owner)) parts.readers.forgetOtherIncarnations(owner);
   }
 
-  /** Asks the group. Throws if it does not answer. Asking the cluster first creates no group. */
+  /** Asks the group. Throws if it does not answer. The cluster is asked first, so that no group is created. */
   async #hasIncarnation({ group, incarnation }: Owner): Promise<boolean> {
     const isListed = await this.#isListedGroup(group);
     return isListed && (await groupStub(this.env, group).hasIncarnation({ incarnation }));
   }
 
-  /** True if the cluster lists the group, or cannot be asked: the group itself then knows. */
+  /** True if the cluster lists the group, or cannot be asked; the group itself then knows. */
   #isListedGroup(groupId: string): Promise<boolean> {
     return clusterStub(this.env)
       .hasGroup({ groupId })
@@ -457,9 +463,10 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
   }
 
   /**
-   * [CLK-5] Checks the incarnation of an owner. An incarnation is a time by a clock that may have been set back since,
-   * so it may be ahead by any amount. But one that no clock has shown would lock the group out forever. The group knows
-   * its own. It is asked only if the incarnation is ahead, and not again once it has attached.
+   * [CLK-5] Checks the incarnation of an owner. An incarnation is a time by a clock that may have been set back
+   * since, so it may be ahead by any amount. But an incarnation that no clock has shown would lock the group
+   * out forever. The group knows its own. It is asked only if the incarnation is ahead, and not again once that
+   * has attached.
    */
   async #whyNotIncarnation(owner: Owner): Promise<Failure | null> {
     if (!this.#isFromAhead(owner)) return null;
@@ -570,20 +577,20 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     const parts = this.#parts;
     if (parts === null) return;
     this.#store.setTopic(topic, isUnlisted);
-    // [BGT-2] The metrics know only the budget of before.
+    // [BGT-2] The metrics know only the previous budget.
     if (topic.config.budgetDollars !== parts.topic.config.budgetDollars) {
       if ((this.#topicUntilMs ?? 0) > 0) this.#learnBudget(null);
       this.#topicUntilMs = null;
     }
     parts.topic = topic;
     parts.log.config = topic.config;
-    parts.commits.hurry(); // The time that they wait for may be another now.
+    parts.commits.hurry(); // The configured wait may have changed.
     await parts.housekeeping.schedule(Date.now(), parts.log.isFull);
   }
 
   /**
-   * [CLK-1] [CLK-2] Appends that wait for a commit stop waiting. If time stands still, a new life begins with the clock as
-   * it is now. Appends not stored by then are not stored in this life.
+   * [CLK-1] [CLK-2] Ends the waits of appends for a commit. If time stands still, a new life begins with the
+   * clock as it is now. Appends not stored by then are not stored in this life.
    */
   async noticeClock(): Promise<void> {
     const parts = this.#parts;
@@ -602,7 +609,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     if (loaded.ok) await loaded.parts.housekeeping.run(Date.now);
   }
 
-  /** A partition that serves nothing may be recovered too. */
+  /** A partition that serves nothing can be recovered too. */
   async recoveryPoint({ toMs }: PartitionRequest<"recoveryPoint">) {
     return await recoveryPoint(this.ctx, toMs);
   }
@@ -618,8 +625,8 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
   }
 
   /**
-   * [CLU-4] Frees everything. From here on this partition does not exist, and appends that wait are
-   * told so before their sockets are closed. Repeating the call is harmless. [FIL-7] It never frees data of another topic.
+   * [CLU-4] Frees everything. From here on this partition does not exist. Waiting appends get that error before
+   * their sockets are closed. Repeating the call is harmless. [FIL-7] It never frees data of another topic.
    */
   async destroy(): Promise<void> {
     if (this.#damage !== null && this.#store.isAnothers) throw errorOf(this.#damage);
@@ -630,7 +637,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
 
   /** [DEL-1] */
   async retire(): Promise<void> {
-    if (this.#damage !== null) return; // It serves nothing, and nothing is written over what cannot be read.
+    if (this.#damage !== null) return; // It serves nothing, and unreadable data is never overwritten.
     this.#store.setRetired(true);
     await this.#leave();
     await this.ctx.storage.deleteAlarm();
@@ -644,7 +651,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     await this.#configure(resolveTopic(topic));
   }
 
-  /** Stops serving. Appends that wait are told so before their sockets are closed. */
+  /** Stops serving. Waiting appends get the error before their sockets are closed. */
   async #leave(): Promise<void> {
     const parts = this.#parts;
     this.#parts = null;
@@ -660,8 +667,8 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
   }
 
   /**
-   * Loads the partition. It begins with its first use, so creating a topic wakes no partition. A request that comes after
-   * a topic's deletion leaves nothing behind, because the cluster is asked or told of each beginning.
+   * Loads the partition. Its first use begins it, so creating a topic wakes no partition. A request after a
+   * topic's deletion leaves nothing behind, because the cluster is asked about, or receives, each first use.
    */
   async #load(begin?: TopicDescription): Promise<Result<{ parts: Parts }>> {
     if (this.#damage !== null) return this.#isDestroyed ? this.#unknownTopic() : this.#damage;
@@ -677,9 +684,10 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
   }
 
   /**
-   * [PLC-3] Begins the first use. Where the Worker has said what topic this is, the cluster is told of it afterwards, and
-   * nothing waits for that but an append. [FIL-3] A machine's disk may have lost what was stored. So there the cluster is
-   * asked first, and the Worker's word counts only while it is out of reach.
+   * [PLC-3] Begins the first use. If the Worker has described the topic, the cluster gets the report
+   * afterwards, and only appends wait for that. [FIL-3] A machine's disk may have lost the stored data. So
+   * there the cluster is asked first, and the Worker's description counts only while the cluster is out of
+   * reach.
    */
   async #begin(hint: TopicDescription | null): Promise<Result<{ parts: Parts }>> {
     let found: Awaited<ReturnType<ClusterCalls["usePartition"]>> | null = null;
@@ -690,7 +698,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
         if (hint === null) throw error;
       }
     }
-    const isGone = this.#isDestroyed || this.#store.isRetired; // It may be deleted meanwhile.
+    const isGone = this.#isDestroyed || this.#store.isRetired; // It may have been deleted in the meantime.
     if (isGone || found?.ok === false) return this.#unknownTopic();
     const topic = resolveTopic(found?.topic ?? (hint as TopicDescription));
     if (this.#partition >= topic.partitions) {
@@ -715,9 +723,9 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
   }
 
   /**
-   * Tells the cluster that this partition is in use, once it has its tables. Those who need that done wait for one call.
-   * If there is no such topic any more, the partition is gone when this resolves. If the cluster is out of reach, the next
-   * append and an alarm try again, because a deletion frees only partitions that are listed.
+   * Reports to the cluster that this partition is in use, once it has its tables. All who need that wait for
+   * one call. If the topic no longer exists, the partition is gone when this resolves. If the cluster is out of
+   * reach, the next append and an alarm retry, because a deletion frees only partitions that are listed.
    */
   #list(): Promise<void> {
     this.#listing ??= this.#listOnce().finally(() => {
@@ -734,12 +742,12 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
       const found = await this.#use(true);
       if (found.ok && found.ownerSecret !== undefined) this.#signer.learn(found.ownerSecret);
       const parts = this.#parts;
-      if (parts === null) return; // It was destroyed meanwhile.
+      if (parts === null) return; // It was destroyed in the meantime.
       const known = found.ok ? (found.knownLogEnd ?? 0) : 0;
       if (!found.ok) await (found.isKept ? this.retire() : this.destroy());
       else if (known > parts.log.logEndOffset) this.#storageGone(parts.topic, known);
       else {
-        // [CFG-3] The Worker's word may be older than a change of which only listed partitions are told.
+        // [CFG-3] The Worker's description may precede a change that only listed partitions are notified of.
         const topic = parts.topic === before ? resolveTopic(found.topic) : parts.topic;
         await this.#configure(topic, false);
       }
@@ -751,19 +759,19 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     }
   }
 
-  /** [FIL-4] Checks the log on the first use in a life, because the disk may have lost its end. */
+  /** [FIL-4] Checks the log at the first use in a life, because the disk may have lost its end. */
   async #compare(parts: Parts): Promise<Result<{ parts: Parts }>> {
     const { logEndOffset } = parts.log;
     try {
       const found = await this.#use();
-      const known = found.ok ? (found.knownLogEnd ?? 0) : 0; // A deleted topic's partition goes in a moment.
+      const known = found.ok ? (found.knownLogEnd ?? 0) : 0; // A deleted topic's partition will be freed in a moment.
       if (logEndOffset < known)
         return this.#stop(
           parts.topic,
           `its log ends at ${logEndOffset}, but had ended at ${known}: the end of it is lost`,
         );
     } catch {
-      // The cluster is out of reach. This partition does not depend on it, and the stub has noted it.
+      // The cluster is out of reach. This partition does not depend on it, and the stub has logged it.
     }
     this.#isCompared = true;
     return this.#loaded();
@@ -775,8 +783,9 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
   }
 
   /**
-   * [FIL-3] Tells the cluster that the partition has its tables, before anything is appended. They are made first, because
-   * a crash in between would otherwise look like a loss. If the cluster is out of reach, later appends report it again.
+   * [FIL-3] Reports to the cluster that the partition has its tables, before anything is appended. The tables
+   * are created first, because a crash in between would otherwise look like a loss. If the cluster is out of
+   * reach, later appends report it again.
    */
   async #noteFirstUse(): Promise<void> {
     await this.ctx.storage.sync();
@@ -787,7 +796,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     return this.#parts === null ? this.#unknownTopic() : { ok: true, parts: this.#parts };
   }
 
-  /** Stops serving for good. Anything stored later would get offsets that were given out before. */
+  /** Stops serving for good. Anything stored later would get offsets that were used before. */
   #stop({ name }: Topic, what: string): Failure {
     const { file } = placeOf(this.env, "partition", "", String(this.ctx.id));
     const detail = `${name}/${this.#partition}: ${what} (${file}); restore the file, or delete the topic`;
@@ -815,7 +824,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     await this.#callRelays((relay) => relay.revokeKey({ keyId }));
   }
 
-  /** Calls all relays. Throws if one cannot be told. */
+  /** Calls all relays. Throws if one cannot be reached. */
   async #callRelays(call: (relay: RelayStub) => Promise<void>): Promise<void> {
     const region = this.#parts?.topic.region;
     await mapConcurrently(this.#storedRelays(), FAN_OUT, (relay) =>
@@ -823,7 +832,10 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     );
   }
 
-  /** None, before the first use. Damage must not keep the partition of a deleted topic from being freed. */
+  /**
+   * Returns no relays before the first use. Damage must not stop the partition of a deleted topic from being
+   * freed.
+   */
   #storedRelays(): number[] {
     try {
       return this.#store.relays();
@@ -837,7 +849,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     this.#parts?.readers.remove(socket);
   }
 
-  /** Upgrades a request to a partition socket. [ACL-7] Each of its messages is judged by what its caller may do. */
+  /** Upgrades a request to a partition socket. [ACL-7] Each of its messages is judged by its caller's rights. */
   override async fetch(request: Request): Promise<Response> {
     const loaded = await this.#load(beginOfUpgrade(request) ?? undefined);
     if (!loaded.ok) return Response.json(loaded, { status: ERRORS[loaded.error].httpStatus });
@@ -877,7 +889,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
           if (this.#parts !== parts) return closeFatal(socket, errorOf(this.#unknownTopic()));
         }
         if (message.owner !== undefined && parts.readers.isOfEarlierIncarnation(message.owner)) {
-          await this.#restoreOwner(parts, message.owner).catch(() => {}); // It is fenced, and tries again.
+          await this.#restoreOwner(parts, message.owner).catch(() => {}); // It is fenced then, and retries.
           if (this.#parts !== parts) return closeFatal(socket, errorOf(this.#unknownTopic()));
         }
         if (message.owner === undefined && message.relays) {
@@ -897,14 +909,17 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     }
   }
 
-  /** [RLY-1] Returns the relay that serves one more reader, or null if the partition does so itself. */
+  /** [RLY-1] Returns the relay for one more reader, or null if the partition serves it itself. */
   async #relayFor({ readers, relays }: Parts, socket: ObjectSocket): Promise<number | null> {
     if (readers.plainCount < MAX_DIRECT_READERS || readers.placeOf(socket) !== null) return null;
     await relays.learn();
     return relays.assign(Date.now());
   }
 
-  /** [RLY-1] Tells a reader of its relay. Returns false if its offset cannot be read, which it is told otherwise. */
+  /**
+   * [RLY-1] Sends a reader to its relay. Returns false if its offset cannot be read; the reader gets that error
+   * elsewhere.
+   */
   #sendToRelay(
     parts: Parts,
     socket: ObjectSocket,
@@ -920,7 +935,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     return true;
   }
 
-  /** [ACL-7] [ATT-5] Returns why the socket may not read here, or not as this owner. */
+  /** [ACL-7] [ATT-5] Returns why the socket may not read here, or may not read as this owner. */
   async #whyNotAttach(
     socket: WebSocket,
     topic: string,
@@ -986,13 +1001,13 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     sendJson(socket, answer);
   }
 
-  /** [QUO-2] Counts what the socket's caller appends. Returns why it is too much now, or null. */
+  /** [QUO-2] Counts the bytes that the socket's caller appends. Returns why it is too much now, or null. */
   #whyTooMuch(socket: ObjectSocket, batches: Uint8Array): Failure | null {
     const caller = callerOn(socket);
     const nowMs = Date.now();
     const budgetMs = budgets.waitMs(caller, nowMs);
     if (budgetMs > 0) {
-      const detail = `${caller.principal} has a budget of dollars a day, and has used it up; come again after midnight UTC`;
+      const detail = `${caller.principal} has used up its budget of dollars a day; try again after midnight UTC`;
       const failure = fail("THROTTLING_QUOTA_EXCEEDED", detail);
       return { ...failure, retriable: false, retryAfterMs: budgetMs };
     }
@@ -1002,7 +1017,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
       budgets.spend(caller, SOCKET_APPEND_DOLLARS);
       return null;
     }
-    const detail = `${caller.principal} has a bound on the bytes a second to be produced here, and has used them up; come again in ${retryAfterMs} ms`;
+    const detail = `${caller.principal} has used up its quota of bytes produced per second here; try again in ${retryAfterMs} ms`;
     return { ...fail("THROTTLING_QUOTA_EXCEEDED", detail), retryAfterMs };
   }
 
@@ -1023,14 +1038,14 @@ countEvents(PartitionObject);
 
 type ReaderMessage = z.output<typeof readerMessage>;
 
-/** [TEN-2] Returns the message with the name of the group as it is in the whole deployment. */
+/** [TEN-2] Returns the message with the group's name as it is in the whole deployment. */
 function inside(socket: ObjectSocket, message: ReaderMessage): ReaderMessage {
   if (message.type !== "attach" || message.owner === undefined) return message;
   const group = nameInside(namespaceOf(callerOn(socket)), message.owner.group);
   return { ...message, owner: { ...message.owner, group } };
 }
 
-/** Returns where a reader starts that wants to attach there, if it can. */
+/** Returns the offset at which a reader would start, if it can. */
 function locate(
   { readers, log }: Pick<Parts, "readers" | "log">,
   at: number | InitialOffset,

@@ -1,12 +1,11 @@
 // A partition's stored data besides its log.
 //
-// partition   one row: the topic of this partition, with what is set of its config, the partition's number [FIL-7], and
-//             whether the cluster has still to be told that the partition is in use, and whether its topic was deleted
-//             and is kept.
-// fences      per group, the newest owner that attached (core/log/fences.ts).
-// fence_polls per group that reads by polls, when it last did, to the hour.
-// notes       what the cluster need not be asked again (shared/notes.ts).
-// relays      the relays that are pushed what is appended [RLY-2].
+// partition    one row: the topic of this partition with its set config values, the partition's number [FIL-7], whether the
+//              cluster has yet to hear that the partition is in use, and whether its topic was deleted and is kept.
+// fences       per group, the newest owner that attached (core/log/fences.ts).
+// fence_polls  per group that reads by polls, the time of its last poll, to the hour.
+// notes        what the cluster has answered already (shared/notes.ts).
+// relays       the relays to which appended records are pushed [RLY-2].
 import type { Topic } from "../../src/core/cluster/topics.ts";
 import {
   FENCE_REFRESH_MS,
@@ -54,7 +53,8 @@ export class PartitionStore {
   #isUnlisted = false;
   #isRetired = false;
   /**
-   * The number of fences, and when the last was written. Null until a group attaches for the first time in this life.
+   * The number of fences, and when the last was written. Null until a group attaches for the first time in this
+   * life.
    */
   #fences: { count: number; lastMs: number } | null = null;
 
@@ -70,7 +70,7 @@ export class PartitionStore {
       create: (sql) => execAll(sql, TABLES),
       steps: [
         (sql) => {
-          sql.exec(CREATE_FENCE_POLLS); // Release 0.1 made it with the first poll.
+          sql.exec(CREATE_FENCE_POLLS); // Release 0.1 created it with the first poll.
           const topic = this.#readTopic();
           if (topic !== null) this.#writeTopic(topic);
         },
@@ -81,8 +81,9 @@ export class PartitionStore {
   }
 
   /**
-   * Returns the topic of this partition, or null before its first use. Storage of an earlier release is brought to the
-   * newest version [VER-1]. Throws if the stored data is another's [FIL-7], or only a newer release can use it [VER-2].
+   * Returns the topic of this partition, or null before its first use. Migrates storage of an earlier release
+   * to the newest version [VER-1]. Throws if the stored data is another object's [FIL-7], or only a newer
+   * release can use it [VER-2].
    */
   open(): Topic | null {
     const version = storedVersion(this.#sql, this.#schema);
@@ -126,14 +127,12 @@ export class PartitionStore {
     );
   }
 
-  /**
-   * [FIL-7] True if `open` has found data that is not this topic's. Deleting the topic then leaves that data alone.
-   */
+  /** [FIL-7] True if `open` has found data of another object. Deleting the topic then leaves that data alone. */
   get isAnothers(): boolean {
     return this.#isAnothers;
   }
 
-  /** True if the cluster has not been told yet that the partition is in use. */
+  /** True if the cluster has not yet heard that the partition is in use. */
   get isUnlisted(): boolean {
     return this.#isUnlisted;
   }
@@ -160,7 +159,7 @@ export class PartitionStore {
     });
   }
 
-  /** The relays that are pushed what is appended. The partition must be in use. */
+  /** The relays to which appended records are pushed. The partition must be in use. */
   relays(): number[] {
     const rows = this.#sql.exec<{ relay: number }>("SELECT relay FROM relays ORDER BY relay");
     return Array.from(rows, ({ relay }) => relay);
@@ -200,17 +199,18 @@ export class PartitionStore {
   }
 
   /**
-   * [ATT-4] Notes that a member of the group reads by polls. Such a reader is never attached, so it is remembered for
-   * as long as a session may last: only its fence keeps an older owner out.
+   * [ATT-4] Notes that a member of the group reads by polls. Such a reader is never attached, so it is
+   * remembered for as long as a session may last: only its fence keeps an older owner out.
    */
   notePoll(groupId: string, nowMs: number): void {
     this.#sql.exec("INSERT OR REPLACE INTO fence_polls VALUES (?, ?)", groupId, nowMs);
   }
 
   /**
-   * [ATT-4] Remembers the owner. Beyond MAX_FENCES_PER_PARTITION, the groups that attached longest ago are forgotten.
-   * Groups in `attachedGroups` have readers now and are never forgotten. Groups that poll are forgotten only if no
-   * others are left. Times never decrease from one fence to the next, whatever the clock says.
+   * [ATT-4] Remembers the owner. Beyond MAX_FENCES_PER_PARTITION, the groups that attached longest ago are
+   * forgotten. Groups in `attachedGroups` have readers now and are never forgotten. Groups that poll are
+   * forgotten only if no others are left. Times never decrease from one fence to the next, whatever the clock
+   * says.
    */
   setFence(
     groupId: string,
@@ -245,7 +245,7 @@ export class PartitionStore {
     }
   }
 
-  /** Returns up to `count` groups. Those whose fence is needed least come first. */
+  /** Returns up to `count` groups, those whose fence is needed least first. */
   #forgettable(nowMs: number, count: number): string[] {
     const rows = this.#sql.exec<{ group_id: string }>(
       `SELECT group_id FROM fences LEFT JOIN fence_polls USING (group_id)

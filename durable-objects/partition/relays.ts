@@ -1,8 +1,10 @@
-// The relays of a partition. Readers without a group beyond MAX_DIRECT_READERS are served by relays: each is pushed what
-// is appended, once, and passes it on to its own readers. So an append costs the partition its relays, not its readers.
+// The relays of a partition. Relays serve the readers without a group beyond MAX_DIRECT_READERS. The partition
+// pushes appended records once to each relay, which passes them on to its own readers. So an append costs the
+// partition its relays, not its readers.
 //
-// Which relays there are is stored. How far each was pushed is not: after an eviction the next push begins with the first
-// append of that life, and a relay that misses what was before reads it [RLY-3].
+//
+// The list of relays is stored. How far each was pushed is not. After an eviction the next push begins with the
+// first append of that life, and a relay reads what it has missed before that [RLY-3].
 import type { Push, RelayCalls } from "../../src/calls/relay-calls.ts";
 import { concatBytes } from "../../src/core/bytes.ts";
 import { attempt } from "../../src/core/errors.ts";
@@ -15,20 +17,20 @@ import {
 import type { PartitionLog } from "../../src/core/log/partition-log.ts";
 import type { PartitionStore } from "./partition-store.ts";
 
-/** The number of times that a push is tried before it waits for the next append, or the next look. */
+/** The number of times that a push is tried before it waits for the next append or the next check. */
 const TRIES = 2;
 
 interface Relay {
-  /** Made once, because that costs as much as a call. A stub whose call has failed may be of no more use. */
+  /** Created once, because that costs as much as a call. A stub whose call has failed may be unusable. */
   stub: Pick<RelayCalls, "push"> | null;
-  /** The readers that it has, as far as is known. Null if it has not said so in this life. */
+  /** The last known number of its readers. Null if it has not reported one in this life. */
   readers: number | null;
   /** It has everything before this offset. */
   pushedTo: number;
   isBusy: boolean;
   /** True until it has answered once in this life. */
   isUnsure: boolean;
-  /** When a reader was sent there, or it said that it has one. */
+  /** The time when a reader was sent there, or it reported having one. */
   wantedMs: number;
 }
 
@@ -39,17 +41,20 @@ export interface RelayParts {
   readonly topic: string;
   readonly stub: (relay: number) => Pick<RelayCalls, "push">;
   waitUntil(promise: Promise<unknown>): void;
-  /** A push has failed, so the relays have to be looked at later. */
+  /** Called when a push has failed, so the relays have to be checked later. */
   failed(): void;
 }
 
 export class Relays {
   readonly #parts: RelayParts;
-  /** Null until somebody asks in this life. */
+  /** Null until it is first needed in this life. */
   #relays: Map<number, Relay> | null = null;
-  /** Where the log ended when this life began. */
+  /** The end of the log when this life began. */
   readonly #beganAt: number;
-  /** When it has to be made sure that the relays have what was appended. Null if nothing was appended since the last time. */
+  /**
+   * The time when to check that the relays have everything appended. Null if nothing was appended since the
+   * last check.
+   */
   #lookMs: number | null = null;
 
   constructor(parts: RelayParts) {
@@ -77,13 +82,13 @@ export class Relays {
     return this.#known.has(relay);
   }
 
-  /** [RLY-1] Resolves once each relay has said how many readers it has. Those that do not answer count as full. */
+  /** [RLY-1] Resolves once each relay has reported its number of readers. Relays that do not answer count as full. */
   async learn(): Promise<void> {
     const unknown = [...this.#known].filter(([, { readers }]) => readers === null);
     await Promise.all(unknown.map(([relay, state]) => this.#push(relay, state)));
   }
 
-  /** [RLY-1] Returns the relay for one more reader, or null if there is no room at any. */
+  /** [RLY-1] Returns the relay for one more reader, or null if none has room. */
   assign(nowMs: number): number | null {
     for (let relay = 0; relay < MAX_RELAYS_PER_PARTITION; relay++) {
       const state = this.#known.get(relay) ?? this.#add(relay);
@@ -95,7 +100,7 @@ export class Relays {
     return null;
   }
 
-  /** [RLY-2] The relay has readers. It knows the log as it is now. */
+  /** [RLY-2] Notes that the relay has readers. It knows the log as of now. */
   subscribe(relay: number, nowMs: number): void {
     const state = this.#known.get(relay) ?? this.#add(relay);
     state.wantedMs = nowMs;
@@ -110,25 +115,28 @@ export class Relays {
     return state;
   }
 
-  /** [RLY-2] Called in the turn of a commit. The output gate holds pushes back until it is durable. */
+  /** [RLY-2] Called in the turn of a commit. The output gate holds back pushes until it is durable. */
   committed(nowMs: number): void {
     if (this.#known.size === 0) return;
     this.#lookMs ??= nowMs + RELAY_LOOK_MS;
     this.#pushAll();
   }
 
-  /** When it has to be made sure that all relays have what was appended. Infinity if they need not be asked. */
+  /** The time when to check that all relays have everything appended. Infinity if there is nothing to check. */
   nextLookMs(): number {
     return this.#lookMs ?? Number.POSITIVE_INFINITY;
   }
 
-  /** [RLY-5] Called by the alarm. In a life that began after the last append, it pushes to each relay where the log ends. */
+  /**
+   * [RLY-5] Called by the alarm. In a life that began after the last append, it pushes the end of the log to
+   * each relay.
+   */
   look(): void {
     this.#lookMs = null;
     this.#pushAll();
   }
 
-  /** Pushes to every relay that may lack something, unless it is being pushed to. */
+  /** Pushes to every relay that may lack something, unless a push to it is in progress. */
   #pushAll(): void {
     for (const [relay, state] of this.#known) {
       const isBehind = state.isUnsure || state.pushedTo < this.#parts.log.logEndOffset;
@@ -136,7 +144,10 @@ export class Relays {
     }
   }
 
-  /** Pushes until the relay has everything. One push is under way at a time, so a slow relay gets fewer and larger ones. */
+  /**
+   * Pushes until the relay has everything. One push is in progress at a time, so a slow relay gets fewer and
+   * larger ones.
+   */
   async #push(relay: number, state: Relay): Promise<void> {
     if (state.isBusy) return;
     state.isBusy = true;
@@ -154,7 +165,7 @@ export class Relays {
         }
       } while (state.pushedTo < this.#parts.log.logEndOffset);
     } catch {
-      // The stub has noted it. The next append tries again, and the alarm does.
+      // The stub has logged it. The next append retries, and so does the alarm.
       state.isUnsure = true;
       this.#lookMs ??= Date.now() + RELAY_LOOK_MS;
       this.#parts.failed();
@@ -186,7 +197,7 @@ export class Relays {
         ? { pieces: [], nextOffset: from }
         : log.read(from, RELAY_PUSH_BYTES)),
     }));
-    // [CRC-2] What cannot be read is not pushed. The relay's readers ask for it, and are told.
+    // [CRC-2] Unreadable records are not pushed. The relay's readers ask for them and get the error.
     if (!read.ok)
       return { ...bounds, from: highWatermark, nextOffset: highWatermark, batches: NOTHING };
     return { ...bounds, from, nextOffset: read.nextOffset, batches: concatBytes(read.pieces) };

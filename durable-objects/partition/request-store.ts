@@ -1,11 +1,11 @@
-// Idempotency keys in SQLite. There are tables for each day, so expired keys are dropped with their
-// table and not deleted row by row. A row to look up is in today's tables, in yesterday's, or, if the
-// clock was set back, in those of days to come [KEY-3].
+// Idempotency keys in SQLite. There are tables for each day, so expired keys are dropped with their table and
+// not deleted row by row. A row is in today's tables, in yesterday's, or, if the clock was set back, in those
+// of days to come [KEY-3].
 //
 // requests_D   key → hash of the body, plan, time. D is days since the epoch. Stored at the key's home partition.
 // appends_D    the plan's requestId (or its producer, as older releases stored it), index of the append in its request
 //              → where it was stored. Stored at the partition appended to. The key is not used, because after a day
-//              it may stand for another request.
+//              it may belong to another request.
 import * as z from "zod";
 import { type Failure, fail, type Result } from "../../src/core/errors.ts";
 import { IDEMPOTENCY_KEY_TTL_MS, MAX_BYTES_WITH_IDEMPOTENCY_KEYS } from "../../src/core/limits.ts";
@@ -14,7 +14,7 @@ import { whyNoSpace } from "../shared/space.ts";
 import { firstRow, type SizedSql } from "../shared/sql.ts";
 import { parseStored, storedPartitionCount } from "../shared/stored-json.ts";
 
-/** RequestPlan as JSON. The names are on disk: fields are added with a default, and none is ever renamed. */
+/** RequestPlan as JSON. The names are stored: fields are added with a default, and none is ever renamed. */
 const storedPlan = z.object({
   producerId: z.int(),
   requestId: z.string().exactOptional(),
@@ -25,7 +25,7 @@ const storedPlan = z.object({
   random: z.number(),
 });
 
-const WAY_OUT = "keys go within two days; delete records";
+const WAY_OUT = "keys are dropped within two days; delete records";
 
 type RequestRow = { body_hash: string; plan: string; at_ms: number };
 type AppendRow = { base_offset: number; appended_at_ms: number };
@@ -42,8 +42,9 @@ export class RequestStore {
   }
 
   /**
-   * Returns the request as it was first made, or makes it now. Null if it was not made and `plan` is null: the request
-   * is then only looked up. [KEY-2] Another body under the same key is DUPLICATE_RESOURCE. With a `refusal` none is made.
+   * Returns the request as it was first made, or makes it now. Null if it was not made and `plan` is null,
+   * which only looks it up. [KEY-2] Another body under the same key is DUPLICATE_RESOURCE. With a `refusal` no
+   * request is made.
    */
   begin(
     key: string,
@@ -84,7 +85,7 @@ export class RequestStore {
     this.#insert("appends", nowMs, requestId ?? producerId, index, baseOffset, nowMs);
   }
 
-  /** [KEY-4] Checks if another key may be remembered. The only bound is the room that is left. KAFKA_STORAGE_ERROR. */
+  /** [KEY-4] Fails with KAFKA_STORAGE_ERROR if there is no room to remember another key. There is no other bound. */
   validateRoom(nowMs: number): Result<object> {
     this.dropExpired(nowMs);
     const bound = MAX_BYTES_WITH_IDEMPOTENCY_KEYS;
@@ -92,8 +93,8 @@ export class RequestStore {
   }
 
   /**
-   * [KEY-3] Returns the row from the newest table that has it. `$` in the query stands for the table. The tables of
-   * yesterday, of today and of days to come count, because the clock may have been set back since.
+   * [KEY-3] Returns the row from the newest table that has it. `$` in the query stands for the table. Tables of
+   * yesterday, today and days to come count, because the clock may have been set back since.
    */
   #find<Row extends Record<string, number | string>>(
     kind: Kind,
@@ -117,7 +118,7 @@ export class RequestStore {
     this.#sql.exec(`INSERT OR REPLACE INTO ${table} VALUES (${marks})`, ...values);
   }
 
-  /** Returns today's table and creates it if it is missing, also if the transaction that created it was rolled back. */
+  /** Returns today's table. Creates it if it is missing, even if the transaction that created it was rolled back. */
   #table(kind: Kind, nowMs: number): string {
     const table = `${kind}_${dayOf(nowMs)}`;
     const columns =
@@ -143,7 +144,7 @@ export class RequestStore {
     }
   }
 
-  /** Returns when `dropExpired` has something to do next, or null. */
+  /** Returns when `dropExpired` next has something to do, or null. */
   nextDueMs(): number | null {
     const days = this.#tables().map(dayOfTable);
     return days.length === 0 ? null : (Math.min(...days) + 2) * TABLE_MS;

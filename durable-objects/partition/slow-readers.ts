@@ -1,16 +1,20 @@
-// Readers whose clients have not taken what they were sent [BND-18]. The runtime does not say when a socket has drained, so
-// it is asked: at once, and then ever more seldom. What a client leaves unread stays in memory until the client goes, even
-// after its socket is closed, so nothing more is sent to it meanwhile. The object does not hibernate while it waits.
+// Readers whose clients have not taken what they were sent [BND-18]. The runtime does not report when a socket
+// has drained, so it is asked at once and then at growing intervals. Unread bytes stay in memory until the
+// client goes, even after its socket is closed, so nothing more is sent to it until then. The object does not
+// hibernate while it waits.
 //
-// A reader may leave little unread until it has shown that it reads, by giving window back or by taking all of it. What all readers of an isolate
-// leave unread is counted in one ledger. Where that is full, readers that have left anything unread are sent nothing, and
-// those that have not shown that they read are sent nothing either [BND-25].
 //
-// [CLK-1] Nobody depends on these timers, which are late if the clock is set back: a client that has consumed what it was
-// sent gives its window back, and is sent more then.
+// A reader may leave little unread until it has shown that it reads, by giving window back or by taking all of
+// it. One ledger counts what all readers of an isolate leave unread. When it is full, a reader gets nothing if
+// it has anything unread, or has not shown that it reads [BND-25].
 //
-// A client is not closed for taking nothing. An operating system with a large buffer may take megabytes at once and then
-// nothing for minutes, though its client reads; and closing the socket would free nothing.
+//
+// [CLK-1] Nobody depends on these timers, which are late if the clock is set back. A client that has consumed
+// what it was sent gives its window back, and then gets more.
+//
+//
+// A client is not closed for taking nothing. An operating system with a large buffer may take megabytes at once
+// and then nothing for minutes, although its client reads. Closing the socket would free nothing either.
 import {
   MAX_READER_UNREAD_BYTES,
   MAX_UNREAD_BYTES,
@@ -31,13 +35,13 @@ interface Wait {
 export class SlowReaders {
   readonly #drained: (socket: WebSocket) => void;
   readonly #waits = new Map<WebSocket, Wait>();
-  /** The bytes that each client had not taken when it was last looked at. */
+  /** The bytes that each client had not taken at the last check. */
   readonly #unread = new Map<WebSocket, number>();
   #unreadBytes = 0;
   readonly #holding = memory.unread.holdFixed();
-  /** The bytes that a socket may leave unread, if its reader has shown that it reads. */
+  /** The bytes that a socket may leave unread, once its reader has shown that it reads. */
   readonly #allowed = new WeakMap<WebSocket, number>();
-  /** The next look at all of them comes after this time. Null if there is none. */
+  /** The next check of all sockets comes after this time. Null if none is planned. */
   #surveyMs: number | null = null;
 
   /** `drained` is called when the client of a socket has room for more. */
@@ -45,12 +49,12 @@ export class SlowReaders {
     this.#drained = drained;
   }
 
-  /** The bytes that the client of a socket may leave unread, and of a frame that it is sent, unless a batch is larger. */
+  /** The bytes that the client of a socket may leave unread, and the size of its frames unless a batch is larger. */
   allowedBytes(socket: WebSocket): number {
     return this.#allowed.get(socket) ?? MIN_READER_UNREAD_BYTES;
   }
 
-  /** True if the client has to take what it was sent before it is sent more, or if others have to. */
+  /** True if this client, or others, must take what they were sent before it is sent more. */
   isFull(socket: WebSocket): boolean {
     return this.#isFull(socket, this.#lookAt(socket));
   }
@@ -62,7 +66,7 @@ export class SlowReaders {
     return !memory.budget.makeRoom(MIN_READER_UNREAD_BYTES);
   }
 
-  /** Notes that the client has taken, or consumed, what it was sent. It may leave more unread from now on. */
+  /** Notes that the client has taken or consumed what it was sent. It may leave more unread from now on. */
   noteRead(socket: WebSocket): void {
     this.#allowed.set(socket, Math.min(2 * this.allowedBytes(socket), MAX_READER_UNREAD_BYTES));
   }
@@ -100,7 +104,7 @@ export class SlowReaders {
     this.#lookLater(socket, wait);
   }
 
-  /** Returns the bytes that the client has not taken, and counts them. */
+  /** Returns the number of bytes that the client has not taken, and counts them. */
   #lookAt(socket: WebSocket): number {
     const unreadBytes = unreadBytesOf(socket);
     this.#note(socket, unreadBytes);
@@ -118,13 +122,13 @@ export class SlowReaders {
     this.#holding.note(this.#unreadBytes);
   }
 
-  /** Looks at all again as long as they leave much unread: those that have taken it count no more. */
+  /** Checks all sockets again as long as they leave much unread. Bytes that were taken no longer count. */
   #surveyAfter(ms: number): void {
     this.#surveyMs = ms;
     setTimeout(() => {
       for (const socket of [...this.#unread.keys()])
         if (!this.#waits.has(socket)) this.#note(socket, unreadBytesOf(socket));
-      this.#holding.note(this.#unreadBytes); // It counts on, if nothing has changed.
+      this.#holding.note(this.#unreadBytes); // Renews the count, even if nothing has changed.
       this.#surveyMs = null;
       if (this.#unreadBytes > MAX_READER_UNREAD_BYTES)
         this.#surveyAfter(Math.min(2 * ms, MAX_CHECK_MS));
@@ -132,7 +136,7 @@ export class SlowReaders {
   }
 }
 
-/** Zero where the runtime does not tell. */
+/** Returns 0 if the runtime does not report the number. */
 function unreadBytesOf(socket: WebSocket): number {
   return unsentBytes(socket) ?? 0;
 }

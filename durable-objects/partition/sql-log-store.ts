@@ -1,5 +1,5 @@
 // The log in SQLite: one table per segment, one row per chunk. Dropping a segment bills no rows, a chunk bills one row
-// written, and a floor look-up by base offset bills one row read (INTEGER PRIMARY KEY is the rowid).
+// written, and a floor lookup by base offset bills one row read (INTEGER PRIMARY KEY is the rowid).
 //
 // partition   one row: the identity of this partition, and the state of its log (core/log/log-store.ts) as JSON.
 // segments    one row per segment: its base offset, which also names its table, and when it was created.
@@ -11,8 +11,8 @@
 //             segment_chunks      chunks in the segment up to here
 //             appends             appends of idempotent producers that begin here, as JSON, or null
 //             batches             whole record batches, one after another
-//             The running totals make the last row tell all about its segment, so that waking up reads
-//             one row however long the log is, and no append updates a second row. The batches come last:
+//             With the running totals, the last row describes its whole segment. So waking up reads one
+//             row however long the log is, and no append updates a second row. The batches come last:
 //             SQLite does not touch their pages for a query of the other columns.
 // compacting  a segment table in the making (core/log/compaction.ts)
 // producers   one row: the last snapshot of the idempotent producers, as JSON
@@ -44,9 +44,9 @@ type PlaceRow = TotalsRow & { base_offset: number; chunk_max_timestamp: number }
 type ChunkRow = { base_offset: number; next_offset: number; batches: ArrayBuffer };
 
 /**
- * An append as JSON. A list takes a third of an object's size, and a snapshot holds thousands. The order of the elements
- * is on disk: elements are added at the end, and may be missing. The last are the fingerprint, and 1 if the producer is
- * the Worker's own.
+ * An append as JSON. A list takes a third of an object's size, and a snapshot holds thousands. The order of the
+ * elements is stored: elements are added at the end, and may be missing. The last two are the fingerprint, and
+ * 1 if the producer is the Worker's own.
  */
 type EntryTuple = [number, number, number, number, number, number, (number | null)?, 1?];
 
@@ -57,7 +57,7 @@ export const LOG_TABLES = [
   "CREATE TABLE log (id INTEGER PRIMARY KEY, state TEXT NOT NULL)",
 ];
 
-/** LogState as JSON. The names are on disk: fields are added with a default, and none is ever renamed. */
+/** LogState as JSON. The names are stored: fields are added with a default, and none is ever renamed. */
 const storedState = z.object({
   logStartOffset: z.int(),
   sealedBytes: z.int(),
@@ -185,8 +185,8 @@ export class SqlLogStore implements LogStore {
   }
 
   /**
-   * Reads chunks page by page, each page at once. A cursor that is left in the middle keeps its table locked, and the
-   * table could not be dropped. A page is one chunk, or as many small ones as PAGE_BYTES hold.
+   * Reads chunks page by page, each page at once. An unfinished cursor would keep its table locked, and the
+   * table could not be dropped. A page is one chunk, or as many small ones as fit PAGE_BYTES.
    */
   *chunksFrom(segment: number, from: number): Generator<StoredChunk> {
     const query = `SELECT base_offset, next_offset, batches FROM ${tableOf(segment)} WHERE base_offset >= ?
@@ -201,7 +201,7 @@ export class SqlLogStore implements LogStore {
       }
       const last = rows.at(-1);
       if (last === undefined || rows.length < limit) return;
-      next = last.base_offset + 1; // Whatever the row says of its own end, no other row is skipped.
+      next = last.base_offset + 1; // Whatever end the row claims, no other row is skipped.
       const roomFor = Math.floor(PAGE_BYTES / Math.max(1, last.batches.byteLength));
       limit = Math.min(Math.max(1, roomFor), 2 * limit);
     }
@@ -271,11 +271,11 @@ function toJson(entries: readonly AppendEntry[]): string {
   return JSON.stringify(tuples);
 }
 
-/** Checks by hand what a schema would check: there may be thousands, and they are read at each waking. */
+/** Checks by hand instead of by a schema, because there may be thousands, and they are read at each wake. */
 function fromJson(text: string, where: string): AppendEntry[] {
   const tuples = parseJson(text, where);
   if (!Array.isArray(tuples) || !tuples.every(isEntry))
-    throw damaged(`what is stored in ${where} is damaged: it is no list of appends`);
+    throw damaged(`what is stored in ${where} is damaged: it is not a list of appends`);
   return tuples.map(
     ([
       producerId,

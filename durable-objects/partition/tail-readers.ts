@@ -1,5 +1,5 @@
-// The sockets that read this partition. They are attached, fed and fenced here. The position and window of each are in
-// its socket's attachment, so they outlive hibernation [HIB-1].
+// The sockets that read this partition. They are attached, fed and fenced here. The position and window of each
+// are in its socket's attachment, so they outlive hibernation [HIB-1].
 import type * as z from "zod";
 import { decodeAnyBatch } from "../../src/compression/decode.ts";
 import { attempt, type Failure, fail, type Result } from "../../src/core/errors.ts";
@@ -30,33 +30,33 @@ import { ThrottledReaders } from "./throttled-readers.ts";
 interface Reader {
   readonly attachId: number;
   readonly tail: TailReader;
-  /** When it last sent a message. Release 0.2 did not write it. */
+  /** The time of its last message. Release 0.2 did not write it. */
   readonly heardMs?: number;
   /** The session timeout of the owner. Release 0.2 did not write it. */
   readonly sessionTimeoutMs?: number;
-  /** True if its offset was refused. It is sent nothing, but its bytes in flight still count. */
+  /** True if its offset was refused. Nothing is sent to it, but its bytes in flight still count. */
   readonly isStopped?: true;
 }
 
-/** An owner that was not heard from in its session timeout, although there are records for it. */
+/** An owner that has been silent for its session timeout although there are records for it. */
 export type SilentOwner = Pick<Owner, "group" | "incarnation" | "memberNumber">;
 
 /** Decides whether a socket is sent records now. */
 export interface ReaderGate {
-  /** [ACL-7] Asked before a socket is sent records. It has closed the socket if its credential has expired. */
+  /** [ACL-7] Called before a socket is sent records. Closes the socket if its credential has expired. */
   mayRead(socket: ObjectSocket): boolean;
-  /** [QUO-3] How long the caller of the socket has to wait until it may be sent more. */
+  /** [QUO-3] Returns how long the caller of the socket has to wait until it may be sent more. */
   waitMs(socket: ObjectSocket): number;
-  /** Counts what the socket was sent. */
+  /** Counts the bytes that the socket was sent. */
   sent(socket: ObjectSocket, bytes: number): void;
   /**
-   * [RLY-3] True if the log does not have the records from `offset` on at hand. They are fetched, and the socket is resumed
-   * then. Absent where the log has everything.
+   * [RLY-3] True if the log does not have the records from `offset` on. They are then fetched, and the socket
+   * is resumed. Absent if the log has everything.
    */
   fetches?(socket: ObjectSocket, offset: number): boolean;
 }
 
-/** Where the newest owner of each group is remembered. */
+/** The newest owner of each group. */
 export type Fences = Pick<PartitionStore, "fence" | "polledAtMs" | "notePoll" | "setFence">;
 
 type AttachMessage = z.output<typeof attachMessage>;
@@ -67,17 +67,19 @@ export class TailReaders {
   readonly #store: Fences;
   readonly #gate: ReaderGate;
   readonly #readers = new Map<ObjectSocket, Reader>();
-  /** The readers that own the partition in their group. They are few, however many read it. */
+  /** The readers that own the partition in their group. They are few, however many readers there are. */
   readonly #owning = new Set<ObjectSocket>();
-  /** When the group of a silent owner was told. It is told again if the owner is silent for another session timeout. */
+  /**
+   * The time when a silent owner was reported to its group. It is reported again after another silent session
+   * timeout.
+   */
   readonly #reportedMs = new WeakMap<ObjectSocket, number>();
   readonly #throttled = new ThrottledReaders((socket) => this.#pump(socket, new Frames(this.#log)));
   readonly #slow = new SlowReaders((socket) =>
     this.#pump(socket as ObjectSocket, new Frames(this.#log)),
   );
 
-  /**
-   * `sockets` outlived hibernation. They continue from where they were. */
+  /** `sockets` have outlived hibernation. They continue at their positions. */
   constructor(log: ReadersLog, store: Fences, sockets: readonly ObjectSocket[], gate: ReaderGate) {
     this.#log = log;
     this.#store = store;
@@ -93,23 +95,23 @@ export class TailReaders {
     return this.#readers.size;
   }
 
-  /** The readers that own nothing. */
+  /** The number of readers that own nothing. */
   get plainCount(): number {
     return this.#readers.size - this.#owning.size;
   }
 
-  /** Where the socket reads next, and the bytes that it may be sent. Null if it is sent nothing. */
+  /** The offset that the socket reads next, and the bytes that it may be sent. Null if it is sent nothing. */
   placeOf(socket: ObjectSocket): Pick<TailReader, "nextOffset" | "windowBytes"> | null {
     const reader = this.#readers.get(socket);
     return reader === undefined || reader.isStopped ? null : reader.tail;
   }
 
-  /** Sends the socket what has come to hand for it. */
+  /** Sends the socket the records that have become available for it. */
   resume(socket: ObjectSocket, frames: Frames): void {
     this.#pump(socket, frames);
   }
 
-  /** Tells the socket why it is sent nothing more. It may attach elsewhere. */
+  /** Notifies the socket why it gets nothing more. It may attach elsewhere. */
   stop(socket: ObjectSocket, failure: Failure): void {
     const reader = this.#readers.get(socket);
     if (reader !== undefined) this.#refuseOffset(socket, reader.attachId, failure);
@@ -144,7 +146,8 @@ export class TailReaders {
       return false;
     }
     const { offset } = started;
-    // [TAIL-2] Bytes that this socket has in flight from an earlier attach reduce the window until they are given back.
+    // [TAIL-2] Bytes that this socket has in flight from an earlier attach reduce the window until they are
+    // given back.
     const before = this.#readers.get(socket)?.tail;
     const inFlight = before === undefined ? 0 : before.maxWindowBytes - before.windowBytes;
     const maxWindowBytes = clampWindow(message.windowBytes);
@@ -163,7 +166,7 @@ export class TailReaders {
     return true;
   }
 
-  /** [ACL-7] [ATT-5] Refuses an attach. Whoever is no owner is fenced, and others may attach in another way. */
+  /** [ACL-7] [ATT-5] Refuses an attach. A caller that is not an owner is fenced; others may attach in another way. */
   refuse(socket: ObjectSocket, attachId: number, failure: Failure): void {
     this.#drop(socket);
     if (failure.error === "FENCED_MEMBER_EPOCH")
@@ -172,9 +175,10 @@ export class TailReaders {
   }
 
   /**
-   * [ATT-1] [ATT-2] Admits only the newest owner. It closes the socket of the previous owner in the same turn, before
-   * anything is sent to the newcomer, so a partition never feeds two members of a group. A newcomer without a socket
-   * reads by calls. Others get FENCED_MEMBER_EPOCH. The incarnation has been checked [CLK-5].
+   * [ATT-1] [ATT-2] Admits only the newest owner. It closes the socket of the previous owner in the same turn,
+   * before anything is sent to the new one, so a partition never feeds two members of a group. A new owner
+   * without a socket reads by calls. Older owners get FENCED_MEMBER_EPOCH. The incarnation has already been
+   * checked [CLK-5].
    */
   admit(socket: ObjectSocket | null, owner: Owner): Failure | null {
     const fence = this.#store.fence(owner.group);
@@ -183,7 +187,7 @@ export class TailReaders {
     if (![fence, ...attached].every((newest) => mayAttach(newest, owner)))
       return fail("FENCED_MEMBER_EPOCH", `a newer owner attached for group ${owner.group}`);
     const nowMs = Date.now();
-    // A reader by calls comes again and again. Nothing is new then, and nothing is written.
+    // A reader by calls attaches again and again. Nothing is new then, and nothing is written.
     const isPoll = socket === null;
     const isKnown =
       isPoll &&
@@ -209,7 +213,7 @@ export class TailReaders {
     );
   }
 
-  /** [CLK-5] Forgets the owners of other incarnations of the group, because this is the one that it has. */
+  /** [CLK-5] Forgets the owners of other incarnations of the group, because this is the group's own. */
   forgetOtherIncarnations(owner: Owner): void {
     const { group, incarnation } = owner;
     if (this.#store.fence(group) !== null)
@@ -220,14 +224,14 @@ export class TailReaders {
     }
   }
 
-  /** [GRP-17] Cuts off an owner that is no member of its group. */
+  /** [GRP-17] Cuts off an owner that is not a member of its group. */
   dismiss({ group, incarnation, memberNumber }: SilentOwner): void {
     for (const [socket, { tail }] of this.#readers) {
       const isIt =
         tail.owner?.group === group &&
         tail.owner.incarnation === incarnation &&
         tail.owner.memberNumber === memberNumber;
-      if (isIt) this.#cutOff(socket, CLOSE_FENCED, "it is no member of its group");
+      if (isIt) this.#cutOff(socket, CLOSE_FENCED, "it is not a member of its group");
     }
   }
 
@@ -239,8 +243,8 @@ export class TailReaders {
   }
 
   /**
-   * [GRP-17] When the first owner that has records to read or to give back is silent for its session timeout. Infinity if
-   * there is none. `answeredMs` returns when a socket last answered a ping.
+   * [GRP-17] The time when the first owner that has records to read or to give back will have been silent for
+   * its session timeout. Infinity if there is none. `answeredMs` returns when a socket last answered a ping.
    */
   nextSilenceMs(answeredMs: (socket: ObjectSocket) => number): number {
     let earliest = Number.POSITIVE_INFINITY;
@@ -252,7 +256,7 @@ export class TailReaders {
     return earliest;
   }
 
-  /** [GRP-17] Returns the owners that are silent now, for their groups to be told. */
+  /** [GRP-17] Returns the owners that are silent now, to be reported to their groups. */
   takeSilentOwners(answeredMs: (socket: ObjectSocket) => number, nowMs: number): SilentOwner[] {
     return [...this.#owning].flatMap((socket) => {
       const reader = this.#readers.get(socket);
@@ -297,7 +301,7 @@ export class TailReaders {
     return inRange.ok ? { ok: true, offset } : inRange;
   }
 
-  /** Throws CORRUPT_MESSAGE if a look-up by time meets data that cannot be read. */
+  /** Throws CORRUPT_MESSAGE if a lookup by time meets data that cannot be read. */
   startOffset(offset: AttachMessage["offset"]): number {
     if (offset === "earliest") return this.#log.logStartOffset;
     if (offset === "latest") return this.#log.logEndOffset;
@@ -355,18 +359,15 @@ export class TailReaders {
       this.#slow.add(socket);
   }
 
-  /** [ACL-7] The rights of the socket are narrower than they were when it attached. */
+  /** [ACL-7] Stops a socket whose rights are narrower than when it attached. */
   #stopUnlessGone(socket: ObjectSocket): void {
     const reader = this.#readers.get(socket);
     if (reader === undefined) return;
-    const failure = fail(
-      "TOPIC_AUTHORIZATION_FAILED",
-      "the right to READ this topic was taken away",
-    );
+    const failure = fail("TOPIC_AUTHORIZATION_FAILED", "the right to READ this topic was revoked");
     this.#refuseOffset(socket, reader.attachId, failure);
   }
 
-  /** True if there are records that the reader has room for in its window. It is sent them once it has taken others. */
+  /** True if there are records that fit the reader's window. They are sent once it has taken earlier ones. */
   #isWaiting({ tail, isStopped }: Reader): boolean {
     return !isStopped && tail.windowBytes > 0 && tail.nextOffset < this.#log.logEndOffset;
   }
@@ -380,7 +381,7 @@ export class TailReaders {
     this.#send(socket, { type: "error", attachId, ...fields });
   }
 
-  /** The bounds of the log. It is known to reach so far. */
+  /** The bounds of the log. Its end is at least `reached`. */
   #bounds(reached = 0): { logStartOffset: number; highWatermark: number } {
     const { logStartOffset, logEndOffset } = this.#log;
     return { logStartOffset, highWatermark: Math.max(logEndOffset, reached) };

@@ -1,5 +1,6 @@
-// [RLY-3] The readers of a relay that are behind what it has at hand: they have just come, were slow, or were there before
-// the relay was evicted. What they need is read from the partition, one run at a time, for all who stand at the same place.
+// [RLY-3] The readers of a relay that are behind the records in its memory: they have just attached, were slow,
+// or were there before the relay was evicted. It reads what they need from the partition, one run at a time,
+// for all readers at the same offset.
 import type { PartitionCalls } from "../../src/calls/partition-calls.ts";
 import type { Failure } from "../../src/core/errors.ts";
 import type { RelayedLog } from "../../src/core/log/relayed-log.ts";
@@ -10,17 +11,17 @@ import type { ObjectSocket } from "../shared/object-socket.ts";
 export interface CatchUpParts {
   readonly log: RelayedLog;
   readonly partition: () => Pick<PartitionCalls, "read">;
-  /** The partition says that nothing can be read at the reader's place. */
+  /** Called if nothing can be read at the reader's offset, according to the partition. */
   refused(socket: ObjectSocket, failure: Failure): void;
-  /** The partition cannot be asked. */
+  /** Called if the partition cannot be asked. */
   failed(socket: ObjectSocket, error: unknown): void;
-  /** Keeps the relay awake until then. */
+  /** Keeps the relay awake until the promise resolves. */
   waitUntil(promise: Promise<void>): void;
 }
 
 export class CatchUp {
   readonly #parts: CatchUpParts;
-  /** The sockets that wait. The one that has waited longest comes first. */
+  /** The waiting sockets. The one that has waited longest comes first. */
   readonly #waiting = new Set<ObjectSocket>();
   #isReading = false;
 
@@ -28,7 +29,7 @@ export class CatchUp {
     this.#parts = parts;
   }
 
-  /** Lets a reader wait for a run. */
+  /** Makes a reader wait for a run. */
   add(socket: ObjectSocket, readers: TailReaders): void {
     this.#waiting.add(socket);
     if (!this.#isReading) this.#parts.waitUntil(this.#read(readers));
@@ -43,7 +44,10 @@ export class CatchUp {
     }
   }
 
-  /** Reads for the reader, and resumes all who stand where it does. Those still behind then wait again. */
+  /**
+   * Reads for the reader, and resumes all readers at the same offset. Those that are still behind then wait
+   * again.
+   */
   async #serve(first: ObjectSocket, readers: TailReaders): Promise<void> {
     this.#waiting.delete(first);
     const place = readers.placeOf(first);

@@ -1,6 +1,6 @@
-// A relay: it serves some hundreds of readers of a partition, which pushes to it what is appended, once for all of them.
-// It stores nothing. Its readers' positions are in the attachments of their sockets, as at a partition, and what it does
-// not have at hand it reads from the partition. So both may be evicted, and neither keeps the other awake.
+// A relay: it serves hundreds of readers of a partition, which pushes appended records to it once for all of
+// them. It stores nothing. Its readers' positions are in the attachments of their sockets, as at a partition.
+// It reads what it does not have from the partition. So both may be evicted, and neither keeps the other awake.
 import { DurableObject } from "cloudflare:workers";
 import type { Bounds } from "../../src/calls/partition-calls.ts";
 import {
@@ -43,7 +43,7 @@ import { trace } from "../shared/trace.ts";
 import { type Counting, countEvents, ObjectUsage } from "../shared/usage.ts";
 import { CatchUp } from "./catch-up.ts";
 
-/** The parts of a relay that knows its partition's log. There are none before the first push or question. */
+/** The parts of a relay that knows its partition's log. They do not exist before the first push or question. */
 interface Parts {
   readonly topic: string;
   readonly log: RelayedLog;
@@ -65,9 +65,9 @@ export class RelayObject extends DurableObject<Env> implements RelayCalls, Count
   readonly #relay: number;
   readonly #silent: SilentSockets;
   readonly #access: SocketAccess;
-  /** [QUO-2] What is left of the quotas of those who read here. */
+  /** [QUO-2] The remaining quotas of callers that read here. */
   readonly #quotas = new QuotaBook();
-  /** The latest attach of each socket. Where it starts may have to be asked of the partition. */
+  /** The latest attach of each socket. The partition may have to be asked where it starts. */
   readonly #attaching = new WeakMap<WebSocket, symbol>();
   readonly #counts = { deliveredBytes: 0 };
   #parts: Parts | null = null;
@@ -92,7 +92,7 @@ export class RelayObject extends DurableObject<Env> implements RelayCalls, Count
       env,
       waitUntil: (promise) => ctx.waitUntil(promise),
       ended: (socket) => this.#forget(socket),
-      changed: () => {}, // Every message and every frame is judged by the rights of that moment.
+      changed: () => {}, // Every message and every frame is judged by the current rights.
     });
     reportToMetrics({
       ...{ env, ctx, usage: this.usage },
@@ -113,7 +113,7 @@ export class RelayObject extends DurableObject<Env> implements RelayCalls, Count
     };
   }
 
-  /** The partition exists already, so where it begins is no question. */
+  /** The partition exists already, so its location does not matter. */
   get #partition(): PartitionStub {
     return partitionStub(this.env, this.#topicId, this.#number);
   }
@@ -181,7 +181,7 @@ export class RelayObject extends DurableObject<Env> implements RelayCalls, Count
     this.#parts ??= this.#assemble(found.topic, bounds);
     this.#parts.log.learn(bounds);
     this.#isSubscribed = true;
-    this.#parts.readers.pumpAll(); // Some may have been waiting in the life before.
+    this.#parts.readers.pumpAll(); // Some may have been waiting in the previous life.
     return { ok: true, parts: this.#parts };
   }
 
@@ -236,7 +236,7 @@ export class RelayObject extends DurableObject<Env> implements RelayCalls, Count
       this.#attachAt(parts, socket, message, offset);
       return;
     }
-    // The partition knows where its log ends now. Here that may not have come yet.
+    // The partition knows the current end of its log. The relay may not know it yet.
     const located = await this.#partition.locate({ offset });
     if (this.#attaching.get(socket) !== mine) return; // A later attach of this socket counts.
     if (!located.ok) {
