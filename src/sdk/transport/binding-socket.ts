@@ -2,6 +2,7 @@
 import { brokerError, parseJson } from "../../admin/http.ts";
 import type { RivuletService } from "../../admin/service.ts";
 import type { StandardWebSocket } from "../../member/transport.ts";
+import { CLOSE_FATAL } from "../../protocol/close-codes.ts";
 
 /** The end of an accepted socket in a Worker. Other runtimes have none, and their types do not know it. */
 interface AcceptedSocket {
@@ -10,19 +11,24 @@ interface AcceptedSocket {
   send(data: string | Uint8Array): void;
   close(code?: number, reason?: string): void;
   addEventListener(type: "message", listener: (event: { readonly data: unknown }) => void): void;
-  addEventListener(
-    type: "close",
-    listener: (event: { readonly code: number; readonly reason: string }) => void,
-  ): void;
+  addEventListener(type: "close", listener: (event: Close) => void): void;
   addEventListener(type: "error", listener: () => void): void;
 }
 
 /** The close code of a socket that could not be opened, or whose connection broke. */
 const ABNORMAL = 1006;
+/** The statuses of a refusal that the same request would meet again: it is wrong, or a grant is missing. */
+const FINAL_STATUSES = [400, 403];
+
+interface Close {
+  readonly code: number;
+  readonly reason: string;
+}
 
 /**
  * Behaves as the standard WebSocket, as far as the SDK uses it: the events `open`, `message` and `close`, `binaryType`,
- * `readyState`, `send` and `close`. It has no `error` event: the reason of `close` says why a socket could not be opened.
+ * `readyState`, `send` and `close`. It has no `error` event: the reason of `close` says why a socket could not be opened. Where
+ * trying again would not help, its code is 4000, which ends the consumer. A WebSocket on the network never says that.
  */
 export class BindingSocket implements StandardWebSocket {
   static readonly CONNECTING = 0;
@@ -82,7 +88,11 @@ export class BindingSocket implements StandardWebSocket {
     const request = new Request(this.url.replace(/^ws/i, "http"), { headers });
     const response = await service.fetch(request);
     const { webSocket } = response as { readonly webSocket?: AcceptedSocket | null };
-    if (!webSocket) throw new Error(await refusalOf(response));
+    if (!webSocket) {
+      const { code, reason } = await refusalOf(response);
+      this.#closed(code, reason);
+      return;
+    }
     webSocket.binaryType = this.#binaryType;
     if (this.#readyState !== BindingSocket.CONNECTING) {
       webSocket.accept();
@@ -109,8 +119,13 @@ export class BindingSocket implements StandardWebSocket {
   }
 }
 
-/** Says why the broker opened no socket: with the error of its problem, or else with the status. */
-async function refusalOf(response: Response): Promise<string> {
+/** Returns the close of a socket that the broker refused to open: with the error of its problem, or else with the status. */
+async function refusalOf(response: Response): Promise<Close> {
   const problem = brokerError(parseJson(await response.text()));
-  return problem === null ? `HTTP ${response.status}` : `${problem.code}: ${problem.message}`;
+  if (problem === null) return { code: ABNORMAL, reason: `HTTP ${response.status}` };
+  const isFinal = FINAL_STATUSES.includes(response.status);
+  return {
+    code: isFinal ? CLOSE_FATAL : ABNORMAL,
+    reason: `${problem.code}: ${problem.message}`,
+  };
 }

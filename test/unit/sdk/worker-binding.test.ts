@@ -150,22 +150,32 @@ test.each([
   {
     what: "a problem",
     answer: () => problem(404, "UNKNOWN_TOPIC_OR_PARTITION", "topic orders does not exist"),
-    reason: "UNKNOWN_TOPIC_OR_PARTITION: topic orders does not exist",
+    closed: [1006, "UNKNOWN_TOPIC_OR_PARTITION: topic orders does not exist"],
+  },
+  {
+    what: "a refusal",
+    answer: () => problem(403, "GROUP_AUTHORIZATION_FAILED", "READ on group g is missing"),
+    closed: [4000, "GROUP_AUTHORIZATION_FAILED: READ on group g is missing"],
+  },
+  {
+    what: "a problem with the request",
+    answer: () => problem(400, "INVALID_GROUP_ID", "the name is empty"),
+    closed: [4000, "INVALID_GROUP_ID: the name is empty"],
   },
   {
     what: "another answer",
     answer: () => new Response("<html>", { status: 502 }),
-    reason: "HTTP 502",
+    closed: [1006, "HTTP 502"],
   },
   {
     what: "a failing call",
     answer: () => Promise.reject(new Error("no such service")),
-    reason: "no such service",
+    closed: [1006, "no such service"],
   },
-])("[RPC-8] $what in place of a socket is its close's reason", async ({ answer, reason }) => {
+])("[RPC-8] $what in place of a socket is its close's reason", async ({ answer, closed }) => {
   const { events } = opened(serviceWith(answer).service);
   await settled();
-  expect(events).toEqual([[1006, reason]]);
+  expect(events).toEqual([closed]);
 });
 
 const NOW_MS = Date.parse("2026-11-28T12:00:00Z");
