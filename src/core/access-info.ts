@@ -1,21 +1,21 @@
-// API keys, tokens and callers as they are shown to people: the shapes that the HTTP API and the SDK share. These are types
+// API keys, tokens and callers as people see them: the shapes that the HTTP API and the SDK share. These are types
 // only. Times are ISO 8601.
 import type { Grant, Role } from "./access/grants.ts";
 import type { Quota } from "./access/quota.ts";
 
 export type { Grant, Quota, Role };
 
-/** The rights of a key or a token: grants, or a role that stands for some. */
+/** The rights of a key or a token: a list of grants, or a role that stands for one. */
 export type Rights =
   | { readonly grants: readonly Grant[]; readonly role?: undefined }
   | { readonly role: Role; readonly grants?: undefined };
 
 export interface KeyInfo {
   readonly id: string;
-  /** The principal that acts with the key. */
+  /** The principal that the key authenticates. */
   readonly principal: string;
   readonly grants: readonly Grant[];
-  /** The beginning of every name that it sees, if it is a tenant's. */
+  /** The prefix of every name that the key sees, if it belongs to a tenant. */
   readonly namespace?: string;
   readonly quota?: Quota;
   readonly createdAt: string;
@@ -25,10 +25,10 @@ export interface KeyInfo {
   readonly lastUsed: string | null;
 }
 
-/** A key that was created just now. Nobody will see `key` again. */
+/** A key that was just created. `key` is never shown again. */
 export interface CreatedKey extends KeyInfo {
   readonly key: string;
-  /** The part of it that is the password of a Kafka client, whose user name is the id. */
+  /** The part of `key` that a Kafka client sends as its password. The user name is `id`. */
   readonly secret: string;
 }
 
@@ -37,13 +37,13 @@ export interface TokenInfo {
   readonly expiresAt: string;
 }
 
-/** Who calls, and what it may do. */
+/** The caller of a request, and its rights. */
 export interface CallerInfo {
   readonly principal: string;
   readonly grants: readonly Grant[];
   readonly namespace?: string;
   readonly quota?: Quota;
-  /** Absent without an API key. */
+  /** Absent if the caller did not use an API key. */
   readonly keyId?: string;
   /** Absent if the credential never expires. */
   readonly expiresAt?: string;

@@ -1,11 +1,11 @@
-/** Returns the size of all pieces together. */
+/** Returns the total size of all pieces. */
 export function sizeOf(pieces: readonly Uint8Array[]): number {
   let size = 0;
   for (const piece of pieces) size += piece.length;
   return size;
 }
 
-/** Joins the pieces, one after another. A single piece is returned as it is, not copied. */
+/** Joins the pieces in order. A single piece is returned itself, not copied. */
 export function concatBytes(pieces: readonly Uint8Array[]): Uint8Array {
   if (pieces.length === 1) return pieces[0] as Uint8Array;
   const bytes = new Uint8Array(sizeOf(pieces));
@@ -17,13 +17,13 @@ export function concatBytes(pieces: readonly Uint8Array[]): Uint8Array {
   return bytes;
 }
 
-/** True if both have the same bytes, or neither is there. */
+/** True if both contain the same bytes, or both are null. */
 export function equalBytes(a: Uint8Array | null, b: Uint8Array | null): boolean {
   if (a === null || b === null) return a === b;
   return a.length === b.length && a.every((byte, i) => byte === b[i]);
 }
 
-/** Encodes base64. Node before 25 and older browsers lack the platform's own encoder, so a fallback is here. */
+/** Encodes base64. Node before 25 and older browsers lack a built-in encoder, so there is a fallback. */
 export function toBase64(bytes: Uint8Array): string {
   if ("toBase64" in bytes) return bytes.toBase64();
   let text = "";
@@ -38,8 +38,8 @@ export function fromBase64(text: string): Uint8Array {
 }
 
 /**
- * Gives the memory of a buffer back at once, instead of when somebody collects it: it may be megabytes. Nobody else may
- * have a part of the buffer. The bytes are gone.
+ * Frees the memory of a buffer at once instead of at the next garbage collection: it may be megabytes. Nothing else may
+ * use a part of the buffer. Its bytes are gone afterward.
  */
 export function discardBytes(bytes: Uint8Array): void {
   (bytes.buffer as ArrayBuffer).transfer(0);

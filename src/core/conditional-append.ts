@@ -3,8 +3,8 @@ import type { Failure } from "./errors.ts";
 import type { PlacedRecord, PlannedAppend, Records } from "./produce-plan.ts";
 
 /**
- * [CND-1] Checks records that must be stored at one offset. They must make one append to one partition, and that
- * partition must be clear. Returns INVALID_REQUEST, MESSAGE_TOO_LARGE or null.
+ * [CND-1] Checks records that must be stored at a given offset. They must fit into one append to one partition, and
+ * that partition must be known. Returns INVALID_REQUEST, MESSAGE_TOO_LARGE or null.
  */
 export function whyNotConditional(
   records: Records<PlacedRecord>,

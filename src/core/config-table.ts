@@ -1,9 +1,8 @@
-// A table of configuration keys: the type, bounds and default of each in one place. Values that are
-// set are kept by key, in the form in which they are shown (`ConfigOverrides`). The config in
-// effect is the defaults with layers of overrides on top.
+// A table of configuration keys, with the type, bounds and default of each. Set values are stored by key, in the form
+// in which they are shown (`ConfigOverrides`). The config in effect is the defaults with layers of overrides on top.
 import { type Failure, fail, preview, type Result } from "./errors.ts";
 
-/** Values that are set, by Kafka's key. */
+/** The set values, by Kafka's key. */
 export type ConfigOverrides = Readonly<Record<string, string | number>>;
 
 export function isSameOverrides(one: ConfigOverrides, other: ConfigOverrides): boolean {
@@ -16,18 +15,18 @@ export interface ConfigRule<Value> {
   /** Kafka's key. It is on disk and on the wire. */
   readonly key: string;
   readonly default: Value;
-  /** Returns the inner value, or null if the value is not legal. */
+  /** Returns the internal value, or null if the value is not legal. */
   readonly parse: (value: unknown) => Value | null;
-  /** The legal values, described for people. */
+  /** Describes the legal values, for people. */
   readonly bound: string;
-  /** Returns the value as it is shown. */
+  /** Returns the value in the form in which it is shown. */
   readonly show: (value: Value) => string | number;
 }
 
 /** A rule for each field. A field without a rule does not compile. */
 export type ConfigRules<Config> = { readonly [Field in keyof Config]-?: ConfigRule<Config[Field]> };
 
-/** A rule whose type of value does not matter. */
+/** A rule for a value of any type. */
 type AnyRule = ConfigRule<unknown>;
 
 export class ConfigTable<Config extends object> {
@@ -40,8 +39,8 @@ export class ConfigTable<Config extends object> {
   }
 
   /**
-   * Applies `changes` to `base`. `null` removes a key. INVALID_CONFIG names the key, the
-   * value and the bound of the first one that is wrong.
+   * Applies `changes` to `base`. `null` removes a key. Returns INVALID_CONFIG for the first wrong entry, naming the
+   * key, the value and the bound.
    */
   change(
     base: ConfigOverrides,
@@ -75,8 +74,8 @@ export class ConfigTable<Config extends object> {
   }
 
   /**
-   * Returns the config in effect with these layers of overrides. Later layers win. A layer may hold keys that are not
-   * known, and values that are not legal any more: another release may have stored them. They count as not set.
+   * Returns the config in effect with these layers of overrides. Later layers win. Unknown keys and illegal values in a
+   * layer count as not set: another release may have stored them.
    */
   resolve(...layers: readonly ConfigOverrides[]): Config {
     const config: Record<string, unknown> = {};
@@ -95,7 +94,7 @@ export class ConfigTable<Config extends object> {
     return Object.fromEntries(this.#entries(config));
   }
 
-  /** Returns the values of the config that are not the defaults, by Kafka's keys. Missing fields count as default. */
+  /** Returns the values that differ from the defaults, by Kafka's keys. Missing fields count as defaults. */
   differing(config: Partial<Config>): ConfigOverrides {
     const defaults = this.byKey(this.resolve());
     return Object.fromEntries(
@@ -130,13 +129,13 @@ export function wholeNumber(
   };
 }
 
-/** Reads a number. NaN for anything else. */
+/** Reads a number. Returns NaN for anything else. */
 export function numberOf(value: unknown, pattern: RegExp): number {
   if (typeof value === "number") return value;
   return typeof value === "string" && pattern.test(value) ? Number(value) : Number.NaN;
 }
 
-/** A key with a fixed list of values. The first is the default. */
+/** Makes the rule for a key with a fixed list of values. The first is the default. */
 export function oneOf<const Value extends string>(
   key: string,
   values: readonly [Value, ...Value[]],

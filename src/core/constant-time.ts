@@ -1,9 +1,9 @@
-// Compares secrets. Where a comparison ends early, its time tells how far a guess is right.
+// Compares secrets. A comparison that ends early would reveal by its time how much of a guess is right.
 const UTF8 = new TextEncoder();
 
 /**
- * True if both are the same. The time that it takes says at most whether they are of one length, which is to be no
- * secret: compare hashes, or texts whose length everybody knows.
+ * True if both are equal. The time reveals at most whether the lengths are equal, so the length must not be secret.
+ * Compare hashes, or texts of a public length.
  */
 export function isSame(a: Uint8Array | string, b: Uint8Array | string): boolean {
   const left = typeof a === "string" ? UTF8.encode(a) : a;

@@ -1,6 +1,6 @@
 const ISO_DURATION = /^P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?$/;
 
-/** Parses a length of time, in ISO 8601 without years, months and weeks, to milliseconds. Null for anything else. */
+/** Parses an ISO 8601 duration without years, months and weeks. Returns milliseconds, or null for anything else. */
 export function durationMs(text: string): number | null {
   const parts = ISO_DURATION.exec(text)?.slice(1);
   if (parts === undefined || parts.every((part) => part === undefined)) return null;

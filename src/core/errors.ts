@@ -1,5 +1,5 @@
-// The only table of errors. Server, SDK and CLI all read it. Names are Kafka's, and so are numbers and `retriable`
-// (clients/…/protocol/Errors.java), but for the rows whose comment says otherwise. The rows are ordered by number.
+// The only table of errors, for server, SDK and CLI. Names, numbers and `retriable` are Kafka's
+// (clients/…/protocol/Errors.java), except in rows whose comment says otherwise. The rows are ordered by number.
 // error-descriptions.ts describes each error in a sentence.
 
 export interface ErrorSpec {
@@ -10,18 +10,18 @@ export interface ErrorSpec {
   /** True if the same request may succeed later without a change. */
   readonly retriable: boolean;
   /**
-   * True if the error says for certain that the request had no effect, whatever became of earlier tries that got no
-   * answer. Other refusals speak of their own try only, because they may come before anything is looked up.
+   * True if the error proves that the request had no effect, including earlier attempts that got no answer. Other
+   * errors cover only their own attempt, because they may be returned before anything is looked up.
    */
   readonly outcomeKnown: boolean;
 }
 
-/** In each row: number, HTTP status, and if they are true, retriable and outcomeKnown. */
+/** In each row: number, HTTP status, and retriable and outcomeKnown if true. */
 export const ERRORS = {
   UNKNOWN_SERVER_ERROR: spec(-1, 500),
   OFFSET_OUT_OF_RANGE: spec(1, 416),
-  // Kafka has it retriable, because a network may have broken the bytes. Here they came as they were sent: what was
-  // encoded wrong is sent wrong again, and what is damaged where it is stored has to be restored [CRC-2].
+  // Kafka marks it retriable, because a network may have damaged the bytes. Here they arrive as they were sent. A batch
+  // encoded wrong would be sent wrong again, and damaged storage must be restored [CRC-2].
   CORRUPT_MESSAGE: spec(2, 400),
   UNKNOWN_TOPIC_OR_PARTITION: spec(3, 404, true),
   REQUEST_TIMED_OUT: spec(7, 504, true),
@@ -58,8 +58,8 @@ export const ERRORS = {
   UNKNOWN_TOPIC_ID: spec(100, 404, true),
   FENCED_MEMBER_EPOCH: spec(110, 409),
   UNRELEASED_INSTANCE_ID: spec(111, 409),
-  // Kafka has it final, and its consumer decides by itself to commit again. Here it tells a member to commit the same
-  // positions again, at the newest epoch that it has received.
+  // Kafka marks it final, and its consumer decides by itself to commit again. Here it asks a member to commit the same
+  // offsets again, with the newest epoch that it has received.
   STALE_MEMBER_EPOCH: spec(113, 409, true),
   INVALID_REGULAR_EXPRESSION: spec(128, 400),
 } as const satisfies Record<string, ErrorSpec>;
@@ -75,7 +75,7 @@ function spec(
 
 export type ErrorName = keyof typeof ERRORS;
 
-/** Errors that only Kafka's own protocol reports, by the number alone. */
+/** Errors that only Kafka's own protocol reports, by number only. */
 export const KAFKA_ERRORS = {
   NONE: 0,
   NOT_LEADER_OR_FOLLOWER: 6,
@@ -96,33 +96,33 @@ export const KAFKA_ERRORS = {
   UNSUPPORTED_ASSIGNOR: 112,
 } as const;
 
-/** The name of an error, whether only Kafka's own protocol reports it or not. */
+/** The name of an error, including those that only Kafka's own protocol reports. */
 export type KafkaErrorName = ErrorName | Exclude<keyof typeof KAFKA_ERRORS, "NONE">;
 
-/** An expected failure, as a value. RPC and sockets carry this and never a thrown class. */
+/** An expected failure, as a value. RPC and sockets carry this instead of exceptions. */
 export interface Failure {
   readonly ok: false;
   readonly error: ErrorName;
   /** Names the field, the value and the bound. */
   readonly detail: string;
-  /** Set on OFFSET_OUT_OF_RANGE: the range that can be read. */
+  /** Set on OFFSET_OUT_OF_RANGE: the readable range. */
   readonly logStartOffset?: number;
   readonly highWatermark?: number;
   /** Set on INVALID_UPDATE_VERSION: the offset that the next record will get. */
   readonly nextOffset?: number;
-  /** Set on CORRUPT_MESSAGE if the broker's own stored batch cannot be read [CRC-2]. They name the batch. */
+  /** Set on CORRUPT_MESSAGE if the broker cannot read a batch that it has stored [CRC-2]. They identify the batch. */
   readonly topic?: string;
   readonly partition?: number;
   readonly offset?: number;
-  /** Set on THROTTLING_QUOTA_EXCEEDED if a quota is used up: the time after which there is some again. */
+  /** Set on THROTTLING_QUOTA_EXCEEDED if a quota is used up: how long until it allows more. */
   readonly retryAfterMs?: number;
-  /** Set if trying again mends nothing, although the error's name says that it may. */
+  /** Set if a retry cannot help, although errors of this name are usually retriable. */
   readonly retriable?: false;
 }
 
 export type Result<T> = ({ readonly ok: true } & T) | Failure;
 
-/** A failure that only Kafka's own protocol may have to report. */
+/** A failure that may have an error that only Kafka's own protocol reports. */
 export interface KafkaFailure extends Omit<Failure, "error"> {
   readonly error: KafkaErrorName;
 }
@@ -142,15 +142,15 @@ export function fail(error: KafkaErrorName, detail: string): KafkaFailure {
   return { ok: false, error, detail };
 }
 
-/** The data of a failure besides its detail. */
+/** The data of a failure, without its detail. */
 export type FailureData = Omit<Failure, "ok" | "error" | "detail" | "retriable">;
 
-/** The same failure as an exception, for code whose callers unwind (HTTP handlers, SDK, codecs). */
+/** The same failure as an exception, for code that unwinds (HTTP handlers, SDK, codecs). */
 export class BrokerError extends Error {
   readonly code: ErrorName;
   readonly errorCode: number;
   readonly retriable: boolean;
-  /** The failure's data, such as offsets that tell the caller where things stand. */
+  /** Data of the failure, such as the offsets that the caller needs to continue. */
   readonly data: FailureData;
 
   constructor(
@@ -187,15 +187,15 @@ export function attempt<T>(action: () => T): T | Failure {
 }
 
 /**
- * [CRC-2] Returns the status. An unreadable batch is the request's
- * fault if it was sent, and the broker's if it was stored.
+ * [CRC-2] Returns the HTTP status. An unreadable batch is the client's fault if it was sent, and the broker's if it was
+ * stored.
  */
 export function httpStatusOf({ code, data }: Pick<BrokerError, "code" | "data">): number {
   const isStored = code === "CORRUPT_MESSAGE" && data.offset !== undefined;
   return ERRORS[isStored ? "UNKNOWN_SERVER_ERROR" : code].httpStatus;
 }
 
-/** Unwraps a result, throwing its failure. */
+/** Returns a successful result, or throws its failure. */
 export function unwrap<R extends { readonly ok: true } | Failure>(
   result: R,
 ): Exclude<R, { readonly ok: false }> {
@@ -203,14 +203,14 @@ export function unwrap<R extends { readonly ok: true } | Failure>(
   return result as Exclude<R, { readonly ok: false }>;
 }
 
-/** Shows a value in an error, in bounded length. */
+/** Shows a value in an error text, in bounded length. */
 export function preview(value: unknown): string {
   if (value === undefined) return "nothing";
   if (Array.isArray(value) && value.length > 10) return `a list of ${value.length}`;
   let text: string = typeof value;
   try {
     text = JSON.stringify(value) ?? String(value);
-  } catch {} // Then its type is shown.
+  } catch {} // In that case, its type is shown.
   return text.length > 80 ? `${text.slice(0, 80)}…` : text;
 }
 
@@ -218,7 +218,7 @@ export function isErrorName(value: unknown): value is ErrorName {
   return typeof value === "string" && Object.hasOwn(ERRORS, value);
 }
 
-/** Returns a BrokerError as it is. Other errors keep a known code of their own, or get `otherwise`. */
+/** Returns a BrokerError unchanged. Other errors keep their code if it is a known one, or get `otherwise`. */
 export function brokerErrorOf(error: unknown, otherwise: ErrorName): BrokerError {
   if (error instanceof BrokerError) return error;
   const { code, message } = Object(error) as { code?: unknown; message?: unknown };

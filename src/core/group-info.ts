@@ -1,23 +1,23 @@
-// A group as it is shown to people: the words and shapes that its coordinator, the HTTP API, the wire and the SDK share.
-// These are types only. The SDK publishes them, so nothing of the coordinator may come with them [PKG-5].
+// A group as people see it: the names and shapes that its coordinator, the HTTP API, the wire and the SDK share. These
+// are types only. The SDK publishes them, so they must not import anything of the coordinator [PKG-5].
 
 /**
  * KIP-848's states of a group.
  * - ASSIGNING: the group has changed since its target assignment was computed.
- * - RECONCILING: members are on their way to the target.
- * - DEAD: there is no such group. A request about it gets GROUP_ID_NOT_FOUND instead.
+ * - RECONCILING: members are moving to the target.
+ * - DEAD: the group does not exist. A request about it gets GROUP_ID_NOT_FOUND instead.
  */
 export type GroupStateName = "EMPTY" | "ASSIGNING" | "RECONCILING" | "STABLE" | "DEAD";
 
 /**
  * A member's stage on the way to its target assignment.
  * - STABLE: it has its target, at its epoch.
- * - UNREVOKED_PARTITIONS: it was told to give up partitions and has not yet said that it did.
+ * - UNREVOKED_PARTITIONS: it was asked to give up partitions and has not confirmed that it did.
  * - UNRELEASED_PARTITIONS: it waits for partitions that other members have not given up yet.
  */
 export type MemberState = "STABLE" | "UNREVOKED_PARTITIONS" | "UNRELEASED_PARTITIONS";
 
-/** The states of a member that speaks Kafka's classic protocol are its group's. */
+/** The states of a member that uses Kafka's classic protocol. They follow its group's state. */
 export type ClassicMemberState = "STABLE" | "ASSIGNING" | "RECONCILING";
 
 export interface TopicAssignment {
@@ -35,9 +35,9 @@ export interface MemberInfo {
   readonly connected: boolean;
   /** The partitions that it may consume now. */
   readonly assignment: readonly TopicAssignment[];
-  /** The partitions that it was told to give up, and has not yet said that it did. Absent if there are none. */
+  /** The partitions that it was asked to give up and has not confirmed. Absent if there are none. */
   readonly revoking?: readonly TopicAssignment[];
-  /** The partitions that it will consume once every member has given up what is no longer its own. */
+  /** The partitions that it will consume once all members have given up what is no longer theirs. */
   readonly target: readonly TopicAssignment[];
 }
 
@@ -57,16 +57,16 @@ export interface GroupInfo {
 export interface GroupOffsetInfo {
   readonly topic: string;
   readonly partition: number;
-  /** The next offset that the group will read. Null if it has committed nothing. */
+  /** The committed offset: the next offset that the group will read. Null if it has committed nothing. */
   readonly committedOffset: number | null;
   readonly logEndOffset: number;
-  /** The number of records not read yet. Null if nothing was committed. */
+  /** The number of unread records. Null if nothing was committed. */
   readonly lag: number | null;
-  /** The age of the oldest record not read yet. Null if there is none, or none that can be read. */
+  /** The age of the oldest unread record, in milliseconds. Null if there is none, or none that can be read. */
   readonly oldestUnreadMs: number | null;
 }
 
-/** An offset of a partition, with the error there. */
+/** An offset of a partition, with the error that occurred there. */
 export interface RefusedPlace {
   readonly topic: string;
   readonly partition: number;
@@ -76,66 +76,69 @@ export interface RefusedPlace {
   readonly detail: string;
 }
 
-/** The positions to which a group was reset, or would be. */
+/** The offsets to which a group was reset, or would be in a dry run. */
 export interface ResetResult {
   readonly groupId: string;
   readonly dryRun: boolean;
   readonly offsets: readonly {
     readonly topic: string;
     readonly partition: number;
-    /** The group's position before. */
+    /** The group's committed offset before. Null if there was none. */
     readonly committedOffset: number | null;
     readonly offset: number;
   }[];
 }
 
 export type HistoryType =
-  /** A member that was not in the group. */
+  /** A new member joined. */
   | "joined"
-  /** A connection was lost; the session timeout runs. */
+  /** A connection was lost. The session timeout runs. */
   | "disconnected"
-  /** It came back in time. */
+  /** The member came back in time. */
   | "resumed"
   | "subscribed"
-  /** `reason`: left, session timeout, rebalance timeout, or replaced by another holder of its instanceId. */
+  /**
+   * `reason`: left, session timeout, rebalance timeout, or replaced by another member with the same instanceId of its
+   * instanceId.
+   */
   | "removed"
   | "topic changed"
   | "topic removed"
-  /** A new target assignment was made. `reason` names the cause. */
+  /** A new target assignment was computed. `reason` names the cause. */
   | "rebalanced"
-  /** The member was told to give up these partitions. */
+  /** The member was asked to give up these partitions. */
   | "revoking"
-  /** It has given them up. */
+  /** The member has given them up. */
   | "revoked"
   /** The member may consume these partitions from now on. */
   | "assigned"
   | "offsets reset"
   | "offsets deleted"
   | "offsets expired"
-  /** `reason` holds the config that is set now. */
+  /** `reason` contains the new config. */
   | "config changed";
 
 export interface HistoryEntry {
   readonly type: HistoryType;
-  /** The group's epoch before. */
+  /** The group's epoch before the change. */
   readonly epoch: number;
   readonly memberId?: string;
   readonly instanceId?: string;
   readonly clientId?: string;
   readonly memberEpoch?: number;
-  /** Set for `rebalanced`: the group's epoch from then on. */
+  /** Set for `rebalanced`: the group's new epoch. */
   readonly newEpoch?: number;
   readonly reason?: string;
   readonly topic?: string;
   /**
-   * The first of the partitions: at most MAX_HISTORY_PARTITIONS, and
-   * MAX_HISTORY_PARTITIONS_PER_OPERATION together with those of earlier entries.
+   * The first partitions: at most MAX_HISTORY_PARTITIONS, and at most MAX_HISTORY_PARTITIONS_PER_OPERATION including
+   * those of earlier entries.
    */
   readonly partitions?: readonly TopicAssignment[];
   readonly partitionCount?: number;
 }
 
-/** An entry of a group's flight recorder. */
+/** An entry of a group's history. */
 export interface HistoryInfo extends HistoryEntry {
   /** Milliseconds since the epoch. */
   readonly atMs: number;

@@ -1,20 +1,19 @@
-// Counts the memory of an isolate, of which the platform gives so much and no more. Only bytes that exist count, never
-// bytes that were announced.
+// Counts the memory of an isolate, which the platform bounds. Only existing bytes count, never announced ones.
 //
-// A `Budget` is what all share. Each kind of holder has a `Ledger` in it, with a bound of its own: request bodies,
-// answers, incomplete requests. Where a bound is passed, holders are let go: the largest of the lowest rank first. So a
-// few large holders never shut out many small ones [BND-1], and many small ones of no account never shut out a large one
-// of some. A holder that cannot be let go is refused instead.
+// A `Budget` is the memory that everything shares. Each kind of holder has a `Ledger` in it with a bound of its own:
+// request bodies, answers, incomplete requests. When a bound is exceeded, holders are evicted: those of the lowest rank
+// first, and the largest first among them. So a few large holders never shut out many small ones [BND-1], and many
+// small strangers never shut out a large known holder. A holder that cannot be evicted is refused instead.
 //
-// A `SpareRoom` counts what can be had again from elsewhere, such as a cache. The budget takes that back before it lets
-// anybody go [BND-23].
+// A `SpareRoom` counts data that can be loaded again, such as a cache. The budget reclaims it before it evicts a holder
+// [BND-23].
 //
-// Code that is cancelled does not run to its end, so nothing gives its memory back. A holder that has not moved for
-// HOLDER_SILENT_MS therefore no longer counts, until it moves again.
+// Cancelled code does not run to its end, so it does not give its memory back. A holder without activity for
+// HOLDER_SILENT_MS therefore no longer counts, until its next activity.
 import { BrokerError } from "./errors.ts";
 import { ANSWER_SHARES, HOLDER_SILENT_MS, MIN_ANSWER_SHARE_BYTES } from "./limits.ts";
 
-/** Who goes first where somebody has to: the lowest of these. */
+/** The ranks of holders. The lowest is evicted first. */
 export const RANKS = { stranger: 0, muted: 1, slow: 2, known: 3 } as const;
 
 /** The bytes that one holder has in a ledger. */
@@ -22,13 +21,13 @@ export interface Holding {
   /** The bytes that it counts with now. */
   readonly bytes: number;
   /**
-   * Sets the number of bytes that it holds from now on, which is a move. If this passes a bound, holders are let go, the
-   * one of the lowest rank and then with the most first. Another holder is told by its `evict`, and this one by the
-   * exception. One that cannot be let go keeps what it had.
-   * @throws BrokerError THROTTLING_QUOTA_EXCEEDED if it is this one's turn, or if it was let go before
+   * Sets the number of bytes that it holds, which counts as activity. If this exceeds a bound, holders are evicted, the
+   * lowest rank first and then the largest. Another holder is notified by its `evict`, and this one by the exception. A
+   * holder that cannot be evicted keeps its previous number.
+   * @throws BrokerError THROTTLING_QUOTA_EXCEEDED if this holder is evicted, or was before
    */
   set(bytes: number): void;
-  /** Sets the number of bytes, of which nobody can be spared any: they exist. Nobody is let go for them. */
+  /** Sets the number of bytes without evicting anybody: the bytes exist and cannot be reduced. */
   note(bytes: number): void;
   /** Gives everything back. May be called more than once. */
   release(): void;
@@ -39,7 +38,7 @@ export class Budget {
   readonly #nowMs: () => number;
   readonly #ledgers: Ledger[] = [];
   readonly #spares: SpareRoom[] = [];
-  /** When each holder last moved. The one that has not moved for longest comes first. */
+  /** The time of each holder's last activity, the oldest first. */
   readonly #moves = new Map<Holder, number>();
   #bytes = 0;
 
@@ -48,23 +47,23 @@ export class Budget {
     this.#nowMs = nowMs;
   }
 
-  /** The bytes of everybody. */
+  /** The bytes of all holders and spare rooms. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** The bytes that are free, or would be if everything that can be had again were dropped. */
+  /** The bytes that are free, or would be if all spare data were dropped. */
   get roomBytes(): number {
     return this.maxBytes - this.#bytes + this.#spares.reduce((sum, { bytes }) => sum + bytes, 0);
   }
 
-  /** Takes spare bytes back until so many are free. Returns false if there are not enough. Nobody is let go. */
+  /** Drops spare data until this many bytes are free. Returns false if that is not enough. No holder is evicted. */
   makeRoom(bytes: number): boolean {
     while (!this.hasFree(bytes)) if (!this.#takeBack()) return false;
     return true;
   }
 
-  /** Lets everybody go and forgets them, as in a new isolate. */
+  /** Forgets all holders and spare data, as in a new isolate. */
   forgetEverything(): void {
     for (const each of [...this.#ledgers, ...this.#spares]) each.forgetEverything();
   }
@@ -76,7 +75,7 @@ export class Budget {
     else this.#spares.push(part);
   }
 
-  /** Counts so many bytes more, or less. If there are too many, spare ones are taken back. */
+  /** Adds to the number of bytes, or subtracts. If there are too many, spare data is dropped. */
   count(delta: number): void {
     this.#bytes += delta;
     if (delta > 0) this.makeRoom(0);
@@ -90,7 +89,7 @@ export class Budget {
     return this.#bytes > this.maxBytes;
   }
 
-  /** Returns the holder of all ledgers that is let go next. */
+  /** Returns the holder in all ledgers that is evicted next. */
   nextToGo(growing: Holder): Holder {
     return this.#ledgers.reduce((next, ledger) => ledger.nextToGo(next, growing), growing);
   }
@@ -112,7 +111,7 @@ export class Budget {
     }
   }
 
-  /** Takes back what is had again most easily. Returns false if there is nothing. */
+  /** Drops the spare data that is easiest to load again. Returns false if there is none. */
   #takeBack(): boolean {
     return this.#spares.some((room) => room.takeBack());
   }
@@ -122,11 +121,11 @@ export class Ledger {
   readonly #budget: Budget;
   readonly #maxBytes: number;
   readonly #what: string;
-  /** The holders that hold any bytes. */
+  /** The holders with any bytes. */
   readonly #holders = new Set<Holder>();
   #bytes = 0;
 
-  /** `what` is a plural that names the held things, for the error. */
+  /** `what` is a plural noun for the held data, used in the error text. */
   constructor(maxBytes: number, what: string, budget: Budget) {
     this.#maxBytes = maxBytes;
     this.#what = what;
@@ -134,20 +133,21 @@ export class Ledger {
     budget.join(this);
   }
 
-  /** The bytes of all holders together. */
+  /** The bytes of all holders. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** The bytes that one more holder may ask for, so that later ones find room as well. */
+  /** The bytes that one more holder may ask for, so that later ones also find room. */
   get share(): number {
     const free = Math.min(this.#maxBytes - this.#bytes, this.#budget.roomBytes);
     return Math.max(MIN_ANSWER_SHARE_BYTES, Math.floor(free / ANSWER_SHARES));
   }
 
   /**
-   * Adds a holder, which holds nothing yet. `evict` is called at most once, when it is let go. It must then free its
-   * bytes. While `mayGo` returns false, it is not let go for another. `rank` is asked when somebody has to go.
+   * Adds a holder, at first with no bytes. `evict` is called at most once, when the holder is evicted. It must then
+   * free its bytes. While `mayGo` returns false, the holder is not evicted in favor of another. `rank` is called when a
+   * holder must be evicted.
    */
   hold(
     evict: (error: BrokerError) => void,
@@ -158,7 +158,7 @@ export class Ledger {
     return new Holder(this, this.#budget, { evict, mayGo, rank, isFixed: false });
   }
 
-  /** Adds a holder that cannot be let go. It is refused what there is no room for, and then holds what it held before. */
+  /** Adds a holder that cannot be evicted. If there is no room, its request is refused, and it keeps what it had. */
   holdFixed(): Holding {
     this.#budget.dropSilent();
     const rank = () => RANKS.known;
@@ -170,14 +170,14 @@ export class Ledger {
     });
   }
 
-  /** Lets everybody go and forgets them. */
+  /** Forgets all holders. */
   forgetEverything(): void {
     for (const holder of this.#holders) holder.release();
   }
 
   // Called by holders and the budget.
 
-  /** Counts a change. Nobody is let go for it. */
+  /** Counts a change. No holder is evicted for it. */
   count(holder: Holder, delta: number): void {
     if (holder.bytes === 0) this.#holders.delete(holder);
     else this.#holders.add(holder);
@@ -185,25 +185,25 @@ export class Ledger {
     this.#budget.count(delta);
   }
 
-  /** Lets holders go until the bounds are kept. @throws BrokerError THROTTLING_QUOTA_EXCEEDED if it is this one's turn */
+  /** Evicts holders until the bounds are kept. @throws BrokerError THROTTLING_QUOTA_EXCEEDED if `growing` is evicted */
   assertRoom(growing: Holder): void {
     if (this.#bytes <= this.#maxBytes && !this.#budget.isOver) return;
     this.#budget.dropSilent();
-    // Without ranks one is enough: the one that is let go holds at least as much as the holder grew by.
+    // Without ranks, one is enough: the evicted holder has at least as many bytes as `growing` has added.
     while (this.#bytes > this.#maxBytes) {
       const taken = `${this.#what} take ${this.#bytes} bytes, the bound is ${this.#maxBytes}`;
       letGo(this.nextToGo(growing, growing), growing, taken);
     }
     while (this.#budget.isOver) {
       const { bytes, maxBytes } = this.#budget;
-      const taken = `everything that is in memory takes ${bytes} bytes, the bound is ${maxBytes}`;
+      const taken = `all data in memory takes ${bytes} bytes, the bound is ${maxBytes}`;
       letGo(this.#budget.nextToGo(growing), growing, taken);
     }
   }
 
   /**
-   * Returns the holder that is let go next: `first`, or one of those that may be, the largest of the lowest rank. Among
-   * equals it is the one that grows, so two equal holders do not evict each other in turn.
+   * Returns the holder that is evicted next: `first`, or the largest of the lowest rank among those that may be
+   * evicted. Among equals it is the growing one, so two equal holders do not evict each other in turn.
    */
   nextToGo(first: Holder, growing: Holder): Holder {
     let next = first;
@@ -219,11 +219,11 @@ export class Ledger {
   }
 }
 
-/** @throws BrokerError if the one that goes is the one that grows */
+/** @throws BrokerError if the evicted holder is the growing one */
 function letGo(next: Holder, growing: Holder, taken: string): void {
   const error = new BrokerError(
     "THROTTLING_QUOTA_EXCEEDED",
-    `${taken}, and of those that go first this one takes the most, ${next.bytes}`,
+    `${taken}; in the lowest rank, this one takes the most, ${next.bytes}`,
   );
   if (next === growing) throw error;
   next.letGo(error);
@@ -278,7 +278,7 @@ class Holder implements Holding {
   note(bytes: number): void {
     const delta = bytes - this.#bytes;
     this.#bytes = bytes;
-    // A holder that holds nothing is not kept for its last move. Others may hang on it.
+    // A holder without bytes is not kept for its last activity, because it may keep other objects alive.
     if (bytes === 0) this.#budget.forget(this);
     else this.#budget.moved(this);
     this.#ledger.count(this, delta);
@@ -288,7 +288,7 @@ class Holder implements Holding {
     if (this.#bytes > 0) this.note(0);
   }
 
-  /** Stops counting its bytes. It can hold none from now on. */
+  /** Stops counting its bytes. It cannot hold any from now on. */
   letGo(error: BrokerError): void {
     this.#leave(error);
     this.#options.evict(error);
@@ -300,24 +300,24 @@ class Holder implements Holding {
   }
 }
 
-/** Something that can be dropped, because it can be had again. */
+/** Data that can be dropped, because it can be loaded again. */
 export interface Spare {
-  /** Drops what it holds. It may hold something again later. */
+  /** Drops the data. It may be loaded again later. */
   drop(): void;
 }
 
-/** The bytes of one spare thing. */
+/** The bytes of one piece of spare data. */
 export interface SpareHolding {
   readonly bytes: number;
   set(bytes: number): void;
-  /** Notes that it was of use. */
+  /** Notes that the data was used. */
   used(): void;
   release(): void;
 }
 
 /**
- * Spare things of one kind. They are not kept alive by being here: an object that is evicted takes its own with it.
- * The one not used for longest is dropped first, or the largest.
+ * Spare data of one kind. This class does not keep it alive: an evicted object takes its own data with it. The least
+ * recently used is dropped first, or the largest, depending on the order.
  */
 export class SpareRoom {
   readonly #budget: Budget;
@@ -336,7 +336,7 @@ export class SpareRoom {
     return this.#bytes;
   }
 
-  /** How many of them hold anything. */
+  /** The number of pieces with any bytes. */
   get size(): number {
     return this.#held.size;
   }
@@ -347,7 +347,7 @@ export class SpareRoom {
     return holder;
   }
 
-  /** Drops the next one. Returns false if there is none. */
+  /** Drops the next piece. Returns false if there is none. */
   takeBack(): boolean {
     const next = this.next();
     if (next === null) return false;
@@ -355,7 +355,7 @@ export class SpareRoom {
     return true;
   }
 
-  /** Returns the one that is dropped next, besides `except`. */
+  /** Returns the piece that is dropped next, other than `except`. */
   next(except: SpareHolding | null = null): (SpareHolding & Spare) | null {
     let next: SpareHolder | null = null;
     for (const each of this.#held) {
@@ -366,7 +366,7 @@ export class SpareRoom {
     return next;
   }
 
-  /** Drops some until so many bytes are free. Returns false if there are not enough. */
+  /** Drops pieces until this many bytes are free. Returns false if that is not enough. */
   makeRoom(bytes: number): boolean {
     while (!this.#budget.hasFree(bytes)) if (!this.takeBack()) return false;
     return true;

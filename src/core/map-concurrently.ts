@@ -1,4 +1,4 @@
-/** Maps items in order, at most `limit` at a time. It rejects on the first failure, and starts nothing new then. */
+/** Maps items in order, at most `limit` at a time. Rejects on the first failure, and starts nothing after it. */
 export async function mapConcurrently<Item, Out>(
   items: readonly Item[],
   limit: number,

@@ -1,5 +1,5 @@
-// Maps keys to partitions, byte for byte as Kafka's Java client does (Utils.murmur2, BuiltInPartitioner). So
-// every client that hashes keys agrees on where a key is.
+// Maps keys to partitions, byte for byte as Kafka's Java client does (Utils.murmur2, BuiltInPartitioner). So every
+// client that hashes keys agrees on the partition of a key.
 
 const SEED = 0x9747b28c;
 const M = 0x5bd1e995;
@@ -30,7 +30,7 @@ export function murmur2(bytes: Uint8Array): number {
   return hash ^ (hash >>> 15);
 }
 
-/** Behind the end are zeros. */
+/** Bytes past the end count as zero. */
 function byteAt(bytes: Uint8Array, index: number): number {
   return bytes[index] ?? 0;
 }

@@ -1,4 +1,4 @@
-// Where objects begin. The platform creates an object near whoever calls it first, or in the region that this call asks
+// The location of objects. The platform creates an object near its first caller, or in the region that this call asks
 // for, and never moves it. So topics and groups have a region from the start.
 import type { ConfigOverrides, ConfigRule } from "./config-table.ts";
 import { type Failure, fail, preview } from "./errors.ts";
@@ -24,7 +24,7 @@ export function isRegion(value: unknown): value is Region {
   return REGIONS.some((region) => region === value);
 }
 
-/** Where a request came from, as far as the platform tells. */
+/** The origin of a request, as far as the platform reports it. */
 export interface Origin {
   readonly continent?: string | undefined;
   readonly country?: string | undefined;
@@ -35,9 +35,9 @@ export interface Origin {
 const MIDDLE_EAST: ReadonlySet<string> = new Set(
   "AE BH IL IQ IR JO KW LB OM PS QA SA SY TR YE".split(" "),
 );
-/** The middle of Germany and Poland. */
+/** The longitude between Germany and Poland. */
 const EAST_OF_EUROPE = 15;
-/** The middle of the United States. */
+/** The longitude of the middle of the United States. */
 const WEST_OF_AMERICA = -100;
 
 /** [PLC-2] Returns the region of a request, or null if it is not known. */
@@ -62,16 +62,16 @@ export function regionOf({ continent, country = "", longitude = "" }: Origin): R
   }
 }
 
-// The jurisdiction of a deployment. It is part of the ids of all its objects, so it cannot be changed: with another one
-// every object is another one, and empty.
+// The jurisdiction of a deployment. It is part of the ids of all objects, so it cannot be changed: another jurisdiction
+// would mean other objects, all empty.
 
-/** The jurisdictions of the platform, which keeps an object's data within them. */
+/** The platform's jurisdictions. The platform keeps an object's data within its jurisdiction. */
 export const JURISDICTIONS = ["eu", "fedramp", "fedramp-high", "us"] as const;
 export type Jurisdiction = (typeof JURISDICTIONS)[number];
 
 const VARIABLE = "RIVULET_JURISDICTION";
 
-/** [PLC-1] Returns the jurisdiction that the variable names, or null for none. Throws if it is not one. */
+/** [PLC-1] Returns the jurisdiction that the variable names, or null for none. Throws if it is unknown. */
 export function jurisdictionOf(variable = ""): Jurisdiction | null {
   if (variable === "") return null;
   const found = JURISDICTIONS.find((jurisdiction) => jurisdiction === variable);
@@ -80,7 +80,7 @@ export function jurisdictionOf(variable = ""): Jurisdiction | null {
   throw damaged(`${VARIABLE} is ${preview(variable)}, it must be ${known} or empty`);
 }
 
-/** [PLC-1] Throws if the data of this deployment is in another jurisdiction. Empty is none. */
+/** [PLC-1] Throws if the deployment's data is in another jurisdiction. The empty string means none. */
 export function assertJurisdiction(variable: string, recorded: string): void {
   if (variable === recorded) return;
   const place = recorded === "" ? "in no jurisdiction" : `in the jurisdiction ${recorded}`;
@@ -90,12 +90,12 @@ export function assertJurisdiction(variable: string, recorded: string): void {
   );
 }
 
-// The region as a config of topics and of groups.
+// The region as a config key of topics and groups.
 
 /** The key is on disk and on the wire. */
 export const REGION_KEY = "rivulet.region";
 
-/** The empty region is the one of whoever creates the topic or group. */
+/** The empty region means the region of the client that creates the topic or group. */
 export const regionRule: ConfigRule<string> = {
   key: REGION_KEY,
   default: "",
@@ -111,8 +111,9 @@ export function regionSet(overrides: Readonly<Record<string, unknown>>): Region 
 }
 
 /**
- * [PLC-2] Returns INVALID_CONFIG if the changes would move what exists. Naming the region that it has is no change.
- * @param region where it began, or null if that is not known
+ * [PLC-2] Returns INVALID_CONFIG if the changes would move an existing topic or group. Naming its own region changes
+ * nothing.
+ * @param region the region where it was created, or null if unknown
  */
 export function whyNotRegion(
   what: string,

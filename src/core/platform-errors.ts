@@ -1,32 +1,32 @@
-// Translates the platform's own exceptions. Only this module names the failure of a call to an object [ERR-2].
+// Translates the platform's own exceptions. No other module classifies the failure of a call to an object [ERR-2].
 import { BrokerError, type Failure, fail, isErrorName } from "./errors.ts";
 
-/** How an object failed. */
+/** The kind of an object's failure. */
 export type PlatformFailure =
   /** Its queue is full. */
   | "overloaded"
-  /** No room is left, or none up to its own bound. Nothing was written. */
+  /** The platform's storage is full, or the object's own bound is reached. Nothing was written. */
   | "full"
-  /** Its stored data cannot be read. No retry mends that. */
+  /** The stored data cannot be read. A retry does not help. */
   | "damaged"
-  /** Its storage could not be opened, read or written this time. */
+  /** The storage could not be opened, read or written this time. */
   | "storage"
-  /** An older release than the caller's still runs there. It does not know the call, so it did nothing. */
+  /** The object still runs an older release than its caller. It does not know the call, so it did nothing. */
   | "older"
-  /** It was reset, or the connection to it broke. Nobody knows what became of the call. */
+  /** The object was reset, or the connection to it broke. It is unknown whether the call took effect. */
   | "unanswered"
-  /** An error of the program. */
+  /** A bug in the program. */
   | "unexpected";
 
 /** The place of a failure, in terms that help an operator find it. */
 export interface ObjectPlace {
   /** "partition 1f0c…/0", "group orders", "cluster". */
   readonly name: string;
-  /** The file of its database, or its id if the storage is the platform's. */
+  /** The file of its database, or its id if the platform stores the data. */
   readonly file: string;
 }
 
-/** A call to an object that threw, with the object that was called. */
+/** An exception from a call to an object, together with that object. */
 export class ObjectError extends Error {
   readonly failure: PlatformFailure;
   readonly place: ObjectPlace;
@@ -39,13 +39,13 @@ export class ObjectError extends Error {
   }
 }
 
-/** True if the object's storage failed, and not the connection to the object. */
+/** True if the object's storage failed, not the connection to the object. */
 export function isStorageFailure(failure: PlatformFailure): boolean {
   return failure === "full" || failure === "damaged" || failure === "storage";
 }
 
 const FULL = /SQLITE_FULL|disk is full|ENOSPC|No space left/;
-/** The text of `full`, by which it is known on the other side of a call. */
+/** The text that `full` makes. It identifies the failure on the other side of a call. */
 const AT_BOUND = /is full: it holds \d+ bytes, the bound is \d+;/;
 const DAMAGED = /SQLITE_CORRUPT|SQLITE_NOTADB|malformed|file is not a database/;
 /** workerd hides its own exceptions behind a reference. If an object does not answer, its storage is the cause. */
@@ -56,7 +56,10 @@ const UNANSWERED =
 
 const OLDER = /RPC receiver does not implement/;
 
-/** Reads the text first. A full disk also resets the object, but an operator must hear about the disk. */
+/**
+ * Classifies an exception, by its text first. A full disk also resets the object, but an operator must hear about the
+ * disk.
+ */
 export function failureOf(error: unknown): PlatformFailure {
   if (error instanceof ObjectError) return error.failure;
   const { overloaded, retryable, durableObjectReset } = (error ?? {}) as {
@@ -76,7 +79,7 @@ export function failureOf(error: unknown): PlatformFailure {
   return "unexpected";
 }
 
-/** Makes the error that clients get when an object fails to answer. */
+/** Makes the error that clients get when an object fails. */
 export function brokerError(error: unknown): BrokerError {
   if (error instanceof BrokerError) return error;
   const own = ownError(error);
@@ -92,7 +95,7 @@ export function brokerError(error: unknown): BrokerError {
       );
     case "damaged":
       return damaged(
-        `${where}: what it has stored is damaged (${messageOf(error)}); restore its file, or delete it`,
+        `${where}: its stored data is damaged (${messageOf(error)}); restore its file, or delete it`,
       );
     case "storage":
       return new BrokerError(
@@ -114,29 +117,29 @@ export function brokerError(error: unknown): BrokerError {
   }
 }
 
-/** Makes a KAFKA_STORAGE_ERROR that trying again does not mend. */
+/** Makes a KAFKA_STORAGE_ERROR that a retry cannot fix. */
 export function damaged(detail: string): BrokerError {
   return new BrokerError("KAFKA_STORAGE_ERROR", detail, { retriable: false });
 }
 
 /**
- * [LOG-13] Makes the failure of an object that has reached its bound. It is not tried again: until somebody does what
- * `wayOut` says, the answer stays the same.
+ * [LOG-13] Makes the failure of an object that has reached its bound. It is not retriable: the answer stays the same
+ * until somebody does what `wayOut` says.
  */
 export function full(what: string, bytes: number, bound: number, wayOut: string): Failure {
   const detail = `${what} is full: it holds ${bytes} bytes, the bound is ${bound}; ${wayOut}`;
   return { ...fail("KAFKA_STORAGE_ERROR", detail), retriable: false };
 }
 
-/** Hides a reference, which says nothing to a client. The log has the details behind it. */
+/** Replaces a reference, which means nothing to a client. The log has its details. */
 function publicText(error: unknown): string {
   const message = messageOf(error);
-  return message.includes("reference = ") ? "the broker's log says which and why" : message;
+  return message.includes("reference = ") ? "the broker's log has the details" : message;
 }
 
 /**
- * Recognizes a broker's error thrown by an object, or by one that this object called in turn. It crosses a call as an
- * Error with the same fields.
+ * Recognizes a broker's error that an object has thrown, or an object that this one called in turn. It crosses a call
+ * as an Error with the same fields.
  */
 function ownError(error: unknown): BrokerError | null {
   for (const cause of causesOf(error)) {
@@ -146,10 +149,13 @@ function ownError(error: unknown): BrokerError | null {
   return null;
 }
 
-/** The most objects that call one another in a row: the Worker calls a group, which calls the cluster, which calls its like. */
+/**
+ * The longest chain of objects that call each other: the Worker calls a group, which calls the cluster, which calls
+ * another object.
+ */
 const MAX_CALLS_IN_A_ROW = 4;
 
-/** Returns the error and its causes, the latest first. */
+/** Returns the error and its causes, starting with the error. */
 function causesOf(error: unknown): unknown[] {
   const causes = [error];
   for (let each = error; each instanceof Error && causes.length < 2 * MAX_CALLS_IN_A_ROW; ) {

@@ -1,4 +1,4 @@
-// Turns records into appends: it chooses the partition of each record, and cuts the records of a partition into batches
+// Turns records into appends: chooses the partition of each record, and divides the records of a partition into batches
 // and appends. The Worker and the SDK use the same plan.
 
 import { concatBytes } from "./bytes.ts";
@@ -14,14 +14,14 @@ import {
 import { partitionForKey } from "./partitioner.ts";
 import type { ProducerRecord } from "./record.ts";
 
-/** Records by their places: a list, or something that makes each when it is asked for. */
+/** Records by index: a list, or an object that makes each record when asked. */
 export interface Records<R = ProducerRecord> {
   readonly length: number;
   at(place: number): R | undefined;
   entries(): Iterable<[number, R]>;
 }
 
-/** The facts about a topic that are needed to produce to it. */
+/** The facts about a topic that producing needs. */
 export interface ProduceTarget {
   readonly name: string;
   readonly partitions: number;
@@ -31,25 +31,26 @@ export interface ProduceTarget {
 }
 
 export interface PlacedRecord extends ProducerRecord {
-  /** The partition. Null leaves the choice to the plan. */
+  /** The partition. Null lets the plan choose. */
   readonly partition: number | null;
 }
 
 /** Batches of one partition that are appended together. */
 export interface PlannedAppend {
   readonly partition: number;
-  /** For each batch, the places of its records in the list. */
+  /** For each batch, the indexes of its records in the list. */
   readonly batches: readonly (readonly number[])[];
   readonly recordCount: number;
   readonly sizeInBytes: number;
 }
 
 /**
- * [PRD-3] Chooses an explicit partition, else the key's partition by Kafka's murmur2. All keyless records together go
- * to the partition that `random` (from 0 to 1) points at: few large batches instead of many small ones.
+ * [PRD-3] Plans the appends of a list of records. A record goes to its explicit partition, else to its key's partition
+ * by Kafka's murmur2. All keyless records go to the one partition that `random` (from 0 to 1) selects: few large
+ * batches instead of many small ones.
  *
- * Appends of one partition come in the order of its records [PRD-2]. Throws, with the record's place,
- * UNKNOWN_TOPIC_OR_PARTITION, INVALID_RECORD for a missing key, MESSAGE_TOO_LARGE.
+ * The appends of a partition keep the order of its records [PRD-2]. Throws UNKNOWN_TOPIC_OR_PARTITION, INVALID_RECORD
+ * for a missing key, or MESSAGE_TOO_LARGE; each names the record's index.
  */
 export function planAppends(
   target: ProduceTarget,
@@ -69,7 +70,7 @@ export function planAppends(
   );
 }
 
-/** Joins all records, which belong to one partition and have been checked before, into as few appends as possible. */
+/** Joins records of one partition into as few appends as possible. They must have been checked before. */
 export function joinAppends(
   target: Pick<ProduceTarget, "name" | "maxMessageBytes">,
   records: readonly ProducerRecord[],
@@ -155,14 +156,14 @@ function cutAppends(partition: number, batches: readonly SizedBatch[]): PlannedA
   return appends;
 }
 
-/** [IDM-1] The identity under which an append is made. `sequence` is that of its first record. */
+/** [IDM-1] The producer's identity for an append. `sequence` belongs to its first record. */
 export interface AppendIdentity {
   readonly producerId: number;
   readonly producerEpoch: number;
   readonly sequence: number;
 }
 
-/** Returns the append's bytes: its batches, each continuing the sequence of the one before. */
+/** Returns the append's bytes. Each batch continues the sequence numbers of the one before. */
 export function encodeAppend(
   append: PlannedAppend,
   records: Records,

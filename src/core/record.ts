@@ -1,4 +1,4 @@
-// Records as the core sees them: bytes. The edge decides how JSON becomes bytes (protocol/json-record.ts).
+// Records as the core sees them: bytes. protocol/json-record.ts converts JSON to bytes.
 
 export interface RecordHeader {
   readonly key: string;
@@ -15,7 +15,7 @@ export interface ProducerRecord {
   readonly timestamp: number;
 }
 
-/** A record that was read, with its place in the log. */
+/** A record that was read, with its offset. */
 export interface ConsumerRecord extends ProducerRecord {
   readonly offset: number;
 }

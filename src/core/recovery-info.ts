@@ -1,4 +1,4 @@
-// The recovery of an object to an earlier time, as the HTTP API tells it.
+// The recovery of an object to an earlier time, as the HTTP API reports it.
 
 export type RecoveryTarget =
   | { readonly type: "partition"; readonly topic: string; readonly partition: number }
@@ -9,21 +9,21 @@ export type RecoveryTarget =
 export interface RecoveryFacts {
   readonly logStartOffset?: number;
   readonly logEndOffset?: number;
-  /** The first record that is as new as the time. From there on records are lost. */
+  /** The first record that is not older than the target time. It and all later records are lost. */
   readonly firstLostOffset?: number;
-  /** Where the log ends once it is restored. */
+  /** The end of the log after the restore. */
   readonly restoredLogEndOffset?: number;
   readonly positions?: number;
   readonly topics?: number;
   readonly groups?: number;
-  /** Why it cannot be read. */
+  /** The reason why the contents cannot be read. */
   readonly failing?: string;
 }
 
 export interface Recovery extends RecoveryFacts {
-  /** The state that it goes back to. */
+  /** The state to restore. */
   readonly bookmark: string;
   readonly dryRun: boolean;
-  /** Set once it is restored: the state that takes it back. */
+  /** Set after the restore: the state that undoes it. */
   readonly undoBookmark?: string;
 }

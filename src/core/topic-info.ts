@@ -1,4 +1,4 @@
-// A topic and configs as they are shown to people: the shapes that the HTTP API and the SDK share. These are types only.
+// A topic and configs as people see them: the shapes that the HTTP API and the SDK share. These are types only.
 
 export interface TopicInfo extends ConfigInfo {
   readonly name: string;
@@ -9,7 +9,7 @@ export interface TopicInfo extends ConfigInfo {
 export interface ConfigInfo {
   /** The config in effect, by Kafka's keys, e.g. `max.message.bytes`. */
   readonly config: Readonly<Record<string, string | number>>;
-  /** The values that are set here. The rest of `config` are defaults. */
+  /** The values set here. The rest of `config` are defaults. */
   readonly overrides: Readonly<Record<string, string | number>>;
 }
 

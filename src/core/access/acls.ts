@@ -1,12 +1,12 @@
-// Grants as Kafka's ACLs, and the filters by which Kafka's clients look for them. The codes are Kafka's, and on the wire
+// Grants as Kafka's ACLs, and the filters by which Kafka's clients search for them. The codes are Kafka's wire codes
 // (ResourceType, PatternType, AclPermissionType).
 import { type Failure, fail } from "../errors.ts";
 import { CLUSTER, type NamePattern, type Principal, partsOf } from "./grants.ts";
 import { OPERATION_CODES, type ResourceType } from "./operations.ts";
 
-/** The code that stands for every value, in a filter. */
+/** In a filter, the code that matches every value. */
 export const ANY = 1;
-/** A filter's pattern that finds all that concerns a name: the literal one, those that begin it, and the wildcard. */
+/** The pattern type of a filter that finds every ACL that applies to a name: literal, prefixed or wildcard. */
 export const MATCH = 2;
 export const LITERAL = 3;
 export const PREFIXED = 4;
@@ -17,10 +17,10 @@ export const RESOURCE_CODES: Readonly<Record<ResourceType, number>> = {
   cluster: 4,
 };
 
-/** The highest codes that Kafka has. Some of them stand for what is not here, and a filter for them finds nothing. */
+/** Kafka's highest codes. Some codes have no meaning here, and a filter for one of them finds nothing. */
 const MAX_CODES = { resourceType: 7, patternType: PREFIXED, operation: 15, permissionType: ALLOW };
 
-/** The literal name that stands for all names. */
+/** The literal name that means all names. */
 const WILDCARD = "*";
 
 /** One permission, as Kafka's clients know it: an AclBinding. */
@@ -34,14 +34,14 @@ export interface Acl {
   readonly permissionType: number;
 }
 
-/** A question for ACLs. Null and the code ANY stand for every value. */
+/** A filter for ACLs. Null and the code ANY match every value. */
 export interface AclFilter extends Omit<Acl, "resourceName" | "principal" | "host"> {
   readonly resourceName: string | null;
   readonly principal: string | null;
   readonly host: string | null;
 }
 
-/** [KFK-32] Returns the ACLs that say what the principal's grants say. */
+/** [KFK-32] Returns the principal's grants as ACLs. */
 export function aclsOf({ principal, grants }: Principal): Acl[] {
   return grants.flatMap((grant) => {
     const [type, pattern, operations] = partsOf(grant);
@@ -49,9 +49,9 @@ export function aclsOf({ principal, grants }: Principal): Acl[] {
       resourceType: RESOURCE_CODES[type],
       ...kafkaPattern(pattern),
       principal,
-      host: WILDCARD, // A key is good wherever it comes from.
+      host: WILDCARD, // A key is valid from any host.
       operation: OPERATION_CODES[operation],
-      permissionType: ALLOW, // There are no denials.
+      permissionType: ALLOW, // There are no deny rules.
     }));
   });
 }
@@ -62,12 +62,12 @@ function kafkaPattern(pattern: NamePattern | null): Pick<Acl, "resourceName" | "
     return pattern.prefix === ""
       ? { resourceName: WILDCARD, patternType: LITERAL }
       : { resourceName: pattern.prefix, patternType: PREFIXED };
-  // A group may be called "*". Kafka has no words for that one alone, and its literal would say all groups.
+  // A group may be named "*". Kafka cannot name just that group: its literal "*" means all groups.
   const patternType = pattern.exact === WILDCARD ? PREFIXED : LITERAL;
   return { resourceName: pattern.exact, patternType };
 }
 
-/** [KFK-32] Returns the refusal of a filter that has a code which Kafka does not have, or null. */
+/** [KFK-32] Returns a failure if the filter has a code that Kafka does not define, or null. */
 export function whyNotAclFilter(filter: AclFilter): Failure | null {
   for (const [field, max] of Object.entries(MAX_CODES)) {
     const code = filter[field as keyof typeof MAX_CODES];
@@ -77,7 +77,7 @@ export function whyNotAclFilter(filter: AclFilter): Failure | null {
   return null;
 }
 
-/** [KFK-32] True if the filter finds the ACL, as Kafka's AclBindingFilter does. */
+/** [KFK-32] True if the filter matches the ACL, as Kafka's AclBindingFilter does. */
 export function isAclMatch(filter: AclFilter, acl: Acl): boolean {
   return (
     isCodeMatch(filter.resourceType, acl.resourceType) &&

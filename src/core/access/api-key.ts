@@ -1,7 +1,7 @@
-// The text of an API key: rvk_<id>_<secret><checksum>. The id is 16 characters of base32, and not secret; its last six
-// are a mark of the deployment. The secret is
-// 32 random bytes in base64url, 43 characters. The checksum is the CRC-32C of all before it, 6 characters of base64url:
-// it tells a mistyped key, and lets scanners find keys that were published by mistake.
+// The text of an API key: rvk_<id>_<secret><checksum>. The id is 16 characters of base32 and not secret; its last six
+// mark the deployment. The secret is 32 random bytes in base64url, 43 characters. The checksum is the CRC-32C of
+// everything before it, 6 characters of base64url. It detects a mistyped key, and lets scanners find keys that were
+// published by mistake.
 import { toBase64 } from "../bytes.ts";
 import { crc32c } from "../log/crc32c.ts";
 
@@ -13,7 +13,7 @@ const API_KEY_ID = /^[a-z2-7]{16}$/;
 const BASE32 = "abcdefghijklmnopqrstuvwxyz234567";
 const ID_BYTES = 10;
 const SECRET_BYTES = 32;
-/** The random bytes that a key is made of. */
+/** The number of random bytes that a key is made from. */
 export const API_KEY_BYTES = ID_BYTES + SECRET_BYTES;
 
 export interface ApiKey {
@@ -21,7 +21,7 @@ export interface ApiKey {
   readonly secret: string;
 }
 
-/** Returns the parts of an API key, or null if the text is none. */
+/** Returns the parts of an API key, or null if the text is not a valid key. */
 export function parseApiKey(text: string): ApiKey | null {
   const [, id, secret, checksum] = API_KEY.exec(text) ?? [];
   if (id === undefined || secret === undefined || checksum === undefined) return null;
@@ -33,23 +33,23 @@ export function isApiKeyId(text: string): boolean {
   return API_KEY_ID.test(text);
 }
 
-/** The characters of an id that are random: 50 bits. The other six are its mark. */
+/** The number of random characters in an id: 50 bits. The other six characters are its mark. */
 const NONCE_CHARS = 10;
 
-/** Returns the part of an id that its mark is made of. */
+/** Returns the random part of an id, from which its mark is computed. */
 export function nonceOf(id: string): string {
   return id.slice(0, NONCE_CHARS);
 }
 
 /**
- * [APK-6] Returns the id with its mark: the first 30 bits of a digest of its nonce and of a secret of the deployment. So a
- * made-up id is told without a look-up.
+ * [APK-6] Returns the id with its mark: the first 30 bits of a digest of its random part and of a secret of the
+ * deployment. A made-up id is thus recognized without a lookup.
  */
 export function markedId(id: string, digest: Uint8Array): string {
   return nonceOf(id) + base32(digest.subarray(0, 4)).slice(0, 6);
 }
 
-/** Makes an API key of API_KEY_BYTES random bytes. */
+/** Makes an API key from API_KEY_BYTES random bytes. */
 export function apiKeyOf(random: Uint8Array): ApiKey {
   return {
     id: base32(random.subarray(0, ID_BYTES)),
@@ -70,7 +70,7 @@ function base64url(bytes: Uint8Array): string {
   return toBase64(bytes).replaceAll("+", "-").replaceAll("/", "_").replaceAll("=", "");
 }
 
-/** Five bits make a character. */
+/** Encodes each group of five bits as one character. */
 function base32(bytes: Uint8Array): string {
   let text = "";
   for (let bit = 0; bit < bytes.length * 8; bit += 5) {

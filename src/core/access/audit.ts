@@ -1,4 +1,4 @@
-// The audit log: who was refused what, and who changed what. It says nothing of tokens, keys or records.
+// The audit log: who was refused, and who changed something. It never contains tokens, keys or records.
 import { isWithin } from "../elapsed.ts";
 import {
   AUDIT_RATE,
@@ -10,10 +10,10 @@ import {
 } from "../limits.ts";
 import type { ResourceType } from "./operations.ts";
 
-/** The way in. The names are on disk. */
+/** The protocol by which a request came. The names are on disk. */
 export type Way = "http" | "kafka" | "rpc" | "socket";
 
-/** Where a request came from. What is not known is absent. */
+/** The origin of a request. Unknown facts are absent. */
 export interface RequestFrom {
   readonly way: Way;
   readonly ip?: string | undefined;
@@ -30,23 +30,28 @@ export interface AuditEvent extends RequestFrom {
   readonly action: string;
   readonly resource: { readonly type: ResourceType | "key"; readonly name: string };
   readonly principal: string;
-  /** The API key that it came with, or that made its token. Absent for the root's key and for tokens of others. */
+  /**
+   * The API key that the request used, or the key that made its token. Absent for the root key and for other issuers'
+   * tokens.
+   */
   readonly keyId?: string | undefined;
   readonly namespace?: string | undefined;
   readonly detail?: string | undefined;
-  /** So many refusals of this principal before this one are not told. Tokens count as whoever made them. */
+  /**
+   * The number of earlier refusals of this principal that were not reported. A token's refusals count as its maker's.
+   */
   readonly omitted?: number | undefined;
-  /** So many refusals are not told of principals that are too many to be counted one by one. */
+  /** The number of unreported refusals of principals that were too many to be counted one by one. */
   readonly omittedOfOthers?: number | undefined;
 }
 
-/** A line as it is kept. */
+/** A line as it is stored. */
 export interface KeptEvent extends AuditEvent {
-  /** Lines are numbered as they come. */
+  /** Lines are numbered in the order in which they arrive. */
   readonly number: number;
 }
 
-/** Returns the event with texts of bounded length. */
+/** Returns the event with its texts cut to a bounded length. */
 export function bounded(event: AuditEvent): AuditEvent {
   const cut = (text: string | undefined) => text?.slice(0, MAX_AUDIT_TEXT_CHARS).toWellFormed();
   const { userAgent, detail, ip, requestId, resource } = event;
@@ -60,7 +65,7 @@ export function bounded(event: AuditEvent): AuditEvent {
 
 export interface Adding {
   readonly isKept?: boolean;
-  /** Who made the token that it came with. Whoever makes many tokens is one, whatever their subjects. */
+  /** The maker of the request's token. All tokens of one maker count together, whatever their subjects. */
   readonly madeBy?: string | undefined;
 }
 
@@ -68,26 +73,28 @@ interface Told {
   sinceMs: number;
   count: number;
   omitted: number;
-  /** The newest of those that are omitted. */
+  /** The newest refusal that was omitted. */
   newest: { readonly event: AuditEvent; readonly adding: Adding } | null;
 }
 
 /**
- * [AUD-2] Events on their way to where they are kept, of bounded number: AUDIT_RATE refusals of whoever is behind them within
- * AUDIT_RATE_MS and MAX_AUDIT_REFUSALS of all. Each of the others is counted, and told with a later one. Changes are all
- * told to the operator, and as many kept as there is room for, so that no refusals keep them out.
+ * [AUD-2] Events on their way to storage, in bounded number. Within AUDIT_RATE_MS it reports AUDIT_RATE refusals of one
+ * principal or token maker, and MAX_AUDIT_REFUSALS of all. Further refusals are counted, and a later line reports their
+ * number. The operator sees every change. As many changes are stored as there is room for, so refusals cannot crowd
+ * them out.
  */
 export class AuditBuffer {
   #pending: AuditEvent[] = [];
-  /** By whoever is behind the refusals. */
+  /** By the principal or token maker that was refused. */
   readonly #told = new Map<string, Told>();
-  /** The refusals of all that were told since then. */
+  /** The refusals of all principals that were reported since then. */
   #all = { sinceMs: 0, count: 0 };
-  /** Refusals of those who had to make room in `#told`. */
+  /** The omitted refusals of principals that had to make room in `#told`. */
   #omittedOfOthers = 0;
 
   /**
-   * Returns the event as it is told, or null if it is only counted. If it is not to be kept, it is told to the operator.
+   * Returns the event to report, or null if it is only counted. With `isKept` false it is reported to the operator
+   * only.
    */
   add(event: AuditEvent, nowMs: number, adding: Adding = {}): AuditEvent | null {
     const { isKept = true } = adding;
@@ -97,21 +104,21 @@ export class AuditBuffer {
     return told;
   }
 
-  /** Takes all that is on its way. */
+  /** Returns and removes all pending events. */
   take(): AuditEvent[] {
     const taken = this.#pending;
     this.#pending = [];
     return taken;
   }
 
-  /** True if refusals were omitted and are in no line yet. */
+  /** True if omitted refusals are not yet part of any line. */
   get owes(): boolean {
     return this.#told.values().some(({ omitted }) => omitted > 0);
   }
 
   /**
-   * Adds the newest refusal of whoever had too many and has not come again since, with the number of the others: nobody
-   * hides how much it has tried by stopping. Returns what is told.
+   * Adds the newest refusal of each principal that exceeded its rate and has been quiet since, with the number of the
+   * others. Stopping thus hides nothing. Returns the reported events.
    */
   addOwed(nowMs: number): AuditEvent[] {
     const owed = [...this.#told.values()].filter(
@@ -120,7 +127,7 @@ export class AuditBuffer {
     return owed.flatMap((told) => {
       if (told.newest === null) return [];
       const { event, adding } = told.newest;
-      told.omitted--; // It is counted again if there is no room for it either.
+      told.omitted--; // It is counted again if there is no room for it now.
       return this.add(event, nowMs, adding) ?? [];
     });
   }
@@ -130,7 +137,8 @@ export class AuditBuffer {
     const told = this.#countedOf(by, nowMs);
     if (!isWithin(this.#all.sinceMs, AUDIT_RATE_MS, nowMs))
       this.#all = { sinceMs: nowMs, count: 0 };
-    // Both bounds are looked at before anything is taken: what one of them holds back is still to be told.
+    // Both bounds are checked before either is used up. An event that one of them holds back must still be reported
+    // later.
     if (told.count >= AUDIT_RATE || this.#all.count >= MAX_AUDIT_REFUSALS) {
       told.omitted++;
       told.newest = { event, adding };

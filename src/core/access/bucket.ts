@@ -1,15 +1,16 @@
-// How much of a rate is left: see quota.ts.
+// The remaining allowance of one rate: see quota.ts.
 import { wasSetBack } from "../elapsed.ts";
 import { QUOTA_WINDOW_MS } from "../limits.ts";
 
 /**
- * A bucket that fills at a rate, up to what comes in within QUOTA_WINDOW_MS. Whatever is taken while one is left may
- * be more than that. The debt is then waited for, so a large request is served, and the rate holds on average.
+ * A bucket that fills at a rate, up to the amount of QUOTA_WINDOW_MS. A take is allowed while at least one unit is
+ * left, and may be larger than that. The caller then waits until the debt is paid off. So a large request is served,
+ * and the rate holds on average.
  */
 export class Bucket {
   #left: number;
   #atMs: number;
-  /** The bounds of a principal's credentials differ, and all of them count here. */
+  /** The credentials of one principal may have different bounds, and they all share this bucket. */
   #lowestRate: number;
   #highestRate: number;
 
@@ -20,7 +21,7 @@ export class Bucket {
     this.#highestRate = rate;
   }
 
-  /** Returns how long to wait, in milliseconds, until something may be taken. 0 if it may be now. */
+  /** Returns how many milliseconds to wait before something may be taken. 0 if it may be taken now. */
   waitMs(rate: number, nowMs: number): number {
     this.#fill(rate, nowMs);
     return this.#left >= 1 ? 0 : Math.ceil(((1 - this.#left) * 1_000) / rate);
@@ -32,8 +33,9 @@ export class Bucket {
   }
 
   /**
-   * True if nothing would be lost by forgetting it: it is full for each of the rates that it was ever used at. Were it
-   * the rate of the latest use, somebody with two credentials could empty it at the higher rate and have it forgotten at the lower.
+   * True if the bucket is full at every rate that it was ever used with, so forgetting it loses nothing. Checking only
+   * the latest rate would not do: somebody with two credentials could empty it at the higher rate and have it forgotten
+   * at the lower.
    */
   isFull(nowMs: number): boolean {
     if (wasSetBack(this.#atMs, nowMs)) this.#atMs = nowMs; // [CLK-3]
@@ -49,13 +51,13 @@ export class Bucket {
   }
 
   #leftAt(rate: number, nowMs: number): number {
-    // [CLK-3] After a step back nothing has come in, and from then on it comes in as before.
+    // [CLK-3] A step back adds nothing. From then on the bucket fills as before.
     const forMs = wasSetBack(this.#atMs, nowMs) ? 0 : Math.max(0, nowMs - this.#atMs);
     return Math.min(this.#left + (forMs * rate) / 1_000, capacityOf(rate));
   }
 }
 
-/** A rate below one a second still lets one through. */
+/** Returns the capacity at a rate. A rate below one a second still lets one through. */
 function capacityOf(rate: number): number {
   return Math.max(1, (rate * QUOTA_WINDOW_MS) / 1_000);
 }

@@ -1,11 +1,11 @@
-// Buckets by their keys, of which those that are full are forgotten: see quota-book.ts.
+// Buckets by key. Full ones are forgotten: see quota-book.ts.
 import { Bucket } from "./bucket.ts";
 
-/** How many are looked at for each that is made, and for each newcomer. More than one, or those that are full add up. */
+/** The number of buckets checked for each new bucket and each newcomer. With only one, full buckets would pile up. */
 const LOOKED_AT = 4;
 
 export class Buckets {
-  /** The one that was used or looked at the longest ago comes first. */
+  /** In the order of last use or check, the oldest first. */
   readonly #buckets = new Map<string, Bucket>();
 
   get size(): number {
@@ -16,7 +16,7 @@ export class Buckets {
     return this.#buckets.get(key);
   }
 
-  /** Returns the bucket that something is taken from. It is made if there is none, and others are then forgotten. */
+  /** Returns the bucket to take from. If there is none, makes one, and forgets some full ones. */
   use(key: string, rate: number, nowMs: number): Bucket {
     const known = this.#buckets.get(key);
     if (known === undefined) this.forgetFull(nowMs);
@@ -27,8 +27,8 @@ export class Buckets {
   }
 
   /**
-   * [QUO-7] Looks at the first few, and forgets those that are full. The others are put last, so each is looked at in its
-   * turn, and debts that last for long do not hide what is full behind them.
+   * [QUO-7] Checks the first few buckets and forgets the full ones. The others go to the end. So each gets its turn,
+   * and buckets with a long-lasting debt do not hide full ones behind them.
    */
   forgetFull(nowMs: number): void {
     const looked = this.#buckets.entries().take(LOOKED_AT).toArray();

@@ -1,26 +1,29 @@
-// The caller of a request, as its credential says.
+// The caller of a request, according to its credential.
 import { type Principal, ROLES } from "./grants.ts";
 import { WHOLE } from "./namespace.ts";
 import type { Quota } from "./quota.ts";
 
 export interface Caller extends Principal {
-  /** When the credential expires, in milliseconds since the epoch. Null if it never does. */
+  /** The time at which the credential expires, in milliseconds since the epoch. Null if it never does. */
   readonly expiresAtMs: number | null;
-  /** The API key that it came with. Null for the root's key, for tokens, and for nobody's. */
+  /** The API key that the caller used. Null for the root key, for tokens, and without a credential. */
   readonly keyId: string | null;
-  /** [TEN-1] The prefix of every name that it sees. Its grants have it already. Absent if it sees names as they are. */
+  /**
+   * [TEN-1] The prefix of every name that the caller sees. `grants` already contain it. Absent if it sees names
+   * unchanged.
+   */
   readonly namespace?: string | undefined;
-  /** [QUO-1] How much it may do. Absent is as much as anybody. */
+  /** [QUO-1] The caller's quota. Absent if nothing bounds it. */
   readonly quota?: Quota | undefined;
-  /** Who made its token here. Absent without one. */
+  /** The caller that made this token here. Absent for other callers. */
   readonly madeBy?: Maker | undefined;
 }
 
-/** The caller that made a token. Tokens have these names in them. */
+/** The caller that made a token. The field names are stored in tokens. */
 export interface Maker {
   readonly principal: string;
   readonly keyId?: string | undefined;
-  /** [QUO-1] The maker's quota, which all of its tokens share with it. */
+  /** [QUO-1] The maker's quota, shared with all of its tokens. */
   readonly quota?: Quota | undefined;
 }
 
@@ -28,7 +31,7 @@ export function namespaceOf({ namespace }: Pick<Caller, "namespace">): string {
   return namespace ?? WHOLE;
 }
 
-/** A caller without a credential, where none is asked for: a developer's machine. The name is Kafka's. */
+/** A caller without a credential on a broker that asks for none, such as a developer's machine. The name is Kafka's. */
 export const ANYBODY: Caller = {
   principal: "User:ANONYMOUS",
   grants: ROLES.admin,
@@ -36,16 +39,16 @@ export const ANYBODY: Caller = {
   keyId: null,
 };
 
-/** A caller with the root's key. */
+/** A caller with the root key. */
 export const ROOT: Caller = { ...ANYBODY, principal: "User:root" };
 
-/** The Worker itself, for connections to objects over which only it speaks. It judges what it sends before. */
+/** The Worker itself, on connections to objects that only it uses. It checks rights before it sends anything. */
 export const WORKER: Caller = { ...ANYBODY, principal: "User:worker" };
 
-/** A caller that may do nothing: whoever has not said who it is where that is asked for. */
+/** A caller without any rights: it has not authenticated, and the broker requires that. */
 export const NOBODY: Caller = { ...ANYBODY, grants: [] };
 
-/** True if a token says who calls. A token always expires, and belongs to no key. */
+/** True if the caller used a token. A token always expires, and has no key id. */
 export function isToken({ keyId, expiresAtMs }: Caller): boolean {
   return keyId === null && expiresAtMs !== null;
 }

@@ -1,9 +1,9 @@
-// Grants: what a principal may do. There are only permissions: what no grant allows is refused. One function decides,
-// and every way in asks it.
+// Grants: what a principal may do. Grants only permit; anything that no grant permits is refused. One function decides,
+// for every protocol.
 import type { ErrorName } from "../errors.ts";
 import { includes, OPERATIONS_OF, type Operation, type ResourceType } from "./operations.ts";
 
-/** One name, or all names that begin like this. The empty prefix means all names. */
+/** One name, or all names with a prefix. The empty prefix means all names. */
 export type NamePattern = { readonly exact: string } | { readonly prefix: string };
 
 /** A permission, as API keys and tokens carry it. The names are on disk and on the wire. */
@@ -14,11 +14,11 @@ export type Grant =
 
 interface Granted {
   readonly operations: readonly Operation[];
-  /** [QUO-5] How many topics or groups with such names there may be for whoever creates one by this grant. */
+  /** [QUO-5] The bound on the number of matching topics or groups, applied when one is created by this grant. */
   readonly max?: number | undefined;
 }
 
-/** [QUO-5] The number of topics or groups with such names has to be less than the bound. */
+/** [QUO-5] A condition: fewer than `max` topics or groups match the pattern. */
 export interface Room {
   readonly pattern: NamePattern;
   readonly max: number;
@@ -41,7 +41,7 @@ export function groupResource(name: string): Resource {
   return { type: "group", name };
 }
 
-/** A principal: a name, and the grants that it has. */
+/** A principal: a name and its grants. */
 export interface Principal {
   /** Kafka's form: a type, a colon and a name, such as `User:alice`. */
   readonly principal: string;
@@ -65,8 +65,8 @@ export function isAllowed(
 }
 
 /**
- * True if the principal may do this to some topic, whatever its name. Kafka gives a producer id to whoever may write
- * to any topic.
+ * True if the principal may do this to at least one topic or group. Kafka gives a producer id to a principal that may
+ * write to any topic.
  */
 export function isAllowedSomewhere(
   { grants }: Pick<Principal, "grants">,
@@ -80,8 +80,8 @@ export function isAllowedSomewhere(
 }
 
 /**
- * [QUO-5] Returns the bounds of which one must have room, if the principal creates this. Undefined if it may create as many
- * as it likes. The operation is the one that creates.
+ * [QUO-5] Returns the bounds for creating this resource, at least one of which must have room. Undefined if nothing
+ * bounds the principal. `operation` is the creating operation.
  */
 export function roomsFor(
   { grants }: Pick<Principal, "grants">,
@@ -100,8 +100,8 @@ export function roomsFor(
 }
 
 /**
- * [QUO-5] Returns the bound that there is no room under, or null if any of them has room. `count` returns how many names
- * fit a pattern. It may stop counting at the bound that it is given.
+ * [QUO-5] Returns the first bound if all are exhausted, or null if one has room. `count` returns how many names match a
+ * pattern. It may stop counting at the given bound.
  */
 export function whyNoRoom(
   rooms: readonly Room[] | undefined,
@@ -112,7 +112,7 @@ export function whyNoRoom(
   return rooms.some(({ pattern, max }) => count(pattern, max) < max) ? null : first;
 }
 
-/** Returns the operations that the principal may do to the resource. */
+/** Returns the operations that the principal may perform on the resource. */
 export function allowedOperations(
   principal: Pick<Principal, "grants">,
   resource: Resource,
@@ -123,8 +123,9 @@ export function allowedOperations(
 }
 
 /**
- * Returns the first of these grants that goes beyond the principal's own, or null. A grant is within another one if
- * every name that it fits is fitted by the other, and every operation is included. A bound on the number of names has to be within the other one's.
+ * Returns the first wanted grant that exceeds the principal's own grants, or null. A grant is covered if another grant
+ * matches all of its names and includes all of its operations. Its bound on the number of names must not exceed the
+ * other's.
  */
 export function grantBeyond(
   { grants }: Pick<Principal, "grants">,
@@ -151,8 +152,8 @@ export function grantBeyond(
 }
 
 /**
- * [ACL-7] Returns the names of topics that the principal may read, for whoever keeps them. Undefined is all names, and an
- * empty list is none.
+ * [ACL-7] Returns the patterns of the topics that the principal may read, in a form that can be stored. Undefined means
+ * all topics, an empty list none.
  */
 export function readableTopics({
   grants,
@@ -166,14 +167,14 @@ export function readableTopics({
   return isAll ? undefined : patterns;
 }
 
-/** True if the name is among these. */
+/** True if one of the patterns matches the name. */
 export function isReadable(readable: readonly NamePattern[] | undefined, name: string): boolean {
   return readable === undefined || readable.some((pattern) => isMatch(pattern, name));
 }
 
 export type GrantParts = readonly [ResourceType, NamePattern | null, readonly Operation[]];
 
-/** Returns what a grant is about, which names, and what it allows. The names are null for the cluster. */
+/** Returns a grant's resource type, name pattern and operations. The pattern is null for the cluster. */
 export function partsOf(grant: Grant): GrantParts {
   if ("topics" in grant) return ["topic", grant.topics, grant.operations];
   if ("groups" in grant) return ["group", grant.groups, grant.operations];
@@ -193,14 +194,14 @@ function isNarrower(pattern: NamePattern, wider: NamePattern): boolean {
   return "prefix" in wider && pattern.prefix.startsWith(wider.prefix);
 }
 
-/** The error for whoever may not do something to a resource of this kind. */
+/** The error for a caller without the needed rights, by resource type. */
 export const REFUSED: Readonly<Record<ResourceType, ErrorName>> = {
   topic: "TOPIC_AUTHORIZATION_FAILED",
   group: "GROUP_AUTHORIZATION_FAILED",
   cluster: "CLUSTER_AUTHORIZATION_FAILED",
 };
 
-/** Says which grant is missing. It says nothing about whether the resource exists. */
+/** Names the missing grant. It does not reveal whether the resource exists. */
 export function whatIsMissing(
   { principal }: Pick<Principal, "principal">,
   operation: Operation,

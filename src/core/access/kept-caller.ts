@@ -1,13 +1,13 @@
-// A caller as a socket's attachment keeps it: the bytes of its JSON. The platform keeps an attachment of 16,384 bytes and
-// no more, and in it a text with one letter beyond Latin-1 costs two bytes for each of its letters. UTF-8 costs what the
-// text is, so one number tells what fits, wherever a credential is made.
+// A caller as stored in a socket's attachment: the bytes of its JSON. The platform bounds an attachment to 16,384
+// bytes. A string with one character beyond Latin-1 would take two bytes for each of its characters there. UTF-8 has no
+// such jump, so one bound applies wherever a credential is made.
 import { type Failure, fail } from "../errors.ts";
 import { MAX_CALLER_BYTES, MAX_QUOTA, MAX_TIMESTAMP_MS } from "../limits.ts";
 import type { Caller } from "./caller.ts";
 
 const decoder = new TextDecoder();
 
-/** Who opens a socket keeps it for long, and the rest of its attachment is written often. */
+/** A socket's caller never changes, but its attachment is written often. */
 const kept = new WeakMap<Caller, Uint8Array>();
 
 export function bytesOfCaller(caller: Caller): Uint8Array {
@@ -20,7 +20,10 @@ export function callerOfBytes(bytes: Uint8Array): Caller {
   return JSON.parse(decoder.decode(bytes)) as Caller;
 }
 
-/** The parts that may change while grants stay, at their largest: the deployment may give a quota to whoever has none. */
+/**
+ * The largest values of the parts that may change while the grants stay. The deployment may add a quota to a caller
+ * without one.
+ */
 const WIDEST = {
   expiresAtMs: MAX_TIMESTAMP_MS,
   quota: {
@@ -32,7 +35,10 @@ const WIDEST = {
   },
 };
 
-/** [ACL-9] Returns why no socket can keep the caller, or null. Its grants are confined to its name space already. */
+/**
+ * [ACL-9] Returns a failure if the caller is too large for a socket's attachment, or null. Its grants must already be
+ * confined to its name space.
+ */
 export function whyNotKept(caller: Caller): Failure | null {
   const bytes = bytesOfCaller({ ...caller, ...WIDEST }).length;
   if (bytes <= MAX_CALLER_BYTES) return null;

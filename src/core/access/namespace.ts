@@ -1,54 +1,54 @@
-// A name space: the part of a deployment that a tenant sees as the whole. Its topics and groups begin with a prefix that
-// the tenant neither writes nor reads. Names get the prefix on their way in and lose it on their way out.
+// A name space: the part of a deployment that a tenant sees as the whole. Its topics and groups begin with a prefix
+// that the tenant neither writes nor sees. Names get the prefix on their way in and lose it on their way out.
 //
-// Two things keep tenants apart, and only the first one has to be right. A caller's grants are confined to the name space
-// once, when its credential is read, so whatever name it sends, it may touch nothing else. Translating names is for its
-// convenience.
+// Two mechanisms keep tenants apart, and only the first one matters for security. A caller's grants are confined to the
+// name space once, when its credential is read, so no name that it sends can reach anything else. Translating names is
+// a convenience.
 import { MAX_GRANT_NAME_CHARS } from "../limits.ts";
 import type { Grant, NamePattern } from "./grants.ts";
 import { OPERATIONS_OF, type Operation } from "./operations.ts";
 
-/** The prefix of all names, and of none: callers without a name space see names as they are. */
+/** The empty prefix. Callers without a name space see all names unchanged. */
 export const WHOLE = "";
 
-/** A prefix ends with a separator, so that no name space begins like another one of the same length. */
+/** A prefix ends with a separator. So no name space is a prefix of another one of the same length. */
 export const NAMESPACE = /^[A-Za-z0-9][A-Za-z0-9._-]*[._-]$/;
 export const NAMESPACE_RULE =
   "must be 2 to 64 letters, digits, dots, underscores and dashes, with one of the last three at its end";
 
-/** Names that are none. They stay what they are, and are refused as such. */
+/** Invalid names. They are not translated, so they are rejected under the name that the caller sent. */
 const NO_NAMES: ReadonlySet<string> = new Set(["", ".", ".."]);
 
-/** Returns the name as it is in the whole deployment. */
+/** Returns the full name in the deployment. */
 export function nameInside(namespace: string, name: string): string {
   return NO_NAMES.has(name) ? name : namespace + name;
 }
 
-/** Returns the name as callers of this name space write it. */
+/** Returns the name as callers in this name space see it. */
 export function nameOutside(namespace: string, name: string): string {
-  // Somebody without a name space may have called a topic like the prefix.
+  // A caller without a name space may have given a topic exactly this prefix as its name.
   if (namespace === WHOLE || name === namespace || !name.startsWith(namespace)) return name;
   return name.slice(namespace.length);
 }
 
-/** Takes the prefix off the names in a text, such as the message of an error. */
+/** Removes the prefix from names within a text, such as an error message. */
 export function textOutside(namespace: string, text: string): string {
   if (namespace === WHOLE || !text.includes(namespace)) return text;
   const quoted = namespace.replace(/[.]/g, "\\.");
   return text.replace(new RegExp(`(?<![A-Za-z0-9._-])${quoted}`, "g"), "");
 }
 
-/** A pattern of RE2 that matches what `inner` matches behind a prefix. The prefix has nothing that is special there. */
+/** An RE2 pattern that matches a quoted prefix followed by `inner`. No character of a prefix needs escaping there. */
 const INSIDE = /^\\Q([A-Za-z0-9._-]+)\\E\(\?:(.*)\)$/s;
 
-/** Returns a pattern for names as they are in the whole deployment. */
+/** Returns the pattern for full names in the deployment. */
 export function patternInside(namespace: string, pattern: string): string {
   return namespace === WHOLE ? pattern : `\\Q${namespace}\\E(?:${pattern})`;
 }
 
 /**
- * Returns the prefix that a pattern begins with, and the pattern for what follows. A pattern that nobody has put into a
- * name space is for whole names.
+ * Returns a pattern's prefix and the pattern for the rest of the name. The prefix is empty if the pattern is in no name
+ * space.
  */
 export function partsOfPattern(pattern: string): {
   readonly prefix: string;
@@ -60,7 +60,7 @@ export function partsOfPattern(pattern: string): {
     : { prefix, inner };
 }
 
-/** Returns the pattern as callers of this name space write it. */
+/** Returns the pattern as callers in this name space wrote it. */
 export function patternOutside(namespace: string, pattern: string): string {
   const { prefix, inner } = partsOfPattern(pattern);
   return prefix === namespace ? inner : pattern;
@@ -68,13 +68,13 @@ export function patternOutside(namespace: string, pattern: string): string {
 
 /**
  * [TEN-1] Returns the grants with all names inside the name space. A right on the cluster becomes the same right on all
- * topics or groups there. The rights that concern the whole deployment go: its keys, its configs, its audit log.
+ * topics or groups there. Rights that concern the whole deployment are dropped: its keys, its configs, its audit log.
  */
 export function confined(grants: readonly Grant[], namespace: string): readonly Grant[] {
   if (namespace === WHOLE) return grants;
   const all: NamePattern = { prefix: namespace };
   return grants.flatMap((grant): Grant[] => {
-    // A pattern that is longer than any name fits none.
+    // A pattern longer than any name matches nothing.
     if ("topics" in grant) {
       const topics = patternWithin(namespace, grant.topics);
       return lengthOf(topics) > MAX_GRANT_NAME_CHARS ? [] : [{ ...grant, topics }];
@@ -93,7 +93,7 @@ export function confined(grants: readonly Grant[], namespace: string): readonly 
   });
 }
 
-/** Returns confined grants as callers of this name space write them. */
+/** Returns confined grants as callers in this name space wrote them. */
 export function grantsOutside(grants: readonly Grant[], namespace: string): readonly Grant[] {
   return grants.map((grant): Grant => {
     if ("topics" in grant) return { ...grant, topics: patternWithout(namespace, grant.topics) };

@@ -1,9 +1,9 @@
-// Kafka's operations: what may be done with a topic, a group or the cluster (Kafka's AclOperation).
+// Kafka's operations on a topic, a group or the cluster (Kafka's AclOperation).
 //
-// An operation may include others. Whoever may read, write, delete or alter a resource may also describe it, and
-// whoever may alter configs may also describe them, as in Kafka's AclAuthorizer.
+// An operation may include others. A right to read, write, delete or alter a resource includes DESCRIBE. A right to
+// alter configs includes DESCRIBE_CONFIGS. Kafka's AclAuthorizer has the same rules.
 
-/** The operations with Kafka's codes, which are on the wire. */
+/** The operations with Kafka's wire codes. */
 export const OPERATION_CODES = {
   ALL: 2,
   READ: 3,
@@ -20,7 +20,7 @@ export const OPERATION_CODES = {
 export type Operation = keyof typeof OPERATION_CODES;
 export type ResourceType = "topic" | "group" | "cluster";
 
-/** The operations that exist for each kind of resource, as Kafka's AclEntry lists them. ALL stands for all of these. */
+/** The operations of each resource type, as in Kafka's AclEntry. ALL stands for all of them. */
 export const OPERATIONS_OF: Readonly<Record<ResourceType, readonly Operation[]>> = {
   topic: [
     "READ",
@@ -44,12 +44,15 @@ const INCLUDED: Partial<Record<Operation, Operation>> = {
   ALTER_CONFIGS: "DESCRIBE_CONFIGS",
 };
 
-/** True if whoever may do `granted` may also do `operation`. */
+/** True if a right to `granted` is also a right to `operation`. */
 export function includes(granted: Operation, operation: Operation): boolean {
   return granted === operation || granted === "ALL" || INCLUDED[granted] === operation;
 }
 
-/** Returns the operation of this name, in any spelling of Kafka's tools: DESCRIBE_CONFIGS, DescribeConfigs. Or null. */
+/**
+ * Returns the operation of this name, or null. It accepts every spelling of Kafka's tools: DESCRIBE_CONFIGS,
+ * DescribeConfigs.
+ */
 export function operationNamed(name: string): Operation | null {
   return BY_NAME.get(plain(name)) ?? null;
 }

@@ -1,8 +1,8 @@
-// The budgets of principals, as one isolate knows them: what their requests have cost here since it was last told, and what
-// they have cost in all. The MetricsObject adds up what all isolates tell.
+// The budgets of principals, as one isolate knows them: the cost of their requests here since its last report, and
+// their total cost. The MetricsObject adds up the reports of all isolates.
 //
-// The cost is an estimate, at the prices of the dollar meter: a request is one of the Worker and one of an object, and an
-// append writes two rows. Nobody counts what else a request causes, such as what is stored.
+// The cost is an estimate, at the prices of the dollar meter. A request counts as one request of the Worker and one of
+// an object, and an append as two written rows. Other costs of a request, such as storage, are not counted.
 import { MAX_BUDGETS } from "../limits.ts";
 import { MESSAGES_PER_REQUEST, marginalDollars } from "../metrics/prices.ts";
 import type { Caller } from "./caller.ts";
@@ -11,23 +11,23 @@ import { sharesOf } from "./quota-book.ts";
 export const REQUEST_DOLLARS =
   marginalDollars("workerRequests", 1) + marginalDollars("objectRequests", 1);
 export const APPEND_DOLLARS = marginalDollars("rowsWritten", 2);
-/** An append over a socket to a partition: a message, and its rows. */
+/** The cost of an append over a socket to a partition: one message and its rows. */
 export const SOCKET_APPEND_DOLLARS =
   marginalDollars("objectRequests", 1 / MESSAGES_PER_REQUEST) + APPEND_DOLLARS;
 
 const DAY_MS = 86_400_000;
 
-/** The dollars that a principal has cost, beside its budget. */
+/** The cost of a principal, and its budget. */
 export interface PrincipalSpent {
-  /** Names the principal, with its name space before it. */
+  /** The principal's name, preceded by its name space. */
   readonly principal: string;
   readonly dollars: number;
   readonly dollarsPerDay: number;
-  /** Who makes its tokens, if the budget is that of a token. */
+  /** The maker of the token, if this is the budget of a token. */
   readonly maker?: string | undefined;
 }
 
-/** A report of costs. It has an id, so that a report that is sent twice counts once. */
+/** A report of costs. Its id makes a repeated report count once. */
 export interface SpentBatch {
   readonly id: string;
   readonly spent: readonly PrincipalSpent[];
@@ -35,19 +35,19 @@ export interface SpentBatch {
 
 export class PrincipalBudgets {
   #spent = new Map<string, PrincipalSpent>();
-  /** The report that was sent, and may not have arrived. */
+  /** The report that was sent but not confirmed. */
   #untold: SpentBatch | null = null;
-  /** The whole cost of today, by principal: of those that a report has named, and those with nothing left. */
+  /** Today's total cost by principal. It covers the principals in reports and those whose budget is used up. */
   #known: ReadonlyMap<string, number> = new Map();
   #untilMs = 0;
   readonly #newId: () => string;
 
-  /** `newId` returns an id that was never used. */
+  /** `newId` must return a new, unique id each time. */
   constructor(newId: () => string) {
     this.#newId = newId;
   }
 
-  /** [BGT-3] Adds what a caller has cost to those of its budgets that bound it. */
+  /** [BGT-3] Adds a cost to the caller's own budget and to its maker's budget. */
   spend(caller: Caller, dollars: number): void {
     for (const { key, quota, maker } of sharesOf(caller)) {
       const { dollarsPerDay } = quota;
@@ -61,7 +61,7 @@ export class PrincipalBudgets {
     }
   }
 
-  /** Returns what is to be told: what could not be told before, else what was added since. Null if there is nothing. */
+  /** Returns the next report: the unconfirmed one, or else the costs since then. Null if there is nothing to report. */
   take(): SpentBatch | null {
     if (this.#untold === null && this.#spent.size > 0) {
       this.#untold = { id: this.#newId(), spent: [...this.#spent.values()] };
@@ -70,12 +70,12 @@ export class PrincipalBudgets {
     return this.#untold;
   }
 
-  /** Notes that what was told has arrived. */
+  /** Notes that a report has arrived. */
   arrived(batch: SpentBatch): void {
     if (this.#untold?.id === batch.id) this.#untold = null;
   }
 
-  /** Notes what principals have cost today in all. All others have something left. */
+  /** Notes the total cost of principals today. All others have budget left. */
   learn(
     principals: readonly { readonly principal: string; readonly dollars: number }[],
     untilMs: number,
@@ -84,10 +84,13 @@ export class PrincipalBudgets {
     this.#untilMs = untilMs;
   }
 
-  /** [BGT-3] Returns how long a caller has to wait until it has a budget again. 0 if it has one left, or none at all. */
+  /**
+   * [BGT-3] Returns how many milliseconds a caller must wait until its budget is renewed. 0 if it has budget left, or
+   * no budget.
+   */
   waitMs(caller: Caller, nowMs: number): number {
     const leftMs = this.#untilMs - nowMs;
-    // A clock that was set back says nothing until the metrics are heard of again.
+    // After the clock was set back, nothing is known until the next answer from the MetricsObject.
     if (this.#known.size === 0 || leftMs <= 0 || leftMs > DAY_MS) return 0;
     const isUsedUp = sharesOf(caller).some(({ key, quota: { dollarsPerDay } }) => {
       const dollars = this.#known.get(nameOf(key));

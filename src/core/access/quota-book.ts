@@ -1,4 +1,4 @@
-// Keeps what is left of quotas. An isolate has one for everybody whom it serves, and a partition has one.
+// The remaining quotas. An isolate has one book for all of its callers, and each partition has one.
 import {
   HOLDER_SILENT_MS,
   MAX_QUOTA_BUCKETS,
@@ -9,20 +9,20 @@ import { Buckets } from "./buckets.ts";
 import { type Caller, isToken, namespaceOf } from "./caller.ts";
 import type { Quota, Rate } from "./quota.ts";
 
-/** What stands between a token's name and its maker's. No principal has such a character in its name. */
+/** The separator between a token's name and its maker's. No principal's name contains this character. */
 const BY = "\u0000by ";
 
-/** A quota, and whoever shares it: all connections and requests of a principal. */
+/** A quota, shared by all connections and requests of one principal. */
 export interface Share {
   readonly key: string;
   readonly quota: Quota;
-  /** The maker of the tokens that share it. Absent if it is no token's own. */
+  /** The maker of the tokens that share this quota. Absent if it is not a token's own quota. */
   readonly maker?: string | undefined;
-  /** How many buckets there may be for one more to be made for it. */
+  /** The number of buckets up to which one more may be made for this quota. */
   readonly places: number;
 }
 
-/** [QUO-1] Returns the quotas that bound a caller: its own, and that of whoever made its token. */
+/** [QUO-1] Returns the quotas that bound a caller: its own and, for a token, its maker's. */
 export function sharesOf(caller: Caller): Share[] {
   const { principal, quota, madeBy } = caller;
   const share = (of: string, bounds: Quota | undefined, places: number, maker?: string): Share[] =>
@@ -32,7 +32,7 @@ export function sharesOf(caller: Caller): Share[] {
   if (madeBy === undefined)
     return share(principal, quota, isToken(caller) ? MAX_TOKEN_QUOTA_BUCKETS : MAX_QUOTA_BUCKETS);
   const maker = madeBy.keyId ?? madeBy.principal;
-  // Its own is nobody else's, or a token with the name of somebody else could use up what that one has.
+  // The key includes the maker. Otherwise a token with somebody else's name could use up that principal's quota.
   const own = `${principal}${BY}${maker}`;
   return [
     ...share(own, quota, MAX_TOKEN_QUOTA_BUCKETS, `${namespaceOf(caller)} ${maker}`),
@@ -40,39 +40,40 @@ export function sharesOf(caller: Caller): Share[] {
   ];
 }
 
-/** The place of a connection among those that its principal may have. */
+/** The place of one connection among those that its principal may have. */
 export interface ConnectionPlace {
-  /** Notes that the connection is still there. It is to be called more often than every HOLDER_SILENT_MS. */
+  /** Notes that the connection is still open. Must be called more often than every HOLDER_SILENT_MS. */
   renew(nowMs: number): void;
   /** Gives the place back. May be called more than once. */
   close(): void;
 }
 
-/** When the connection was last known to be there. */
+/** The time at which the connection was last known to be open. */
 interface Connection {
   seenMs: number;
 }
 
 /**
- * [QUO-7] A bucket that does not exist is full, so asking makes none, and only one that is full is forgotten: nobody can
- * have a debt forgotten by using other buckets, however many. Hence a book can be full of buckets that are not. Then the
- * newcomer waits, and nobody can keep others out so:
+ * [QUO-7] A bucket that does not exist counts as full, so checking a quota creates none. Only full buckets are
+ * forgotten. So a caller cannot get a debt forgotten by using other buckets, however many. A book may therefore be full
+ * of buckets that are still in use. Then newcomers wait, and these rules prevent anybody from using that to keep others
+ * out:
  *
- * - A principal has one bucket of its own for each rate, whatever it does. Those who have none of them wait only if
- *   MAX_QUOTA_BUCKETS are in use, so by thousands of principals. Whom other issuers know may be anybody, so those are not
- *   given the last places: they wait from MAX_TOKEN_QUOTA_BUCKETS on, and the rest is for keys.
- * - Tokens cost nothing, so their own buckets are counted by who makes them. Each maker has an equal share of
- *   MAX_TOKEN_QUOTA_BUCKETS. Whoever is beyond its share, because others came, keeps what it has and gets no more. So n
- *   makers have 1 + 1/2 + … + 1/n times as many at most, which is below ten times. Tokens make no tokens, and so a token's
- *   bearer can keep out nobody but others with tokens of the same maker, and takes one token for each place.
+ * - A principal has one bucket for each rate, whatever it does. A principal without a bucket waits only while
+ *   MAX_QUOTA_BUCKETS are in use, which takes thousands of principals. Anybody may be a principal of another issuer, so
+ *   those do not get the last places: they wait from MAX_TOKEN_QUOTA_BUCKETS on, and the rest is reserved for keys.
+ * - Tokens cost nothing to make, so their own buckets are counted by maker. Each maker has an equal share of
+ *   MAX_TOKEN_QUOTA_BUCKETS. If more makers come, a maker beyond its share keeps its buckets and gets no more. So n
+ *   makers have at most 1 + 1/2 + … + 1/n times as many buckets, which is below ten times. A token cannot make tokens.
+ *   So the bearer of a token can only keep out bearers of other tokens of the same maker, at one token for each place.
  */
 export class QuotaBook {
   readonly #principals = new Buckets();
-  /** The tokens' own buckets by their makers. A maker that has none is not here. */
+  /** The tokens' own buckets, by maker. A maker without buckets has no entry. */
   readonly #tokens = new Map<string, Buckets>();
   readonly #connections = new Map<string, Set<Connection>>();
 
-  /** [QUO-2] Returns how long the caller has to wait, in milliseconds, before it may do more of this. */
+  /** [QUO-2] Returns how many milliseconds the caller must wait before it may use more of this rate. */
   waitMs(caller: Caller, rate: Rate, nowMs: number): number {
     let longestMs = 0;
     for (const share of sharesOf(caller)) {
@@ -86,8 +87,9 @@ export class QuotaBook {
   }
 
   /**
-   * [QUO-2] Counts what the caller has done. It has asked before. Many may have been told at once that there is room for
-   * one more bucket, and all of them count: what is beyond the bound are requests in flight, which are bounded elsewhere.
+   * [QUO-2] Counts an amount that the caller has used, after `waitMs` allowed it. Several requests may have been
+   * granted the same last place for a bucket. All of them are counted, so the bound can be exceeded by requests in
+   * flight, which are bounded elsewhere.
    */
   take(caller: Caller, rate: Rate, amount: number, nowMs: number): void {
     for (const { key, quota, maker } of sharesOf(caller)) {
@@ -99,8 +101,8 @@ export class QuotaBook {
   }
 
   /**
-   * [QUO-4] Counts a connection. Returns its place, or null if the caller has as many as it may. A connection that was not
-   * renewed for HOLDER_SILENT_MS was killed, and its place is given to the next one.
+   * [QUO-4] Counts a connection. Returns its place, or null if the caller has as many as it may. A connection that was
+   * not renewed for HOLDER_SILENT_MS was killed, and its place goes to the next one.
    */
   open(caller: Caller, nowMs: number): ConnectionPlace | null {
     const shares = sharesOf(caller).filter(({ quota }) => quota.connections !== undefined);
@@ -148,7 +150,7 @@ export class QuotaBook {
     return maker === undefined ? this.#principals : this.#tokens.get(maker);
   }
 
-  /** Returns how long somebody waits who has no bucket yet: 0 if there is room for one more. */
+  /** Returns how many milliseconds a caller without a bucket must wait. 0 if there is room for one more. */
   #roomWaitMs({ maker, places }: Share, nowMs: number): number {
     const buckets = this.#bucketsOf(maker);
     buckets?.forgetFull(nowMs);
@@ -162,7 +164,7 @@ export class QuotaBook {
   #tokensOf(maker: string, nowMs: number): Buckets {
     const known = this.#tokens.get(maker);
     if (known !== undefined) return known;
-    // Two for each that comes, so those that need no bucket any more do not add up.
+    // Two for each new maker, so makers without buckets in use do not pile up.
     this.#forgetMaker(nowMs);
     this.#forgetMaker(nowMs);
     const buckets = new Buckets();
@@ -170,7 +172,7 @@ export class QuotaBook {
     return buckets;
   }
 
-  /** Looks at one maker, at each at some time, and forgets it if all of its buckets are full. */
+  /** Checks one maker, in turn, and forgets it if all of its buckets are full. */
   #forgetMaker(nowMs: number): void {
     for (const [maker, buckets] of this.#tokens) {
       buckets.forgetFull(nowMs);

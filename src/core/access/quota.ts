@@ -1,25 +1,24 @@
-// Quotas: how much a principal may do within a second, and how many connections it may hold. The rates are Kafka's
-// (KIP-13, KIP-124), and so is where they are counted: each isolate and each partition counts by itself, as each of Kafka's
-// brokers does. What they count is forgotten with them, which errs for the client.
+// Quotas: how much a principal may do per second, and how many connections it may hold. The rates are Kafka's (KIP-13,
+// KIP-124), and they are counted where Kafka counts them: each isolate and each partition counts for itself, as each
+// Kafka broker does. A count is lost with its isolate or partition, which favors the client.
 
-/** The bounds of a principal. One that is not set does not bound it. */
+/** The bounds of a principal. A field that is absent sets no bound. */
 export interface Quota {
-  /** Bytes of record batches a second that are produced. */
+  /** Bytes of record batches produced per second. */
   readonly producerByteRate?: number | undefined;
-  /** Bytes of record batches a second that are read. */
+  /** Bytes of record batches read per second. */
   readonly consumerByteRate?: number | undefined;
-  /** Requests a second, over HTTP and Kafka's protocol. */
+  /** Requests per second, over HTTP and Kafka's protocol. */
   readonly requestRate?: number | undefined;
-  /** Connections at the same time: of Kafka's clients, plain consumers, streams and the SDK's sockets. */
+  /** Simultaneous connections of Kafka clients, plain consumers, streams and the SDK's sockets. */
   readonly connections?: number | undefined;
-  /** [BGT-1] Dollars that its requests may cost in a day of UTC, by an estimate. All of the deployment counts together. */
+  /** [BGT-1] Estimated cost of its requests per UTC day, in dollars. It is counted across the whole deployment. */
   readonly dollarsPerDay?: number | undefined;
 }
 
-/** The rates. */
 export type Rate = Exclude<keyof Quota, "connections" | "dollarsPerDay">;
 
-/** Returns the stricter of both in every field. */
+/** Returns the stricter of both bounds in every field. */
 export function strictest(one: Quota | undefined, other: Quota | undefined): Quota | undefined {
   if (one === undefined || other === undefined) return one ?? other;
   const least = (field: keyof Quota) => {

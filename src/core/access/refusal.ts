@@ -1,11 +1,11 @@
-// The refusal of whoever may not do something.
+// The refusal of a caller without the needed rights.
 import { type Failure, fail } from "../errors.ts";
 import { type Caller, NOBODY, namespaceOf } from "./caller.ts";
 import { isAllowed, REFUSED, type Resource, whatIsMissing } from "./grants.ts";
 import { WHOLE } from "./namespace.ts";
 import type { Operation } from "./operations.ts";
 
-/** Something that knows who asks. Where nobody has said, it is somebody who may do nothing. */
+/** Carries the caller. Without one, nothing is allowed. */
 export interface Asking {
   readonly caller?: Caller;
 }
@@ -14,7 +14,7 @@ export function callerIn({ caller }: Asking): Caller {
   return caller ?? NOBODY;
 }
 
-/** [ACL-5] Returns the refusal, or null if the caller may do this. It says nothing of what exists. */
+/** [ACL-5] Returns the refusal, or null if the caller may do this. It does not reveal what exists. */
 export function whyNotAllowed(
   asking: Asking,
   operation: Operation,

@@ -1,29 +1,29 @@
-// The messages by which clients of Kafka log in by SASL: PLAIN (RFC 4616) and OAUTHBEARER (RFC 7628), each one message, and
-// names as SCRAM and OAUTHBEARER write them (RFC 5802). scram.ts reads the rest of SCRAM.
+// The SASL messages by which Kafka clients sign in: PLAIN (RFC 4616) and OAUTHBEARER (RFC 7628), one message each, and
+// the names in SCRAM and OAUTHBEARER (RFC 5802). scram.ts reads the rest of SCRAM.
 
-/** The ways to log in, by Kafka's names. The answer to SaslHandshake lists them in this order. */
+/** Kafka's names of the mechanisms, in the order in which the answer to SaslHandshake lists them. */
 export const SASL_MECHANISMS = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] as const;
 
 export type SaslMechanism = (typeof SASL_MECHANISMS)[number];
 
-/** A JWT may have 4 KiB here, and other issuers' tokens get longer. */
+/** A JWT may have 4 KiB here, and tokens of other issuers may be longer. */
 const MAX_TOKEN_LENGTH = 8192;
 const NUL = "\u0000";
 /** Control-A. OAUTHBEARER ends each of its parts with it. */
 const SEPARATOR = "\u0001";
 
-/** Returns the user and the password of a message of PLAIN, or null if it is none. */
+/** Returns the user and the password of a PLAIN message, or null if it is malformed. */
 export function readPlain(bytes: Uint8Array): { user: string; password: string } | null {
   const [authzid, user, password, ...rest] = readUtf8(bytes)?.split(NUL) ?? [];
   if (authzid === undefined || !user || !password || rest.length > 0) return null;
-  // Nobody acts for somebody else.
+  // Acting for another user is not supported.
   if (authzid !== "" && authzid !== user) return null;
   return { user, password };
 }
 
 /**
- * Returns the token of a message of OAUTHBEARER, and the name that the client wants to act by, if it gives one.
- * Returns null if it is no such message. Extensions are passed over: whatever counts is in the token.
+ * Returns the token of an OAUTHBEARER message, and the name that the client asks to act under, if any. Returns null if
+ * the message is malformed. Extensions are ignored: everything that matters is in the token.
  */
 export function readOauthBearer(
   bytes: Uint8Array,
@@ -35,14 +35,14 @@ export function readOauthBearer(
   if (gs2 === null || !parts.every((part) => /^[^=]+=/s.test(part))) return null;
   const authzid = gs2[1] === undefined ? null : readSaslName(gs2[1]);
   if (gs2[1] !== undefined && authzid === null) return null;
-  // With two of them, one reader might take the first and another one the second.
+  // With two `auth` fields, one reader might use the first and another reader the second.
   const [auth, ...others] = parts.filter((part) => part.startsWith("auth="));
   if (auth === undefined || others.length > 0) return null;
   const token = /^auth=bearer +([A-Za-z0-9._~+/-]+=*)$/i.exec(auth)?.[1];
   return token === undefined || token.length > MAX_TOKEN_LENGTH ? null : { token, authzid };
 }
 
-/** Returns the name that is written with =2C for a comma and =3D for an equals sign, or null if it is no such name. */
+/** Decodes a name in which =2C stands for a comma and =3D for an equals sign. Returns null if it is malformed. */
 export function readSaslName(text: string): string | null {
   if (text === "" || /[,\0]|=(?!2C|3D)/.test(text)) return null;
   return text.replaceAll("=2C", ",").replaceAll("=3D", "=");

@@ -1,5 +1,6 @@
-// The rules of alerts, what is firing, and the messages on their way. Each alert is sent once when it fires and once when it
-// is resolved, in this order: a message stays here until its webhook has taken it, and is sent again with the same id.
+// The alert rules, the firing alerts, and the webhook messages on their way. An alert is sent once when it fires and
+// once when it is resolved, in this order. A message stays here until its webhook accepts it, and every retry has the
+// same id.
 import { type Failure, fail } from "../errors.ts";
 import {
   ALERT_GIVE_UP_MS,
@@ -22,37 +23,37 @@ import type {
   SecretRule,
 } from "./alert.ts";
 
-/** Something that meets a rule. */
+/** A subject that meets a rule. */
 interface Standing {
   readonly subject: string;
   readonly sinceMs: number;
   readonly value: number;
   readonly text: string;
-  /** False until it has been so for as long as the rule says. */
+  /** False until the condition has held for as long as the rule requires. */
   readonly isFiring: boolean;
 }
 
 interface Entry {
   readonly rule: SecretRule;
   readonly standing: Map<string, Standing>;
-  /** How many more meet the rule than there is room for. */
+  /** The number of further subjects that meet the rule but have no room. */
   beyond: number;
   lastDelivery: LastDelivery | null;
 }
 
-/** Returns how it is with everything that a rule is about. */
+/** Returns the state of every subject of a rule. */
 export type Read = (rule: AlertRule) => readonly Reading[];
 
 export class AlertBook {
   readonly #entries = new Map<string, Entry>();
   #deliveries: Delivery[] = [];
-  /** The ids of messages that are being sent. */
+  /** The ids of the messages being sent. */
   readonly #inFlight = new Set<string>();
-  /** When something may be different though nobody tells anything. */
+  /** The next time at which an alert may change without a new report. */
   #changesMs: number | null = null;
   readonly #newId: () => string;
 
-  /** `newId` returns an id that was never used. */
+  /** `newId` must return a new, unique id each time. */
   constructor(newId: () => string) {
     this.#newId = newId;
   }
@@ -65,7 +66,7 @@ export class AlertBook {
     return this.#entries.get(name)?.rule;
   }
 
-  /** [ALR-1] Sets a rule. What already fires goes on, if it still meets the rule. */
+  /** [ALR-1] Sets a rule. Alerts that already fire continue if they still meet the rule. */
   set(rule: SecretRule): Failure | null {
     const known = this.#entries.get(rule.name);
     if (known === undefined && this.#entries.size >= MAX_ALERT_RULES)
@@ -75,7 +76,7 @@ export class AlertBook {
       );
     const { standing = new Map(), lastDelivery = null, beyond = 0 } = known ?? {};
     this.#entries.set(rule.name, { rule, standing, lastDelivery, beyond });
-    // Messages that wait for the old webhook go to the new one, at once.
+    // Messages that wait for the old webhook go to the new one at once.
     if (known?.rule.webhook !== rule.webhook || known?.rule.secret !== rule.secret)
       this.#deliveries = this.#deliveries.map((delivery) =>
         delivery.rule.name === rule.name ? { ...delivery, attempts: 0, nextMs: 0 } : delivery,
@@ -83,7 +84,7 @@ export class AlertBook {
     return null;
   }
 
-  /** [ALR-1] Removes a rule. What was firing is resolved. Returns false if there is none. */
+  /** [ALR-1] Removes a rule and resolves its firing alerts. Returns false if there is no such rule. */
   remove(name: string, nowMs: number): boolean {
     const entry = this.#entries.get(name);
     if (entry === undefined) return false;
@@ -94,7 +95,7 @@ export class AlertBook {
     return this.#entries.delete(name);
   }
 
-  /** Sends a message that says nothing, to try the webhook. Returns false if the rule has none. */
+  /** Sends a test message to the webhook. Returns false if the rule has none. */
   test(name: string, nowMs: number): boolean {
     const rule = this.ruleOf(name);
     if (rule === undefined || rule.webhook === null) return false;
@@ -111,7 +112,7 @@ export class AlertBook {
     });
   }
 
-  /** [ALR-2] Looks at everything that the rules are about. Returns whether anything is to be stored. */
+  /** [ALR-2] Checks every subject of all rules. Returns true if the book must be stored. */
   evaluate(read: Read, nowMs: number): boolean {
     this.#changesMs = null;
     let isChanged = false;
@@ -122,7 +123,7 @@ export class AlertBook {
 
   #evaluate(entry: Entry, readings: readonly Reading[], nowMs: number): boolean {
     const { rule, standing } = entry;
-    // Each rule has a share of the room, so that what one is about keeps no other from being told.
+    // Each rule has a share of the room, so one rule's subjects cannot crowd out another's.
     const share = Math.floor(MAX_ALERTS_STANDING / this.#entries.size);
     entry.beyond = 0;
     let isChanged = false;
@@ -152,7 +153,7 @@ export class AlertBook {
     return isChanged;
   }
 
-  /** Notes that a reading meets the rule. Returns whether anything is to be stored. */
+  /** Notes that a reading meets the rule. Returns true if the book must be stored. */
   #stand(
     rule: SecretRule,
     standing: Map<string, Standing>,
@@ -184,18 +185,18 @@ export class AlertBook {
       ...{ id: this.#newId(), rule: { ...rule, webhook }, subject, status, value, text, sinceMs },
       ...{ atMs: nowMs, attempts: 0, nextMs: nowMs },
     });
-    // A webhook that has left a thousand messages untaken misses the oldest ones.
+    // A webhook that has not accepted a thousand messages misses the oldest ones.
     this.#deliveries = this.#deliveries.slice(-MAX_ALERT_DELIVERIES);
   }
 
-  /** When something is to be done next. Null if nothing is. */
+  /** The next time at which something must be done. Null if there is nothing to do. */
   get nextMs(): number | null {
     const times = this.#sendable().map(({ nextMs }) => nextMs);
     if (this.#changesMs !== null) times.push(this.#changesMs);
     return times.length === 0 ? null : Math.min(...times);
   }
 
-  /** Messages of one alert go one after another. A test has a line of its own. */
+  /** Messages of one alert go one after another. Test messages have a queue of their own. */
   #sendable(): Delivery[] {
     const seen = new Set<string>();
     return this.#deliveries.filter(({ id, rule, subject, status }) => {
@@ -207,8 +208,8 @@ export class AlertBook {
   }
 
   /**
-   * [ALR-3] Returns messages that are to be sent now, a few to each webhook, so that one which hangs keeps no other waiting.
-   * They are in flight until `answered`. Each is due again after a while, as if it had failed: whoever sends it may die.
+   * [ALR-3] Returns the messages to send now, a few to each webhook, so a webhook that hangs does not delay others.
+   * They are in flight until `answered`. Each is scheduled again as if it had failed, because the sender may die.
    */
   takeDue(nowMs: number): Delivery[] {
     const busy = new Map<string, number>();
@@ -216,7 +217,7 @@ export class AlertBook {
       if (this.#inFlight.has(id)) busy.set(rule.webhook, (busy.get(rule.webhook) ?? 0) + 1);
     const taken = new Map<string, Delivery>();
     for (const waiting of this.#sendable()) {
-      // After the clock was set back, what is of the future is due as if it were made now.
+      // After the clock was set back, a message from the future is due as if it were made now.
       const isOfFuture = waiting.atMs > nowMs;
       if (waiting.nextMs > nowMs && !isOfFuture) continue;
       const { rule } = waiting;
@@ -239,7 +240,7 @@ export class AlertBook {
     return [...taken.values()];
   }
 
-  /** Notes what a webhook has answered to a message. It is sent again for a day if it was not taken. */
+  /** Notes a webhook's answer to a message. A message that was not accepted is retried for a day. */
   answered({ id, rule, atMs }: Delivery, isTaken: boolean, detail: string, nowMs: number): void {
     this.#inFlight.delete(id);
     const isGivenUp = !isTaken && nowMs - atMs >= ALERT_GIVE_UP_MS;
@@ -258,7 +259,7 @@ export class AlertBook {
     return { version: 1, entries, deliveries: this.#deliveries };
   }
 
-  /** Takes what `toJSON` gave. What cannot be read is left out. */
+  /** Restores a book from `toJSON`. Unreadable parts are left out. */
   static fromJSON(json: unknown, newId: () => string): AlertBook {
     const book = new AlertBook(newId);
     const { entries, deliveries } = (json ?? {}) as { entries?: unknown; deliveries?: unknown };

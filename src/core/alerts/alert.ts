@@ -1,12 +1,12 @@
-// Alerts: rules about what the metrics say, and what is sent to a webhook when a rule is met and when it no longer is.
+// Alerts: rules about the metrics, and the messages to a webhook when a rule is met and when it no longer is.
 
 export const ALERT_TYPES = ["group-lag", "group-empty", "partition-full", "budget"] as const;
 
 /**
- * - group-lag: the oldest record that a group has not read is so many seconds old.
+ * - group-lag: the oldest record that a group has not read is this many seconds old.
  * - group-empty: a group has no members. It takes no threshold.
- * - partition-full: a partition stores so many percent of what it can.
- * - budget: a topic or a principal has used so many percent of its budget for the day.
+ * - partition-full: a partition has used this percentage of its storage.
+ * - budget: a topic or a principal has used this percentage of its budget for the day.
  */
 export type AlertType = (typeof ALERT_TYPES)[number];
 
@@ -14,30 +14,30 @@ export type AlertType = (typeof ALERT_TYPES)[number];
 export interface AlertRule {
   readonly name: string;
   readonly type: AlertType;
-  /** The groups, topics or budgets that it is about: a name, or the beginning of names with a `*` behind it. */
+  /** The groups, topics or budgets that the rule covers: a name, or a prefix followed by `*`. */
   readonly match: string;
-  /** Seconds, or percent. */
+  /** In seconds or percent. */
   readonly threshold: number;
-  /** How long it has to be so before the alert fires. */
+  /** The seconds for which the condition must hold before the alert fires. */
   readonly forSeconds: number;
-  /** Where it is sent to. Null sends it nowhere: it is only shown. */
+  /** The webhook's URL. Null sends no messages; the alert is only shown. */
   readonly webhook: string | null;
 }
 
-/** A rule with the secret that signs what is sent. */
+/** A rule with the secret that signs its messages. */
 export interface SecretRule extends AlertRule {
   readonly secret: string;
 }
 
-/** How it is with one of the things that a rule is about. */
+/** The state of one subject of a rule. */
 export interface Reading {
-  /** Names it: a group, a topic, or a partition. */
+  /** The subject: a group, a topic or a partition. */
   readonly subject: string;
   readonly value: number;
   readonly isMet: boolean;
-  /** How it is, as a sentence without its end: `group billing is 92 s behind`. */
+  /** The state as a sentence without its period: `group billing is 92 s behind`. */
   readonly text: string;
-  /** When it may be different though nobody tells anything. */
+  /** The time at which the state may change without a new report. */
   readonly changesMs?: number;
 }
 
@@ -45,20 +45,23 @@ export type AlertStatus = "firing" | "resolved" | "test";
 
 /** A message on its way to a webhook. */
 export interface Delivery {
-  /** The same for each attempt, so that whoever gets it twice can tell. */
+  /** The same for each attempt, so a receiver can detect a repeat. */
   readonly id: string;
-  /** As it was when the message was made. It is sent to where the rule says by then, unless that is gone. */
+  /**
+   * The rule when the message was made. The message goes to the rule's current webhook, or to this one if the rule is
+   * gone.
+   */
   readonly rule: SecretRule & { readonly webhook: string };
   readonly subject: string;
   readonly status: AlertStatus;
   readonly value: number;
   readonly text: string;
-  /** When it began to be so. */
+  /** The time at which the condition began to hold. */
   readonly sinceMs: number;
-  /** When the message was made. */
+  /** The time at which the message was made. */
   readonly atMs: number;
   readonly attempts: number;
-  /** When it is sent next. */
+  /** The time of the next attempt. */
   readonly nextMs: number;
 }
 
@@ -70,22 +73,22 @@ export interface Firing {
   readonly text: string;
 }
 
-/** How the last message of a rule fared. */
+/** The outcome of a rule's last message. */
 export interface LastDelivery {
   readonly atMs: number;
   readonly outcome: "delivered" | "failing" | "given up";
-  /** Says how the webhook answered, or why it could not be reached. */
+  /** The webhook's answer, or the reason why it could not be reached. */
   readonly detail: string;
 }
 
 export interface AlertInfo extends AlertRule {
   readonly firing: readonly Firing[];
-  /** How many more meet the rule than there is room for. They are not told. */
+  /** The number of further subjects that meet the rule but have no room. They are not reported. */
   readonly beyond: number;
   readonly lastDelivery: LastDelivery | null;
 }
 
-/** Returns whether a pattern is about this name. */
+/** True if the pattern covers this name. */
 export function isAbout(match: string, name: string): boolean {
   return match.endsWith("*") ? name.startsWith(match.slice(0, -1)) : name === match;
 }
@@ -97,7 +100,7 @@ export function bodyOf({ rule, subject, status, value, text, sinceMs, atMs }: De
   return JSON.stringify({
     type: `alert.${status}`,
     timestamp: new Date(atMs).toISOString(),
-    text: status === "resolved" ? `resolved: ${text}` : text, // Chats show it as it is.
+    text: status === "resolved" ? `resolved: ${text}` : text, // Chat services show it unchanged.
     data: { alert: name, rule: type, subject, value, threshold, since },
   });
 }

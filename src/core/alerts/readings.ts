@@ -1,4 +1,4 @@
-// How it is with what the rules of alerts are about, from what partitions and groups have told. Nobody is asked.
+// The state of the subjects of alert rules, from the reports of partitions and groups. Nobody is asked.
 import { MAX_PARTITION_BYTES } from "../limits.ts";
 import type { BudgetBook } from "../metrics/budgets.ts";
 import { groupLag } from "../metrics/group-lags.ts";
@@ -6,7 +6,7 @@ import type { MetricsState } from "../metrics/metrics-state.ts";
 import type { GroupSight } from "../metrics/sights.ts";
 import { type AlertRule, isAbout, type Reading } from "./alert.ts";
 
-/** Returns how it is with everything that a rule is about. */
+/** Returns the state of every subject of a rule. */
 export function readingsFor(
   rule: AlertRule,
   state: MetricsState,
@@ -41,7 +41,7 @@ function groupsOf(rule: AlertRule, state: MetricsState): GroupSight[] {
   return sights;
 }
 
-/** The lag grows while nobody tells anything, so it is known when it will have grown too large. */
+/** The lag grows even without reports, so the time at which it will exceed the threshold is known. */
 function lagOf(
   rule: AlertRule,
   state: MetricsState,
@@ -81,7 +81,7 @@ function partitionsOf(rule: AlertRule, state: MetricsState): Reading[] {
     const subject = `${sight.topic}/${sight.partition}`;
     readings.push({
       ...{ subject, value: round(percent), isMet: percent >= rule.threshold },
-      text: `partition ${subject} stores ${round(percent)} % of what it can`,
+      text: `partition ${subject} has used ${round(percent)} % of its storage`,
     });
   }
   return readings;

@@ -1,5 +1,5 @@
-// Topic configuration: Kafka's keys (TopicConfig.java), in one table with the type, bounds and default of each. A topic
-// has overrides. A key that it does not set has the cluster's default, or else the table's.
+// Topic configuration: Kafka's keys (TopicConfig.java) in one table, with the type, bounds and default of each. A topic
+// has overrides. A key without an override takes the cluster's default if set, else the table's.
 import {
   type ConfigOverrides,
   type ConfigRule,
@@ -26,29 +26,31 @@ export interface TopicConfig {
   /** The largest record batch accepted. */
   readonly maxMessageBytes: number;
   /**
-   * [BGT-1] Dollars that the topic may cost in a day of UTC, at the prices of the dollar meter. -1 is no bound. This key is
-   * not Kafka's.
+   * [BGT-1] The most that the topic may cost per UTC day, in dollars, at the prices of the dollar meter. -1 sets no
+   * bound. This key is not Kafka's.
    */
   readonly budgetDollars: number;
-  /** How old records are removed: whole segments by age and size, superseded records by key, or not at all. */
+  /**
+   * The way in which old records are removed: whole segments by age and size, superseded records by key, or not at all.
+   */
   readonly cleanupPolicy: readonly CleanupPolicy[];
   /** [LNG-1] How long an append waits for others to share its row. 0 commits at once. This key is not Kafka's. */
   readonly commitLingerMs: number;
-  /** A segment whose newest record is older is deleted. -1 deletes none. Needs the policy `delete`. */
+  /** A segment is deleted when its newest record is older than this. -1 deletes none. Needs the policy `delete`. */
   readonly retentionMs: number;
-  /** The oldest segments are deleted while the rest has at least this size. -1 deletes none. */
+  /** The oldest segments are deleted as long as the remaining ones have at least this size. -1 deletes none. */
   readonly retentionBytes: number;
   /** A segment is closed at this size … */
   readonly segmentBytes: number;
   /** … or with the first append after this age. */
   readonly segmentMs: number;
-  /** How long a tombstone is kept after compaction first came across it. */
+  /** The time for which a tombstone is kept after compaction first finds it. */
   readonly deleteRetentionMs: number;
   /** A record younger than this is not compacted. */
   readonly minCompactionLagMs: number;
-  /** A segment that has waited this long is compacted, however little that gains. */
+  /** A segment that has waited this long is compacted, however little that frees. */
   readonly maxCompactionLagMs: number;
-  /** Compaction waits until this share of the bytes is not compacted yet. */
+  /** Compaction waits until this share of the bytes has not been compacted yet. */
   readonly minCleanableDirtyRatio: number;
   /** CreateTime keeps the producer's timestamps. LogAppendTime replaces them with the time of the append. */
   readonly messageTimestampType: TimestampType;
@@ -57,13 +59,13 @@ export interface TopicConfig {
   /** … and in the future. */
   readonly messageTimestampAfterMaxMs: number;
   /**
-   * How long a deleted topic is kept, so that it can be brought back. -1 is the deployment's: a day on Cloudflare, and nothing
-   * on a machine's disk.
+   * The time for which a deleted topic is kept so that it can be restored. -1 uses the deployment's default: a day on
+   * Cloudflare, and no time on a machine's disk.
    */
   readonly deleteDelayMs: number;
-  /** An idempotent producer that has been silent for this long is forgotten. */
+  /** An idempotent producer is forgotten after it has been silent for this long. */
   readonly producerIdExpirationMs: number;
-  /** [PLC-2] Where the topic's partitions begin. Empty if that is not known. */
+  /** [PLC-2] The region where the topic's partitions are created. Empty if unknown. */
   readonly region: string;
 }
 
@@ -72,7 +74,7 @@ export type CleanupPolicy = "delete" | "compact";
 export type TimestampType = "CreateTime" | "LogAppendTime";
 
 const DAY_MS = 24 * 60 * 60_000;
-/** Kafka's Long.MAX_VALUE, as far as numbers are exact here. It means no bound at all. */
+/** Kafka's Long.MAX_VALUE, as far as numbers here are exact. It means no bound. */
 const FOREVER = Number.MAX_SAFE_INTEGER;
 
 const TABLE = new ConfigTable<TopicConfig>({
@@ -127,7 +129,7 @@ function budget(key: string): ConfigRule<number> {
   };
 }
 
-/** A list separated by commas. The empty list keeps everything forever. */
+/** A comma-separated list. The empty list keeps everything forever. */
 function policies(
   key: string,
   byDefault: readonly CleanupPolicy[],
@@ -147,7 +149,7 @@ function policies(
   };
 }
 
-/** [KFK-30] Kafka's configs of the broker that are set where it is started. */
+/** [KFK-30] Kafka's broker configs that can only be set when the broker starts. */
 export const START_CONFIGS = [
   "auto.create.topics.enable",
   "default.replication.factor",
@@ -168,7 +170,7 @@ export function changeOverrides(
   return TABLE.change(base, changes);
 }
 
-/** Changes the values set for all topics. A region is chosen for each topic, when it is created [PLC-2]. */
+/** Changes the defaults for all topics. A region can only be chosen for one topic, when it is created [PLC-2]. */
 export function changeDefaults(
   base: ConfigOverrides,
   changes: Readonly<Record<string, unknown>>,
@@ -183,10 +185,10 @@ export function resolveConfig(...layers: readonly ConfigOverrides[]): TopicConfi
   return TABLE.resolve(...layers);
 }
 
-/** Release 0.1's defaults of the keys that have another one now. */
+/** The defaults of release 0.1 that have changed since. */
 const DEFAULTS_OF_0_1: ConfigOverrides = { "retention.bytes": -1 };
 
-/** Returns the values of a config that release 0.1 resolved which are not its defaults, by key. */
+/** Returns the values of a config resolved by release 0.1 that differ from that release's defaults, by key. */
 export function setInRelease01(config: Partial<TopicConfig>): ConfigOverrides {
   const differing = Object.entries(TABLE.differing(config));
   return Object.fromEntries(differing.filter(([key, value]) => DEFAULTS_OF_0_1[key] !== value));

@@ -16,14 +16,14 @@ import {
  */
 export interface TopicDescription {
   readonly name: string;
-  /** A UUID. A topic that is deleted and created again under its name gets another. */
+  /** A UUID. A topic that is deleted and created again under the same name gets a new one. */
   readonly topicId: string;
   readonly partitions: number;
-  /** The number of partitions at creation. It never changes, so anything that is spread by it stays where it is. */
+  /** The number of partitions at creation. It never changes, so keys spread by it stay in place. */
   readonly initialPartitions: number;
   /**
-   * [PLC-2] Where its partitions begin. It never changes. Left out if nobody knows where the topic was created from, and
-   * by release 0.1.
+   * [PLC-2] The region where its partitions are created. It never changes. Absent if the topic's origin is unknown, and
+   * in topics of release 0.1.
    */
   readonly region?: string | undefined;
   /** The config values set on this topic, by Kafka's keys. */
@@ -31,19 +31,19 @@ export interface TopicDescription {
   /** The config values set for all topics, by Kafka's keys. Release 0.1 leaves them out. */
   readonly defaults?: ConfigOverrides | undefined;
   /**
-   * The config in effect where the description was made. Release 0.1 reads nothing else, so it goes on being
-   * written for a rollback. It is only read if `defaults` is missing: the next release may know more keys.
+   * The config in effect where the description was made. Release 0.1 reads only this field, so it is still written for
+   * a rollback. It is read only if `defaults` is missing, because the next release may know more keys.
    */
   readonly config?: Partial<TopicConfig> | undefined;
 }
 
 export interface Topic extends TopicDescription {
   readonly defaults: ConfigOverrides;
-  /** The config in effect: the values set for all topics, with the topic's own on top. */
+  /** The config in effect: the topic's overrides on top of the values set for all topics. */
   readonly config: TopicConfig;
 }
 
-/** [VER-4] Returns the topic with the config that this release makes of what was set. */
+/** [VER-4] Returns the topic, with its config resolved by this release. */
 export function resolveTopic(described: TopicDescription): Topic {
   const { name, topicId, partitions, initialPartitions, overrides } = described;
   const region = described.region ?? regionSet(overrides) ?? undefined;
@@ -52,7 +52,7 @@ export function resolveTopic(described: TopicDescription): Topic {
   return { name, topicId, partitions, initialPartitions, region, overrides, defaults, config };
 }
 
-/** Changes what is set on a topic, as ConfigTable.change does. [PLC-2] Its region stays. */
+/** Changes the overrides of a topic, as ConfigTable.change does. [PLC-2] Its region cannot change. */
 export function changeTopicConfig(
   { name, region, overrides }: Topic,
   changes: Readonly<Record<string, unknown>>,
@@ -62,7 +62,7 @@ export function changeTopicConfig(
   return changed.ok && moved !== null ? moved : changed;
 }
 
-/** Infers the values that were set for all topics from the description of a release that did not tell them. */
+/** Infers the values that were set for all topics, for a description by a release that did not include them. */
 function defaultsIn({ config = {}, overrides }: TopicDescription): ConfigOverrides {
   const isInherited = ([key]: [string, unknown]) => !Object.hasOwn(overrides, key);
   return Object.fromEntries(Object.entries(setInRelease01(config)).filter(isInherited));
@@ -87,7 +87,10 @@ export function whyNotTopicName(name: string): Failure | null {
   return null;
 }
 
-/** Checks a group id: 1 to 255 whole characters, no control characters, and not `.` or `..`, which no URL can hold. */
+/**
+ * Checks a group id: 1 to 255 characters, no lone surrogates or control characters, and not `.` or `..`, which a URL
+ * cannot contain.
+ */
 export function whyNotGroupId(groupId: string): Failure | null {
   const wrong = (why: string) => fail("INVALID_GROUP_ID", `group id ${why}`);
   if (groupId.length < 1 || groupId.length > MAX_GROUP_ID_LENGTH)

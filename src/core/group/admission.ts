@@ -1,6 +1,7 @@
-// Who may join, commit, fetch, reset and delete: one answer for members of every kind, native (sockets, polls, KIP-848)
-// or classic, so no entry point considers only one kind of member [GRP-14]. The rules follow Kafka's Group.java
-// (validateOffsetCommit, validateOffsetFetch, validateDeleteGroup). The functions are pure and change nothing.
+// The rules for joining, committing, fetching, resetting and deleting. They cover members of every kind, native
+// (sockets, polls, KIP-848) and classic, so no entry point considers only one kind [GRP-14]. They follow Kafka's
+// Group.java (validateOffsetCommit, validateOffsetFetch, validateDeleteGroup). The functions are pure and change
+// nothing.
 import { sizeOf } from "../bytes.ts";
 import { type Failure, fail, type KafkaFailure, type KafkaResult, type Result } from "../errors.ts";
 import { MAX_CLASSIC_GROUP_BYTES } from "../limits.ts";
@@ -27,9 +28,9 @@ import { whyNotTopicPattern } from "./topic-pattern.ts";
 
 /**
  * [GRP-3] Returns why a native member may not join now, or null. NON_EMPTY_GROUP: classic members are in the group. A
- * client that was only given an id is not a member [CLS-10]: it joins the members that it then finds, or is refused.
- * INVALID_SESSION_TIMEOUT, UNKNOWN_MEMBER_ID, FENCED_MEMBER_EPOCH, UNRELEASED_INSTANCE_ID, GROUP_MAX_SIZE_REACHED,
- * INVALID_REGULAR_EXPRESSION.
+ * client that only has an issued id is not a member [CLS-10]: when it joins, it either fits in with the present members
+ * or is rejected. Also INVALID_SESSION_TIMEOUT, UNKNOWN_MEMBER_ID, FENCED_MEMBER_EPOCH, UNRELEASED_INSTANCE_ID,
+ * GROUP_MAX_SIZE_REACHED, INVALID_REGULAR_EXPRESSION.
  */
 export function whyNotJoin(
   state: GroupState,
@@ -44,8 +45,8 @@ export function whyNotJoin(
   if (refused !== null) return refused;
   const holder = holderOf(state, request.instanceId);
   const isTaken = holder !== undefined && holder !== known;
-  // A newcomer replaces a silent holder, but a member that exists beside the holder does not. One that polls is silent
-  // between two polls: it gives way to a socket.
+  // A new member replaces a silent holder of its instance id, but an existing member does not. A polling holder is
+  // silent between two polls, so it gives way to a socket.
   if (isTaken && (holder.silentSinceMs === null || known !== undefined)) {
     return fail(
       "UNRELEASED_INSTANCE_ID",
@@ -79,9 +80,9 @@ function whyNotNew({ memberId, memberEpoch }: JoinRequest): Failure | null {
 }
 
 /**
- * [GRP-15] Refuses a join that comes in another way than the member's own. Member ids are public, so a member may
- * speak only in the way in which it joined. A silent member may come back in another way, unless one of the two
- * polls: the id of a polling member is made of its instance id.
+ * [GRP-15] Rejects a join in another way than the member's own. Member ids are public, so a member may only use the way
+ * in which it joined. A silent member may come back in another way, except to or from polling: a polling member's id is
+ * derived from its instance id.
  */
 function whyNotAgain(known: Member, { memberId, polls, heartbeats }: JoinRequest): Failure | null {
   const isOtherKind =
@@ -97,7 +98,7 @@ function whyNotResume(known: Member, { memberEpoch, owned }: JoinRequest): Failu
       `memberEpoch ${memberEpoch} is ahead of ${known.memberEpoch}; join with epoch 0`,
     );
   }
-  // [GRP-4] Partitions that it consumed while away must still be its own, or it would be a second owner.
+  // [GRP-4] The partitions that it consumed while away must still be its own. Otherwise they would have two owners.
   if (owned.isSubsetOf(known.assigned.union(known.revoking))) return null;
   return fail(
     "FENCED_MEMBER_EPOCH",
@@ -116,12 +117,12 @@ export function whyNotJoinClassic(
 ): KafkaFailure | null {
   const refused = whyNotSessionTimeout(config, request);
   if (refused !== null || !hasNativeMembers(state)) return refused;
-  return fail("INCONSISTENT_GROUP_PROTOCOL", "the group's members speak another protocol");
+  return fail("INCONSISTENT_GROUP_PROTOCOL", "the group's members use another protocol");
 }
 
 /**
- * Returns why a classic member does not go with the others, or null: it needs a protocol in common with everyone, and room
- * for its metadata. INCONSISTENT_GROUP_PROTOCOL, GROUP_MAX_SIZE_REACHED.
+ * Returns why a classic member does not fit in with the others, or null. It needs a protocol in common with all of
+ * them, and room for its metadata. INCONSISTENT_GROUP_PROTOCOL, GROUP_MAX_SIZE_REACHED.
  */
 export function whyNotClassicFit(
   classic: ClassicState,
@@ -151,15 +152,16 @@ function metadataOf({ protocols }: Pick<ClassicMember, "protocols">): Uint8Array
 
 // Commit.
 
-/** The role in which a commit of Kafka's protocol counts. */
+/** The role in which a commit over Kafka's protocol counts. */
 export type Committer =
   | { readonly kind: "native"; readonly member: Member }
   | { readonly kind: "classic" }
-  /** A commit by no member: by an admin, or by a consumer that chose its partitions itself. */
+  /** A commit without a member: by an admin, or by a consumer that chose its partitions itself. */
   | { readonly kind: "manual" };
 
 /**
- * True if a commit of Kafka's protocol names no generation. If it names a member, that member has left or never joined.
+ * True if a commit over Kafka's protocol names no generation. If it names a member, that member has left or never
+ * joined.
  */
 export function isByHand({ generation }: ClassicToken): boolean {
   return generation < 0;
@@ -167,11 +169,11 @@ export function isByHand({ generation }: ClassicToken): boolean {
 
 /**
  * [CLS-6] Returns the role in which an OffsetCommit counts. A commit by hand counts only if the group has no members of
- * any kind, whatever id it names, as in Kafka: Java's consumer keeps naming the id that it had before it unsubscribed.
- * Any other commit counts only as that of the member it names.
+ * any kind, whatever id it names, as in Kafka: after unsubscribing, Java's consumer still sends its former id. Any
+ * other commit counts only as that of the member it names.
  */
 export function validateCommit(state: GroupState, token: ClassicToken): KafkaResult<Committer> {
-  // [GRP-15] Nobody may use this call to commit in the name of a member that joined in another way.
+  // [GRP-15] This call may not commit for a member that joined in another way.
   const native = state.members.get(token.memberId);
   if (native?.heartbeats) {
     const isForeign = token.instanceId !== null && token.instanceId !== native.instanceId;
@@ -185,13 +187,13 @@ export function validateCommit(state: GroupState, token: ClassicToken): KafkaRes
   const refused = whyNotOfGeneration(state.classic, token);
   if (refused !== null) return refused;
   return state.classic.phase === "COMPLETING"
-    ? fail("REBALANCE_IN_PROGRESS", "the assignments of this generation are not made yet")
+    ? fail("REBALANCE_IN_PROGRESS", "the assignments of this generation are not ready yet")
     : { ok: true, kind: "classic" };
 }
 
 /**
- * Returns why the sender of a request is not a member of this generation, or null. If it
- * names an instance id, that must be its own, as in Kafka.
+ * Returns why the sender of a request is not a member in this generation, or null. An instance id in the request must
+ * be the sender's own, as in Kafka.
  */
 export function whyNotOfGeneration(
   classic: ClassicState,
@@ -202,14 +204,15 @@ export function whyNotOfGeneration(
     return fail("FENCED_INSTANCE_ID", `instanceId ${instanceId} is held by another member`);
   const isForeign = instanceId !== null && holder === undefined;
   if (!classic.members.has(memberId) || isForeign) return unknownMember(memberId);
-  // Nobody was told of generation 0: the members of the first wait for each other. Kafka would let them commit in it.
+  // No member knows of generation 0: the members of the first generation wait for each other. Kafka would let them
+  // commit in it.
   const isCurrent = generation === classic.generation && generation > 0;
   if (isCurrent) return null;
   const detail = `generation is ${generation}, the group is in ${classic.generation}`;
   return fail("ILLEGAL_GENERATION", detail);
 }
 
-/** [OFF-1] Returns the member that commits over its socket, at its current epoch. */
+/** [OFF-1] Returns the member that commits over its socket. The commit must have its current epoch. */
 export function validateMemberCommit(
   state: GroupState,
   memberId: string,
@@ -225,16 +228,16 @@ export function validateMemberCommit(
 // Fetch.
 
 /**
- * [CLS-11] Returns why a member may not fetch the group's positions, or null. A member and its epoch mean something only
- * in a group that native members have made. There the id must belong to a member, at its epoch or an earlier one that it
- * was told. Any other group ignores them, as Kafka's ClassicGroup does: a classic group, one that only commits by hand
- * have made, and one that does not exist. Clients of the classic protocol send them too. `member` is null for an admin.
+ * [CLS-11] Returns why a member may not fetch the group's committed offsets, or null. Member and epoch matter only in a
+ * group with native members, past or present. There the id must belong to a member, at its current epoch or an earlier
+ * one. Any other group ignores them, as Kafka's ClassicGroup does: a classic group, a group with only commits by hand,
+ * and a group that does not exist. Clients of the classic protocol send them too. `member` is null for an admin.
  */
 export function whyNotFetch(
   state: GroupState,
   member: { readonly memberId: string; readonly memberEpoch: number } | null,
 ): Failure | null {
-  // The group epoch grows with the first native member.
+  // The group epoch rises with the first native member.
   if (member === null || state.classic.members.size > 0 || state.groupEpoch === 0) return null;
   const known = state.members.get(member.memberId);
   if (known === undefined) return unknownMember(member.memberId);
@@ -244,16 +247,16 @@ export function whyNotFetch(
 
 // Reset and delete.
 
-/** Returns why the group may not be deleted, or all its positions set, or null. NON_EMPTY_GROUP. */
+/** Returns why the group may not be deleted or have all its offsets reset, or null. NON_EMPTY_GROUP. */
 export function whyNotUnused(state: GroupState): Failure | null {
   return hasMembers(state) ? nonEmpty(state) : null;
 }
 
 /**
- * [OFF-7] Returns a function that tells why the group's positions in a topic may not be forgotten, or null. It looks at the
+ * [OFF-7] Returns a function that returns why the group's offsets of a topic may not be deleted, or null. It reads the
  * members once, for any number of topics. UNKNOWN_TOPIC_OR_PARTITION: the group has not read the topic.
- * GROUP_SUBSCRIBED_TO_TOPIC: a member reads the topic, as with Kafka's OffsetDelete. NON_EMPTY_GROUP: there are members of
- * a protocol other than the consumer's, so nobody knows what they read.
+ * GROUP_SUBSCRIBED_TO_TOPIC: a member reads the topic, as with Kafka's OffsetDelete. NON_EMPTY_GROUP: the members use a
+ * protocol other than the consumer's, so their topics are unknown.
  */
 export function forgetRule(state: GroupState): (topic: string) => Failure | null {
   const { members, protocolType } = state.classic;
@@ -291,7 +294,7 @@ function staleEpoch(member: Member, memberEpoch: number): Failure {
 
 function nonEmpty({ groupId, members, classic }: GroupState): Failure {
   const count = members.size + classic.members.size;
-  const kind = classic.members.size > 0 ? " that speak Kafka's classic protocol" : "";
+  const kind = classic.members.size > 0 ? " that use Kafka's classic protocol" : "";
   return fail(
     "NON_EMPTY_GROUP",
     `group ${groupId} has ${count} member(s)${kind}; stop them, or wait for their session timeout`,

@@ -1,28 +1,28 @@
-// The changes that a request makes to a group. An event is replayed the moment it is emitted, and nothing else changes
-// state. The object stores the events in one transaction before anyone hears a reply. If that fails, it must drop the
-// group and load it anew, because memory is then ahead of storage.
+// The changes that a request makes to a group. An event is replayed as soon as it is emitted, and nothing else changes
+// state. The object stores the events in one transaction before anybody gets a reply. If that fails, it must drop the
+// group and load it again, because memory is then ahead of storage.
 import { BrokerError } from "../errors.ts";
 import { type HistoryEntry, HistoryRecorder } from "./history.ts";
 import type { PartitionSet } from "./partition-key.ts";
 import { exists, type GroupEvent, type GroupState, hasMembers, replay } from "./state.ts";
 
-/** An answer to a request: the one that is handled, or an earlier one that had to wait for other members. */
+/** An answer to a request: the current one, or an earlier one that had to wait for other members. */
 export interface Reply {
-  /** The ticket of the request that is answered. */
+  /** The ticket of the answered request. */
   readonly to: number;
   readonly answer: unknown;
 }
 
 export interface Handled {
   readonly events: readonly GroupEvent[];
-  /** The events for people to read. */
+  /** The events in a form for people. */
   readonly history: readonly HistoryEntry[];
   readonly replies: readonly Reply[];
 }
 
 export class Changes {
   readonly state: GroupState;
-  /** [CLK-5] The incarnation of a group that is created now. Null if the cluster was not asked for one. */
+  /** [CLK-5] The incarnation for a group that is created now. Null if the cluster was not asked for one. */
   newIncarnation: number | null = null;
   readonly #recorder = new HistoryRecorder();
   #events: GroupEvent[] = [];
@@ -38,7 +38,7 @@ export class Changes {
     this.#events.push(event);
   }
 
-  /** Emits a change of what there is once in a group. */
+  /** Emits a change of the group's own fields. */
   emitGroup(change: Partial<Omit<Extract<GroupEvent, { type: "group" }>, "type">>): void {
     const { incarnation, groupEpoch, assignmentEpoch, nextMemberNumber } = this.state;
     const { overrides, emptySinceMs } = this.state;
@@ -47,8 +47,8 @@ export class Changes {
   }
 
   /**
-   * Notes that members are there, or that none is. This creates a missing group, and a group without members begins to
-   * age [OFF-10].
+   * Notes that the group has members, or that it has none. This creates a missing group. A group without members starts
+   * to age [OFF-10].
    */
   occupy(isOccupied: boolean, nowMs: number): void {
     const { incarnation, emptySinceMs } = this.state;
@@ -60,20 +60,20 @@ export class Changes {
     });
   }
 
-  /** Throws if nobody has asked the cluster, because the group existed a moment ago. */
+  /** Throws if the cluster was not asked, because the group still existed a moment ago. */
   #takeIncarnation(): number {
     if (this.newIncarnation !== null) return this.newIncarnation;
     const detail = `group ${this.state.groupId} was deleted; ask again`;
     throw new BrokerError("COORDINATOR_NOT_AVAILABLE", detail);
   }
 
-  /** Notes whether members are there, in a group that has some or exists already. */
+  /** Notes whether the group has members, if it has some or already exists. */
   noteMembers(nowMs: number): void {
     const isOccupied = hasMembers(this.state);
     if (isOccupied || exists(this.state)) this.occupy(isOccupied, nowMs);
   }
 
-  /** Records that positions were set from outside. */
+  /** Records an offset reset. */
   recordReset(partitions: PartitionSet): void {
     this.#recorder.reset(this.state, partitions);
   }

@@ -1,5 +1,5 @@
 // Reads the subscriptions and assignments of classic consumers: Kafka's ConsumerProtocolSubscription and
-// ConsumerProtocolAssignment. Members of other kinds (Kafka Connect's workers) send something else, which is ignored.
+// ConsumerProtocolAssignment. Other kinds of members (Kafka Connect's workers) send other bytes, which are ignored.
 import { isReadable } from "../access/grants.ts";
 import { sizeOf } from "../bytes.ts";
 import { type Failure, fail, type Result } from "../errors.ts";
@@ -8,15 +8,15 @@ import { MAX_CLASSIC_GROUP_BYTES, MAX_CLASSIC_MEMBER_BYTES } from "../limits.ts"
 import type { ClassicState } from "./classic-state.ts";
 import type { ClassicSync } from "./requests.ts";
 
-/** A text that is not UTF-8 is no name, and the bytes are then something else. */
+/** Text that is not UTF-8 is not a name, so the bytes have another format. */
 const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** Reads the topics of a subscription. Empty if the bytes are not a consumer's subscription. */
+/** Reads the topics of a consumer's subscription. Empty if the bytes are not one. */
 export function readSubscription(bytes: Uint8Array): string[] {
   return readAll(bytes, (reader) => reader.text());
 }
 
-/** Reads the partitions of an assignment. Empty if the bytes are not a consumer's assignment. */
+/** Reads the partitions of a consumer's assignment. Empty if the bytes are not one. */
 export function readAssignment(bytes: Uint8Array): TopicAssignment[] {
   return readAll(bytes, (reader) => {
     const topic = reader.text();
@@ -26,8 +26,8 @@ export function readAssignment(bytes: Uint8Array): TopicAssignment[] {
 }
 
 /**
- * [TEN-2] Returns these subscriptions with the prefix of a name space in front of their topics' names. All of it are copies.
- * INVALID_REQUEST: they would have more than `maxBytes` in all, or a name would be longer than any may be.
+ * [TEN-2] Returns copies of the subscriptions, with the prefix of a name space in front of each topic name.
+ * INVALID_REQUEST: the result would exceed `maxBytes` in total, or a name would be too long.
  */
 export function subscriptionsInside(
   namespace: string,
@@ -37,7 +37,7 @@ export function subscriptionsInside(
   return allInside(ENCODER.encode(namespace), pieces, skipNothing, maxBytes);
 }
 
-/** Does the same with assignments. */
+/** Does the same for assignments. */
 export function assignmentsInside(
   namespace: string,
   pieces: readonly Uint8Array[],
@@ -47,31 +47,31 @@ export function assignmentsInside(
 }
 
 /**
- * [TEN-2] Returns the subscription as the callers of a name space write it: without the prefix, and without the topics
- * that do not have it. Those come from members that see the whole deployment.
+ * [TEN-2] Returns the subscription as callers in a name space see it: without the prefix, and without topics that lack
+ * it. Those come from members that see the whole deployment.
  */
 export function subscriptionOutside(namespace: string, bytes: Uint8Array): Uint8Array {
   return outsideOf(ENCODER.encode(namespace), bytes, skipNothing);
 }
 
-/** Does the same with an assignment. */
+/** Does the same for an assignment. */
 export function assignmentOutside(namespace: string, bytes: Uint8Array): Uint8Array {
   return outsideOf(ENCODER.encode(namespace), bytes, skipPartitions);
 }
 
-// Names are translated as bytes, and not one of them becomes a text: there may be hundreds of thousands. What is no list
-// stays as it is. Nobody finds names in it, on the way out as little as on the way in, and neither does a group that reads
-// it. What is a list stays one with other names, so everything comes out as it went in.
+// Names are translated as bytes, never as strings: there may be hundreds of thousands. Bytes that are not a list stay
+// unchanged. Neither direction finds names in them, and neither does the group. A list stays a list, with other names,
+// so the translation can be reversed.
 
 const ENCODER = new TextEncoder();
-/** The length of a text is an int16. */
+/** The length field of a text is an int16. */
 const MAX_TEXT_BYTES = 32_767;
 const LENGTH_BYTES = 2;
 /** The version and the number of elements. */
 const HEAD_BYTES = 6;
 const DOT = 0x2e;
 
-/** Reads what follows a name in a list. */
+/** Reads the bytes that follow a name in a list. */
 type Skip = (reader: Reader) => void;
 const skipNothing: Skip = () => {};
 const skipPartitions: Skip = (reader) => reader.skip(4 * reader.count());
@@ -82,13 +82,14 @@ function allInside(
   skip: Skip,
   maxBytes: number,
 ): Result<{ pieces: Uint8Array[] }> {
-  // Before anything is made of them, or looked at.
+  // Checked before anything is read or allocated.
   if (sizeOf(pieces) > maxBytes) return tooMuch(maxBytes);
   const sizes: number[] = [];
   let size = 0;
   for (const bytes of pieces) {
     const inside = sizeInside(prefix, bytes, skip);
-    if (inside === null) return fail("INVALID_REQUEST", "a topic's name is longer than any may be");
+    if (inside === null)
+      return fail("INVALID_REQUEST", "a topic's name is too long for the name space");
     sizes.push(inside);
     size += inside;
     if (size > maxBytes) return tooMuch(maxBytes);
@@ -98,10 +99,13 @@ function allInside(
 }
 
 function tooMuch(maxBytes: number): Failure {
-  return fail("INVALID_REQUEST", `the bytes of members have more than ${maxBytes} bytes`);
+  return fail(
+    "INVALID_REQUEST",
+    `the subscriptions or assignments of members have more than ${maxBytes} bytes`,
+  );
 }
 
-/** Returns how many bytes there are with the prefix. Null if a name is too long for it. */
+/** Returns the number of bytes with the prefix. Null if a name would be too long. */
 function sizeInside(prefix: Uint8Array, bytes: Uint8Array, skip: Skip): number | null {
   let size = bytes.length;
   let isTooLong = false;
@@ -150,8 +154,8 @@ function outsideOf(prefix: Uint8Array, bytes: Uint8Array, skip: Skip): Uint8Arra
 }
 
 /**
- * Calls `visit` for each name of the first list, with the places where the name begins and ends and where what belongs to
- * it ends. False if the bytes are no list: they are something else, or end too early.
+ * Calls `visit` for each name of the first list, with the positions where the name starts, the name ends, and its list
+ * element ends. Returns false if the bytes are not a complete list.
  */
 function eachName(
   bytes: Uint8Array,
@@ -174,21 +178,21 @@ function eachName(
   }
 }
 
-/** True for what is no name and stays what it is: nothing, a dot, and two. See nameInside. */
+/** True for the invalid names that stay unchanged: the empty name, "." and "..". See nameInside. */
 function isNoName(bytes: Uint8Array, from: number, to: number): boolean {
   if (to - from > 2) return false;
   for (let at = from; at < to; at++) if (bytes[at] !== DOT) return false;
   return true;
 }
 
-/** True if there is a name behind the prefix. */
+/** True if the name has the prefix and continues after it. */
 function isBehind(prefix: Uint8Array, bytes: Uint8Array, from: number, to: number): boolean {
   if (to - from <= prefix.length) return false;
   for (let i = 0; i < prefix.length; i++) if (bytes[from + i] !== prefix[i]) return false;
   return true;
 }
 
-/** Bytes that are copied one by one, which is faster than making views of many short pieces. */
+/** Collects bytes by copying them one by one. That is faster than making views of many short pieces. */
 class Output {
   readonly bytes: Uint8Array;
   length = 0;
@@ -208,8 +212,8 @@ class Output {
 }
 
 /**
- * Returns the topics that the leader's sync assigns to members. Nobody else assigns. [ACL-6] Those that the leader may not
- * read are left out: whether they exist would show in what the group does from then on.
+ * Returns the topics that the leader's sync assigns to members. Only the leader assigns. [ACL-6] Topics that the leader
+ * may not read are left out. Otherwise the group's later behavior would reveal whether they exist.
  */
 export function topicsAssignedBy(
   { leaderId, members }: ClassicState,
@@ -222,7 +226,7 @@ export function topicsAssignedBy(
   return [...names].filter((topic) => isReadable(readable, topic));
 }
 
-/** Reads the list at the start of both formats. It follows a version, and every version has it. */
+/** Reads the list at the start of both formats. It follows a version number, and all versions begin with it. */
 function readAll<T>(bytes: Uint8Array, read: (reader: Reader) => T): T[] {
   const reader = new Reader(bytes);
   try {
@@ -252,7 +256,7 @@ class Reader {
     return value;
   }
 
-  /** Reads a count of elements that take at least two bytes each. */
+  /** Reads an element count. Every element takes at least two bytes. */
   count(): number {
     const count = this.int32();
     if (count < 0 || count * 2 > this.#bytes.length) throw new RangeError(`${count} elements`);

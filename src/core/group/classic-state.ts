@@ -1,4 +1,4 @@
-// The state of a group whose members speak Kafka's classic protocol: see classic.ts for its rules. It is a value: each
+// The state of a group whose members use Kafka's classic protocol: see classic.ts for its rules. It is a value: each
 // change makes a new one.
 export interface ClassicMember {
   readonly memberId: string;
@@ -7,12 +7,12 @@ export interface ClassicMember {
   readonly clientHost: string;
   readonly sessionTimeoutMs: number;
   readonly rebalanceTimeoutMs: number;
-  /** The assignors that it can follow, its favorite first, each with its message to the leader. */
+  /** The protocols (assignors) that it supports, its favorite first, each with the member's metadata for the leader. */
   readonly protocols: readonly ClassicProtocol[];
   readonly assignment: Uint8Array;
   /**
-   * When reports that it is alive ended: its connection went, or the object woke up. Null while there are
-   * reports. It is stored, so sleep does not prolong a session.
+   * The time at which signs of life stopped: its connection broke, or the object woke up. Null while it is known to be
+   * alive. It is stored, so eviction does not extend a session.
    */
   readonly silentSinceMs: number | null;
 }
@@ -24,9 +24,9 @@ export interface ClassicProtocol {
 
 /**
  * - EMPTY: there are no members.
- * - PREPARING: members have to join again.
- * - COMPLETING: all have joined, and the leader has to send the assignments.
- * - STABLE: everyone has its part, or can fetch it.
+ * - PREPARING: members must join again.
+ * - COMPLETING: all have joined, and the leader must send the assignments.
+ * - STABLE: each member has its assignment, or can fetch it.
  */
 export type ClassicPhase = "EMPTY" | "PREPARING" | "COMPLETING" | "STABLE";
 
@@ -34,23 +34,23 @@ export interface ClassicState {
   readonly phase: ClassicPhase;
   readonly generation: number;
   readonly protocolType: string | null;
-  /** The protocol of this generation. While a rebalance is being prepared, it is that of the last one. */
+  /** The protocol of this generation. During PREPARING, it is the previous generation's. */
   readonly protocolName: string | null;
   readonly leaderId: string | null;
   readonly members: ReadonlyMap<string, ClassicMember>;
   /**
-   * [CLS-9] Topics that were deleted in this generation. A commit under such a name belongs to the deleted topic,
-   * although there may be another topic of that name by now.
+   * [CLS-9] Topics that were deleted in this generation. A commit under such a name belongs to the deleted topic, even
+   * if a new topic has the same name.
    */
   readonly goneTopics: ReadonlySet<string>;
 
-  // None of the following is stored. A rebalance begins anew when the object wakes up.
+  // The following is not stored. A rebalance begins anew when the object wakes up.
 
-  /** When a rebalance goes on without the members that are missing. Null if there is no rebalance. */
+  /** The time at which a rebalance continues without the missing members. Null if there is no rebalance. */
   readonly deadlineMs: number | null;
   /**
-   * [CLS-10] Ids that were given out, oldest first, each with the time until which it is good. A client with such an id
-   * is not a member. A rebalance waits for it, and nothing else does.
+   * [CLS-10] Issued ids, oldest first, each with the time until which it is valid. A client with such an id is not a
+   * member. A rebalance waits for it, and nothing else does.
    */
   readonly pending: ReadonlyMap<string, number>;
   /** The members whose joins wait for an answer, each with the ticket of its join. */
@@ -73,17 +73,17 @@ export const NO_CLASSIC_MEMBERS: ClassicState = {
   syncing: new Map(),
 };
 
-/** Returns the protocol that all follow now, or null during a rebalance. */
+/** Returns the protocol that all members use now, or null during a rebalance. */
 export function currentProtocol({ phase, protocolName }: ClassicState): string | null {
   return phase === "STABLE" || phase === "COMPLETING" ? protocolName : null;
 }
 
-/** True if all have to join again and the rebalance is not complete yet. */
+/** True if all members must join again and the rebalance is not complete. */
 export function isRebalancing({ phase }: Pick<ClassicState, "phase">): boolean {
   return phase === "PREPARING" || phase === "COMPLETING";
 }
 
-/** Returns the names of the protocols that all these members can follow. */
+/** Returns the names of the protocols that all of these members support. */
 export function commonProtocols(members: readonly ClassicMember[]): ReadonlySet<string> {
   const [first, ...others] = members.map(
     ({ protocols }) => new Set(protocols.map(({ name }) => name)),

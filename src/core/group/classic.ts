@@ -1,10 +1,10 @@
-// Kafka's classic group protocol, as a state machine. Members join and wait for each other. One of
-// them becomes the leader and is told about all. It decides on the assignments, and everyone fetches
-// its part (sync). The members' subscriptions and assignments are bytes that mean nothing here. The
-// code follows Kafka's own coordinator (group-coordinator/…/classic/ClassicGroup.java).
+// Kafka's classic group protocol as a state machine. Members join and wait for each other. One of them becomes the
+// leader and gets the list of all members. It decides on the assignments, and each member fetches its own (sync).
+// Subscriptions and assignments are opaque bytes here. The code follows Kafka's own coordinator
+// (group-coordinator/…/classic/ClassicGroup.java).
 //
-// A rebalance costs two rows however many members there are: one when it begins and one when it is done. What
-// happens in between need not survive a restart, because the rebalance then begins anew.
+// A rebalance costs two rows, whatever the number of members: one when it begins and one when it is done. The state in
+// between need not survive a restart, because the rebalance then begins anew.
 import { equalBytes } from "../bytes.ts";
 import { fail, type KafkaFailure, type KafkaResult } from "../errors.ts";
 import { MAX_PENDING_CLASSIC_MEMBERS, MAX_PENDING_CLASSIC_MS } from "../limits.ts";
@@ -44,7 +44,7 @@ export class ClassicGroup {
     return this.#changes.state.classic;
   }
 
-  /** When `expire` must be called next. Infinity if nothing can expire. */
+  /** The time at which `expire` must be called next. Infinity if nothing can expire. */
   get nextDeadlineMs(): number {
     const { phase, pending, members, deadlineMs } = this.#state;
     let earliest = deadlineMs ?? Number.POSITIVE_INFINITY;
@@ -58,7 +58,7 @@ export class ClassicGroup {
 
   // Join.
 
-  /** [CLS-1] Replies when everyone has joined, or has been waited for long enough. */
+  /** [CLS-1] Replies when all members have joined, or after the longest wait. */
   join(request: ClassicJoin, maxSize: number, ticket: number, nowMs: number): void {
     const answer = this.#join(request, maxSize, ticket, nowMs);
     if (answer !== null) this.#changes.reply(ticket, answer);
@@ -125,8 +125,8 @@ export class ClassicGroup {
   }
 
   /**
-   * Handles a static member that comes back without its id. It continues
-   * where it was, and the holder of the old id is fenced.
+   * Handles a static member that comes back without its id. It takes over the membership, and the holder of the old id
+   * is fenced.
    */
   #replace(
     old: ClassicMember,
@@ -152,12 +152,13 @@ export class ClassicGroup {
     const isAsBefore = equalBytes(chosen(old.protocols), chosen(request.protocols));
     if (this.#state.phase !== "STABLE" || !isAsBefore) return this.#wait(memberId, ticket, nowMs);
     const joined = this.#joined(memberId);
-    // A client that cannot be told to skip the assignment must not believe that it is the leader, and assign anew.
+    // A client that cannot be told to skip the assignment must not believe that it is the leader. Otherwise it would
+    // assign anew.
     if (request.canSkipAssignment) return { ...joined, skipAssignment: true };
     return { ...joined, leaderId: oldLeaderId, members: [] };
   }
 
-  /** Makes the member wait for the others. An earlier try of its own is answered. */
+  /** Makes the member wait for the others. An earlier join of the same member is answered. */
   #wait(memberId: string, ticket: number, nowMs: number): null {
     const earlier = this.#state.joining.get(memberId);
     if (earlier !== undefined) this.#changes.reply(earlier, { ...rebalancing(), memberId });
@@ -171,9 +172,9 @@ export class ClassicGroup {
     const isNew = this.#state.phase !== "PREPARING";
     for (const [memberId, ticket] of this.#state.syncing) {
       this.#changes.reply(ticket, rebalancing());
-      this.#heard(memberId); // It may have waited for longer than its session.
+      this.#heard(memberId); // It may have waited longer than its session timeout.
     }
-    // It is stored, or a restart would take the rebalance for complete.
+    // This is stored. Otherwise a restart would consider the rebalance complete.
     const deadlineMs = isNew ? this.#untilMs(nowMs) : this.#state.deadlineMs;
     this.#set({ phase: "PREPARING", deadlineMs, syncing: new Map() }, { isStored: isNew });
   }
@@ -190,7 +191,7 @@ export class ClassicGroup {
     if (members.size === 0 || !isAnybodyMissing) this.#complete(nowMs);
   }
 
-  /** Starts a new generation with the members that are here. */
+  /** Starts a new generation with the members that have joined. */
   #complete(nowMs: number): void {
     const { members, joining } = this.#state;
     const generation = newestEpoch(this.#changes.state) + 1;
@@ -263,7 +264,7 @@ export class ClassicGroup {
     return null;
   }
 
-  /** Stores the assignments that the leader has sent. */
+  /** Stores the leader's assignments. */
   #assign(assignments: ClassicSync["assignments"]): void {
     const { members, syncing } = this.#state;
     const byMember = new Map(assignments.map((each) => [each.memberId, each.assignment]));
@@ -271,7 +272,7 @@ export class ClassicGroup {
       memberId,
       { ...member, assignment: byMember.get(memberId) ?? NOTHING },
     ]);
-    // Without a deadline: a member that has not fetched its part yet has as long as its session lasts.
+    // There is no deadline: a member that has not fetched its assignment yet has until its session ends.
     const stable = { phase: "STABLE", deadlineMs: null, syncing: new Map() } as const;
     this.#set({ ...stable, members: new Map(assigned) }, { isStored: true });
     for (const [memberId, ticket] of syncing) {
@@ -286,7 +287,7 @@ export class ClassicGroup {
     return { ok: true, protocolType, protocolName, assignment };
   }
 
-  /** [CLS-4] Notes that the member is alive. REBALANCE_IN_PROGRESS tells it to join again. */
+  /** [CLS-4] Notes that the member is alive. REBALANCE_IN_PROGRESS asks it to join again. */
   heartbeat(token: ClassicToken): KafkaResult<object> {
     const refused = whyNotOfGeneration(this.#state, token);
     if (refused !== null) return refused;
@@ -295,7 +296,8 @@ export class ClassicGroup {
   }
 
   /**
-   * [CLS-9] Notes that the topic was deleted. This generation's commits for it do not count, and all must join again.
+   * [CLS-9] Notes that the topic was deleted. This generation's commits for it no longer count, and all members must
+   * join again.
    */
   topicGone(topic: string, nowMs: number): void {
     if (this.#state.members.size === 0) return;
@@ -319,7 +321,7 @@ export class ClassicGroup {
     return { ok: true };
   }
 
-  /** [CLS-3] Removes members that were silent for too long, and continues a rebalance that has waited long enough. */
+  /** [CLS-3] Removes members whose session has ended, and continues a rebalance whose deadline has passed. */
   expire(nowMs: number): void {
     this.#forgetLateIds(nowMs);
     const silent = [...this.#state.members.values()].filter(
@@ -329,11 +331,11 @@ export class ClassicGroup {
     const isPreparing = this.#state.phase !== "STABLE";
     const reason = isPreparing ? "rebalance timeout" : "session timeout";
     if (silent.length > 0) this.#remove(silentIds, reason, nowMs);
-    else this.#completeWhenAllAreHere(nowMs); // An id that was waited for may have gone.
+    else this.#completeWhenAllAreHere(nowMs); // An id that the rebalance waited for may have expired.
     const { phase, deadlineMs, members, joining, syncing } = this.#state;
     if (deadlineMs === null || deadlineMs > nowMs) return;
     if (phase === "PREPARING") {
-      // A static member may be restarting. Its session decides.
+      // A static member may be restarting. Its session timeout decides.
       const late = [...members.values()].filter(
         ({ memberId, instanceId }) => !joining.has(memberId) && instanceId === null,
       );
@@ -361,7 +363,7 @@ export class ClassicGroup {
     for (const memberId of memberIds) this.#changes.emit({ type: "unheard", memberId });
   }
 
-  /** Answers the joins and syncs of members that go. Nobody has to remember when they were last heard from. */
+  /** Answers the joins and syncs of members that are removed. Their last signs of life can be forgotten. */
   #answer(memberIds: readonly string[], failure: KafkaFailure | null): void {
     const { joining, syncing } = this.#state;
     for (const memberId of memberIds) this.#changes.emit({ type: "unheard", memberId });
@@ -372,7 +374,7 @@ export class ClassicGroup {
     this.#set({ joining: without(joining, memberIds), syncing: without(syncing, memberIds) });
   }
 
-  /** True if the member waits for an answer. It then need not show that it is alive. */
+  /** True if the member waits for an answer. While waiting, it need not show that it is alive. */
   #isWaiting(memberId: string): boolean {
     return this.#state.joining.has(memberId) || this.#state.syncing.has(memberId);
   }
@@ -390,14 +392,14 @@ export class ClassicGroup {
     this.#changes.emit({ type: "heard", memberId });
   }
 
-  /** Notes that nobody reports the member alive any more. Its session begins to end, unless it asks something. */
+  /** Notes that the member is no longer known to be alive. Its session timeout starts, unless it sends a request. */
   silent(memberId: string, nowMs: number): void {
     const member = this.#state.members.get(memberId);
     if (member !== undefined && member.silentSinceMs === null)
       this.#setMember({ ...member, silentSinceMs: nowMs }, true);
   }
 
-  /** [CLS-7] Continues after a restart: nobody waits for an answer any more, and a rebalance begins anew. */
+  /** [CLS-7] Continues after a restart: no request waits for an answer any more, and a rebalance begins anew. */
   wake(nowMs: number): void {
     for (const memberId of this.#state.members.keys())
       if (this.#sight.lastSeenMs(memberId) === 0) this.silent(memberId, nowMs);
@@ -406,7 +408,7 @@ export class ClassicGroup {
     this.#completeWhenAllAreHere(nowMs);
   }
 
-  /** [CLK-4] Starts every session anew, and gives a rebalance its full time, because the clock was set. */
+  /** [CLK-4] Restarts every session timeout, and gives a rebalance its full time, because the clock was set. */
   beginSessionsAnew(nowMs: number): void {
     const { members, pending, deadlineMs } = this.#state;
     if (members.size === 0 && pending.size === 0) return;
@@ -444,7 +446,7 @@ export class ClassicGroup {
   }
 }
 
-/** [CLS-10] True if the join may create a member. Otherwise it is told an id, told what it missed, or refused. */
+/** [CLS-10] True if the join may create a member. Otherwise it gets an id, an answer that it missed, or an error. */
 export function mayAddMember(
   { pending }: ClassicState,
   { memberId, instanceId, mustKnowId }: ClassicJoin,
@@ -452,7 +454,7 @@ export function mayAddMember(
   return memberId === "" ? !mustKnowId || instanceId !== null : pending.has(memberId);
 }
 
-/** Chooses among the protocols that all members can follow the one that most members prefer. */
+/** Returns the protocol that most members prefer, among those that all members support. */
 function elect(members: readonly ClassicMember[]): string {
   const common = commonProtocols(members);
   const votes = new Map<string, number>();

@@ -1,4 +1,4 @@
-// The settings of one group (Kafka's GroupConfig, and broker settings that Kafka has for all groups at once).
+// The configuration of one group (Kafka's GroupConfig, and settings that Kafka's broker has for all groups).
 import {
   type ConfigOverrides,
   type ConfigRule,
@@ -23,26 +23,29 @@ import { regionRule, regionSet, whyNotRegion } from "../placement.ts";
 import type { AssignorName } from "./assignor/assignors.ts";
 
 export interface GroupConfig {
-  /** How partitions are shared. A change rebalances at once. */
+  /** The way in which partitions are assigned. A change starts a rebalance at once. */
   readonly assignor: AssignorName;
   /** Further members are refused with GROUP_MAX_SIZE_REACHED. */
   readonly maxSize: number;
-  /** A member that asks for a session timeout outside these bounds is refused with INVALID_SESSION_TIMEOUT. */
+  /** A member whose session timeout is outside these bounds is refused with INVALID_SESSION_TIMEOUT. */
   readonly minSessionTimeoutMs: number;
   readonly maxSessionTimeoutMs: number;
-  /** The session timeout of Kafka's consumers (KIP-848), which name none. The bounds count before it. */
+  /** The session timeout of Kafka's consumers (KIP-848), which do not send one. The bounds take precedence. */
   readonly sessionTimeoutMs: number;
-  /** How often members with long sessions beat. Members with short sessions beat three times per session. */
+  /**
+   * The heartbeat interval of members with long session timeouts. With a short one, a member sends three heartbeats per
+   * session.
+   */
   readonly heartbeatIntervalMs: number;
-  /** The start position if nothing is committed. With "member", each member decides by itself. */
+  /** The start position if no offset is committed. With "member", each member decides by itself. */
   readonly autoOffsetReset: InitialPosition;
-  /** An empty group forgets older offsets, and in the end itself. */
+  /** An empty group forgets committed offsets after this time, and finally itself. */
   readonly offsetsRetentionMinutes: number;
-  /** [PLC-2] Where the group begins. Empty for the region of whoever creates it. */
+  /** [PLC-2] The region where the group is created. Empty for the region of the client that creates it. */
   readonly region: string;
 }
 
-/** A duration begins at the first record that is at most so old (KIP-1106). */
+/** A duration starts at the first record that is at most this old (KIP-1106). */
 export type InitialPosition =
   | "member"
   | "earliest"
@@ -95,8 +98,8 @@ function initialPosition(key: string): ConfigRule<InitialPosition> {
 }
 
 /**
- * Changes overrides as ConfigTable.change does. The bounds of session
- * timeouts must not cross, and one that is set must lie within them.
+ * Changes overrides as ConfigTable.change does. The bounds of session timeouts must not cross, and a set session
+ * timeout must lie within them.
  */
 export function changeGroupConfig(
   base: ConfigOverrides,
@@ -121,7 +124,7 @@ export function changeGroupConfig(
   );
 }
 
-/** Does the same for a group that exists. [PLC-2] Its region stays. */
+/** Does the same for an existing group. [PLC-2] Its region cannot change. */
 export function changeConfigOf(
   groupId: string,
   base: ConfigOverrides,
@@ -132,7 +135,9 @@ export function changeConfigOf(
   return changed.ok && moved !== null ? moved : changed;
 }
 
-/** [GCF-5] Returns the session timeout of a member that names none. The default gives way to the group's bounds. */
+/**
+ * [GCF-5] Returns the session timeout of a member that does not send one. The default is limited to the group's bounds.
+ */
 export function sessionTimeoutOf(config: GroupConfig): number {
   const { minSessionTimeoutMs, maxSessionTimeoutMs, sessionTimeoutMs } = config;
   return Math.min(Math.max(sessionTimeoutMs, minSessionTimeoutMs), maxSessionTimeoutMs);

@@ -70,7 +70,7 @@ export class Coordinator {
     const memberNumber = known?.memberNumber ?? this.#state.nextMemberNumber;
     this.#changes.occupy(true, nowMs);
     if (known === undefined) this.#changes.emitGroup({ nextMemberNumber: memberNumber + 1 });
-    // It has given up the partitions that it no longer consumes, even if it could not say so.
+    // Partitions that it no longer consumes are given up, even if it could not report that.
     const revoking = (before?.revoking ?? EMPTY_SET).intersection(request.owned);
     const assigned = before?.assigned ?? EMPTY_SET;
     const isNewLife = request.memberEpoch === 0 && !request.polls;
@@ -109,7 +109,7 @@ export class Coordinator {
     return { ok: true, member: this.#member(request.memberId) };
   }
 
-  /** [GRP-8] Lets a static member come back under a new id. It takes over as it was, without a rebalance. */
+  /** [GRP-8] Lets a static member come back under a new id. It takes over the membership without a rebalance. */
   #replaceMember(old: Member, member: Member): void {
     const target = this.#state.targets.get(old.memberId) ?? EMPTY_SET;
     this.#changes.emit({ type: "member-removed", memberId: old.memberId, reason: "replaced" });
@@ -118,8 +118,8 @@ export class Coordinator {
   }
 
   /**
-   * [GRP-2] Notes that the member has stopped consuming these partitions and committed what it wanted to commit. Only
-   * now may they go to another member. Partitions that it was not told to give up are ignored.
+   * [GRP-2] Notes that the member has stopped consuming these partitions and made its last commits. Only now may they
+   * go to another member. Partitions that it was not asked to give up are ignored.
    */
   revoked(memberId: string, partitions: PartitionSet, nowMs: number): Result<object> {
     const member = this.#state.members.get(memberId);
@@ -138,9 +138,9 @@ export class Coordinator {
   }
 
   /**
-   * [POL-5] Notes that a polling member is about to be sent records, read for the assignment of `memberEpoch`. Its
-   * acknowledgements count up to the ends of these. [POL-4] The beginnings are committed. Returns the partitions that
-   * are still the member's own. It must not be sent records of the others.
+   * [POL-5] Notes that a polling member is about to get records, read under the assignment of `memberEpoch`. Its
+   * acknowledgements count up to the ends of these records. [POL-4] The start offsets are committed. Returns the
+   * partitions that are still the member's own. Records of the others must not be sent.
    */
   deliver(
     memberId: string,
@@ -177,12 +177,12 @@ export class Coordinator {
     return new Set(own.map(({ key }) => key));
   }
 
-  /** [GRP-5] Removes a member that leaves, at once. It is not an error if the member is already gone. */
+  /** [GRP-5] Removes a leaving member at once. It is not an error if the member is already gone. */
   leave(memberId: string, nowMs: number): void {
     if (this.#state.members.has(memberId)) this.#remove([{ memberId, reason: "left" }], nowMs);
   }
 
-  /** [ACL-7] Takes away what the member may no longer read, and gives it what it may read now. */
+  /** [ACL-7] Removes assignments that the member may no longer read, and adds those that it may read now. */
   alterRights(
     memberId: string,
     readable: readonly NamePattern[] | undefined,
@@ -199,7 +199,7 @@ export class Coordinator {
     return { ok: true };
   }
 
-  /** [GRP-6] Starts the session timeout after a lost connection. The member keeps everything until it ends. */
+  /** [GRP-6] Starts the session timeout after a lost connection. The member keeps all its partitions until it ends. */
   disconnect(memberId: string, nowMs: number): void {
     const member = this.#state.members.get(memberId);
     if (member === undefined || member.silentSinceMs !== null) return;
@@ -207,15 +207,15 @@ export class Coordinator {
   }
 
   /**
-   * [HIB-2] Starts the timeouts of members that nobody reports alive. A restart of the machine loses all sockets. A lost
-   * socket also may have gone unnoted because the storage refused.
+   * [HIB-2] Starts the session timeouts of members without a sign of life. A restart of the machine loses all sockets.
+   * A lost socket may also have gone unnoticed because the storage failed.
    */
   noteLost(sight: Sight, nowMs: number): void {
     for (const memberId of [...this.#state.members.keys()])
       if (sight.lastSeenMs(memberId) === 0) this.disconnect(memberId, nowMs);
   }
 
-  /** [GRP-7] Removes members whose session has ended, or whose time to give up partitions has. */
+  /** [GRP-7] Removes members whose session timeout or rebalance timeout has passed. */
   expire(sight: Sight, nowMs: number): void {
     const removed: { memberId: string; reason: RemovalReason }[] = [];
     for (const member of this.#state.members.values()) {
@@ -226,16 +226,16 @@ export class Coordinator {
         removed.push({ memberId, reason: "rebalance timeout" });
       }
     }
-    // All are removed at once, so no member is given partitions that another removal takes away again.
+    // All are removed at once, so no member gets partitions that the next removal would take away.
     if (removed.length > 0) this.#remove(removed, nowMs);
   }
 
-  /** When `expire` must be called for one of these members. Infinity if nothing can expire. */
+  /** The time at which `expire` must be called for one of these members. Infinity if nothing can expire. */
   nextDeadlineMs(sight: Sight, members: Iterable<Member> = this.#state.members.values()): number {
     let earliest = Number.POSITIVE_INFINITY;
     for (const member of members) {
       const { revokeDeadlineMs } = member;
-      // Others wait for a member that has to give up partitions.
+      // Other members wait for a member that must give up partitions.
       const endMs =
         revokeDeadlineMs === null
           ? sessionDeadlineMs(member, sight)
@@ -246,8 +246,8 @@ export class Coordinator {
   }
 
   /**
-   * [GRP-9] Notes that topics were created, grown or deleted.
-   * `deleted` holds names. Their offsets are deleted with them.
+   * [GRP-9] Notes that topics were created, grown or deleted. `deleted` lists names. The offsets of deleted topics are
+   * deleted too.
    */
   changeTopics(topics: readonly GroupTopic[], deleted: readonly string[], nowMs: number): void {
     const hasSubscriber = subscriberTest(this.#state);
@@ -260,13 +260,13 @@ export class Coordinator {
       this.#offsets.forgetTopic(topic, "topic removed");
       hasChanged = true;
     }
-    // Nothing is assigned in a group without members. Its epoch stays at 0 as long as no native member ever joined.
+    // A group without members assigns nothing. Its epoch stays at 0 until the first native member joins.
     if (!hasChanged || this.#state.members.size === 0) return;
     this.#retarget();
     this.#reconcileAll(nowMs);
   }
 
-  /** [GCF-1] Returns the values that would be set, or what is wrong with the changes. */
+  /** [GCF-1] Returns the resulting overrides, or the error in the changes. */
   validateConfig(
     changes: Readonly<Record<string, unknown>>,
   ): Result<{ overrides: ConfigOverrides }> {
@@ -277,7 +277,7 @@ export class Coordinator {
 
   /**
    * [GCF-1] Changes the group's config. `null` removes a key. A group that does not exist is created, so it can be
-   * configured before anybody joins. INVALID_CONFIG changes nothing.
+   * configured before anybody joins. On INVALID_CONFIG nothing changes.
    */
   alterConfig(
     changes: Readonly<Record<string, unknown>>,
@@ -299,8 +299,8 @@ export class Coordinator {
   }
 
   /**
-   * [GCF-5] Gives Kafka's consumers, which name no session timeout, that of the group. The event
-   * also makes the next heartbeat of each come to the group, which tells it how often to beat.
+   * [GCF-5] Gives the group's session timeout to Kafka's consumers, which do not send one. The event also makes each
+   * one's next heartbeat reach the group, so it learns its heartbeat interval.
    */
   #retime(before: GroupConfig): void {
     const sessionTimeoutMs = sessionTimeoutOf(this.#config);
@@ -314,8 +314,8 @@ export class Coordinator {
   }
 
   /**
-   * [CLK-4] Gives silent members, and those with partitions to give
-   * up, their full time anew, because the clock was set.
+   * [CLK-4] Restarts the timeouts of silent members and of members with partitions to give up, because the clock was
+   * set.
    */
   beginSessionsAnew(nowMs: number): void {
     for (const member of [...this.#state.members.values()]) {
@@ -345,14 +345,14 @@ export class Coordinator {
   }
 
   /**
-   * Returns true if a topic is new or has grown. [OFF-14] All partitions of a topic are added ones if the group awaited
-   * it, which means that it subscribed to it before the topic existed, or if it has replaced another of its name.
+   * Returns true if a topic is new or has grown. [OFF-14] All partitions of a topic count as added in two cases: the
+   * group subscribed to it before it existed, or it replaces another topic of the same name.
    */
   #updateTopics(topics: readonly GroupTopic[], isAwaited: (topic: GroupTopic) => boolean): boolean {
     let hasChanged = false;
     for (const topic of topics) {
       const known = this.#state.topics.get(topic.name);
-      // Partitions only grow. Fewer partitions are old news that arrived late.
+      // Partition counts only grow. A smaller count is outdated.
       if (known?.topicId === topic.topicId && known.partitions >= topic.partitions) continue;
       if (known !== undefined && known.topicId !== topic.topicId)
         this.#offsets.forgetTopic(known, "topic removed");
@@ -393,13 +393,13 @@ export class Coordinator {
       const topic = this.#state.topics.get(name);
       if (topic !== undefined && isReadable(member.readable, name)) ids.add(topic.topicId);
     }
-    if (member.topicPattern === null) return ids; // The common case. It looks at no other topic.
+    if (member.topicPattern === null) return ids; // The common case. No other topic is looked at.
     for (const { name, topicId } of this.#state.topics.values())
       if (subscribes(member, name)) ids.add(topicId);
     return ids;
   }
 
-  /** Lets every member advance as far as it can. It ends, because each pass either frees or grants partitions. */
+  /** Lets every member advance as far as it can. The loop ends, because each pass either frees or grants partitions. */
   #reconcileAll(nowMs: number): void {
     for (let hasChanged = true; hasChanged; ) {
       hasChanged = false;

@@ -1,4 +1,4 @@
-// A group as it is shown: to people, and to Kafka's tools.
+// The description of a group, for people and for Kafka's tools.
 import { fail, type Result } from "../errors.ts";
 import type {
   ClassicMemberState,
@@ -21,10 +21,10 @@ import {
   newestEpoch,
 } from "./state.ts";
 
-/** A group as it describes itself. The Worker adds the ends of the logs. */
+/** A group's description of itself. The Worker adds the log end offsets. */
 export interface GroupDescription
   extends Pick<GroupInfo, "groupId" | "state" | "epoch" | "assignor" | "members"> {
-  /** Every partition of the group's topics. `committedOffset` is null if nothing was committed. */
+  /** All partitions of the group's topics. `committedOffset` is null if nothing was committed. */
   readonly offsets: readonly {
     readonly topic: string;
     readonly topicId: string;
@@ -80,7 +80,7 @@ export function stateNameOf(state: GroupState): GroupStateName {
   return "STABLE";
 }
 
-/** The phases of a classic group in the words of KIP-848. */
+/** The phases of a classic group in terms of KIP-848. */
 const CLASSIC_STATES = {
   EMPTY: "EMPTY",
   PREPARING: "RECONCILING",
@@ -88,7 +88,7 @@ const CLASSIC_STATES = {
   STABLE: "STABLE",
 } as const satisfies Record<ClassicPhase, GroupStateName>;
 
-/** The states of its members. A group that is EMPTY has none. */
+/** The states of its members. An EMPTY group has no members. */
 const CLASSIC_MEMBER_STATES: Readonly<Record<ClassicPhase, ClassicMemberState>> = {
   ...CLASSIC_STATES,
   EMPTY: "STABLE",
@@ -130,7 +130,7 @@ function topicNames({ topics }: GroupState): Map<string, string> {
   return new Map([...topics.values()].map(({ topicId, name }) => [topicId, name]));
 }
 
-// For Kafka's clients.
+// Descriptions for Kafka's clients.
 
 /** Returns all committed offsets. */
 export function positionsOf(state: GroupState): NamedOffset[] {
@@ -142,7 +142,7 @@ export function positionsOf(state: GroupState): NamedOffset[] {
   });
 }
 
-/** Returns the group's positions in one topic. */
+/** Returns the group's committed offsets in one topic. */
 export function positionsIn(state: GroupState, topicId: string): Omit<NamedOffset, "topic">[] {
   return [...state.offsets].flatMap(([key, { offset, metadata, leaderEpoch }]) => {
     const parsed = parsePartitionKey(key);
@@ -168,10 +168,7 @@ export interface ClassicDescription {
   }[];
 }
 
-/**
- * Describes the group as Kafka's DescribeGroups does. A group that does
- * not exist, or has members of the other kind, is Dead.
- */
+/** Describes the group as Kafka's DescribeGroups does. A group that does not exist or has native members is Dead. */
 export function describeClassic(state: GroupState): ClassicDescription {
   const { classic } = state;
   const protocolName = currentProtocol(classic);
@@ -192,7 +189,7 @@ export function describeClassic(state: GroupState): ClassicDescription {
   };
 }
 
-/** The phases in Kafka's words. */
+/** Kafka's names of the phases. */
 const KAFKA_STATES: Readonly<Record<ClassicPhase, string>> = {
   EMPTY: "Empty",
   PREPARING: "PreparingRebalance",
@@ -200,16 +197,13 @@ const KAFKA_STATES: Readonly<Record<ClassicPhase, string>> = {
   STABLE: "Stable",
 };
 
-/**
- * Describes the group as Kafka's ConsumerGroupDescribe does: the
- * members that are not classic, and their subscriptions.
- */
+/** Describes the group as Kafka's ConsumerGroupDescribe does: the native members and their subscriptions. */
 export function describeConsumers(state: GroupState): Result<{
   group: GroupDescription;
   subscriptions: Record<string, { topics: readonly string[]; topicPattern: string | null }>;
 }> {
   if (!exists(state) || state.classic.members.size > 0)
-    return fail("GROUP_ID_NOT_FOUND", "there is no group of this kind and name");
+    return fail("GROUP_ID_NOT_FOUND", "there is no group of this type and name");
   const subscriptions = Object.fromEntries(
     [...state.members].map(([memberId, { topics, topicPattern }]) => [
       memberId,
@@ -227,19 +221,19 @@ export interface GroupSummary {
 }
 
 /**
- * [KFK-34] Returns what a list shows of the group without asking it: whether it has members, and what they speak. Rebalances
- * pass, and are not told. Null if there is no group.
+ * [KFK-34] Returns the group's entry in a list, which must not require asking the group: whether it has members, and
+ * their protocol. Rebalances are too short to be shown. Null if there is no group.
  */
 export function listedSummaryOf(state: GroupState): GroupSummary | null {
   const summary = summaryOf(state);
   return summary && { ...summary, groupState: hasMembers(state) ? "Stable" : "Empty" };
 }
 
-/** Returns null if there is no group. */
+/** Returns the group's current summary. Null if there is no group. */
 export function summaryOf(state: GroupState): GroupSummary | null {
   if (!exists(state)) return null;
   const { members, phase, protocolType, generation } = state.classic;
-  // The last members were classic, and no other member has joined since.
+  // The last members were classic, and no native member has joined since.
   const wasClassic = state.groupEpoch === 0 && generation > 0;
   if (members.size > 0 || wasClassic)
     return {

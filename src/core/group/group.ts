@@ -1,6 +1,6 @@
-// A consumer group as one machine. It has native members (coordinator.ts), or classic ones (classic.ts), or none. Every
-// operation is a request that is handled to events and replies. Only the replay of events changes state (state.ts), and
-// who may do what is decided in one place (admission.ts).
+// A consumer group as one state machine. It has native members (coordinator.ts), or classic ones (classic.ts), or none.
+// Every operation is a request, which is handled and yields events and replies. Only the replay of events changes state
+// (state.ts), and one place decides what is allowed (admission.ts).
 import type { KafkaErrorName, KafkaFailure, KafkaResult } from "../errors.ts";
 import { MAX_TOPICS_PER_MEMBER } from "../limits.ts";
 import {
@@ -33,11 +33,11 @@ import type { Subscription } from "./topic-pattern.ts";
 export interface Lookup {
   readonly names: readonly string[];
   readonly pattern: string | null;
-  /** True if names of topics that do not exist leave no trace. */
+  /** True if names of nonexistent topics leave no trace. */
   readonly mustExist: boolean;
 }
 
-/** Waits for other members. The answer is among the replies of a later request. */
+/** Marks a request that waits for other members. Its answer is among the replies of a later request. */
 const WAITS = Symbol("waits");
 
 type Answers<Request extends GroupRequest> = AnswerTo<Request> | typeof WAITS;
@@ -69,7 +69,7 @@ export class Group {
     return resolveGroupConfig(this.state.overrides);
   }
 
-  /** When the group must be asked to `expire` next. Infinity if nothing can expire. */
+  /** The time at which the group must handle `expire` next. Infinity if nothing can expire. */
   get nextDeadlineMs(): number {
     return Math.min(
       this.#native.nextDeadlineMs(this.#sight),
@@ -78,7 +78,7 @@ export class Group {
     );
   }
 
-  /** When the group must be asked to `expire` because of these events, without a look at anything else. */
+  /** Returns the time at which the group must handle `expire` because of these events. Nothing else is checked. */
   deadlineAfter(events: readonly GroupEvent[]): number {
     const changed = new Set<Member>();
     let isEmpty = false;
@@ -100,14 +100,14 @@ export class Group {
     );
   }
 
-  /** [OFF-10] True if nothing is left of the group: Kafka's DEAD. */
+  /** [OFF-10] True if nothing is left of the group: Kafka's state DEAD. */
   isDead(nowMs: number): boolean {
     return this.#offsets.isDead(nowMs);
   }
 
   /**
-   * Returns why the request would be refused now, or null. It is asked before the cluster is, so that a request that is
-   * refused leaves no trace there. The rules are asked again when the request is handled.
+   * Returns why the request would be refused now, or null. This is checked before asking the cluster, so a refused
+   * request leaves no trace there. The rules are checked again when the request is handled.
    */
   whyNot<Request extends GroupRequest>(request: Request): RefusalOf<Request> | null {
     return this.#whyNot(request) as RefusalOf<Request> | null;
@@ -137,7 +137,7 @@ export class Group {
     }
   }
 
-  /** Returns what has to be asked of the cluster first, or null. */
+  /** Returns the question that the cluster must answer first, or null. */
   lookupFor(request: GroupRequest): Lookup | null {
     switch (request.type) {
       case "join":
@@ -147,7 +147,7 @@ export class Group {
         const join = joinOf(this.state, request);
         return join === null ? null : this.#lookupOf(join);
       }
-      case "joinClassic": // [CLS-10] Only a member brings the group into being.
+      case "joinClassic": // [CLS-10] Only a member creates the group.
         return !this.exists && mayAddMember(this.state.classic, request) ? LISTED : null;
       case "alterConfig":
         return LISTED;
@@ -167,7 +167,7 @@ export class Group {
     }
   }
 
-  /** [GRP-16] A subscription that the group knows asks nobody: the cluster tells the group of its topics' changes. */
+  /** [GRP-16] A known subscription needs no question: the cluster notifies the group of changes to its topics. */
   #lookupOf({ topics, topicPattern }: Subscription): Lookup | null {
     const { members } = this.state;
     const names = new Set(topics).difference(this.state.topics);
@@ -181,8 +181,8 @@ export class Group {
   }
 
   /**
-   * Handles a request. `ticket` is the number under which its reply comes: now, or among the replies of a later request
-   * if it waits for other members.
+   * Handles a request. `ticket` identifies its reply. If the request waits for other members, the reply is among those
+   * of a later request.
    */
   handle(request: GroupRequest, ticket: number, nowMs: number): Handled {
     this.#changes.newIncarnation =
@@ -265,7 +265,7 @@ export class Group {
   }
 
   #poll(request: GroupRequest<"poll">, nowMs: number): Operations["poll"][1] {
-    // A join that is refused acknowledges nothing.
+    // A refused join acknowledges nothing.
     const refused = whyNotJoin(this.state, this.config, request);
     if (refused !== null) return refused;
     const { memberId, acks, found = [] } = request;
@@ -282,7 +282,7 @@ export class Group {
     { memberId, acks }: GroupRequest<"leavePolling">,
     nowMs: number,
   ): Operations["leavePolling"][1] {
-    // [GRP-15] Another kind of member may have chosen an id that a poller would have.
+    // [GRP-15] A member of another kind may have chosen the id that a polling member would have.
     if (this.state.members.get(memberId)?.polls === false) return unknownMember(memberId);
     const acknowledged = this.#offsets.acknowledge(memberId, acks, nowMs);
     if (acknowledged.ok) this.#native.leave(memberId, nowMs);
@@ -325,8 +325,8 @@ export class Group {
   }
 
   /**
-   * [CLS-12] Removes a native static member that is named by its instance id alone, as Kafka's admins do. By a member id
-   * nobody may speak for a member that joined in another way [GRP-15].
+   * [CLS-12] Removes a native static member named by its instance id alone, as Kafka's admins do. With a member id, a
+   * client may not act for a member that joined in another way [GRP-15].
    */
   #leaveClassic(member: ClassicLeave, nowMs: number): KafkaErrorName | null {
     const native = member.memberId === "" ? holderOf(this.state, member.instanceId) : undefined;
@@ -352,7 +352,7 @@ export class Group {
   }
 }
 
-/** The group is listed at the cluster, and no topic is looked up. */
+/** The cluster lists the group, and no topic is looked up. */
 const LISTED: Lookup = { names: [], pattern: null, mustExist: false };
 
 function existing(names: readonly string[]): Lookup | null {

@@ -1,5 +1,5 @@
-// KIP-848's ConsumerGroupHeartbeat on the coordinator. It is the one call with which a Kafka consumer joins, says what
-// it owns, and learns what it has to own. A native member does the same with several messages.
+// KIP-848's ConsumerGroupHeartbeat in the coordinator. With this one call a Kafka consumer joins, reports the
+// partitions it owns, and gets its assignment. Other native members use several messages for that.
 import { type Failure, fail, type Result } from "../errors.ts";
 import { DEFAULT_REBALANCE_TIMEOUT_MS, MAX_HEARTBEAT_INTERVAL_MS } from "../limits.ts";
 import { unknownMember } from "./admission.ts";
@@ -14,7 +14,7 @@ import { isSameSubscription } from "./topic-pattern.ts";
 const LEAVE = -1;
 const LEAVE_FOR_NOW = -2;
 
-/** Returns the join that the heartbeat amounts to, or null if the member only continues as it is. */
+/** Returns the join that the heartbeat implies, or null if the member simply continues. */
 export function joinOf(state: GroupState, heartbeat: Heartbeat): JoinRequest | null {
   const { memberId, memberEpoch, instanceId, clientId } = heartbeat;
   if (memberEpoch < 0) return null;
@@ -35,7 +35,7 @@ export function joinOf(state: GroupState, heartbeat: Heartbeat): JoinRequest | n
   const holds = known === undefined ? EMPTY_SET : known.assigned.union(known.revoking);
   return {
     memberId,
-    // A member at an older epoch than the current one may still continue. One at a newer epoch is refused.
+    // A member at an older epoch may continue. A newer epoch is refused.
     memberEpoch,
     instanceId,
     clientId,
@@ -53,7 +53,7 @@ export function joinOf(state: GroupState, heartbeat: Heartbeat): JoinRequest | n
   };
 }
 
-/** The answer to a member that has left, or has gone for a while. */
+/** The answer to a member that has left, for good or for a while. */
 const farewell = (memberEpoch: number): Result<HeartbeatAnswer> => ({
   ok: true,
   memberEpoch,
@@ -61,7 +61,7 @@ const farewell = (memberEpoch: number): Result<HeartbeatAnswer> => ({
   assignment: null,
 });
 
-/** [KCG-1] Answers a heartbeat. The assignment is included if it is news to the member. */
+/** [KCG-1] Answers a heartbeat. The assignment is included if the member does not know it yet. */
 export function beat(
   changes: Changes,
   coordinator: Coordinator,
@@ -72,15 +72,15 @@ export function beat(
   const { state } = changes;
   const result = applied(changes, coordinator, heartbeat, nowMs);
   const isHere = result.ok && result.member !== null;
-  // [GRP-15] The id may be that of a classic member, who is heard in its own way.
+  // [GRP-15] The id may be that of a classic member, whose signs of life are noted elsewhere.
   if (isHere) changes.emit({ type: "heard", memberId });
   else if (state.members.has(memberId)) changes.emit({ type: "unheard", memberId });
   if (!result.ok) return result;
   const { member } = result;
   if (member === null) return farewell(memberEpoch);
   const told = state.told.get(memberId);
-  // It is also news to a member that may have missed an answer. Such a member asks in full,
-  // at an epoch before its own (0 if it joins), or owns something else.
+  // The assignment is also sent to a member that may have missed an answer. Such a member sends a full heartbeat, has
+  // an older epoch (0 when it joins), or reports other partitions.
   const isNews =
     isFull(heartbeat) ||
     memberEpoch < member.memberEpoch ||
@@ -96,7 +96,7 @@ export function beat(
   };
 }
 
-/** Applies a heartbeat. The member is null if it has left. */
+/** Applies a heartbeat. `member` is null if it has left. */
 function applied(
   changes: Changes,
   coordinator: Coordinator,
@@ -124,13 +124,16 @@ function applied(
   return { ok: true, member: state.members.get(memberId) ?? null };
 }
 
-/** KIP-848: a member that states everything is told everything. */
+/** True for a full heartbeat. KIP-848: it is answered in full. */
 function isFull({ rebalanceTimeoutMs, topics, topicPattern, owned }: Heartbeat): boolean {
   const isSubscribing = topics !== null || topicPattern !== null;
   return rebalanceTimeoutMs > 0 && isSubscribing && owned !== null;
 }
 
-/** [GCF-5] Three heartbeats fit into any session. A native member waits no longer than its protocol says. */
+/**
+ * [GCF-5] Returns the heartbeat interval. Three heartbeats fit into any session timeout. A native member with a socket
+ * has a lower maximum.
+ */
 export function heartbeatIntervalOf(
   { sessionTimeoutMs, heartbeats }: Pick<Member, "sessionTimeoutMs" | "heartbeats">,
   config: GroupConfig,
@@ -147,5 +150,8 @@ function whyNotBeat(known: Member, { memberEpoch, owned }: Heartbeat): Failure |
       `memberEpoch ${memberEpoch} is ahead of ${known.memberEpoch}; join with epoch 0`,
     );
   if (owned === null || owned.isSubsetOf(known.assigned.union(known.revoking))) return null;
-  return fail("FENCED_MEMBER_EPOCH", "what it owns is not the member's; join with epoch 0");
+  return fail(
+    "FENCED_MEMBER_EPOCH",
+    "owned names partitions that are not the member's; join with epoch 0",
+  );
 }

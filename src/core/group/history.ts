@@ -1,6 +1,6 @@
-// The group's flight recorder. It says what happened to whom, at which epoch and why, so that "why did it rebalance"
-// has an answer. Entries are derived from the group's events as they are emitted. The epochs of a classic group are
-// Kafka's generations, and the epochs of native members go on from there.
+// The group's history. It records each change with its member, epoch and reason, so that "why did it rebalance" has an
+// answer. Entries are derived from the group's events as they are emitted. The epochs of a classic group are Kafka's
+// generations, and the epochs of native members continue from there.
 import type { ConfigOverrides } from "../config-table.ts";
 import type { HistoryEntry, TopicAssignment } from "../group-info.ts";
 import {
@@ -16,14 +16,14 @@ import { hasSameRights } from "./topic-pattern.ts";
 
 export type { HistoryEntry };
 
-/** The most reasons named for one rebalance. A thousand members may go at once. */
+/** The maximum number of reasons for one rebalance. A thousand members may leave at once. */
 const MAX_CAUSES = 10;
 
 /** Records the entries of one operation. */
 export class HistoryRecorder {
   #entries: HistoryEntry[] = [];
   #causes: string[] = [];
-  /** The causes since the last rebalance of a classic group. It may take many operations. */
+  /** The causes since the last rebalance of a classic group. A rebalance may take many operations. */
   #classicCauses: string[] = [];
   /** The number of partitions that the operation may still name. */
   #room = MAX_HISTORY_PARTITIONS_PER_OPERATION;
@@ -71,7 +71,7 @@ export class HistoryRecorder {
       case "classic":
         this.#recordClassic(state.classic, event.classic, event.reason);
         return;
-      default: // Targets follow from these. Commits are too many, and can be seen in the offsets.
+      default: // Targets follow from the other events. Commits are too many, and show in the offsets.
     }
   }
 
@@ -118,7 +118,7 @@ export class HistoryRecorder {
       });
   }
 
-  /** Records what has changed. `reason` says why any member that has gone has gone. */
+  /** Records the differences. `reason` applies to every removed member. */
   #recordClassic(before: ClassicState, after: ClassicState, reason: string): void {
     const { generation: epoch } = before;
     const { members, phase, generation } = after;
@@ -152,18 +152,18 @@ export class HistoryRecorder {
     }
   }
 
-  /** Records that positions were set from outside. */
+  /** Records an offset reset. */
   reset(state: GroupState, partitions: PartitionSet): void {
     this.#add(newestEpoch(state), { type: "offsets reset", ...this.#listed(state, partitions) });
   }
 
-  /** Adds an entry. An operation gets no more than MAX_HISTORY_ENTRIES_PER_OPERATION of them. */
+  /** Adds an entry. An operation has at most MAX_HISTORY_ENTRIES_PER_OPERATION entries. */
   #add(epoch: number, entry: Omit<HistoryEntry, "epoch">): void {
     if (this.#entries.length >= MAX_HISTORY_ENTRIES_PER_OPERATION) return;
     this.#entries.push({ epoch, ...entry });
   }
 
-  /** Returns the entries of this operation. */
+  /** Returns and removes the entries of this operation. */
   take(): readonly HistoryEntry[] {
     const entries = this.#entries;
     this.#entries = [];

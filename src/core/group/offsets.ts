@@ -1,5 +1,5 @@
-// A group's positions. Members commit them, others set or delete them from outside, and they expire once the group is
-// empty. The group itself expires with the last of them.
+// A group's committed offsets. Members commit them, others set or delete them, and they expire once the group is empty.
+// The group itself expires with the last of them.
 
 import { whyNotTopicName } from "../cluster/topics.ts";
 import {
@@ -56,9 +56,9 @@ export class GroupOffsets {
   // Commits of native members.
 
   /**
-   * [OFF-1] Commits offsets of a member at its current epoch. Another epoch refuses the whole commit
-   * (STALE_MEMBER_EPOCH). A partition of another member is refused alone (FENCED_MEMBER_EPOCH), and so is an
-   * offset that goes back without a seek (INVALID_REQUEST).
+   * [OFF-1] Commits offsets of a member at its current epoch. With another epoch the whole commit is rejected
+   * (STALE_MEMBER_EPOCH). A partition of another member is rejected alone (FENCED_MEMBER_EPOCH), and so is an offset
+   * that goes back without a seek (INVALID_REQUEST).
    */
   commit(
     memberId: string,
@@ -72,9 +72,9 @@ export class GroupOffsets {
   }
 
   /**
-   * [OFF-11] Commits offsets of a member that learns a new epoch only from its next heartbeat, and may commit at an
-   * older one until then. Each partition counts from the epoch on at which it was assigned to the member (KIP-1251). A
-   * commit from before the partition was given away and back is STALE_MEMBER_EPOCH for that partition.
+   * [OFF-11] Commits offsets of a member that learns a new epoch only from its next heartbeat. Until then it may commit
+   * with an older one. Each partition accepts epochs since it was assigned to the member (KIP-1251). A commit from
+   * before the partition was given away and back gets STALE_MEMBER_EPOCH for that partition.
    */
   commitSince(
     member: Member,
@@ -111,10 +111,10 @@ export class GroupOffsets {
   }
 
   /**
-   * [POL-5] Commits the acknowledgements of a member that polls. For each partition they count up to the records that
-   * the member was sent since it got the partition. One beyond that is INVALID_REQUEST, refuses all of them and changes
-   * nothing. But if the member was sent nothing of the partition yet, the acknowledgement may be meant for an earlier
-   * partition of that name. Then it alone is rejected, and so is its repeat (`noteRefused`).
+   * [POL-5] Commits the acknowledgements of a polling member. In each partition they count up to the last record that
+   * the member was sent since it got the partition. An acknowledgement beyond that is INVALID_REQUEST: it rejects all
+   * of them and changes nothing. If the member was sent nothing of the partition yet, the acknowledgement may belong to
+   * an earlier partition of the same name. Then it alone is rejected, and so is its repeat (`noteRefused`).
    */
   acknowledge(
     memberId: string,
@@ -124,7 +124,7 @@ export class GroupOffsets {
     const member = this.#state.members.get(memberId);
     const commits = acks.map((ack) => ({ ack, ...this.#commitOf(ack) }));
     const news = commits.filter(
-      ({ key, offset }) => offset > (this.#state.offsets.get(key)?.offset ?? 0), // The others were sent before.
+      ({ key, offset }) => offset > (this.#state.offsets.get(key)?.offset ?? 0), // The others are repeats.
     );
     if (member === undefined)
       return {
@@ -152,18 +152,15 @@ export class GroupOffsets {
   }
 
   /**
-   * Converts an acknowledgement to a commit. The records up to and including an offset are done, so the next
-   * offset is committed. Topic names mean the current topics.
+   * Converts an acknowledgement to a commit. It includes the record at its offset, so the next offset is committed. A
+   * topic name means the current topic of that name.
    */
   #commitOf({ topic, partition, offset }: Ack): OffsetCommit {
     const key = partitionKey(this.#state.topics.get(topic)?.topicId ?? "", partition);
     return { key, offset: offset + 1, metadata: "", isRewind: false };
   }
 
-  /**
-   * [POL-5] Remembers the acknowledgements that did not count, for
-   * partitions that are now the member's. They may be repeated.
-   */
+  /** [POL-5] Remembers the rejected acknowledgements for partitions that the member owns now. They may be repeated. */
   noteRefused(memberId: string, acks: readonly Ack[]): void {
     const member = this.#state.members.get(memberId);
     if (member === undefined) return;
@@ -207,14 +204,14 @@ export class GroupOffsets {
     return null;
   }
 
-  /** True if the partition's topic exists. A member may still own a partition whose topic is already gone. */
+  /** True if the partition's topic exists. A member may still own a partition of a deleted topic. */
   #hasTopicOf(key: PartitionKey): boolean {
     return topicWithId(this.#state, parsePartitionKey(key).topicId) !== undefined;
   }
 
   // Commits of Kafka's clients.
 
-  /** Returns the topics of a commit that the cluster has to be asked for. Only a legal offset may need one. */
+  /** Returns the topics of a commit that the cluster must be asked about. Offsets that are invalid need none. */
   unknownTopics(offsets: readonly NamedOffset[]): string[] {
     const legal = offsets.filter((offset) => wrongPosition(offset) === null);
     return unknownNames(
@@ -224,9 +221,9 @@ export class GroupOffsets {
   }
 
   /**
-   * [CLS-6] Commits offsets of whoever the token names. They may go back, because the seeks of Kafka's clients are not
-   * known here. [GRP-13] If nothing is committed, nothing is created: neither a group nor a topic in it. `makeGroup` is
-   * called before the first commit by hand.
+   * [CLS-6] Commits offsets of the sender that the token names. They may go back, because the seeks of Kafka's clients
+   * are not visible here. [GRP-13] If no offset is valid, nothing is created: neither the group nor a topic in it.
+   * `makeGroup` is called before the first commit by hand.
    */
   commitNamed(
     token: ClassicToken,
@@ -270,7 +267,7 @@ export class GroupOffsets {
     };
   }
 
-  /** Commits offsets whose partitions belong to nobody here. */
+  /** Commits offsets of partitions that have no owner here. */
   #commitUnowned(
     commits: readonly OffsetCommit[],
     topics: readonly GroupTopic[],
@@ -293,11 +290,11 @@ export class GroupOffsets {
       if (!this.#state.topics.has(topic.name)) this.#changes.emit({ type: "topic", topic });
   }
 
-  // Positions set and forgotten from outside.
+  // Offsets set and deleted by others than members.
 
   /**
-   * [OFF-4] Sets positions from outside, also in `topics`, which the group has not read yet. Allowed only while nobody
-   * consumes: NON_EMPTY_GROUP. Topics deleted since the positions were resolved are left out.
+   * [OFF-4] Sets committed offsets, including ones in `topics`, which the group has not read yet. Allowed only in a
+   * group without members: NON_EMPTY_GROUP. Topics that were deleted since the offsets were resolved are left out.
    */
   reset(
     positions: readonly Position[],
@@ -321,8 +318,8 @@ export class GroupOffsets {
   }
 
   /**
-   * [DEL-3] Sets positions in a topic that was deleted and brought back. Those that the group has by now count. A topic of
-   * that name which the group knows, and which is another one, is left alone.
+   * [DEL-3] Restores offsets in a topic that was deleted and restored. Offsets committed since then take precedence. If
+   * the group knows another topic under this name, nothing changes.
    */
   restore(topic: GroupTopic, positions: readonly NamedOffset[], nowMs: number): void {
     this.learn([topic]);
@@ -339,7 +336,7 @@ export class GroupOffsets {
     if (restored.size > 0) this.#changes.recordReset(restored);
   }
 
-  /** [OFF-7] Forgets the group's positions in these topics. */
+  /** [OFF-7] Deletes the group's offsets in these topics. */
   delete(topics: readonly string[]): Result<object> {
     const whyNotForget = forgetRule(this.#state);
     for (const name of topics) {
@@ -354,7 +351,8 @@ export class GroupOffsets {
   }
 
   /**
-   * Deletes these positions. The topics stay known. If there is no such position, nothing happens, and `deleted` says so.
+   * Deletes these offsets. The topics stay known. If there is no such offset, nothing happens, and its entry in
+   * `deleted` is false.
    */
   deletePositions(
     positions: readonly { topic: string; partition: number }[],
@@ -376,7 +374,7 @@ export class GroupOffsets {
     return { ok: true, outcomes, deleted };
   }
 
-  /** Forgets the topic and the group's positions in it. */
+  /** Forgets the topic and deletes the group's offsets in it. */
   forgetTopic(topic: GroupTopic, reason: TopicRemovalReason): void {
     this.#changes.emit({ type: "topic-removed", name: topic.name, reason });
     for (const key of this.#keysOf(topic)) this.#changes.emit({ type: "offset-removed", key });
@@ -387,8 +385,8 @@ export class GroupOffsets {
   }
 
   /**
-   * [OFF-10] Forgets positions of an empty group, `offsets.retention.minutes`
-   * after they were committed and the group was left.
+   * [OFF-10] Deletes offsets of an empty group when `offsets.retention.minutes` have passed since both their commit and
+   * the last member's leaving.
    */
   expire(nowMs: number): void {
     for (const [key, { committedAtMs }] of [...this.#state.offsets])
@@ -399,7 +397,7 @@ export class GroupOffsets {
       if (this.#keysOf(topic).length === 0) this.forgetTopic(topic, "offsets expired");
   }
 
-  /** When `expire` must be called next, or the group is dead. Infinity if that will never be. */
+  /** The time at which `expire` must be called next, or the group is dead. Infinity if neither will happen. */
   get nextExpiryMs(): number {
     const { offsets, overrides } = this.#state;
     if (offsets.size === 0) {
@@ -411,7 +409,7 @@ export class GroupOffsets {
     return this.#retainedUntilMs(oldestMs);
   }
 
-  /** [OFF-10] True if nothing is left of the group: Kafka's DEAD. */
+  /** [OFF-10] True if nothing is left of the group: Kafka's state DEAD. */
   isDead(nowMs: number): boolean {
     if (!exists(this.#state) || this.#retainedUntilMs(0) > nowMs) return false;
     const { offsets, overrides } = this.#state;
@@ -438,18 +436,21 @@ function rejectedAck({ topic, partition, offset }: Ack, failure: Failure): Rejec
   return { topic, partition, offset, code: failure.error, detail: failure.detail };
 }
 
-/** Returns what is wrong with a position that a Kafka client commits, or null. */
+/** Returns the error in an offset that a Kafka client commits, or null. */
 function wrongPosition({ offset, metadata }: NamedOffset): KafkaErrorName | null {
   if (!Number.isSafeInteger(offset) || offset < 0) return "INVALID_REQUEST";
   return metadata.length > MAX_OFFSET_METADATA_LENGTH ? "OFFSET_METADATA_TOO_LARGE" : null;
 }
 
-/** Returns the topics that the group does not know. A topic with an illegal name cannot exist anywhere. */
+/** Returns the names of topics unknown to the group. Illegal names are left out, because no such topic can exist. */
 export function unknownNames({ topics }: GroupState, names: readonly string[]): string[] {
   return [...new Set(names)].filter((name) => whyNotTopicName(name) === null && !topics.has(name));
 }
 
-/** True if the partition is the member's, or one that it still has to give up. No partition has two owners [GRP-1]. */
+/**
+ * True if the member owns the partition. It still owns a partition that it must give up. No partition has two owners
+ * [GRP-1].
+ */
 function owns({ assigned, revoking }: Member, key: PartitionKey): boolean {
   return assigned.has(key) || revoking.has(key);
 }

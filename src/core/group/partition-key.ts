@@ -1,5 +1,5 @@
-// A partition inside the coordinator. The topic id and the number are one string, so sets of partitions are
-// plain sets. Topic ids hold no colon (they are UUIDs).
+// A partition inside the coordinator. Topic id and number form one string, so sets of partitions are plain sets. Topic
+// ids contain no colon (they are UUIDs).
 
 export interface TopicPartitions {
   readonly topicId: string;

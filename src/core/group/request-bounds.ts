@@ -1,5 +1,5 @@
-// The bounds of what a member may send, whatever its way in: its ids, which become keys of rows, and its lists, each
-// element of which costs the group time and storage. JSON's schemas bound most of it before; Kafka's protocol does not.
+// The bounds of a member's requests, over every protocol: its ids, which become keys of rows, and its lists, whose
+// every element costs the group time and storage. JSON schemas check most of them earlier; Kafka's protocol does not.
 import { sizeOf } from "../bytes.ts";
 import { type Failure, fail, preview } from "../errors.ts";
 import {
@@ -13,7 +13,7 @@ import {
 } from "../limits.ts";
 import type { ClassicJoin, ClassicLeave, ClassicSync, GroupRequest } from "./requests.ts";
 
-/** [BND-21] Returns which bound the request breaks, or null. INVALID_REQUEST. */
+/** [BND-21] Returns INVALID_REQUEST for the first bound that the request exceeds, or null. */
 export function whyNotBounded(request: GroupRequest): Failure | null {
   switch (request.type) {
     case "join":
@@ -47,7 +47,10 @@ function whyNotIds({ memberId, instanceId, clientId }: Ids): Failure | null {
   );
 }
 
-/** Half of a surrogate pair has no UTF-8: SQLite would keep another id than the one that was sent. */
+/**
+ * Returns the error in an id, or null. A lone surrogate has no UTF-8 form: SQLite would store another id than the one
+ * sent.
+ */
 function whyNotId(field: string, id: string | null, maxLength: number): Failure | null {
   if (id === null) return null;
   if (id.length > maxLength)

@@ -1,17 +1,21 @@
-// A member's session ends if nothing shows for its timeout that it is alive.
+// A member's session ends after its timeout without a sign of life.
 
-/** Tells who is there: see durable-objects/group/presence.ts. */
+/** Knows which members are alive: see durable-objects/group/presence.ts. */
 export interface Sight {
-  /** Returns when the member was last heard from, by a socket, a watching connection or a call. 0 if it never was. */
+  /**
+   * Returns when the member last gave a sign of life, by a socket, a watching connection or a call. 0 if it never did.
+   */
   lastSeenMs(memberId: string): number;
-  /** True if a connection reports the member alive. It is then looked at there, and needs no deadline of its own. */
+  /**
+   * True if a connection reports the member alive. The connection is then watched, and the member needs no deadline.
+   */
   isConnected(memberId: string): boolean;
 }
 
 export interface Session {
   readonly memberId: string;
   readonly sessionTimeoutMs: number;
-  /** When reports that it is alive ended. Null while there are reports. */
+  /** The time at which signs of life stopped. Null while the member is known to be alive. */
   readonly silentSinceMs: number | null;
 }
 
@@ -22,7 +26,7 @@ export function sessionEndMs(
   return (silentSinceMs ?? sight.lastSeenMs(memberId)) + sessionTimeoutMs;
 }
 
-/** When the group has to look at the member by itself. Infinity for a member whose connection is looked at. */
+/** The time at which the group itself must check the member. Infinity while its connection is watched. */
 export function sessionDeadlineMs(member: Session, sight: Sight): number {
   const isLookedAt = member.silentSinceMs === null && sight.isConnected(member.memberId);
   return isLookedAt ? Number.POSITIVE_INFINITY : sessionEndMs(member, sight);

@@ -1,5 +1,5 @@
 // The state of one consumer group and the events that change it. Its members are native (KIP-848) or classic, never
-// both. Only `replay` changes state, and the object has to persist the events that `replay` gets.
+// both. Only `replay` changes state, and the object must persist the events that it replays.
 import type { NamePattern } from "../access/grants.ts";
 import type { ConfigOverrides } from "../config-table.ts";
 import type { MemberState } from "../group-info.ts";
@@ -12,22 +12,21 @@ export interface GroupTopic {
   readonly name: string;
   readonly partitions: number;
   /**
-   * [OFF-14] The partition count when the group first subscribed to the topic, 0 if the topic was created while a
-   * member was there that had subscribed to it.
-   * Absent while no partition has been added since.
+   * [OFF-14] The partition count when the group first subscribed to the topic. 0 if a member had already subscribed
+   * when the topic was created. Absent while no partition has been added since.
    */
   readonly initialPartitions?: number;
 }
 
 export interface Member {
   readonly memberId: string;
-  /** Grows with each join of the group. It tells a static member from the one that it replaced. */
+  /** Increases with each new member of the group. It distinguishes a static member from the one that it replaced. */
   readonly memberNumber: number;
   readonly instanceId: string | null;
   readonly clientId: string | null;
   /** Subscribed topic names, ascending. */
   readonly topics: readonly string[];
-  /** All topics whose names match are subscribed to as well (RE2). */
+  /** The pattern (RE2) of further topics to which it subscribes, matched against the whole name. */
   readonly topicPattern: string | null;
   /** [ACL-7] The topics that it may read. Absent if it may read all. */
   readonly readable?: readonly NamePattern[];
@@ -37,29 +36,29 @@ export interface Member {
   readonly state: MemberState;
   /** The partitions that the member may consume. */
   readonly assigned: PartitionSet;
-  /** The partitions that it was told to give up. It still owns them until it says that it gave them up. */
+  /** The partitions that it was asked to give up. It owns them until it confirms that it gave them up. */
   readonly revoking: PartitionSet;
   /**
-   * The epoch at which it got each partition of `assigned` and `revoking` (KIP-1251). A commit of an older epoch was
-   * sent before the partition was given to it, or given back.
+   * The epoch at which it got each partition of `assigned` and `revoking` (KIP-1251). A commit with an older epoch was
+   * sent before it got the partition, or got it back.
    */
   readonly assignmentEpochs: ReadonlyMap<PartitionKey, number>;
   /**
-   * The offset after the last record that a polling member was sent, for each partition. Its acknowledgements count up
+   * For each partition, the offset after the last record that a polling member was sent. Its acknowledgements count up
    * to there. Without an entry, it was sent nothing since it got the partition.
    */
   readonly delivered: ReadonlyMap<PartitionKey, number>;
-  /** The offset that a polling member acknowledged in a partition although it was sent nothing of it. */
+  /** The offset that a polling member acknowledged in a partition of which it was sent nothing. */
   readonly refusedAcks: ReadonlyMap<PartitionKey, number>;
-  /** When the member is fenced unless it has given up `revoking`. Null unless UNREVOKED_PARTITIONS. */
+  /** The time at which the member is fenced unless it has given up `revoking`. Null unless UNREVOKED_PARTITIONS. */
   readonly revokeDeadlineMs: number | null;
-  /** True if it holds no connection but polls. Each poll starts its session anew. */
+  /** True if it has no connection but polls. Each poll restarts its session. */
   readonly polls: boolean;
-  /** True if it speaks by Kafka's ConsumerGroupHeartbeat (KIP-848). Commits in its name must then come the same way. */
+  /** True if it uses Kafka's ConsumerGroupHeartbeat (KIP-848). Its commits must then come the same way. */
   readonly heartbeats: boolean;
   /**
-   * When its connection was lost, or its last poll came. Its session
-   * ends `sessionTimeoutMs` later. Null while connected.
+   * The time at which its connection was lost, or of its last poll. Its session ends `sessionTimeoutMs` later. Null
+   * while connected.
    */
   readonly silentSinceMs: number | null;
 }
@@ -68,36 +67,36 @@ export interface CommittedOffset {
   /** The next offset that the group will read. */
   readonly offset: number;
   readonly metadata: string;
-  /** [OFF-13] The leader epoch of the last record read, as a Kafka client told it. */
+  /** [OFF-13] The leader epoch of the last record read, as sent by a Kafka client. */
   readonly leaderEpoch?: number;
   readonly committedAtMs: number;
 }
 
 export interface GroupState {
   readonly groupId: string;
-  /** Grows when a group is deleted and created again. 0 until the group exists. */
+  /** Increases when a group is deleted and created again. 0 until the group exists. */
   incarnation: number;
-  /** Grows with every change of members, subscriptions or topics. */
+  /** Increases with every change of members, subscriptions or topics. */
   groupEpoch: number;
-  /** The group epoch that the target assignment was computed for. */
+  /** The group epoch for which the target assignment was computed. */
   assignmentEpoch: number;
   nextMemberNumber: number;
   /** The config values set for this group, by key. */
   overrides: ConfigOverrides;
-  /** When the last member went, or the group was created without one. Null while there are members. */
+  /** The time at which the last member left, or the group was created without one. Null while there are members. */
   emptySinceMs: number | null;
   /** The native members. */
   readonly members: MemberMap;
-  /** The members that speak Kafka's classic protocol. */
+  /** The members that use Kafka's classic protocol. */
   classic: ClassicState;
-  /** The target assignment: the partitions that each member will own. Without an entry, a member will own none. */
+  /** The target assignment: the partitions that each member will own. A member without an entry will own none. */
   readonly targets: Map<string, PartitionSet>;
-  /** The topics that are or were subscribed to and still exist, by name. */
+  /** Topics with current or former subscriptions that still exist, by name. */
   readonly topics: TopicMap;
   readonly offsets: Map<PartitionKey, CommittedOffset>;
   /** Derived: the current owner of each partition, `revoking` included. No partition has two owners [GRP-1]. */
   readonly owners: Map<PartitionKey, string>;
-  /** Not stored: the partitions that each member was last told of in the answer to a heartbeat. */
+  /** Not stored: the assignment that each member got in its last answer to a heartbeat. */
   readonly told: Map<string, PartitionSet>;
 }
 
@@ -114,7 +113,7 @@ export type GroupEvent =
   | {
       readonly type: "member";
       readonly member: Member;
-      /** True if only the epoch of a STABLE member has moved on, with the group's. That need not be stored. */
+      /** True if only the epoch of a STABLE member has advanced, together with the group's. That need not be stored. */
       readonly isOnlyEpoch?: true;
     }
   | { readonly type: "member-removed"; readonly memberId: string; readonly reason: RemovalReason }
@@ -132,13 +131,13 @@ export type GroupEvent =
       readonly classic: ClassicState;
       /** False if a restart may forget the change. */
       readonly isStored: boolean;
-      /** Why the members that are gone have gone. */
+      /** The reason why the missing members were removed. */
       readonly reason: RemovalReason;
     }
   // The following are not stored.
-  /** The member has shown that it is alive. */
+  /** The member gave a sign of life. */
   | { readonly type: "heard"; readonly memberId: string }
-  /** The member has gone, perhaps for a while, or is not believed. */
+  /** The member has left, perhaps for a while, or its last sign of life is not trusted. */
   | { readonly type: "unheard"; readonly memberId: string }
   | { readonly type: "told"; readonly memberId: string; readonly partitions: PartitionSet };
 
@@ -146,12 +145,12 @@ export type TopicRemovalReason = "topic removed" | "offsets deleted" | "offsets 
 
 export type RemovalReason = "left" | "session timeout" | "rebalance timeout" | "replaced";
 
-/** Members by id. The storage tells whether there are any without reading all of them. */
+/** Members by id. The storage knows whether there are any without reading them all. */
 export interface MemberMap extends Map<string, Member> {
   readonly isEmpty?: boolean;
 }
 
-/** Topics by name. The storage has an index for the other way round. */
+/** Topics by name. The storage also has an index by id. */
 export interface TopicMap extends Map<string, GroupTopic> {
   withId?(topicId: string): GroupTopic | undefined;
 }
@@ -209,22 +208,22 @@ export function holderOf({ members }: GroupState, instanceId: string | null): Me
   return undefined;
 }
 
-/** True if the member has what it should have at the newest epoch. */
+/** True if the member has its whole assignment of the newest epoch. */
 export function isSettled({ assignmentEpoch }: GroupState, member: Member): boolean {
   return member.state === "STABLE" && member.memberEpoch === assignmentEpoch;
 }
 
 /**
- * The newest epoch of the group: that of its native members, or the generation of its classic ones. Each kind goes on
- * where the other has ended, so it never goes back, as where Kafka converts a group.
+ * The newest epoch of the group: that of its native members, or the generation of its classic ones. Each kind continues
+ * from the other, so it never decreases, as when Kafka converts a group.
  */
 export function newestEpoch({ groupEpoch, classic }: GroupState): number {
   return Math.max(groupEpoch, classic.generation);
 }
 
 /**
- * Returns a test for topics to which any native member subscribes, by name or by a pattern. It looks at the members when
- * it is first asked, each of them once for any number of topics.
+ * Returns a test for topics to which any native member subscribes, by name or by pattern. It reads the members at its
+ * first call, and each of them once for any number of topics.
  */
 export function subscriberTest({ members }: GroupState): (topic: string) => boolean {
   let all: ReturnType<typeof subscriptionsOf> | null = null;
@@ -238,7 +237,7 @@ export function subscriberTest({ members }: GroupState): (topic: string) => bool
   };
 }
 
-/** Returns what any of the members subscribes to, each name and pattern once. */
+/** Returns all subscribed names and patterns of the members, each once. */
 function subscriptionsOf(members: ReadonlyMap<string, Member>) {
   const names = new Set<string>();
   const patterns = new Set<string>();
@@ -250,8 +249,8 @@ function subscriptionsOf(members: ReadonlyMap<string, Member>) {
 }
 
 /**
- * [OFF-14] True if the partition was added after the group first subscribed to its topic. While nothing is committed in
- * it, the partition is read from its start: all of it came while the group was there to read it.
+ * [OFF-14] True if the partition was added after the group first subscribed to its topic. Without a committed offset,
+ * such a partition is read from its start: all of its records came while the group existed to read them.
  */
 export function isAddedPartition(
   { partitions, initialPartitions }: GroupTopic,
@@ -260,7 +259,7 @@ export function isAddedPartition(
   return partition >= (initialPartitions ?? partitions);
 }
 
-/** Applies one event. It is deterministic: replaying the same events gives the same state. */
+/** Applies one event. It is deterministic: replaying the same events yields the same state. */
 export function replay(state: GroupState, event: GroupEvent): void {
   switch (event.type) {
     case "group":
@@ -274,7 +273,7 @@ export function replay(state: GroupState, event: GroupEvent): void {
     case "member": {
       const { member } = event;
       const before = state.members.get(member.memberId);
-      // The owners may not be read yet, and are not needed for most changes of a member.
+      // The owners may not be loaded yet, and most changes of a member do not need them.
       const isSame = before?.assigned === member.assigned && before?.revoking === member.revoking;
       if (!isSame) disown(state, member.memberId);
       state.members.set(member.memberId, member);
@@ -312,13 +311,13 @@ export function replay(state: GroupState, event: GroupEvent): void {
       return;
     case "heard":
     case "unheard":
-      return; // The object remembers who was heard when.
+      return; // The object remembers signs of life.
   }
 }
 
 /**
- * Returns the member with these partitions. It forgets all that it knew about other
- * partitions. New partitions are its own from `epoch` on.
+ * Returns the member with these partitions. Its data about other partitions is dropped. New partitions are its own from
+ * `epoch` on.
  */
 export function withPartitions(
   member: Member,

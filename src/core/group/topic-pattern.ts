@@ -1,12 +1,12 @@
 // Subscriptions by pattern (KIP-848's SubscribedTopicRegex). The syntax is RE2, matched in linear time and bounded in
-// size, so no pattern can hold an object up. A pattern matches a topic's whole name.
+// size, so no pattern can block an object. A pattern matches a topic's whole name.
 import { RE2JS } from "re2js";
 import { isReadable, type NamePattern } from "../access/grants.ts";
 import { partsOfPattern } from "../access/namespace.ts";
 import { type Failure, fail } from "../errors.ts";
 import { MAX_TOPIC_PATTERN_INSTRUCTIONS, MAX_TOPIC_PATTERN_LENGTH } from "../limits.ts";
 
-/** Returns what is wrong with the pattern, or null. The error calls it `field`. INVALID_REGULAR_EXPRESSION. */
+/** Returns INVALID_REGULAR_EXPRESSION, or null if the pattern is valid. The error text calls it `field`. */
 export function whyNotTopicPattern(pattern: string | null, field = "topicPattern"): Failure | null {
   if (pattern === null) return null;
   const { inner } = partsOfPattern(pattern);
@@ -28,16 +28,16 @@ export function whyNotTopicPattern(pattern: string | null, field = "topicPattern
     const reason = error instanceof Error ? error.message : String(error);
     return fail(
       "INVALID_REGULAR_EXPRESSION",
-      `${field} is ${JSON.stringify(inner)}, it must be a regular expression of RE2: ${reason}`,
+      `${field} is ${JSON.stringify(inner)}, it must be an RE2 regular expression: ${reason}`,
     );
   }
 }
 
-/** Topics by name, and those whose names match the pattern, which the caller has checked. */
+/** Topics by name, and topics whose names match the pattern. The pattern must be valid. */
 export interface Subscription {
   readonly topics: readonly string[];
   readonly topicPattern: string | null;
-  /** [ACL-7] The topics that the member may read. Absent if it may read all. Others are not assigned to it. */
+  /** [ACL-7] The topics that the member may read. Absent if it may read all. It is assigned no others. */
   readonly readable?: readonly NamePattern[] | undefined;
 }
 
@@ -50,24 +50,24 @@ export function subscribes(
   return isSubscribed && isReadable(readable, name);
 }
 
-/** [TEN-2] In a name space, the pattern is for what follows the prefix, so that it may have a ^ as well. */
+/** [TEN-2] In a name space, the pattern applies to the name after the prefix, so it may begin with ^ too. */
 function isMatch(pattern: string, name: string): boolean {
   const { prefix, inner } = partsOfPattern(pattern);
   return name.startsWith(prefix) && compiled(inner).matches(name.slice(prefix.length));
 }
 
-/** A character that stands for itself in RE2. `.` does not. */
+/** A character that matches itself in RE2. `.` does not. */
 const LITERAL = /[A-Za-z0-9_-]/;
-/** These quantifiers let the character before them stand zero times. */
+/** The quantifiers that allow zero occurrences of the preceding character. */
 const MAY_BE_ABSENT = /[*?{]/;
 
 /**
- * Returns how all names begin that the pattern matches. It is empty where the pattern does not tell, so that nothing is
- * missed. A name is looked up among patterns by it, and the names that a pattern may match are found by it.
+ * Returns the common prefix of all names that the pattern matches. It is empty if the pattern does not reveal one, so
+ * no name is missed. Patterns are looked up by it for a name, and names for a pattern.
  */
 export function beginningOfNames(pattern: string): string {
   const { prefix, inner } = partsOfPattern(pattern);
-  // An alternative need not begin as the others do. Looking for the sign alone also finds harmless ones.
+  // An alternative may begin differently. Testing for the character alone also catches harmless uses.
   if (inner.includes("|")) return prefix;
   let beginning = "";
   for (let i = inner.startsWith("^") ? 1 : 0; i < inner.length; ) {
@@ -94,7 +94,7 @@ export function hasSameRights(
   return JSON.stringify(a.readable) === JSON.stringify(b.readable);
 }
 
-/** Compiling takes far longer than matching, and a group's members mostly share one pattern. */
+/** Compiling takes much longer than matching, and the members of a group usually share one pattern. */
 const MAX_COMPILED = 100;
 const patterns = new Map<string, RE2JS>();
 

@@ -91,7 +91,7 @@ describe("errors", () => {
     expect(differing).toEqual(UNLIKE_KAFKA);
     const source = readFileSync("src/core/errors.ts", "utf8");
     const explained = [
-      ...source.matchAll(/^ {2}\/\/ Kafka has .*\n(?: {2}\/\/ .*\n)* {2}([A-Z_]+):/gm),
+      ...source.matchAll(/^ {2}\/\/ Kafka marks .*\n(?: {2}\/\/ .*\n)* {2}([A-Z_]+):/gm),
     ];
     expect(explained.map(([, name]) => name)).toEqual(UNLIKE_KAFKA);
   });
@@ -261,7 +261,7 @@ describe("the platform's errors", () => {
       error: new Error("internal error; reference = abc"),
       code: "KAFKA_STORAGE_ERROR",
       retriable: true,
-      says: "(the broker's log says which and why)",
+      says: "(the broker's log has the details)",
     },
     {
       error: new Error("Network connection lost."),

@@ -165,7 +165,7 @@ describe("the budget of an isolate", () => {
     expect([budget.bytes, budget.roomBytes, gone.length]).toEqual([100, 0, 0]);
     answer.set(41);
     expect(gone).toEqual([
-      "everything that is in memory takes 101 bytes, the bound is 100, and of those that go first this one takes the most, 60",
+      "all data in memory takes 101 bytes, the bound is 100; in the lowest rank, this one takes the most, 60",
     ]);
     expect(budget.bytes).toBe(41);
   });
@@ -220,7 +220,7 @@ describe("the budget of an isolate", () => {
     fixed.set(41);
     expect(gone).toEqual(["answer"]);
     answers.holdFixed().set(50);
-    expect(() => fixed.set(60)).toThrow("everything that is in memory takes 110 bytes");
+    expect(() => fixed.set(60)).toThrow("all data in memory takes 110 bytes");
     expect([fixed.bytes, budget.bytes]).toEqual([41, 91]);
     expect(() => fixed.set(91)).toThrow("bodies take 91 bytes, the bound is 90");
     fixed.set(50);
@@ -232,7 +232,7 @@ describe("the budget of an isolate", () => {
     const fixed = bodies.holdFixed();
     fixed.note(120);
     expect(budget.bytes).toBe(120);
-    expect(() => answers.hold(never).set(1)).toThrow("everything that is in memory takes 121");
+    expect(() => answers.hold(never).set(1)).toThrow("all data in memory takes 121");
     expect(budget.bytes).toBe(120);
     fixed.release();
     answers.hold(never).set(1);

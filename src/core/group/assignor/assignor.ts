@@ -1,10 +1,10 @@
 // The input and output of an assignor. Assignors are pure functions of this input. The same input always gives the same
-// answer, in whatever order members and topics are listed [ASN-4].
+// answer, whatever the order of members and topics [ASN-4].
 import type { PartitionKey, PartitionSet } from "../partition-key.ts";
 
 export interface AssignorMember {
   readonly memberId: string;
-  /** Set for a static member: its place in an order that outlives restarts. */
+  /** Set for a static member. It gives the member a place in the order that survives restarts. */
   readonly instanceId?: string | null;
   readonly topicIds: ReadonlySet<string>;
   /** Its previous target. A partition that it keeps costs no move. */

@@ -1,7 +1,7 @@
-// The `range` assignor (KIP-848's RangeAssignor). It gives each topic's partitions, in order, in stretches of equal
-// length (the first ones longer by one), to its subscribers in order. So members that subscribe to the same topics with
-// equally many partitions get the same numbers of each, and records with the same key stay together [RNG-2]. Static
-// members come first, by instanceId, so the order outlives restarts. Moves are not saved.
+// The `range` assignor (KIP-848's RangeAssignor). It divides each topic's partitions, in order, into ranges of equal
+// length (the first ones longer by one) for its subscribers in order. So members with equal subscriptions get the same
+// partition numbers of all topics with equally many partitions. Records with the same key thus stay together [RNG-2].
+// Static members come first, by instanceId, so the order survives restarts. It does not try to avoid moves.
 import { type PartitionKey, partitionKey } from "../partition-key.ts";
 import type { Assignor, AssignorMember } from "./assignor.ts";
 import { compareText } from "./compare-text.ts";

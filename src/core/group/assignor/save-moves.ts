@@ -1,10 +1,11 @@
-// The last step of `uniform`. Among all balanced ways to hand out the extras, it finds one with the fewest moves.
+// The last step of `uniform`. Among all balanced distributions of the extras, it finds one with the fewest moves.
 //
-// It works on a graph of members, topics and levels. The edge member → topic means that the member gives its extra of
-// the topic away. The edge topic → member means that the member takes one. The path member → level → member means that
-// a member with one fewer in total takes the place of a member with one more, which leaves the totals as a whole
+// It works on a graph of members, topics and levels. The edge member → topic means that the member gives away its extra
+// of the topic. The edge topic → member means that the member takes one. The path member → level → member means that a
+// member with one fewer in total takes the place of a member with one more. That leaves the totals as a whole
 // unchanged. An extra that lets its member keep a partition is worth one move. A cycle whose takers keep more than its
-// givers lose saves moves. When no such cycle is left, nothing can be saved (negative cycle cancelling, as for flows).
+// givers lose saves moves. Without such a cycle, the number of moves is minimal (negative cycle canceling, as for
+// flows).
 import { keepsMore, type TopicShare } from "./topic-share.ts";
 
 interface Edge {
@@ -21,7 +22,7 @@ interface Edge {
 
 export function saveMoves(shares: readonly TopicShare[], totals: Map<string, number>): void {
   const contested = shares.filter((share) => share.extras.size > 0);
-  // Each round saves at least one move, and there are no more moves to save than extras.
+  // Each round saves at least one move, and at most as many moves as there are extras can be saved.
   for (;;) {
     const { edges, size } = buildGraph(contested, totals);
     const cycle = findNegativeCycle(edges, size);
@@ -70,9 +71,7 @@ function buildGraph(
   return { edges, size: nodes.size };
 }
 
-/**
- * The algorithm of Bellman and Ford, started from everywhere at once. A cycle in the predecessors is a negative cycle.
- */
+/** The Bellman-Ford algorithm, started from all nodes at once. A cycle in the predecessors is a negative cycle. */
 function findNegativeCycle(edges: readonly Edge[], size: number): Edge[] | null {
   const distance = new Int32Array(size);
   const reachedBy = new Array<Edge | null>(size).fill(null);

@@ -1,13 +1,14 @@
-// The `uniform` assignor. In this order:
-// 1. every partition of every subscribed topic goes to exactly one subscriber [ASN-1];
-// 2. each topic is spread: its subscribers' shares differ by at most one [ASN-2];
-// 3. the members' totals are balanced as far as 2 allows [ASN-3];
-// 4. the fewest partitions move away from their previous owner that 1 to 3 allow [ASN-5].
-// The answer depends only on the content, and applying it again changes nothing [ASN-4].
+// The `uniform` assignor. Its rules, in this order:
+// 1. Every partition of every subscribed topic goes to exactly one subscriber [ASN-1].
+// 2. Each topic is spread: its subscribers' shares differ by at most one [ASN-2].
+// 3. The members' totals are balanced as far as rule 2 allows [ASN-3].
+// 4. As few partitions leave their previous owner as rules 1 to 3 allow [ASN-5].
 //
-// Rule 2 fixes all of a topic's shares except for its remainder: `partitions mod subscribers` members get one more. So
-// the work is to hand out these extras. They first go to members that would otherwise lose a partition. Then they shift
-// along chains of topics from heavier to lighter members until no chain helps, which is the optimum for balance (shares
+// The answer depends only on the content of the input, and applying it again changes nothing [ASN-4].
+//
+// Rule 2 determines a topic's shares except for the remainder: `partitions mod subscribers` members get one extra. So
+// the task is to distribute the extras. They first go to members that would otherwise lose a partition. Then they shift
+// along chains of topics from heavier to lighter members until no chain helps. That is the optimum for balance (shares
 // are a matroid base, and balance is separable and convex). Last, they shift around cycles that leave the totals
 // unchanged and save moves (save-moves.ts), which is the optimum for moves.
 import { fromSet, type PartitionKey, type PartitionSet, partitionKey } from "../partition-key.ts";
@@ -49,8 +50,8 @@ interface SortedMember {
 }
 
 /**
- * Groups a member's partitions by topic, once. Otherwise each topic
- * would be searched among all partitions of all members.
+ * Groups a member's partitions by topic, once. Otherwise each topic would require a search through all partitions of
+ * all members.
  */
 function byTopic(partitions: PartitionSet): Map<string, readonly number[]> {
   return new Map(fromSet(partitions).map(({ topicId, partitions: own }) => [topicId, own]));
@@ -93,7 +94,7 @@ function chooseExtras(share: TopicShare, totals: Map<string, number>): void {
   }
 }
 
-/** Shifts extras along chains until no member with two more than another can pass one on. */
+/** Shifts extras along chains until no member has two more than a member that could take one. */
 function balanceExtras(shares: readonly TopicShare[], totals: Map<string, number>): void {
   const bySubscriber = new Map<string, TopicShare[]>();
   for (const share of shares) {
@@ -163,7 +164,10 @@ function applyChain(
   }
 }
 
-/** Members keep their previous partitions up to their share. The rest goes to members below their share. */
+/**
+ * Assigns the partitions. Members keep their previous partitions up to their share. The rest goes to members below
+ * their share.
+ */
 function handOut(share: TopicShare, assignment: Map<string, Set<PartitionKey>>): void {
   const free = new Set<number>();
   for (let partition = 0; partition < share.partitions; partition++) free.add(partition);

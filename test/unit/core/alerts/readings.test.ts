@@ -108,7 +108,7 @@ test("[ALR-2] a partition is as full as its storage is of what it can hold", () 
     state.take(NOW_MS, `id-of-orders/${partition}`, partitionSnapshot({ partition, storedBytes }));
   expect(read(ruleOf("partition-full", 80, "orders"))).toMatchObject([
     { subject: "orders/0", value: 20, isMet: false },
-    { subject: "orders/1", isMet: true, text: "partition orders/1 stores 80 % of what it can" },
+    { subject: "orders/1", isMet: true, text: "partition orders/1 has used 80 % of its storage" },
     { subject: "orders/2", isMet: false },
   ]);
   expect(read(ruleOf("partition-full", 80, "other"))).toEqual([]);

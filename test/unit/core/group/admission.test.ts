@@ -306,7 +306,7 @@ test.each(Object.entries(OF_CLASSIC_KIND))(
 
 test.each([
   ["a native member", 1, ""],
-  ["a classic member", 1, " that speak Kafka's classic protocol"],
+  ["a classic member", 1, " that use Kafka's classic protocol"],
   ["a Kafka consumer", 1, ""],
 ] as const)(
   "[GRP-14] a refusal tells how many members %s is among, and of which kind",
