@@ -6,7 +6,9 @@ import { fileURLToPath } from "node:url";
 import { cloudflareTest } from "@cloudflare/vitest-pool-workers";
 import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
-import { consoleVitePlugin } from "../src/self-host/console-bundle.ts";
+import { vitePlugin } from "../src/self-host/browser-files.ts";
+import { CONSOLE_MODULE } from "../src/self-host/console-bundle.ts";
+import { DOCS_MODULE } from "../src/self-host/docs-bundle.ts";
 import { quietOutput } from "./quiet-output.ts";
 
 quietOutput();
@@ -105,7 +107,8 @@ export default defineConfig({
       },
       {
         plugins: [
-          consoleVitePlugin(),
+          vitePlugin(CONSOLE_MODULE),
+          vitePlugin(DOCS_MODULE),
           cloudflareTest({
             main: "./src/index.ts",
             wrangler: { configPath: "./wrangler.toml" },

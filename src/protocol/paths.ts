@@ -15,6 +15,7 @@ export const AUDIT_PATH = "/v1/audit";
 export const TOKENS_PATH = "/v1/tokens";
 export const ME_PATH = "/v1/me";
 export const CONSOLE_PATH = "/console";
+export const DOCS_PATH = "/docs";
 
 export function keyPath(id: string): string {
   return `${KEYS_PATH}/${encodeURIComponent(id)}`;

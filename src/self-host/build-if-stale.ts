@@ -6,7 +6,11 @@ import { STAMP } from "./build-stamp.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
-const SOURCES = ["src", "durable-objects", "package.json"].map((name) => join(ROOT, name));
+const SOURCES = [
+  ...["src", "durable-objects", "docs", "package.json"],
+  // Pages of the documentation: see docs-bundle.ts.
+  ...["PROTOCOL.md", "SPEC.md", "ARCHITECTURE.md", "CHANGELOG.md"],
+].map((name) => join(ROOT, name));
 
 /** Builds unless nothing has changed since. */
 export async function buildIfStale(): Promise<void> {

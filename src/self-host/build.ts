@@ -4,8 +4,10 @@ import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as esbuild from "esbuild";
+import { esbuildPlugin, licensesOf } from "./browser-files.ts";
 import { STAMP } from "./build-stamp.ts";
-import { consolePlugin, licensesOf } from "./console-bundle.ts";
+import { CONSOLE_MODULE } from "./console-bundle.ts";
+import { DOCS_MODULE } from "./docs-bundle.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -32,7 +34,7 @@ export async function build(): Promise<readonly string[]> {
       conditions: ["workerd", "worker", "browser"],
       define: { RIVULET_VERSION: JSON.stringify(version) },
       external: ["cloudflare:*", "node:*"],
-      plugins: [consolePlugin()],
+      plugins: [esbuildPlugin(CONSOLE_MODULE), esbuildPlugin(DOCS_MODULE)],
     }),
     esbuild.build({
       ...shared,
@@ -45,7 +47,10 @@ export async function build(): Promise<readonly string[]> {
     }),
     esbuild.build({
       ...shared,
-      entryPoints: { kafkajs: "src/kafkajs/socket-factory.ts" },
+      entryPoints: {
+        kafkajs: "src/kafkajs/socket-factory.ts",
+        "worker-binding": "src/sdk/worker-binding.ts",
+      },
       outdir: "dist",
       external: ["node:*"],
     }),

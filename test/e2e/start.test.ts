@@ -25,7 +25,7 @@ test.each(["SIGTERM", "SIGINT"] as const)(
   },
 );
 
-test("[WEB-1] JSON and the console go in gzip to whoever takes it", async () => {
+test("[WEB-1] JSON, the console and the documentation go in gzip to whoever takes it", async () => {
   const broker = await BrokerProcess.start();
   const ask = async (path: string, encoding: string) => {
     const headers = { "accept-encoding": encoding };
@@ -36,7 +36,12 @@ test("[WEB-1] JSON and the console go in gzip to whoever takes it", async () => 
   const page = await ask("/console", "gzip");
   const files = [...page.text.matchAll(/"(\/console\/assets\/[^"]+\.(?:js|css))"/g)];
   expect(files).toHaveLength(2);
-  for (const path of ["/openapi.json", ...files.map(([, name = ""]) => name)]) {
+  for (const path of [
+    "/openapi.json",
+    "/docs",
+    "/docs/api",
+    ...files.map(([, name = ""]) => name),
+  ]) {
     const packed = await ask(path, "gzip");
     const plain = await ask(path, "identity");
     expect([packed.encoding, plain.encoding]).toEqual(["gzip", null]);

@@ -6,6 +6,7 @@ import { compileFunction } from "node:vm";
 import { build, type Plugin } from "esbuild";
 import type { Rivulet } from "../../src/sdk/index.ts";
 import { CONSOLE_MODULE } from "../../src/self-host/console-bundle.ts";
+import { DOCS_MODULE } from "../../src/self-host/docs-bundle.ts";
 import type { InstanceClass } from "./object.ts";
 
 /** program.ts, as seen from here: its types are the Workers runtime's, which Node's do not go with. */
@@ -99,14 +100,14 @@ const SMALLER_BOUNDS: readonly Change[] = [
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
-/** Nobody in the world has a browser, and building the console for each bundle takes as long as a seed. */
-const WITHOUT_CONSOLE: Plugin = {
-  name: "without-console",
+/** Nobody in the world has a browser, and building the pages for each bundle takes as long as a seed. */
+const WITHOUT_PAGES: Plugin = {
+  name: "without-pages",
   setup: (build) => {
-    const filter = new RegExp(`^${CONSOLE_MODULE}$`);
-    build.onResolve({ filter }, ({ path }) => ({ path, namespace: "without-console" }));
-    build.onLoad({ filter: /.*/, namespace: "without-console" }, () => ({
-      contents: "export const FILES = [];",
+    const filter = new RegExp(`^(${CONSOLE_MODULE.name}|${DOCS_MODULE.name})$`);
+    build.onResolve({ filter }, ({ path }) => ({ path, namespace: "without-pages" }));
+    build.onLoad({ filter: /.*/, namespace: "without-pages" }, () => ({
+      contents: "export const FILES = [], FRAMES = {}, VERSION = '';",
     }));
   },
 };
@@ -128,7 +129,7 @@ export async function bundle(
     conditions: ["workerd", "worker", "browser"],
     logLevel: "error",
     plugins: [
-      WITHOUT_CONSOLE,
+      WITHOUT_PAGES,
       {
         name: "planted-faults",
         setup({ onLoad }) {

@@ -38,6 +38,10 @@ const LAYERS: Record<
     layers: ["src/core", "src/protocol"],
     packages: [/^preact(\/hooks)?$/, /^@preact\/signals$/],
   },
+  "src/docs": {
+    layers: ["src/console"],
+    packages: [/^preact(\/hooks)?$/, /^minisearch$/],
+  },
   // Shared by the Worker and the objects.
   "src/calls": { layers: ["src/core", "src/protocol"], packages: [/^zod$/] },
   "src/env.ts": { layers: ["src/core", "src/calls", "src/storage-health.ts"], packages: [] },
@@ -113,7 +117,7 @@ const LAYERS: Record<
       "src/storage-health.ts",
       "src/memory.ts",
     ],
-    packages: [/^hono(\/|$)/, /^zod$/, /^rivulet:console$/],
+    packages: [/^hono(\/|$)/, /^zod$/, /^rivulet:(console|docs)$/],
   },
   "src/worker/rpc": {
     layers: [
@@ -154,7 +158,10 @@ const LAYERS: Record<
     ],
     packages: [],
   },
-  "src/self-host": { layers: ["src/protocol"], packages: [/^esbuild$/, /^node:/] },
+  "src/self-host": {
+    layers: ["src/protocol", "src/docs"], // Of the latter, what the index of the search is like.
+    packages: [/^esbuild$/, /^node:/, /^highlight\.js\/lib\//, /^marked$/, /^minisearch$/],
+  },
 };
 
 function layerOf(path: string): string | undefined {

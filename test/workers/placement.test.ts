@@ -113,7 +113,6 @@ const HTTP: Look[] = [
   http("GET /metrics", [200, any]),
   http("GET /", any),
   http("GET /openapi.json", any),
-  http("GET /docs", any),
   http("GET /kafka", any),
   http("GET /v1/me", ok({})),
   http("GET /v1/audit", ok({ events: any })),

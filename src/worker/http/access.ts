@@ -31,7 +31,6 @@ export const NEEDS: Readonly<Record<string, Need>> = {
   "GET /": "nothing",
   "GET /health": "nothing",
   "GET /metrics": { cluster: "DESCRIBE" },
-  "GET /docs": "nothing",
   "GET /openapi.json": "nothing",
   "GET /v1/me": "caller",
   "GET /v1/keys": { cluster: "DESCRIBE" },

@@ -32,6 +32,7 @@ import { consoleFiles } from "./console.ts";
 import { costs } from "./costs.ts";
 import { compressed, crossOrigin } from "./cross-origin.ts";
 import { deletedTopics } from "./deleted-topics.ts";
+import { docsFiles } from "./docs.ts";
 import { doctor, partitionStates } from "./doctor.ts";
 import { groupLags } from "./group-lags.ts";
 import { groups } from "./groups.ts";
@@ -89,6 +90,7 @@ export const app = new Hono<{ Bindings: Env }>()
   .use(compressed)
   .use(wellFormedPath)
   .use("/console/*", consoleFiles)
+  .use("/docs/*", docsFiles)
   .use(authorized)
   .use(keysOnlyForRecords)
   .get("/health", (context) => {

@@ -45,8 +45,8 @@ export const crossOrigin = unlessUpgrade(allowPages);
 /** Accept-Encoding names gzip, with a weight above 0 or none. */
 const GZIP = /\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))/i;
 
-/** JSON, and the files of the console. */
-const PACKED = /^(application\/json|text\/(javascript|css))\b/;
+/** JSON, and the files of the console and of the documentation. */
+const PACKED = /^(application\/json|text\/(javascript|css|html)|image\/svg\+xml)(;|$)/;
 
 /**
  * Compresses such answers to GET in gzip if the client accepts it. The runtime packs a body

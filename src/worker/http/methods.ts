@@ -12,7 +12,7 @@ export function noRoute(app: Hono<{ Bindings: Env }>, request: Request): Respons
   const allowed = [...new Set(routes.map(({ method }) => method))].sort();
   if (allowed.length === 0)
     return problemResponse(
-      new BrokerError("INVALID_REQUEST", `${detail}; /docs says what there is`),
+      new BrokerError("INVALID_REQUEST", `${detail}; /docs/api says what there is`),
       {},
       404,
     );

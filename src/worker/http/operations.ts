@@ -36,6 +36,8 @@ export interface Operation {
   readonly summary: string;
   readonly query?: z.ZodObject;
   readonly body?: z.ZodType;
+  /** An example of the body. */
+  readonly example?: unknown;
   /** Media types of the body besides application/json. */
   readonly bodyTypes?: readonly string[];
   /** The status of success. */
@@ -153,14 +155,6 @@ export const OPERATIONS: readonly Operation[] = [
   },
   {
     method: "get",
-    path: "/docs",
-    summary: "This description as a page",
-    status: 200,
-    responseTypes: ["text/html"],
-    errors: [],
-  },
-  {
-    method: "get",
     path: "/v1/topics",
     summary: "List topics",
     query: listQuery,
@@ -173,6 +167,7 @@ export const OPERATIONS: readonly Operation[] = [
     path: "/v1/topics",
     summary: "Create a topic",
     body: createTopicSchema,
+    example: { name: "orders", partitions: 3 },
     status: 201,
     response: responses.topic,
     errors: ["INVALID_TOPIC_EXCEPTION", ...TOPIC_SETTINGS, "TOPIC_ALREADY_EXISTS"],
@@ -190,6 +185,7 @@ export const OPERATIONS: readonly Operation[] = [
     path: TOPIC,
     summary: "Add partitions to a topic, change its config",
     body: alterTopicSchema,
+    example: { config: { "retention.ms": 3_600_000 } },
     status: 200,
     response: responses.topic,
     errors: [...NO_TOPIC, ...TOPIC_SETTINGS],
@@ -215,6 +211,7 @@ export const OPERATIONS: readonly Operation[] = [
     path: `${DELETED_TOPIC}/undelete`,
     summary: "Bring a deleted topic back, with its records and the positions of groups in it",
     body: undeleteSchema,
+    example: {},
     status: 200,
     response: responses.topic,
     errors: [...NO_TOPIC, "TOPIC_ALREADY_EXISTS"],
@@ -240,6 +237,7 @@ export const OPERATIONS: readonly Operation[] = [
     path: "/v1/configs",
     summary: "Change these defaults",
     body: alterConfigsSchema,
+    example: { config: { "retention.ms": 604_800_000 } },
     status: 200,
     response: responses.configs,
     errors: ["INVALID_CONFIG"],
@@ -250,6 +248,7 @@ export const OPERATIONS: readonly Operation[] = [
     summary: "Produce records; of any number with NDJSON in and out",
     query: produceQuery,
     body: produceSchema,
+    example: { records: [{ key: "customer-7", value: { total: 12 } }] },
     bodyTypes: [NDJSON],
     status: 200,
     otherStatuses: { 207: "Some of the records were refused" },
@@ -383,6 +382,7 @@ export const OPERATIONS: readonly Operation[] = [
     path: "/v1/keys",
     summary: "Make an API key; its text is shown only here",
     body: createKeySchema,
+    example: { principal: "User:shop", role: "consume" },
     status: 201,
     response: responses.createdKey,
     errors: [],
@@ -392,6 +392,7 @@ export const OPERATIONS: readonly Operation[] = [
     path: "/v1/keys/{id}",
     summary: "Change what an API key may do, or when it expires",
     body: alterKeySchema,
+    example: { role: "read" },
     status: 200,
     response: responses.key,
     errors: ["RESOURCE_NOT_FOUND"],
@@ -435,6 +436,7 @@ export const OPERATIONS: readonly Operation[] = [
     path: "/v1/doctor/groups",
     summary: "List a group again that exists and is not listed",
     body: relistSchema,
+    example: { groupId: "billing" },
     status: 204,
     errors: [...NO_GROUP, "INVALID_GROUP_ID"],
   },
@@ -443,6 +445,7 @@ export const OPERATIONS: readonly Operation[] = [
     path: "/v1/doctor/orphans",
     summary: "Free the storage of a partition whose topic does not exist",
     body: orphanSchema,
+    example: { topicId: "0b0e0f4e-6f5a-4b0a-9a51-3a7e2b9c4d10", partition: 0 },
     status: 204,
     errors: [],
   },
@@ -452,6 +455,11 @@ export const OPERATIONS: readonly Operation[] = [
     summary:
       "Take a partition, a group or the cluster back to an earlier time, or tell what that would lose",
     body: recoverySchema,
+    example: {
+      target: { type: "group", group: "billing" },
+      to: "2026-11-29T12:00:00Z",
+      dryRun: true,
+    },
     status: 200,
     response: responses.recovery,
     errors: [
@@ -468,6 +476,7 @@ export const OPERATIONS: readonly Operation[] = [
     path: "/v1/tokens",
     summary: "Make a token for a browser, with at most the caller's rights",
     body: createTokenSchema,
+    example: { role: "consume", subject: "User:customer-7" },
     status: 200,
     response: responses.createdToken,
     errors: [],
@@ -495,6 +504,7 @@ export const OPERATIONS: readonly Operation[] = [
     path: GROUP,
     summary: "Change a group's config",
     body: alterGroupSchema,
+    example: { config: { "group.max.size": 9 } },
     status: 200,
     response: responses.groupConfig,
     errors: ["INVALID_CONFIG"],
@@ -545,6 +555,7 @@ export const OPERATIONS: readonly Operation[] = [
     path: "/v1/alerts/{alert}",
     summary: "Set an alert; the answer to a new one has the secret that signs its messages",
     body: alertSchema,
+    example: { type: "group-lag", match: "billing", threshold: 60 },
     status: 200,
     response: responses.setAlert,
     errors: [],
@@ -593,6 +604,7 @@ export const OPERATIONS: readonly Operation[] = [
     path: `${GROUP}/offsets`,
     summary: "Set a group's positions",
     body: resetSchema,
+    example: { to: "earliest", dryRun: true },
     status: 200,
     response: responses.reset,
     errors: [...NO_GROUP, ...NO_TOPIC, "NON_EMPTY_GROUP"],
@@ -610,6 +622,7 @@ export const OPERATIONS: readonly Operation[] = [
     path: `${GROUP}/poll`,
     summary: "Consume as a member without a connection",
     body: pollSchema,
+    example: { instanceId: "worker-1", topics: ["orders"], waitMs: 1_000 },
     status: 200,
     response: responses.polled,
     errors: [

@@ -3,11 +3,8 @@ import { readdirSync } from "node:fs";
 import { basename } from "node:path";
 import { gzipSync } from "node:zlib";
 import { beforeAll, describe, expect, test } from "vitest";
-import {
-  bundleConsole,
-  type ConsoleBundle,
-  type ConsoleFile,
-} from "../../../src/self-host/console-bundle.ts";
+import type { BrowserFile } from "../../../src/self-host/browser-files.ts";
+import { bundleConsole, type ConsoleBundle } from "../../../src/self-host/console-bundle.ts";
 
 const MAX_BYTES = 40_000;
 const MAX_SDK_BYTES = 25_000;
@@ -18,7 +15,7 @@ const FRAMES = ["src/console/pages/topic.tsx", "src/console/pages/group.tsx"];
 
 describe("the console's files", () => {
   let bundle: ConsoleBundle;
-  let files: readonly ConsoleFile[];
+  let files: readonly BrowserFile[];
   beforeAll(async () => {
     bundle = await bundleConsole();
     ({ files } = bundle);

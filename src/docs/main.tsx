@@ -1,0 +1,20 @@
+// What a page of the documentation gets if there is JavaScript: buttons that copy code, the search, and on the page of the HTTP API
+// forms that send requests. All of it can be read without.
+import { addCopyButtons } from "./copy.ts";
+import { addSearch } from "./search-box.ts";
+
+addCopyButtons(document);
+skipWhatFits();
+const search = document.querySelector<HTMLElement>("#search");
+if (search !== null) addSearch(search);
+
+/** Takes blocks that need no scrolling out of the order of Tab. */
+function skipWhatFits(): void {
+  const sizes = new ResizeObserver((entries) => {
+    for (const { target } of entries) {
+      if (target.scrollWidth > target.clientWidth) target.setAttribute("tabindex", "0");
+      else target.removeAttribute("tabindex");
+    }
+  });
+  for (const block of document.querySelectorAll(".scroll, .code pre")) sizes.observe(block);
+}

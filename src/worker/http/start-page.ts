@@ -1,0 +1,124 @@
+/// <reference path="./docs-module.d.ts" />
+// The page at the broker's address: it runs, where its clients find it, and where to go on. It shows nothing that /health does not,
+// but what the configuration makes public: the release, and the addresses for Kafka's clients.
+import { FRAMES, VERSION } from "rivulet:docs";
+import type { Context } from "hono";
+import { html } from "hono/html";
+import { type Env, isOpen } from "../../env.ts";
+import { CONSOLE_PATH, DOCS_PATH, GROUPS_PATH, TOPICS_PATH } from "../../protocol/paths.ts";
+import { failingObjects } from "../../storage-health.ts";
+import { rootKeysOf } from "../access/mode.ts";
+import { autoCreatesTopics } from "../kafka/broker-config.ts";
+import { codeBlock, shellWord } from "./page-parts.ts";
+import { fileAnswer, madePage } from "./site-files.ts";
+
+/** [DOC-7] Answers a browser that asks for the address alone. */
+export async function startAnswer(context: Context<{ Bindings: Env }>): Promise<Response> {
+  const { env, req } = context;
+  const { before, after } = FRAMES.start;
+  const { origin } = new URL(req.url);
+  const middle = await startPage(env, origin);
+  return fileAnswer(context, await madePage(`${before}${middle}${after}`), "not");
+}
+
+async function startPage(env: Env, origin: string): Promise<string> {
+  const failing = failingObjects();
+  const page = html`<p class="state ${failing === 0 ? "healthy" : "failing"}">
+    ${failing === 0 ? "Running and healthy" : `Storage failures: ${failing}`}</p>
+    <h1>Rivulet ${VERSION}</h1>
+    <p>A broker of logs, topics and consumer groups. Kafka’s clients can use it.</p>
+    <ul class="doors">
+    ${door(CONSOLE_PATH, "Console", "Topics, records, groups and lag in the browser")}
+    ${door(`${CONSOLE_PATH}/learn`, "Lesson", "Consumer groups in ten minutes")}
+    ${door(DOCS_PATH, "Documentation", "Guides and reference of this release")}
+    ${door(`${DOCS_PATH}/api`, "HTTP API", "Every operation, to be tried here")}
+    </ul>
+    ${isOpen(env) ? "" : keyNote(env)}
+    ${section("cli", "Command line", "In a clone, or where the package is installed:", cliOf(env, origin))}
+    ${section("http", "HTTP", `The address is ${origin}.`, httpOf(env, origin))}
+    ${section("sdk", "SDK", "In a program that has the package:", sdkOf(env, origin))}
+    ${kafkaSection(env, origin)}
+    <p class="more">For programs: <a href="/openapi.json">OpenAPI</a>, <a href="/health">health</a>,
+    <a href="${TOPICS_PATH}">topics</a> and <a href="${GROUPS_PATH}">groups</a> as JSON.</p>`;
+  return String(await page);
+}
+
+function door(href: string, name: string, about: string) {
+  return html`<li><a href="${href}"><strong>${name}</strong> <span>${about}</span></a></li>`;
+}
+
+function section(id: string, name: string, about: unknown, code: string) {
+  return html`<section><h2 id="${id}">${name}</h2><p>${about}</p>${codeBlock(code)}</section>`;
+}
+
+function keyNote(env: Env) {
+  if (rootKeysOf(env).length === 0)
+    return html`<div class="note warning"><p class="kind">This broker has no root key</p>
+      <p>Until it has one it answers nothing: <code>npx wrangler secret put RIVULET_ROOT_KEY</code>, or
+      <code>RIVULET_ROOT_KEY=… npm start</code>.</p></div>`;
+  return html`<div class="note"><p class="kind">A key is needed</p>
+    <p>To sign in, open the <a href="${CONSOLE_PATH}">console</a> and enter an API key, a token or the root’s key. Programs send it as
+    <code>Authorization: Bearer …</code>; the examples below take it from <code>RIVULET_TOKEN</code>. Whoever has the root’s key makes
+    others with <code>npx rivulet keys create</code>.</p></div>`;
+}
+
+function cliOf(env: Env, origin: string): string {
+  const token = isOpen(env) ? "" : " RIVULET_TOKEN=YOUR_KEY";
+  return [
+    `export RIVULET_URL=${shellWord(origin)}${token}`,
+    "npx rivulet topics create hello-cli",
+    `echo '{"text":"Hello"}' | npx rivulet produce hello-cli && npx rivulet consume hello-cli --exit`,
+  ].join("\n");
+}
+
+function httpOf(env: Env, origin: string): string {
+  const curl = isOpen(env) ? "curl" : 'curl -H "Authorization: Bearer $RIVULET_TOKEN"';
+  const topics = `${origin}${TOPICS_PATH}`;
+  return [
+    `${curl} -d '{"name":"hello-http"}' ${shellWord(topics)}`,
+    `${curl} -d '{"records":[{"value":"Hello"}]}' ${shellWord(`${topics}/hello-http/records`)}`,
+    `${curl} ${shellWord(`${topics}/hello-http/partitions/0/records?offset=0`)}`,
+  ].join("\n");
+}
+
+function sdkOf(env: Env, origin: string): string {
+  const token = isOpen(env) ? "" : ", token: process.env.RIVULET_TOKEN";
+  return [
+    'import { Rivulet } from "rivulet";',
+    `const rivulet = new Rivulet({ url: ${JSON.stringify(origin)}${token} });`,
+    "console.log(await rivulet.admin.listTopics());",
+  ].join("\n");
+}
+
+/** The port of `rivulet kafka-bridge`, unless its user names another. */
+const BRIDGE = "127.0.0.1:9092";
+
+function kafkaSection(env: Env, origin: string) {
+  const { KAFKA_ADVERTISE: advertised } = env;
+  const isBridged = advertised === undefined || advertised === "";
+  const addresses = isBridged ? BRIDGE : advertised;
+  const about = isBridged
+    ? html`Kafka’s clients connect to a bridge on your machine, at <code>${BRIDGE}</code>. It runs until Ctrl-C:</p>
+      ${codeBlock(`npx rivulet kafka-bridge --url ${shellWord(origin)}`)}<p>Then, in another terminal:`
+    : html`The bootstrap servers are <code>${addresses}</code>.`;
+  return section("kafka", "Kafka’s clients", about, kcatOf(env, origin, addresses));
+}
+
+function kcatOf(env: Env, origin: string, addresses: string): string {
+  const kcat = `kcat -b ${shellWord(addresses)}${loginOf(env)}`;
+  return [
+    autoCreatesTopics(env)
+      ? `${kcat} -L`
+      : `npx rivulet --url ${shellWord(origin)} topics create hello-kafka`,
+    `echo Hello | ${kcat} -P -t hello-kafka`,
+    `${kcat} -C -t hello-kafka -e`,
+  ].join("\n");
+}
+
+/** The options with which kcat logs in, where it has to. */
+function loginOf(env: Env): string {
+  if (isOpen(env)) return "";
+  const isTls = env.RIVULET_KAFKA_TLS === "1" || env.RIVULET_KAFKA_TLS_IN_FRONT === "1";
+  const protocol = isTls ? "SASL_SSL" : "SASL_PLAINTEXT";
+  return ` -X security.protocol=${protocol} -X sasl.mechanisms=SCRAM-SHA-256 -X sasl.username=KEY_ID -X sasl.password=KEY_SECRET`;
+}
