@@ -72,7 +72,7 @@ function announced(length: number, sent: number): Buffer {
 const allTopics = framed(encodeRequest(METADATA, 1, { topics: null }));
 
 const CASES = [
-  { what: "nothing", does: () => {}, reason: "no request ever came" },
+  { what: "nothing", does: () => {}, reason: "no request came" },
   {
     what: "half a length",
     does: ({ send }: Line) => send(new Uint8Array(2)),

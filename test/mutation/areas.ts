@@ -234,7 +234,7 @@ export const AREAS: readonly Area[] = [
         "worker/edge/holders",
         "worker/http/lines",
         "worker/session/session-room",
-        "worker/edge/unfolder",
+        "worker/edge/answer-decoder",
         "worker/session/unread-replies",
         "protocol/json-shape",
       ),

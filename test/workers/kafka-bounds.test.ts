@@ -259,7 +259,7 @@ const trickle = async (client: Client) => {
   }
 };
 const SILENCES = [
-  { what: "says nothing", short: "silentMs", does: DOES_NOTHING, reason: "no request ever came" },
+  { what: "says nothing", short: "silentMs", does: DOES_NOTHING, reason: "no request came" },
   {
     what: "sends half a length",
     short: "halfSentMs",

@@ -204,7 +204,7 @@ test("[QUO-2] a binding has the quota of its props", async () => {
       .catch((error: unknown) => failures.push(String(error)));
   expect(failures.length).toBeGreaterThan(0);
   expect(failures[0]).toContain("THROTTLING_QUOTA_EXCEEDED");
-  expect(failures[0]).toContain("1 requests a second");
+  expect(failures[0]).toContain("1 requests per second");
 });
 
 test("[ACL-9] props with more rights than a socket keeps are refused by their size", async () => {

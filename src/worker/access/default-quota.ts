@@ -1,4 +1,4 @@
-// The quota of whoever has none of its own, as the variable RIVULET_QUOTA says in JSON.
+// The quota of callers without a quota of their own, as set by the variable RIVULET_QUOTA in JSON.
 import * as z from "zod";
 import type { Caller } from "../../core/access/caller.ts";
 import type { Quota } from "../../core/access/quota.ts";
@@ -19,7 +19,7 @@ function jsonIn(text: string): unknown {
   }
 }
 
-/** The quota that was read last, and what it was read from. */
+/** The last parsed quota, and the text that it was parsed from. */
 let known: { readonly text: string; readonly quota: Quota } | null = null;
 
 /**

@@ -1,5 +1,5 @@
-// The issuers whose tokens are taken, as the variable RIVULET_JWT_ISSUERS lists them in JSON. What an issuer may do is
-// said here and nowhere else: no token chooses its algorithm, its keys, or what its claims mean.
+// The issuers whose tokens are accepted, as the variable RIVULET_JWT_ISSUERS lists them in JSON. Only this
+// configuration says what an issuer may do: no token chooses its algorithm, its keys, or what its claims mean.
 import type { JWK } from "jose";
 import * as z from "zod";
 import { type Grant, ROLES } from "../../core/access/grants.ts";
@@ -7,15 +7,18 @@ import { BrokerError } from "../../core/errors.ts";
 import { grantsSchema, roleSchema } from "../../protocol/grants.ts";
 import { countJsonValues, parse } from "../../protocol/parse.ts";
 
-/** Who issues a deployment's own tokens, in all deployments. The key and the audience tell one's from another's. */
+/**
+ * The issuer of a deployment's own tokens, in all deployments. The key and the audience distinguish the
+ * deployments.
+ */
 export const OWN_ISSUER = "rivulet";
 
-/** Where grants are in a token, unless its issuer says otherwise. */
+/** The claim that holds grants, unless the issuer is configured with another one. */
 export const GRANTS_CLAIM = "rivulet";
 
-/** The kinds of keys that verify each algorithm. */
+/** The kind of key that verifies each algorithm. */
 const KEY_TYPES = { ES256: "EC", EdDSA: "OKP", RS256: "RSA", PS256: "RSA" } as const;
-/** The algorithm of a secret that both sides have. */
+/** The algorithm for a shared secret. */
 const SECRET_ALGORITHM = "HS256";
 
 type KeyAlgorithm = keyof typeof KEY_TYPES;
@@ -25,17 +28,20 @@ const KEY_ALGORITHMS = Object.keys(KEY_TYPES) as [KeyAlgorithm, ...KeyAlgorithm[
 const ALGORITHMS = [...KEY_ALGORITHMS, SECRET_ALGORITHM] as const;
 
 export const MAX_ISSUERS = 16;
-/** Keys of one issuer. */
+/** The most keys of one issuer. */
 export const MAX_ISSUER_KEYS = 100;
 export const MIN_SECRET_BYTES = 32;
 const MAX_SECRET_CHARS = 1_024;
-/** Characters of an issuer's texts: its name, the audience, the claim, the id of a key. */
+/** The most characters in an issuer's texts: its name, the audience, the claim, a key id. */
 const MAX_TEXT_CHARS = 1_024;
 const MAX_URL_CHARS = 2_048;
-/** Values of a foreign claim that one issuer maps to grants. */
+/** The most values of a foreign claim that one issuer maps to grants. */
 const MAX_MAPPED = 1_000;
 
-/** The keys that verify an issuer's tokens. One issuer has one of these: what is public must never pass for a secret. */
+/**
+ * The keys that verify an issuer's tokens. An issuer has only one of these kinds, because a public key must
+ * never pass for a secret.
+ */
 export type IssuerKeys =
   | { readonly jwksUrl: string }
   | { readonly keys: readonly JWK[] }
@@ -43,12 +49,12 @@ export type IssuerKeys =
 
 export type Issuer = IssuerKeys & {
   readonly iss: string;
-  /** What a token's audience must be, or be among. */
+  /** The required audience of a token. A token may list others besides. */
   readonly aud: string;
   readonly algorithms: readonly Algorithm[];
-  /** Where grants are in a token. */
+  /** The claim of a token that holds its grants. */
   readonly claim: string;
-  /** Grants by the values of a foreign claim. Null if the claim has grants itself. */
+  /** Grants by the values of a foreign claim. Null if the claim holds grants itself. */
   readonly map: ReadonlyMap<string, readonly Grant[]> | null;
 };
 
@@ -103,7 +109,7 @@ function isJwksUrl(url: string): boolean {
 /** The fields of a key that only its issuer may know. */
 const PRIVATE_FIELDS = ["d", "p", "q", "dp", "dq", "qi", "oth", "k"] as const;
 
-const absent = z.undefined("must not be here: a private key stays with its issuer").optional();
+const absent = z.undefined("must be absent: a private key stays with its issuer").optional();
 const IN_EVERY_KEY = {
   kid: text.optional(),
   alg: z.string().optional(),
@@ -122,10 +128,10 @@ function base64url(minChars: number, maxChars: number) {
 
 /** 32 bytes. */
 const coordinate = base64url(43, 43);
-/** 2,048 bits, as JOSE requires, to 8,192. */
+/** The modulus of a key: 2,048 bits, as JOSE requires, to 8,192. */
 const modulus = base64url(342, 1_366);
 
-/** The other fields of a key are ignored, as the standard asks. */
+/** The other fields of a key are ignored, as the standard requires. */
 const keySchema = z.discriminatedUnion(
   "kty",
   [
@@ -149,7 +155,7 @@ const keySchema = z.discriminatedUnion(
 
 const MAPPED_RULE = `must be a role (${Object.keys(ROLES).join(", ")}) or a list of grants`;
 
-/** Says what is wrong with a list of grants as it is: one that is too large is a list all the same. */
+/** Says what is wrong with a list of grants. A list that is too large is still a list. */
 const mappedSchema = z.unknown().transform((value, context): readonly Grant[] => {
   const role = roleSchema.safeParse(value);
   if (role.success) return ROLES[role.data];
@@ -184,11 +190,12 @@ const issuerSchema = z
     if (keys !== undefined) kinds.push({ keys: keys.map(publicKey) });
     if (secret !== undefined) kinds.push({ secret });
     const [kind, another] = kinds;
-    if (kind === undefined) return refuse(["jwksUrl"], "one of jwksUrl, keys and secret must be");
+    if (kind === undefined)
+      return refuse(["jwksUrl"], "one of jwksUrl, keys and secret is required");
     if (another !== undefined)
       return refuse(
         Object.keys(another),
-        "must not be there: one of jwksUrl, keys and secret may be",
+        "must be absent: only one of jwksUrl, keys and secret is allowed",
       );
     const hasSecret = "secret" in kind;
     const { algorithms } = fields;
@@ -241,12 +248,13 @@ const variableSchema = z.object({
     .superRefine((issuers, context) => {
       const seen = new Set<string>();
       for (const [i, { iss }] of issuers.entries()) {
-        // Which of two is meant, nobody could tell, and one might have a secret where the other has keys.
+        // With two entries for one issuer it would be unclear which applies, and one might have a secret where
+        // the other has keys.
         if (seen.has(iss))
           context.addIssue({
             code: "custom",
             path: [i, "iss"],
-            message: "must not be there twice",
+            message: "must not appear twice",
           });
         seen.add(iss);
       }
@@ -268,7 +276,7 @@ function listIn(text: string): unknown[] {
     countJsonValues(text, VARIABLE);
     list = JSON.parse(text);
   } catch (error) {
-    // The message of the platform's parser shows a piece of the text, which may have a secret.
+    // The message of the platform's parser quotes a piece of the text, which may contain a secret.
     const why = error instanceof BrokerError ? error.message : `${VARIABLE} is not JSON`;
     throw new BrokerError("INVALID_CONFIG", `${why}; ${LIST_RULE}`);
   }
@@ -278,7 +286,7 @@ function listIn(text: string): unknown[] {
 
 const LIST_RULE = "it must be a list of issuers in JSON: [{iss, aud, algorithms, jwksUrl}, …]";
 
-/** Hides what no error may show. */
+/** Hides the fields that no error may show. */
 function withoutSecrets(issuer: unknown): unknown {
   if (!isObject(issuer)) return issuer;
   const shown = { ...issuer };

@@ -1,5 +1,6 @@
-// Tokens: JSON Web Tokens of the configured issuers, and of this deployment itself. They are verified here, without the
-// cluster. Everything that decides is in the issuer's configuration; a token's header only says which key it wants.
+// Tokens: JSON Web Tokens of the configured issuers, and of this deployment itself. They are verified here,
+// without the cluster. The issuer's configuration decides everything; a token's header only says which key it
+// wants.
 
 import {
   createLocalJWKSet,
@@ -34,23 +35,23 @@ import { parse, parseJson } from "../../protocol/parse.ts";
 import { makerSchema, namespaceSchema, quotaSchema } from "../../protocol/tenancy.ts";
 import { type Issuer, MAX_ISSUER_KEYS, OWN_ISSUER } from "./issuers.ts";
 
-/** How far apart the clocks of an issuer and of this machine may be. */
+/** The most by which the clocks of an issuer and of this machine may differ. */
 const LEEWAY_SECONDS = 30;
 
-/** A key set that was fetched is not fetched again for so long, unless a token wants a key that it lacks. */
+/** A fetched key set is not fetched again for this long, unless a token wants a key that it lacks. */
 export const JWKS_MAX_AGE_MS = 10 * 60_000;
-/** [JWT-4] Between two fetches of a key set, whatever tokens ask for. */
+/** [JWT-4] The least time between two fetches of a key set, whatever tokens ask for. */
 export const JWKS_PAUSE_MS = 30_000;
-/** The same while there is no key set at all, so that a failure of a moment is over in a moment. */
+/** The same while there is no key set at all, so that a momentary failure ends soon. */
 export const JWKS_RETRY_MS = 5_000;
-/** How long a key set is good while it cannot be fetched again. */
+/** The time for which a key set stays valid while it cannot be fetched again. */
 export const JWKS_STALE_MS = 24 * 3_600_000;
 export const JWKS_TIMEOUT_MS = 5_000;
 export const MAX_JWKS_BYTES = 64 * 1_024;
 
-/** Keeps the key sets that were fetched, for isolates that begin. */
+/** Stores fetched key sets for new isolates. */
 export interface JwksKeeper {
-  /** Returns the set that was kept for this URL, and when it was fetched. Null if there is none. */
+  /** Returns the stored set for this URL and the time of its fetch. Null if there is none. */
   load(url: string): Promise<{ readonly jwks: unknown; readonly atMs: number } | null>;
   keep(url: string, jwks: JSONWebKeySet, atMs: number): Promise<void>;
 }
@@ -60,7 +61,7 @@ export interface TokenServices {
   readonly keeper: JwksKeeper;
 }
 
-/** The parts of a token that say which of its issuer's keys it wants. */
+/** The parts of a token that select one of its issuer's keys. */
 type Wanted = [header: JWTHeaderParameters, token: FlattenedJWSInput];
 type KeySource = (...wanted: [...Wanted, nowMs: number]) => Promise<CryptoKey | Uint8Array>;
 
@@ -72,7 +73,7 @@ interface Rights {
   readonly madeBy?: Maker | undefined;
 }
 
-/** An issuer, with what is made of its configuration once. */
+/** An issuer, with everything that is derived once from its configuration. */
 interface Known {
   readonly issuer: Issuer;
   readonly key: KeySource;
@@ -92,14 +93,15 @@ export class Tokens {
   }
 
   /**
-   * [JWT-3] Returns who calls with this token, or SASL_AUTHENTICATION_FAILED and what is wrong with it. That shows
-   * nothing of the token but single values.
-   * @throws BrokerError NETWORK_EXCEPTION if nobody can tell now: the issuer's keys are out of reach
+   * [JWT-3] Returns the caller with this token, or SASL_AUTHENTICATION_FAILED with the reason. The reason shows
+   * only single values of the token.
+   * @throws BrokerError NETWORK_EXCEPTION if the token cannot be checked now, because the issuer's keys are out
+   * of reach
    */
   async callerOf(token: string, nowMs: number): Promise<Result<{ readonly caller: Caller }>> {
     try {
       const { issuer, key, claims } = this.#issuerOf(token);
-      // This deployment's own tokens end when they say: the clock is the same.
+      // This deployment's own tokens expire exactly on time, because the clock is the same.
       const leewaySeconds = issuer.iss === OWN_ISSUER ? 0 : LEEWAY_SECONDS;
       const { payload } = await jwtVerify(token, (header, input) => key(header, input, nowMs), {
         algorithms: [...issuer.algorithms],
@@ -121,7 +123,7 @@ export class Tokens {
         keyId: null,
         ...(namespace === undefined ? {} : { namespace }),
         ...(quota === undefined ? {} : { quota }),
-        // Another issuer's word on that is passed over: nobody is to use up the quota of somebody else.
+        // The claim is ignored in tokens of other issuers: nobody may use up the quota of somebody else.
         ...(madeBy === undefined || !isOwn ? {} : { madeBy }),
       };
       const tooLarge = whyNotKept(caller);
@@ -133,7 +135,7 @@ export class Tokens {
     }
   }
 
-  /** Returns the issuer that the token names. What the token says is not verified yet. */
+  /** Returns the issuer that the token names. Nothing in the token is verified yet. */
   #issuerOf(token: string): Known {
     if (token.length > MAX_TOKEN_CHARS)
       throw new Refusal(
@@ -145,7 +147,7 @@ export class Tokens {
       throw new Refusal(`the token's header has ${field}, which no token may have here`);
     const known = typeof iss === "string" ? this.#issuers.get(iss) : undefined;
     if (known === undefined)
-      throw new Refusal(`iss is ${preview(iss)}, which is no issuer that is known here`);
+      throw new Refusal(`iss is ${preview(iss)}, which is not an issuer known here`);
     const { algorithms } = known.issuer;
     if (!algorithms.some((each) => each === header.alg))
       throw new Refusal(
@@ -156,9 +158,9 @@ export class Tokens {
 }
 
 const TOKEN = /^[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*$/;
-const MALFORMED = "this is no JSON Web Token";
+const MALFORMED = "this is not a JSON Web Token";
 
-/** Returns what decides who verifies the token, and how. */
+/** Returns the parts that decide who verifies the token, and how. */
 function partsOf(token: string): { header: ProtectedHeaderParameters; iss: unknown } {
   if (!TOKEN.test(token)) throw new Refusal(MALFORMED);
   try {
@@ -168,20 +170,20 @@ function partsOf(token: string): { header: ProtectedHeaderParameters; iss: unkno
   }
 }
 
-/** Fields of headers by which a token would bring its own key, or change how it is to be read. */
+/** Header fields by which a token would bring its own key, or change how it is read. */
 const REFUSED_FIELDS = ["crit", "jku", "jwk", "x5u"];
 
-/** Why a token is not valid. */
+/** The reason why a token is not valid. */
 class Refusal extends Error {}
 
-/** Says why a token is not valid. The library's own words are not passed on. */
+/** Says why a token is not valid. The library's own messages are not passed on. */
 function reasonOf(error: unknown): string {
   if (error instanceof Refusal) return error.message;
   if (error instanceof errors.JWTExpired) return "the token has expired";
   if (error instanceof errors.JWTClaimValidationFailed) {
     const { claim, reason, payload } = error;
     if (reason === "missing") return `${claim} is required in the token`;
-    return `${claim} is ${preview(payload[claim])}, which this broker does not take`;
+    return `${claim} is ${preview(payload[claim])}, which this broker does not accept`;
   }
   if (error instanceof errors.JWSSignatureVerificationFailed)
     return "the token's signature is wrong";
@@ -195,7 +197,7 @@ function reasonOf(error: unknown): string {
 
 const SUBJECT = /^\P{C}+$/u;
 
-/** Returns the claims that are left to judge, once the token is verified. */
+/** Returns the claims that remain to be judged once the token is verified. */
 function timely({ sub, iat, exp }: JWTPayload, nowMs: number): { sub: string; exp: number } {
   if (typeof sub !== "string" || sub.length > MAX_PRINCIPAL_CHARS || !SUBJECT.test(sub))
     throw new Refusal(
@@ -218,7 +220,7 @@ const bounds = {
   madeBy: makerSchema.optional(),
 };
 
-/** The claim that has grants itself, or the name of some. */
+/** The claim that holds grants itself, or the name of a role. */
 const claimSchema = z.union(
   [
     grantsSchema.transform((grants): Rights => ({ grants })),
@@ -239,11 +241,11 @@ function claimsSchema({ claim, map }: Issuer): Known["claims"] {
     [z.string().transform((text) => text.split(" ")), z.array(z.string(VALUES_RULE))],
     VALUES_RULE,
   );
-  // Many issuers leave out a list that is empty. Whoever is in no group may do nothing, and is known nonetheless.
+  // Many issuers leave out an empty list. A caller in no group has no rights, but is known nonetheless.
   const rights = values.default([]).transform((found, context): Rights => {
     const grants = [...new Set(found)].flatMap((value) => map.get(value) ?? []);
     if (grants.length <= MAX_GRANTS) return { grants };
-    const message = `must come to at most ${MAX_GRANTS} grants, and comes to ${grants.length}`;
+    const message = `must amount to at most ${MAX_GRANTS} grants, and amounts to ${grants.length}`;
     context.addIssue({ code: "custom", message });
     return z.NEVER;
   });
@@ -258,7 +260,7 @@ function rightsIn(payload: JWTPayload, { claim }: Issuer, claims: Known["claims"
   }
 }
 
-/** Returns what finds the key that verifies a token of this issuer. */
+/** Returns a function that finds the key that verifies a token of this issuer. */
 function keySource(issuer: Issuer, services: TokenServices): KeySource {
   if ("jwksUrl" in issuer) {
     const remote = new RemoteKeys(issuer.jwksUrl, services);
@@ -269,26 +271,26 @@ function keySource(issuer: Issuer, services: TokenServices): KeySource {
   return async () => secret;
 }
 
-/** Not more than this is asked of a set: the library leaves out the keys that it cannot use. */
+/** A key set is checked no further than this. The library skips the keys that it cannot use. */
 const jwksSchema = z.object({
   keys: z.array(z.looseObject({ kty: z.string() })).max(MAX_ISSUER_KEYS),
 });
 
-/** A set of keys, and when it was fetched. */
+/** A set of keys, and the time of its fetch. */
 interface KeySet {
   readonly select: ReturnType<typeof createLocalJWKSet>;
   readonly atMs: number;
 }
 
 /**
- * [JWT-4] The keys that an issuer publishes at a URL. The library's own `createRemoteJWKSet` is not used: it bounds
- * neither the fetches while they fail, nor those of requests that come at once, nor the bytes of an answer, and it
- * knows no set that is old but good.
+ * [JWT-4] The keys that an issuer publishes at a URL. The library's own `createRemoteJWKSet` is not used. It
+ * bounds neither the fetches while they fail, nor those of simultaneous requests, nor the bytes of an answer.
+ * It also does not fall back to an old but valid set.
  */
 class RemoteKeys {
   readonly #url: string;
   readonly #services: TokenServices;
-  /** The latest time that a request has brought. Requests overtake each other while they wait. */
+  /** The latest time of any request. Requests overtake each other while they wait. */
   #nowMs = 0;
   #set: KeySet | null = null;
   #fetch: Fetch | null = null;
@@ -306,7 +308,7 @@ class RemoteKeys {
     try {
       return await set.select(...wanted);
     } catch (error) {
-      // The issuer may have a new key. Or somebody made the key's name up.
+      // The issuer may have a new key, or somebody may have made up the key's name.
       if (!(error instanceof errors.JWKSNoMatchingKey)) throw error;
       await this.#refresh();
       if (this.#set === null || this.#set === set) throw error;
@@ -314,7 +316,7 @@ class RemoteKeys {
     }
   }
 
-  /** Returns the set that is good now, fetched anew if it is old and can be fetched. */
+  /** Returns the current set. Fetches it anew if it is old and can be fetched. */
   async #current(): Promise<KeySet> {
     if (this.#usable() === null) await this.#load();
     const known = this.#usable();
@@ -360,7 +362,7 @@ class RemoteKeys {
   async #refresh(): Promise<void> {
     for (let other = this.#fetch; other !== null; other = this.#fetch) {
       if (this.#isFetching() && (await other.hasEnded())) return;
-      // The request that was fetching is cancelled: its code has stopped where it was.
+      // The fetching request was cancelled: its code has stopped where it was.
       if (this.#fetch !== other) continue;
       this.#fetch = null;
       if (this.#usable() === null) this.#fetchedMs = null;
@@ -394,7 +396,7 @@ class RemoteKeys {
     } finally {
       cut.abort();
     }
-    this.#end(own); // The others need not wait until it is kept.
+    this.#end(own); // The others need not wait until it is stored.
     await inTime(keeper.keep(this.#url, jwks, own.sinceMs)).catch(() => {});
   }
 
@@ -405,8 +407,8 @@ class RemoteKeys {
 }
 
 /**
- * A fetch that other requests wait for. Each waits for a promise of its own, and no longer than a fetch takes: the
- * platform may cancel the request that is fetching, whose promises then never settle.
+ * A fetch that other requests wait for. Each waits for a promise of its own, and no longer than a fetch takes.
+ * The platform may cancel the fetching request, and its promises then never settle.
  */
 class Fetch {
   readonly sinceMs: number;
@@ -421,7 +423,7 @@ class Fetch {
     this.#waiting.clear();
   }
 
-  /** Waits. False if it has not ended in time. */
+  /** Waits. Returns false if the fetch has not ended in time. */
   async hasEnded(): Promise<boolean> {
     const { promise, resolve } = Promise.withResolvers<true>();
     this.#waiting.add(resolve);
@@ -435,7 +437,7 @@ class Fetch {
   }
 }
 
-/** Returns what comes within JWKS_TIMEOUT_MS. */
+/** Returns the result of a promise, if it comes within JWKS_TIMEOUT_MS. */
 async function inTime<T>(promise: Promise<T>): Promise<T> {
   const { promise: late, reject } = Promise.withResolvers<never>();
   const timer = setTimeout(
@@ -449,7 +451,7 @@ async function inTime<T>(promise: Promise<T>): Promise<T> {
   }
 }
 
-/** Fetches JSON of bounded size. A redirect is not followed: keys come from where the configuration says. */
+/** Fetches JSON of bounded size. Redirects are not followed: keys come only from the configured URL. */
 async function bodyAt(
   fetch: TokenServices["fetch"],
   url: string,

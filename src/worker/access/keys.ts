@@ -1,5 +1,6 @@
-// API keys, as the Worker knows them. It asks the ClusterObject once in API_KEY_AGE_MS which keys have changed, however many
-// it knows, so a revoked key is refused after that. If the ClusterObject cannot be reached, keys that were known go on.
+// The API keys that the Worker knows. Once per API_KEY_AGE_MS it asks the ClusterObject which keys have
+// changed, however many it knows. So a revoked key is refused after that time. Known keys stay valid while the
+// ClusterObject cannot be reached.
 
 import {
   API_KEY_BYTES,
@@ -39,7 +40,7 @@ import { randomSecret, secretNamed } from "./secrets.ts";
 
 /**
  * [APK-4] Returns the key with this id, or null if there is none.
- * @throws BrokerError NETWORK_EXCEPTION if the cluster cannot be asked, and the key was not known before
+ * @throws BrokerError NETWORK_EXCEPTION if the key was not known before and the cluster cannot be asked
  */
 export async function keyById(env: Env, id: string): Promise<StoredKey | null> {
   if (!isApiKeyId(id)) return null;
@@ -69,8 +70,8 @@ export async function keyById(env: Env, id: string): Promise<StoredKey | null> {
 }
 
 /**
- * [APK-4] True if all keys that are known here are as they were API_KEY_AGE_MS ago at most. Those that have changed since the
- * cluster was last asked are forgotten. False if it cannot be asked, or is older.
+ * [APK-4] True if all keys known here were current at most API_KEY_AGE_MS ago. Forgets those that have changed
+ * since the cluster was last asked. False if the cluster cannot be asked, or does not know the changes.
  */
 async function areKeysCurrent(env: Env): Promise<boolean> {
   const asOf = isolate.apiKeysAsOf;
@@ -83,11 +84,11 @@ async function areKeysCurrent(env: Env): Promise<boolean> {
     isolate.apiKeysAsOf = { version, atMs };
     return true;
   } catch {
-    return false; // The stub has noted why.
+    return false; // The stub has logged why.
   }
 }
 
-/** [APK-6] What does not exist is remembered apart, so that ids of revoked keys push no other key out. */
+/** [APK-6] Unknown ids are remembered separately, so that ids of revoked keys displace no other key. */
 function remember(id: string, key: StoredKey | null): void {
   const { apiKeys, unknownApiKeys } = isolate;
   apiKeys.delete(id);
@@ -101,7 +102,7 @@ function remember(id: string, key: StoredKey | null): void {
   }
 }
 
-/** [APK-6] True if this deployment has made the id, as far as its mark tells. */
+/** [APK-6] True if this deployment has made the id, judging by its mark. */
 async function isOurs(env: Env, id: string): Promise<boolean> {
   return isSame(await marked(env, id), id);
 }
@@ -118,7 +119,7 @@ export async function keyOfSecret(env: Env, { id, secret }: ApiKey): Promise<Sto
   return key;
 }
 
-/** [APK-2] Notes that the key is in use today. It asks the cluster once a day, and does not mind if it cannot. */
+/** [APK-2] Notes that the key is in use today. It asks the cluster once a day, and ignores failures. */
 export async function noteKeyUsed(env: Env, key: StoredKey): Promise<void> {
   const lastUsedDay = dayOf(Date.now());
   if (key.lastUsedDay !== null && key.lastUsedDay >= lastUsedDay) return;
@@ -138,8 +139,8 @@ export interface NewKey {
 }
 
 /**
- * [APK-2] Makes an API key and stores what tells it again. The text of the key is returned here and never again.
- * @throws BrokerError INVALID_REQUEST if its rights are too large to be kept
+ * [APK-2] Makes an API key and stores what identifies it. The text of the key is returned here and never again.
+ * @throws BrokerError INVALID_REQUEST if its rights are too large to be stored
  */
 export async function createKey(
   env: Env,
@@ -166,7 +167,7 @@ export async function createKey(
   return { text: apiKeyText(apiKey), secret, key: shownKey(key) };
 }
 
-/** [APK-3] Other isolates learn of it within API_KEY_AGE_MS. */
+/** [APK-3] Changes the key. Other isolates follow within API_KEY_AGE_MS. */
 export async function alterKey(
   env: Env,
   id: string,

@@ -1,11 +1,12 @@
-// Whether this broker asks who calls. It is open only where its own start script says so, on an address that nothing but
-// this machine reaches. What a request says, and where the broker seems to run, decides nothing.
+// Decides if this broker asks for credentials. It is open only if its own start script says so, on an address
+// that only this machine can reach. The content of a request, and where the broker seems to run, decide
+// nothing.
 import { BrokerError } from "../../core/errors.ts";
 import { type Env, isOpen } from "../../env.ts";
 
 export { isOpen };
 
-/** [MODE-2] Returns the keys of the root that are good now. */
+/** [MODE-2] Returns the root keys that are valid now. */
 export function rootKeysOf(env: Env): string[] {
   const { RIVULET_ROOT_KEY, RIVULET_ROOT_KEY_NEXT } = env;
   return [RIVULET_ROOT_KEY, RIVULET_ROOT_KEY_NEXT].filter(
@@ -16,7 +17,7 @@ export function rootKeysOf(env: Env): string[] {
 const NO_ROOT_KEY =
   "this broker has no root key, so it answers nothing; set one: wrangler secret put RIVULET_ROOT_KEY, or RIVULET_ROOT_KEY=… npm start";
 
-/** [MODE-2] The refusal of whoever says nothing. */
+/** [MODE-2] The refusal of a caller without a credential. */
 export function credentialMissing(env: Env): BrokerError {
   const detail =
     rootKeysOf(env).length === 0
@@ -28,9 +29,9 @@ export function credentialMissing(env: Env): BrokerError {
 const LOOPBACK_NAME = /^(localhost|127(\.\d{1,3}){3}|\[::1\])$/;
 
 /**
- * [MODE-1] Refuses what a page on the web sends to an open broker on the machine of whoever looks at it. A name of the
- * page's own that leads to this machine (DNS rebinding) is told by Host, everything else by Origin, which a browser sends
- * with whatever may change anything. Other programs send none.
+ * [MODE-1] Refuses requests that a web page sends to an open broker on the machine of a person who views it.
+ * Host reveals a name of the page's own that leads to this machine (DNS rebinding). Origin reveals everything
+ * else, because browsers send it with whatever may change anything. Other programs send neither.
  * @throws BrokerError CLUSTER_AUTHORIZATION_FAILED
  */
 export function assertFromThisMachine(env: Env, { url, headers }: Request): void {
@@ -49,7 +50,7 @@ export function assertFromThisMachine(env: Env, { url, headers }: Request): void
   );
 }
 
-/** [MODE-3] The origins whose pages may call. There are none if any may. */
+/** [MODE-3] Returns the origins whose pages may call; an empty list if all may. */
 export function allowedOrigins({ RIVULET_ALLOWED_ORIGINS = "" }: Env): string[] {
   return RIVULET_ALLOWED_ORIGINS.split(",").flatMap((origin) => origin.trim() || []);
 }

@@ -1,5 +1,5 @@
-// This deployment's own tokens. It signs them with its private key, and any isolate that has the public key verifies
-// them without asking anybody.
+// This deployment's own tokens. It signs them with its private key. Any isolate that has the public key
+// verifies them without asking anybody.
 import {
   calculateJwkThumbprint,
   exportJWK,
@@ -51,18 +51,19 @@ async function withThumbprint(jwk: unknown): Promise<SigningKey> {
 }
 
 /**
- * [JWT-1] Reads the variable RIVULET_SIGNING_KEY: a private key of P-256, as a JSON Web Key or as PKCS #8 in PEM.
+ * [JWT-1] Reads the variable RIVULET_SIGNING_KEY: a private key of P-256, as a JSON Web Key or as PKCS #8 in
+ * PEM.
  * @throws BrokerError INVALID_CONFIG that shows nothing of the key
  */
 export async function readSigningKey(text: string): Promise<SigningKey> {
-  const pem = text.trim().replaceAll("\\n", "\n"); // Files of variables often have a PEM in one line.
+  const pem = text.trim().replaceAll("\\n", "\n"); // Variable files often have a PEM in one line.
   try {
     const isPem = pem.startsWith("-----");
     const jwk = isPem
       ? await exportJWK(await importPKCS8(pem, ALGORITHM, { extractable: true }))
       : JSON.parse(text);
     const key = await withThumbprint(jwk);
-    await importJWK(key, ALGORITHM); // It throws if the numbers are not of one key.
+    await importJWK(key, ALGORITHM); // It throws if the numbers do not belong to one key.
     return key;
   } catch {
     throw new BrokerError(
@@ -80,7 +81,7 @@ function whatIs(text: string): string {
   if (text.startsWith("-----BEGIN PRIVATE KEY-----"))
     return "this PEM has another key, or is damaged";
   if (text.startsWith("-----BEGIN")) return "this PEM is not PKCS #8 without a password";
-  if (text.startsWith("{")) return "this JSON is no such key, or is damaged";
+  if (text.startsWith("{")) return "this JSON is not such a key, or is damaged";
   return `these ${text.length} characters are neither`;
 }
 
@@ -110,8 +111,9 @@ export interface Mint {
 }
 
 /**
- * [JWT-1] Makes a token. Times in tokens are whole seconds, and it never lives longer than asked: up to a second less.
- * @returns the token, and when it expires, in milliseconds since the epoch
+ * [JWT-1] Makes a token. Times in tokens are whole seconds, so a token may expire up to a second early, but
+ * never late.
+ * @returns the token, and its expiry in milliseconds since the epoch
  * @throws BrokerError INVALID_REQUEST if it would be too long
  */
 export async function mint({

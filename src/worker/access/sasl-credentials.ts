@@ -1,4 +1,4 @@
-// The users that may log in over Kafka's protocol: API keys by their ids, and the root.
+// The users that may sign in over Kafka's protocol: API keys by their ids, and the root.
 import { hasExpired, ROOT } from "../../core/access/caller.ts";
 import { callerOfKey, type ScramVerifier } from "../../core/access/stored-key.ts";
 import { BrokerError } from "../../core/errors.ts";
@@ -12,7 +12,7 @@ import type { Credentials } from "./sasl-login.ts";
 import { SCRAM_SALT_BYTES, type ScramHash, scramVerifier } from "./scram.ts";
 import { randomSecret, secretNamed } from "./secrets.ts";
 
-/** Returns who may log in. Throws if the cluster cannot be asked for the deployment's secret. */
+/** Returns the users that may sign in. Throws if the cluster cannot be asked for the deployment's secret. */
 export async function saslCredentials(env: Env): Promise<Credentials> {
   const saltSecret = await secretNamed(env, "scram-salts", randomSecret);
   return {
@@ -35,18 +35,19 @@ export async function saslCredentials(env: Env): Promise<Credentials> {
         return first === undefined ? null : { verifiers: [first, ...others], caller: ROOT };
       }
       const key = await keyById(env, user);
-      // That the key is in use is noted with the first request: whoever knows its id has not shown its secret yet.
+      // The first request notes that the key is in use. A client that knows its id has not shown its secret
+      // yet.
       if (key === null || hasExpired(key, Date.now())) return null;
       return { verifiers: [key.scram[hash]], caller: withDefaultQuota(env, callerOfKey(key)) };
     },
   };
 }
 
-/** The root's verifiers of this isolate, by the key and the hash that they were made of. They take a while to make. */
+/** The root's verifiers of this isolate, by key and hash. They take a while to compute. */
 const verifiers = new Map<string, ScramVerifier>();
 const MAX_VERIFIERS = 8;
 
-/** Returns what tells whether somebody knows this key of the root. [SASL-3] The salt is the same for all of its keys. */
+/** Returns the verifier for this root key. [SASL-3] All root keys have the same salt. */
 async function rootVerifier(
   rootKey: string,
   hash: ScramHash,

@@ -1,12 +1,15 @@
-// The log-in of one connection of Kafka's protocol: SaslHandshake names a mechanism, and each SaslAuthenticate brings
-// a message of it. A client logs in again on the same connection before its session ends (KIP-368).
+// The sign-in of one connection of Kafka's protocol. SaslHandshake names a mechanism, and each SaslAuthenticate
+// carries one message of it. A client signs in again on the same connection before its session ends (KIP-368).
+//
 //
 // Unlike Kafka:
 // - A bad bearer token is refused at once. Kafka first answers without an error and with a reason in JSON, and some
 //   clients take that for success.
 //
-// A refusal closes the connection. So does an error that lets nobody judge: clients give up for good when they are refused,
-// and connect again when they are cut off. What the credentials throw therefore goes to the caller.
+//
+// A refusal closes the connection. So does an error that prevents a decision: clients give up for good when
+// they are refused, but reconnect when the connection breaks. Errors of the credentials therefore go to the
+// caller.
 import { type Caller, hasExpired, namespaceOf } from "../../core/access/caller.ts";
 import { readOauthBearer, readPlain, type SaslMechanism } from "../../core/access/sasl.ts";
 import { errorCodeOf, KAFKA_ERRORS } from "../../core/errors.ts";
@@ -23,18 +26,21 @@ import {
   serverFirst,
 } from "./scram.ts";
 
-/** Knows the users. */
+/** Looks users up. */
 export interface Credentials {
-  /** Who calls with this user name and password. Null if they are wrong. Throws if nobody can tell now. */
+  /**
+   * Returns the caller with this user name and password. Null if they are wrong. Throws if they cannot be
+   * checked now.
+   */
   byPassword(user: string, password: string): Promise<Caller | null>;
-  /** Who calls with this bearer token. Null if it is not valid. Throws if nobody can tell now. */
+  /** Returns the caller with this bearer token. Null if it is not valid. Throws if it cannot be checked now. */
   byToken(token: string): Promise<Caller | null>;
   /**
-   * The verifiers of a user's passwords and who it is. Null if there is no such user. Throws if nobody can tell now.
-   * Salts are as scramVerifier wants them.
+   * Returns the verifiers of a user's passwords, and the caller. Null if there is no such user. Throws if this
+   * cannot be looked up now. Salts are as scramVerifier requires.
    */
   scram(user: string, hash: ScramHash): Promise<ScramUser | null>;
-  /** The secret that salts of users who do not exist are made from. It is not empty. */
+  /** The secret from which the salts of unknown users are derived. It is not empty. */
   readonly saltSecret: string;
 }
 
@@ -44,26 +50,26 @@ export interface ScramUser {
 }
 
 /**
- * One for each password that is good now. All have one salt and one number of iterations, for these are sent before the
- * client shows which password it has.
+ * One verifier for each valid password. All have the same salt and number of iterations, because these are sent
+ * before the client shows which password it has.
  */
 export type ScramVerifiers = readonly [ScramVerifier, ...ScramVerifier[]];
 
 export interface HandshakeAnswer {
-  /** Other than 0, the connection is closed after the answer. */
+  /** If not 0, the connection is closed after the answer. */
   readonly errorCode: number;
   /** The mechanisms to choose from. */
   readonly mechanisms: readonly SaslMechanism[];
 }
 
 export type SaslAnswer =
-  /** The mechanism goes on: the client has to send another message. */
+  /** The mechanism continues: the client has to send another message. */
   | { readonly type: "challenge"; readonly bytes: Uint8Array }
   | {
       readonly type: "done";
       readonly bytes: Uint8Array;
       readonly caller: Caller;
-      /** When the client has to have logged in again. 0 if never. */
+      /** The time by which the client has to sign in again. 0 if never. */
       readonly sessionLifetimeMs: number;
     }
   /** The connection is closed after the answer. */
@@ -73,7 +79,7 @@ export type SaslAnswer =
       readonly detail: string;
     };
 
-/** A mechanism that has its last message still to come. */
+/** A mechanism that has not received its last message. */
 interface Begun {
   readonly mechanism: SaslMechanism;
   /** The messages of SCRAM so far. */
@@ -92,23 +98,23 @@ type Refused = Extract<SaslAnswer, { type: "refused" }>;
 
 const NO_BYTES = new Uint8Array();
 const UTF8 = new TextEncoder();
-/** The same for both, and for users who do not exist. */
+/** The same text for a wrong password and for an unknown user. */
 const WRONG_PASSWORD = "the user name or the password is wrong";
 
 export class SaslLogin {
   readonly #credentials: Credentials;
   readonly #maxSessionMs: number;
   #begun: Begun | null = null;
-  /** The newest log-in that succeeded. */
+  /** The newest successful sign-in. */
   #done: { readonly mechanism: SaslMechanism; readonly principal: string } | null = null;
 
-  /** After `maxSessionMs` a client has to log in again, even if its credential lasts longer. 0 is no bound. */
+  /** After `maxSessionMs` a client has to sign in again, even if its credential lasts longer. 0 means no bound. */
   constructor(credentials: Credentials, maxSessionMs: number) {
     this.#credentials = credentials;
     this.#maxSessionMs = maxSessionMs;
   }
 
-  /** [SASL-1] Begins a log-in. What was begun before is forgotten. */
+  /** [SASL-1] Begins a sign-in. Forgets one that was begun before. */
   handshake(mechanism: string, allowed: readonly SaslMechanism[]): HandshakeAnswer {
     const known = allowed.find((each) => each === mechanism);
     this.#begun = known === undefined ? null : { mechanism: known, scram: null };
@@ -117,10 +123,10 @@ export class SaslLogin {
     return { errorCode, mechanisms: allowed };
   }
 
-  /** Takes a message of the mechanism. The next one may come when this one is answered. */
+  /** Takes a message of the mechanism. The next one may come once this one is answered. */
   async authenticate(bytes: Uint8Array, nowMs: number): Promise<SaslAnswer> {
     const begun = this.#begun;
-    // It goes on only where this ends with a challenge, so a second guess needs a connection of its own.
+    // It continues only if this ends with a challenge, so a second guess needs a connection of its own.
     this.#begun = null;
     if (begun === null)
       return {
@@ -129,10 +135,10 @@ export class SaslLogin {
         detail: "SaslAuthenticate has to follow a SaslHandshake that succeeded",
       };
     const { mechanism, scram } = begun;
-    // [SASL-5] As in Kafka this is refused here, and not at the handshake.
+    // [SASL-5] As in Kafka, this is refused here and not at the handshake.
     if (this.#done !== null && this.#done.mechanism !== mechanism)
       return refused(
-        `this connection logged in by ${this.#done.mechanism}, and may not do so by ${mechanism} now`,
+        `this connection signed in by ${this.#done.mechanism} and may not use ${mechanism} now`,
       );
     switch (mechanism) {
       case "PLAIN":
@@ -161,24 +167,24 @@ export class SaslLogin {
   /** [SASL-4] */
   async #oauthBearer(bytes: Uint8Array, nowMs: number): Promise<SaslAnswer> {
     const login = readOauthBearer(bytes);
-    if (login === null) return refused("the message is none of OAUTHBEARER with a bearer token");
+    if (login === null) return refused("the message is not OAUTHBEARER with a bearer token");
     const caller = await this.#credentials.byToken(login.token);
     if (caller === null) return refused("the token is not valid");
     if (login.authzid !== null && !isNameOf(login.authzid, caller))
-      return refused("the token is somebody else's than the name to act by");
+      return refused("the token belongs to somebody other than the name to act by");
     return this.#settled("OAUTHBEARER", caller, NO_BYTES, nowMs);
   }
 
-  /** [SASL-3] A user who does not exist gets the same answers as one with another password. */
+  /** [SASL-3] Unknown users get the same answers as users with another password. */
   async #scramFirst(mechanism: ScramMechanism, bytes: Uint8Array): Promise<SaslAnswer> {
     const hash = HASHES[mechanism];
     const clientFirst = readClientFirst(bytes);
     if (clientFirst === null)
       return refused(
-        "the message is no first message of SCRAM, or asks for channel binding, another name to act by, a mandatory extension or a delegation token, none of which is supported",
+        "the message is not a first message of SCRAM, or asks for channel binding, another name to act by, a mandatory extension or a delegation token, which are not supported",
       );
     const found = await this.#credentials.scram(clientFirst.user, hash);
-    // It is made for everybody, so that the time tells nothing.
+    // It is computed for everybody, so that the time reveals nothing.
     const absent = await absentVerifier(clientFirst.user, hash, this.#credentials.saltSecret);
     const verifiers = found?.verifiers ?? ([absent] as const);
     const answer = serverFirst(clientFirst, verifiers[0], newServerNonce());
@@ -196,24 +202,26 @@ export class SaslLogin {
   ): Promise<SaslAnswer> {
     const clientFinal = readClientFinal(bytes, clientFirst, serverFirst);
     if (clientFinal === null)
-      return refused("the message is no last message of SCRAM that follows from the first one");
+      return refused("the message is not a last message of SCRAM that follows from the first one");
     const hash = HASHES[mechanism];
     const answers = await Promise.all(
       verifiers.map((each) => finalAnswer(hash, each, clientFirst, serverFirst, clientFinal)),
     );
-    // The client waits for the signature by the password that it has.
+    // The client waits for the signature by its own password.
     const answer = answers.find((each) => each !== null);
     if (answer === undefined || caller === null) return refused(WRONG_PASSWORD);
     return this.#settled(mechanism, caller, UTF8.encode(answer), nowMs);
   }
 
-  /** Ends a log-in whose credential is right. Only its owner learns more about it. */
+  /** Ends a sign-in whose credential is right. Only its owner gets to know more about it. */
   #settled(mechanism: SaslMechanism, caller: Caller, bytes: Uint8Array, nowMs: number): SaslAnswer {
     if (hasExpired(caller, nowMs)) return refused("the credential has expired");
-    // [SASL-5] What the connection has under way belongs to its principal.
+    // [SASL-5] Work in progress on the connection belongs to its principal.
     const principal = `${namespaceOf(caller)} ${caller.principal}`;
     if (this.#done !== null && this.#done.principal !== principal)
-      return refused("this connection logged in as another principal; connect again for this one");
+      return refused(
+        "this connection signed in as another principal; open a new connection for this one",
+      );
     this.#done = { mechanism, principal };
     const sessionLifetimeMs = this.#sessionLifetimeMs(caller, nowMs);
     return { type: "done", bytes, caller, sessionLifetimeMs };
@@ -235,7 +243,7 @@ const HASHES: Readonly<Record<ScramMechanism, ScramHash>> = {
   "SCRAM-SHA-512": "SHA-512",
 };
 
-/** A name is a principal with or without its type. */
+/** True if the name is the principal, with or without its type. */
 function isNameOf(name: string, { principal }: Caller): boolean {
   return name === principal || `User:${name}` === principal;
 }

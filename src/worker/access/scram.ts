@@ -1,13 +1,13 @@
-// The server's side of SCRAM (RFC 5802 and 7677): a client proves that it knows a password which it does not send, and
-// the server proves that it knows the password's verifier. The password itself is stored nowhere.
+// The server's side of SCRAM (RFC 5802 and 7677): a client proves that it knows a password without sending it,
+// and the server proves that it knows the password's verifier. The password itself is stored nowhere.
 //
 //   client-first:  n,,n=user,r=<client's nonce>
 //   server-first:  r=<client's nonce><server's nonce>,s=<salt>,i=<iterations>
 //   client-final:  c=<client-first's header>,r=<both nonces>,p=<proof>
 //   server-final:  v=<signature>
 //
-// Channel binding is not offered: the TLS connection ends before this broker. As in Kafka, names and passwords are
-// taken as they are, without SASLprep.
+// Channel binding is not offered: the TLS connection ends before this broker. As in Kafka, names and passwords
+// are taken as they are, without SASLprep.
 
 import { readSaslName, readUtf8 } from "../../core/access/sasl.ts";
 import type { ScramVerifier } from "../../core/access/stored-key.ts";
@@ -19,20 +19,20 @@ export type ScramHash = "SHA-256" | "SHA-512";
 export type { ScramVerifier };
 export { isSame };
 
-/** Salts have this size: that of users who do not exist must look like the others. */
+/** The size of salts. It is fixed because the salts of unknown users must look like the others. */
 export const SCRAM_SALT_BYTES = 16;
-/** The least that clients accept. More would slow clients only: passwords here are random. */
+/** The least that clients accept. More would only slow down clients, because passwords here are random. */
 export const SCRAM_ITERATIONS = 4096;
 /** Both messages of a client stay far below this. */
 const MAX_MESSAGE_BYTES = 4096;
-/** It makes base64 without padding, for some clients cut what they read at every equals sign. */
+/** A multiple of three, which makes base64 without padding: some clients cut their input at every equals sign. */
 const NONCE_BYTES = 18;
 
 const UTF8 = new TextEncoder();
 
 /**
- * Returns the verifier of the password. The salt is SCRAM_SALT_BYTES random bytes, others for each verifier: one salt
- * in both verifiers of a user would tell that the user exists.
+ * Returns the verifier of the password. The salt is SCRAM_SALT_BYTES random bytes, different for each verifier.
+ * If both verifiers of a user shared a salt, that would reveal that the user exists.
  */
 export async function scramVerifier(
   password: string,
@@ -55,7 +55,7 @@ export async function scramVerifier(
 }
 
 /**
- * Returns what is answered by for a user who does not exist. It is the same each time, as a real one is, and no
+ * Returns the verifier that answers for an unknown user. It is the same each time, like a real one, and no
  * password fits it. `secret` is the deployment's, and not empty.
  */
 export async function absentVerifier(
@@ -77,26 +77,29 @@ export async function absentVerifier(
 export interface ClientFirst {
   readonly user: string;
   readonly nonce: string;
-  /** The part before the message proper. The client has to repeat it in its last message, under its proof. */
+  /**
+   * The part before the message itself. The client has to repeat it in its last message, where its proof covers
+   * it.
+   */
   readonly header: string;
   /** The message without its header. It is part of what both sides sign. */
   readonly bare: string;
 }
 
 /**
- * Returns the parts of a client's first message. Returns null if it is none, or if it asks for what is not offered:
- * channel binding, another name to act by, an extension that is mandatory, a delegation token.
+ * Returns the parts of a client's first message. Null if it is not one, or asks for something that is not
+ * supported: channel binding, another name to act by, a mandatory extension, a delegation token.
  */
 export function readClientFirst(bytes: Uint8Array): ClientFirst | null {
   const text = readMessage(bytes);
-  // `y` says that the client could bind the channel, and thinks that the server cannot. It is right.
+  // `y` says that the client could bind the channel but thinks that the server cannot. It is right.
   const [, header, authzid, bare] = /^([ny],(?:a=([^,]*))?,)(.*)$/s.exec(text ?? "") ?? [];
   if (header === undefined || bare === undefined) return null;
   const [name = "", nonce = "", ...extensions] = bare.split(",");
   const user = name.startsWith("n=") ? readSaslName(name.slice(2)) : null;
   if (user === null || (authzid !== undefined && readSaslName(authzid) !== user)) return null;
   if (!/^r=[!-~]+$/.test(nonce) || !extensions.every(isExtension)) return null;
-  // Kafka's sign of a delegation token: the name would be the token's id.
+  // Kafka's mark of a delegation token: the name would be the token's id.
   if (extensions.some((extension) => /^tokenauth=true$/i.test(extension))) return null;
   return { user, nonce: nonce.slice(2), header, bare };
 }
@@ -117,7 +120,7 @@ export function serverFirst(
   return { nonce, text: `r=${nonce},s=${salt},i=${iterations}` };
 }
 
-/** Returns a nonce of the server: random, so that nobody can send an old proof again. */
+/** Returns a nonce of the server. It is random, so that an old proof cannot be sent again. */
 export function newServerNonce(): string {
   return toBase64(crypto.getRandomValues(new Uint8Array(NONCE_BYTES)));
 }
@@ -129,7 +132,7 @@ export interface ClientFinal {
   readonly withoutProof: string;
 }
 
-/** Returns the parts of a client's last message. Returns null if it is none, or belongs to another first message. */
+/** Returns the parts of a client's last message. Null if it is not one, or belongs to another first message. */
 export function readClientFinal(
   bytes: Uint8Array,
   { header }: Pick<ClientFirst, "header">,
@@ -139,9 +142,10 @@ export function readClientFinal(
   if (text === null) return null;
   const [channel, bothNonces, ...extensions] = text.split(",");
   const proof = extensions.pop();
-  // A header that somebody changed on the way shows here, for the client's proof covers this one.
+  // This detects a header that was changed on the way, because the client's proof covers this one.
   if (channel !== `c=${toBase64(UTF8.encode(header))}`) return null;
-  // As in Kafka, what ends with both nonces will do: librdkafka before 2.6.1 puts its own before them once more.
+  // As in Kafka, a text that ends with both nonces is accepted: librdkafka before 2.6.1 repeats its own before
+  // them.
   if (!bothNonces?.startsWith("r=") || !bothNonces.endsWith(nonce)) return null;
   if (!proof?.startsWith("p=") || !extensions.every(isExtension)) return null;
   const decoded = decodedBase64(proof.slice(2));

@@ -1,12 +1,16 @@
-// The secrets of this deployment that nobody has to set: the cluster keeps each, and whoever first needs one makes it.
+// The secrets of this deployment that nobody has to set. The cluster stores each, and the first Worker that
+// needs one makes it.
 import { toBase64 } from "../../core/bytes.ts";
 import { clusterStub, type Env } from "../../env.ts";
 import { isolate } from "../edge/isolate.ts";
 
-/** The names are on disk. */
+/** The names are stored. */
 export type SecretName = "signing-key" | "scram-salts" | "key-ids";
 
-/** Returns the secret. `make` is called if there is none yet; another Worker may have been faster, and its secret counts. */
+/**
+ * Returns the secret. Calls `make` if there is none yet. Another Worker may have been faster; its secret then
+ * counts.
+ */
 export async function secretNamed(
   env: Env,
   name: SecretName,

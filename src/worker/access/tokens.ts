@@ -24,7 +24,7 @@ import {
 } from "./own-tokens.ts";
 import { secretNamed } from "./secrets.ts";
 
-/** A verifier of this isolate, and the configuration that it was made of. It keeps the keys of its issuers. */
+/** A verifier of this isolate, and the configuration that it was built from. It holds the keys of its issuers. */
 interface Verifier {
   readonly configuration: string;
   readonly tokens: Tokens;
@@ -32,24 +32,25 @@ interface Verifier {
 
 const verifiers: { own: Verifier | null; others: Verifier | null } = { own: null, others: null };
 
-/** A token that was verified a moment ago. */
+/** A token that was recently verified. */
 interface Verified {
   readonly caller: Caller;
   readonly atMs: number;
-  /** The variables that said which tokens are good. */
+  /** The variables that decided which tokens are valid. */
   readonly settings: readonly (string | undefined)[];
 }
 
 /**
- * By the tokens' texts. To hash a token would cost what is left of the check. A map finds a text by a hash with a seed of the
- * process, so the time it takes tells nobody how much of a guess is right.
+ * Verified tokens by their text. Hashing a token would cost as much as the rest of the check. A map finds a
+ * text by a hash with a seed of the process, so the time it takes reveals nothing about a guess.
  */
 const verified = new Map<string, Verified>();
 
 /**
- * [JWT-1] [JWT-2] Returns who calls with this token. [JWT-5] Its signature is verified every TOKEN_AGE_MS, because that
- * costs a third of what a small request does.
- * @throws BrokerError SASL_AUTHENTICATION_FAILED if it is not valid, or NETWORK_EXCEPTION if nobody can tell now
+ * [JWT-1] [JWT-2] Returns the caller with this token. [JWT-5] Its signature is verified once per TOKEN_AGE_MS,
+ * because that costs a third of a small request.
+ * @throws BrokerError SASL_AUTHENTICATION_FAILED if it is not valid, or NETWORK_EXCEPTION if it cannot be
+ * checked now
  */
 export async function callerOfToken(env: Env, token: string): Promise<Caller> {
   const nowMs = Date.now();
@@ -63,7 +64,7 @@ export async function callerOfToken(env: Env, token: string): Promise<Caller> {
   return withDefaultQuota(env, caller);
 }
 
-/** Forgets the tokens that have to be verified again, and the oldest if there are too many. */
+/** Forgets the tokens that must be verified again, and the oldest if there are too many. */
 function forgetOld(nowMs: number): void {
   for (const [token, { atMs }] of verified) {
     if (isWithin(atMs, TOKEN_AGE_MS, nowMs)) break;
@@ -84,12 +85,12 @@ function settingsOf({ RIVULET_JWT_ISSUERS, RIVULET_SIGNING_KEY, RIVULET_AUDIENCE
   return [RIVULET_JWT_ISSUERS, RIVULET_SIGNING_KEY, RIVULET_AUDIENCE];
 }
 
-/** True if the token says that this broker has made it. Nothing of it is verified yet. */
+/** True if the token claims to be made by this broker. Nothing in it is verified yet. */
 function isOwn(token: string): boolean {
   try {
     return decodeJwt(token).iss === OWN_ISSUER;
   } catch {
-    return false; // It is none, and is refused as such.
+    return false; // It is not a token, and is refused as such.
   }
 }
 
@@ -121,26 +122,28 @@ function servicesIn(env: Env): TokenServices {
 }
 
 export interface TokenRequest {
-  /** What the token may do. Undefined is all that the caller may do. */
+  /** The rights of the token. Undefined means all rights of the caller. */
   readonly grants: readonly Grant[] | undefined;
   readonly ttlMs: number;
-  /** The principal of whoever will have the token. Undefined is the caller's own. */
+  /** The principal of the future bearer. Undefined means the caller's own. */
   readonly subject: string | undefined;
-  /** How much its bearer may do. What the caller's own quota bounds, it bounds here as well. */
+  /** The quota of its bearer. The caller's own quota applies to the token as well. */
   readonly quota?: Quota | undefined;
 }
 
 /**
- * [JWT-1] Makes a token with at most the rights of the caller, good for no longer than the caller's credential.
- * @throws BrokerError CLUSTER_AUTHORIZATION_FAILED if it would go beyond, or if the caller has a token itself
- * @throws BrokerError INVALID_REQUEST if its rights are too large to be kept
+ * [JWT-1] Makes a token with at most the rights of the caller, valid for no longer than the caller's
+ * credential.
+ * @throws BrokerError CLUSTER_AUTHORIZATION_FAILED if it would go beyond them, or if the caller itself has a
+ * token
+ * @throws BrokerError INVALID_REQUEST if its rights are too large to be stored
  */
 export async function createToken(
   env: Env,
   { grants, ttlMs, subject, quota }: TokenRequest,
 ): Promise<{ token: string; expiresAtMs: number }> {
   const caller = callerIn(env);
-  if (isToken(caller)) throw refused("a token makes no tokens; ask with an API key");
+  if (isToken(caller)) throw refused("a token cannot make tokens; use an API key");
   const namespace = namespaceOf(caller);
   const wanted = grants ?? grantsOutside(caller.grants, namespace);
   const inside = confined(wanted, namespace);
@@ -183,7 +186,7 @@ function audienceOf({ RIVULET_AUDIENCE }: Env): string {
   return RIVULET_AUDIENCE || OWN_ISSUER;
 }
 
-/** A key that was parsed, and the text that it was parsed from. */
+/** The last parsed key, and the text that it was parsed from. */
 let parsed: { readonly text: string; readonly key: SigningKey } | null = null;
 
 async function signingKey(env: Env): Promise<SigningKey> {
@@ -194,7 +197,7 @@ async function signingKey(env: Env): Promise<SigningKey> {
   return parsed.key;
 }
 
-/** The cluster keeps the key sets of issuers for isolates that begin while an issuer is out of reach. */
+/** The cluster stores the key sets of issuers for isolates that start while an issuer is out of reach. */
 function keeperIn(env: Env): JwksKeeper {
   return {
     load: async (url) => {

@@ -1,4 +1,4 @@
-// Makes one append to one partition, and tries it again if nobody knows if it was stored. That is safe only for an
+// Makes one append to one partition, and retries it if its outcome is unknown. That is safe only for an
 // idempotent producer, because the partition recognizes the repeat [IDM-1].
 import {
   BrokerError,
@@ -23,7 +23,7 @@ import { countUse } from "./quotas.ts";
 export interface AppendStored {
   readonly baseOffset: number;
   readonly logAppendTimeMs: number | null;
-  /** Where the log begins. Left out where it still begins at 0. */
+  /** The offset at which the log begins. Left out while that is 0. */
   readonly logStartOffset?: number;
 }
 
@@ -31,7 +31,7 @@ export interface AppendRefused {
   readonly code: ErrorName;
   readonly detail: string;
   readonly data: FailureData;
-  /** [ERR-2] Set if trying again mends nothing, although the error's name says that it may. */
+  /** [ERR-2] Set if retries do not help, although the error's name suggests that they might. */
   readonly retriable?: false;
 }
 
@@ -53,8 +53,8 @@ const FIRST_BACKOFF_MS = 50;
 const NOT_STORED: readonly PlatformFailure[] = ["overloaded", "full", "damaged", "older"];
 
 /**
- * Appends and never throws. [QUO-2] What is appended counts. An unknown outcome is REQUEST_TIMED_OUT,
- * or KAFKA_STORAGE_ERROR if the storage is the cause.
+ * Appends and never throws. [QUO-2] Counts the appended bytes. An unknown outcome is REQUEST_TIMED_OUT, or
+ * KAFKA_STORAGE_ERROR if the storage is the cause.
  */
 export async function appendTo(
   env: Env,
@@ -67,13 +67,13 @@ export async function appendTo(
     /** [IDM-9] True if the batches and their producer are the Worker's own. */
     isOwn?: boolean;
     keyed?: KeyedAppend;
-    /** Set if it was tried before in another way: the outcome of that try. */
+    /** Set if the append was tried before in another way: the outcome of that try. */
     unanswered?: string;
   },
 ): Promise<AppendAnswer> {
   countUse(env, "producerByteRate", bytes.length);
   const tries = options.isIdempotent ? MAX_APPEND_TRIES : 1;
-  /** Set once a try was not answered. The append may then have been stored, even if a later try is refused. */
+  /** Set once a try got no answer. The append may then have been stored, even if a later try is refused. */
   let unanswered = options.unanswered ?? null;
   for (let attempt = 1; ; attempt++) {
     try {

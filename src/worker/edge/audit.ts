@@ -1,4 +1,4 @@
-// Tells the audit log what the Worker does: see audit-log.ts.
+// Adds the Worker's actions to the audit log: see audit-log.ts.
 import { auditLog, LOG_IN, type Noted } from "../../audit-log.ts";
 import { NOBODY } from "../../core/access/caller.ts";
 import { CLUSTER, type Resource } from "../../core/access/grants.ts";
@@ -17,13 +17,13 @@ export function noteRefusal(env: Env, operation: Operation, resource: Resource):
   note(env, { decision: "refused", action: operation, resource });
 }
 
-/** [AUD-4] Tells the operator that somebody has shown a wrong credential. */
+/** [AUD-4] Reports a wrong credential to the operator. */
 export function noteWrongCredential(env: Env, why: string): void {
   const refused = { decision: "refused", action: LOG_IN, resource: CLUSTER, detail: why } as const;
   note({ ...env, caller: NOBODY }, refused);
 }
 
-/** [AUD-1] Notes a change that the caller has made. It is called by its verb and object, such as createTopic. */
+/** [AUD-1] Notes a change that the caller has made. Its name is a verb and an object, such as createTopic. */
 export function noteChange(
   env: Env,
   action: string,
@@ -40,10 +40,10 @@ function note(env: Env, noted: Noted): void {
   );
 }
 
-/** A client may name its requests, so that it finds them in the operator's log. */
+/** A client may name its requests, so that it can find them in the operator's log. */
 const REQUEST_ID = /^[\w.:-]+$/;
 
-/** [ERR-5] Returns the name of a request: the platform's, else the client's, or a new one. */
+/** [ERR-5] Returns the name of a request: the platform's, or else the client's, or a new one. */
 function requestIdOf(headers: Headers, isOnCloudflare: boolean): string {
   const ray = isOnCloudflare ? headers.get("cf-ray") : null;
   if (ray !== null) return ray.slice(0, MAX_REQUEST_ID_CHARS);
@@ -53,8 +53,9 @@ function requestIdOf(headers: Headers, isOnCloudflare: boolean): string {
 }
 
 /**
- * Returns what is known of who sent a request. [RPC-5] Who calls is known already where another Worker calls. The peer's
- * address is in a header on Cloudflare, and on a machine, where a client may send any header, in `cf`.
+ * Returns what is known of the sender of a request. [RPC-5] If another Worker calls, its caller is known
+ * already. On Cloudflare a header has the peer's address. On a machine, where a client may send any header,
+ * `cf` has it.
  */
 export function fromOf(
   { caller }: Env,

@@ -1,4 +1,4 @@
-// Who may do what, in the words of the Worker's ways in. Each asks before it acts.
+// Access checks for the Worker's ways in. Each way in checks before it acts.
 import {
   CLUSTER,
   groupResource,
@@ -15,7 +15,7 @@ import { noteRefusal } from "./audit.ts";
 
 export { callerIn };
 
-/** [ACL-6] True if the topic is in what the caller sees. Nobody named it, so it is no refusal if it is not. */
+/** [ACL-6] True if the caller may see the topic. Nobody named the topic, so a no is not a refusal. */
 export function seesTopic(env: Env, name: string, operation: Operation = "DESCRIBE"): boolean {
   return isAllowed(callerIn(env), operation, topicResource(name));
 }
@@ -50,7 +50,7 @@ export function assertMayUseCluster(env: Env, operation: Operation): void {
   assertMay(env, operation, CLUSTER);
 }
 
-/** [ACL-5] Returns the refusal, or null. [AUD-1] The audit log is told of a refusal. */
+/** [ACL-5] Returns the refusal, or null. [AUD-1] A refusal is added to the audit log. */
 export function whyNot(env: Env, operation: Operation, resource: Resource): Failure | null {
   const refused = whyNotAllowed(env, operation, resource);
   if (refused !== null) noteRefusal(env, operation, resource);
@@ -62,7 +62,7 @@ function assertMay(env: Env, operation: Operation, resource: Resource): void {
   if (refused !== null) throw errorOf(refused);
 }
 
-/** [ACL-4] A producer id is given to whoever may write to any topic, as in Kafka (KIP-679). */
+/** [ACL-4] A caller that may write to any topic may get a producer id, as in Kafka (KIP-679). */
 export function assertMayProduceSomewhere(env: Env): void {
   if (isAllowedSomewhere(callerIn(env), "WRITE", "topic")) return;
   const refused = whyNot(env, "IDEMPOTENT_WRITE", CLUSTER);
@@ -71,7 +71,7 @@ export function assertMayProduceSomewhere(env: Env): void {
   throw new BrokerError(error, `${detail}, or of WRITE on any topic`);
 }
 
-/** [ACL-4] Creating a topic takes CREATE on the cluster, or on topics of that name. */
+/** [ACL-4] Creating a topic requires CREATE on the cluster, or on topics of that name. */
 export function assertMayCreateTopic(env: Env, name: string): void {
   if (!isAllowed(callerIn(env), "CREATE", CLUSTER)) assertMayUseTopic(env, "CREATE", name);
 }

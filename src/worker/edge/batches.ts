@@ -1,5 +1,5 @@
-// Appends batches that a client has encoded. The partition checks their headers and checksums. Their records are
-// checked here, where CPU is cheap, so that nothing is stored that no reader could read.
+// Appends batches that a client has encoded. The partition checks their headers and checksums. Their records
+// are checked here, where CPU is cheap, so that nothing unreadable is stored.
 import { decoderWithin } from "../../compression/decode.ts";
 import { BrokerError, failureOf, type Result } from "../../core/errors.ts";
 import { MAX_DECODED_REQUEST_BYTES, MAX_TIMESTAMP_MS } from "../../core/limits.ts";
@@ -23,7 +23,7 @@ export function appendBatches(
     const answer = await appendTo(env, topicId, partition, bytes, options);
     if (!isRefused(answer)) return { ok: true, ...answer };
     const refusal = refusalOf(answer);
-    if (refusal.code === "UNKNOWN_TOPIC_ID") throw refusal; // `atPartition` then asks again.
+    if (refusal.code === "UNKNOWN_TOPIC_ID") throw refusal; // `atPartition` then asks the cluster again.
     return failureOf(refusal);
   });
 }
@@ -42,7 +42,8 @@ function readRecords(bytes: Uint8Array): boolean {
     let newest = Number.NEGATIVE_INFINITY;
     for (const { timestamp } of decode(bytes, start)) {
       if (timestamp > newest) newest = timestamp;
-      // The header tells of the newest only. What is handed out must be accepted when it comes back [PRD-8].
+      // The header has the newest timestamp only. Records that readers get must be accepted when they are
+      // produced again [PRD-8].
       if (timestamp < -MAX_TIMESTAMP_MS)
         throw new BrokerError(
           "INVALID_TIMESTAMP",

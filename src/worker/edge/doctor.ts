@@ -1,5 +1,5 @@
-// The Worker's part of `rivulet doctor`: what the cluster knows beside what partitions and groups say, and the repairs that
-// no other operation makes.
+// The Worker's part of `rivulet doctor`: it compares what the cluster knows with what partitions and groups
+// report, and makes the repairs that no other operation makes.
 import { CLUSTER, groupResource } from "../../core/access/grants.ts";
 import { isSameOverrides } from "../../core/config-table.ts";
 import { BrokerError, errorOf, unwrap } from "../../core/errors.ts";
@@ -12,11 +12,11 @@ import { EMPTY_LOG, PartitionUse } from "./partition-use.ts";
 export interface PartitionState {
   readonly logStartOffset: number;
   readonly highWatermark: number;
-  /** False if the partition goes by an older config than the topic has. */
+  /** False if the partition still uses an older config of its topic. */
   readonly hasConfig: boolean;
 }
 
-/** [DRX-1] Looks at a partition. It wakes it, and starts none that was never used. */
+/** [DRX-1] Inspects a partition. It wakes the partition, but creates none that was never used. */
 export async function inspectPartition(
   env: Env,
   name: string,
@@ -35,7 +35,7 @@ export async function inspectPartition(
   });
 }
 
-/** [DRX-2] Puts a group that exists on the cluster's list again, with what it subscribes to. */
+/** [DRX-2] Adds an existing group to the cluster's list again, with its subscriptions. */
 export async function relistGroup(env: Env, groupId: string): Promise<void> {
   const group = groupStub(env, groupId);
   if ((await group.summary()) === null) throw errorOf(unknownGroup(groupId));
@@ -45,7 +45,7 @@ export async function relistGroup(env: Env, groupId: string): Promise<void> {
   noteChange(env, "relistGroup", groupResource(groupId));
 }
 
-/** [DRX-3] Frees the storage of a partition of a topic that does not exist. Any other is refused. */
+/** [DRX-3] Frees the storage of a partition whose topic does not exist. Any other is refused. */
 export async function destroyOrphan(env: Env, topicId: string, partition: number): Promise<void> {
   const { isKnown } = await clusterStub(env).knowsTopic({ topicId });
   if (isKnown)

@@ -21,7 +21,7 @@ import { stubTransport } from "./stub-transport.ts";
 export interface FetchRequest {
   readonly topic: string;
   readonly partition: number;
-  /** Null starts at the log start. */
+  /** Null starts at the beginning of the log. */
   readonly offset: number | null;
   readonly maxRecords: number;
   readonly maxBytes: number;
@@ -34,13 +34,13 @@ export interface FetchResult {
   readonly nextOffset: number;
   readonly logStartOffset: number;
   readonly highWatermark: number;
-  /** Gives the memory of the records back. To be called when nobody looks at them any more. */
+  /** Frees the memory of the records. Call it once nobody uses them any more. */
   discard(): void;
 }
 
 /**
- * [FCH-1] Returns records from `offset` on. If there are none yet, it waits up to `waitMs`. [PLC-3] Only a read that
- * waits starts a partition that was never used, because the partition is what tells it of the first record.
+ * [FCH-1] Returns records from `offset` on. If there are none yet, it waits up to `waitMs`. [PLC-3] Only a read
+ * that waits creates a partition that was never used, because the partition reports the first record.
  */
 export async function fetchRecords(env: Env, request: FetchRequest): Promise<FetchResult> {
   assertWithinQuota(env, "consumerByteRate");
@@ -70,7 +70,7 @@ async function fetchFrom(env: Env, topicId: string, request: FetchRequest): Prom
   const { topic, maxRecords } = request;
   const place = { topic, partition };
   const { records, nextOffset } = decodeFrom(result.batches, offset, maxRecords, place);
-  // [QUO-2] Records that were compressed count as what they are when they go out.
+  // [QUO-2] Compressed records count with their decompressed size.
   const sentBytes = records.reduce((sum, record) => sum + recordBytes(record), 0);
   countUse(env, "consumerByteRate", Math.max(result.batches.length, sentBytes));
   const { logStartOffset, highWatermark } = result;
@@ -79,13 +79,13 @@ async function fetchFrom(env: Env, topicId: string, request: FetchRequest): Prom
     nextOffset: nextOffset ?? result.nextOffset,
     logStartOffset,
     highWatermark,
-    discard: () => discardBytes(result.batches), // They are a copy: they came from the object by a call.
+    discard: () => discardBytes(result.batches), // They are a copy, because a call of the object returned them.
   };
 }
 
 export interface FetchedBatches {
   readonly topicId: string;
-  /** Whole batches as they are stored, from the one that holds the offset on. */
+  /** Whole batches as stored, starting with the one that holds the offset. */
   readonly batches: Uint8Array;
   readonly nextOffset: number;
   readonly logStartOffset: number;
@@ -93,7 +93,7 @@ export interface FetchedBatches {
 }
 
 /**
- * [FCH-3] Returns batches as they are stored, undecoded. [PLC-3] It never starts a partition. [BND-6] If little room is
+ * [FCH-3] Returns batches as stored, undecoded. [PLC-3] It never creates a partition. [BND-6] If little room is
  * free for answers, the read is smaller but not refused.
  */
 export async function fetchBatches(
@@ -120,13 +120,13 @@ export async function fetchBatches(
   });
 }
 
-/** [BND-6] [BND-26] Reads no more than there is room for among the answers, in its turn. */
+/** [BND-6] [BND-26] Reads in turn, and no more than there is room for among the answers. */
 function readWithin(stub: PartitionStub, request: PartitionRequest<"read">) {
   const room = Math.min(request.maxBytes, memory.answers.share);
   return readInTurn(room, async () => await stub.read({ ...request, maxBytes: room }));
 }
 
-/** Returns what a read of an empty log finds. */
+/** Returns the result of reading an empty log. */
 function readNothing(offset: number): FetchResult {
   unwrap(validateInRange(offset, EMPTY_LOG));
   const { logStartOffset, highWatermark } = EMPTY_LOG;
@@ -134,10 +134,10 @@ function readNothing(offset: number): FetchResult {
 }
 
 /**
- * [BND-5] Returns the first `maxRecords` records at or after `offset`. The first batch may begin before it. It stops
- * at the last of them, or after the record that takes the unfolded bytes past their bound: a compressed batch may
- * hold a thousand times its size. It also stops before a batch that does not decode, and throws CORRUPT_MESSAGE if
- * that is the first [CRC-4]. `place` is for the error.
+ * [BND-5] Returns the first `maxRecords` records at or after `offset`. The first batch may begin before it. It
+ * also stops after the record that takes the decompressed bytes past their bound, because a compressed batch
+ * may hold a thousand times its size. It stops before a batch that does not decode, and throws CORRUPT_MESSAGE
+ * if that is the first [CRC-4]. `place` is for the error text.
  */
 export function decodeFrom(
   bytes: Uint8Array,
@@ -148,7 +148,7 @@ export function decodeFrom(
   const records: ConsumerRecord[] = [];
   let decodedBytes = 0;
   for (const { start, header } of batches(bytes)) {
-    // Batches before the offset are not even unfolded.
+    // Batches before the offset are not even decompressed.
     if (header.baseOffset + header.lastOffsetDelta < offset) continue;
     const before = records.length;
     let nextOffset: number | null = null;
@@ -165,7 +165,7 @@ export function decodeFrom(
       return null;
     });
     if (read !== null) {
-      records.length = before; // Records that came out before decoding broke off do not count either.
+      records.length = before; // Records decoded before the failure do not count either.
       if (before > 0) return { records, nextOffset: header.baseOffset };
       throw damageError(place, header.baseOffset, read.detail);
     }
@@ -183,8 +183,8 @@ export function recordBytes({ key, value, headers }: ConsumerRecord): number {
 }
 
 /**
- * [FCH-2] Waits as a tail reader. The partition pushes when there is a record, and sleeps
- * meanwhile. A call that is held open would keep it awake.
+ * [FCH-2] Waits as a tail reader. The partition pushes once there is a record, and sleeps until then. An open
+ * call would keep it awake.
  */
 export function waitForRecords(
   env: Env,

@@ -1,6 +1,6 @@
-// Looking at a group does not create it [FIL-1]. A call to an object creates it and its file. So
-// code that only looks asks the cluster's list first, which has every group that exists [GRP-13].
-// Calls that may create a group go straight to its object.
+// Reading a group does not create it [FIL-1]. A call to an object creates the object and its file. So code that
+// only reads asks the cluster's list first, which has every existing group [GRP-13]. Calls that may create a
+// group go straight to its object.
 
 import { groupResource, type Room, roomsFor } from "../../core/access/grants.ts";
 import type { Operation } from "../../core/access/operations.ts";
@@ -41,8 +41,8 @@ export async function lookAtGroup<R extends { readonly ok: true } | Failure>(
 }
 
 /**
- * Changes a group's config, and makes the group if there is none. [PLC-3] What no group can be set to makes none, and
- * neither does taking away what is not set.
+ * Changes a group's config, and creates the group if it does not exist. [PLC-3] Invalid changes, and removing
+ * config values that are not set, create no group.
  */
 export async function alterGroupConfig(
   env: Env,
@@ -64,15 +64,16 @@ export async function alterGroupConfig(
 }
 
 /**
- * [OFF-15] Returns what the group has committed, topic by topic and partition by partition. It asks the group only, and
- * no partition. @throws GROUP_ID_NOT_FOUND
+ * [OFF-15] Returns the group's committed offsets, topic by topic and partition by partition. It asks only the
+ * group, and no partition.
+ * @throws GROUP_ID_NOT_FOUND
  */
 export async function committedOffsets(env: Env, groupId: string): Promise<NamedOffset[]> {
   const found = await lookAtGroup(env, groupId, async (group) => {
     const summary = await group.summary();
     if (summary === null) return unknownGroup(groupId);
     const { offsets } = await group.committedOffsets({ member: null });
-    // A number is an error code, which only whoever names a member gets.
+    // A number is an error code, which only a caller that names a member can get.
     return { ok: true as const, offsets: typeof offsets === "number" ? [] : offsets };
   });
   return unwrap(found).offsets.toSorted(
@@ -80,7 +81,10 @@ export async function committedOffsets(env: Env, groupId: string): Promise<Named
   );
 }
 
-/** [QUO-5] Returns the bounds on the number of groups that the caller's grants set, should this create the group. */
+/**
+ * [QUO-5] Returns the bounds on the number of groups that the caller's grants set, in case this creates the
+ * group.
+ */
 export function groupRooms(
   env: Env,
   operation: Operation,
@@ -90,7 +94,7 @@ export function groupRooms(
   return rooms === undefined ? {} : { rooms };
 }
 
-/** Deletes a group without members. Returns what is wrong. */
+/** Deletes a group without members. Returns the failure, if any. */
 export async function deleteGroup(env: Env, groupId: string): Promise<Result<object>> {
   const deleted = await lookAtGroup(env, groupId, async (group) => await group.destroy());
   forgetGroup(groupId);
@@ -102,9 +106,9 @@ export async function deleteGroup(env: Env, groupId: string): Promise<Result<obj
 }
 
 /**
- * True if the group is listed. A yes holds for GROUP_KNOWN_MS, so groups in use do not ask each
- * time. A no is asked again, because the group may be created at any moment. If the cluster is out of
- * reach, the answer is yes, since the group's object knows.
+ * True if the group is listed. A yes holds for GROUP_KNOWN_MS, so groups in use do not ask each time. After a
+ * no it asks again, because the group may be created at any moment. If the cluster is out of reach, the answer
+ * is yes, because the group's object knows.
  */
 export async function groupExists(env: Env, groupId: string): Promise<boolean> {
   const { groups } = isolate;
@@ -124,16 +128,16 @@ export async function groupExists(env: Env, groupId: string): Promise<boolean> {
 /** A group as the cluster lists it. */
 export interface ListedGroup {
   readonly groupId: string;
-  /** The summary that the group told last. Null if it has not told one yet. */
+  /** The last summary that the group reported. Null if it has reported none yet. */
   readonly summary: GroupSummary | null;
 }
 
-/** Lists all groups, by id. No group is woken. */
+/** Lists all groups by id. Wakes no group. */
 export async function listGroups(env: Env): Promise<ListedGroup[]> {
   return await everyItem(askGroups(env), ({ groupId }) => groupId);
 }
 
-/** [CLU-6] Returns a page of the groups that the caller sees. */
+/** [CLU-6] Returns a page of the groups that the caller may see. */
 export async function groupPage(
   env: Env,
   after: string,
@@ -149,8 +153,8 @@ function askGroups(env: Env): AskPage<ListedGroup> {
 }
 
 /**
- * [KFK-34] Asks a group that has told nothing of itself yet, and has the cluster remember the answer. Null if there is no
- * such group any more.
+ * [KFK-34] Asks a group that has not reported a summary yet, and stores the answer in the cluster. Null if the
+ * group no longer exists.
  */
 export async function summaryOfGroup(env: Env, groupId: string): Promise<GroupSummary | null> {
   const summary = await groupStub(env, groupId).summary();

@@ -1,4 +1,4 @@
-// Counts the memory that the requests of a Worker take while they are worked on.
+// Counts the memory of the requests that a Worker is working on.
 import { BrokerError } from "../../core/errors.ts";
 import type { Holding, Ledger } from "../../core/ledger.ts";
 import { MAX_WORK_BYTES, MAX_WORK_BYTES_PER_REQUEST } from "../../core/limits.ts";
@@ -6,8 +6,9 @@ import { memory } from "../../memory.ts";
 import { after } from "./timer.ts";
 
 /**
- * [BND-3] A request that is worked on. One that has begun is never let go, because nobody could say how far it got. So it
- * begins only if as much again as it takes stays free. Many small requests then always find room beside the large ones.
+ * [BND-3] A request that is being worked on. Once begun it is never dropped, because nobody could say how far
+ * it got. So it begins only if as much memory as it takes stays free besides. Many small requests then always
+ * find room beside large ones.
  */
 export class Work {
   readonly #ledger: Ledger;
@@ -18,7 +19,7 @@ export class Work {
     this.#holding = ledger.holdFixed();
   }
 
-  /** Adds so many bytes to the work. @throws BrokerError THROTTLING_QUOTA_EXCEEDED */
+  /** Adds bytes to the work. @throws BrokerError THROTTLING_QUOTA_EXCEEDED */
   add(bytes: number): void {
     const before = this.#holding.bytes;
     const more = Math.min(before + bytes, MAX_WORK_BYTES_PER_REQUEST);
@@ -26,7 +27,7 @@ export class Work {
     if (more > before && others + 2 * more > MAX_WORK_BYTES)
       throw new BrokerError(
         "THROTTLING_QUOTA_EXCEEDED",
-        `requests that are worked on take ${others} bytes; with this one's ${more}, and as many that stay free for smaller ones, the bound of ${MAX_WORK_BYTES} is passed`,
+        `requests in progress take ${others} bytes; with the ${more} of this one, and as many kept free for smaller ones, they would exceed the bound of ${MAX_WORK_BYTES}`,
       );
     this.#holding.set(more);
   }
@@ -38,8 +39,8 @@ export class Work {
 }
 
 /**
- * Calls `renew` as long as the invocation lives, and often enough for a holder that is silent otherwise. Returns how to
- * stop. If the invocation is cancelled, its timers go with it.
+ * Calls `renew` while the invocation lives, often enough for a holder that is otherwise silent. Returns a
+ * function that stops it. If the invocation is cancelled, its timers end with it.
  */
 export function keepRenewing(everyMs: number, renew: () => void): () => void {
   let stop = () => {};

@@ -1,10 +1,12 @@
-// The rest of an invocation of the Worker. A session (a plain WebSocket, an event stream, a connection of a Kafka
-// client) is one invocation for its whole life, and so is a request of any length. An invocation may make only so many calls
-// to objects and use only so much CPU (wrangler.toml, [limits]). An invocation that goes beyond is killed, and none of its
-// code runs any more: no `finally`, no good-bye. So a session ends by itself before that, between two messages, and its
-// client connects again and gets a new invocation [SES-14].
+// The remaining budget of an invocation of the Worker. A session (a plain WebSocket, an event stream, a
+// connection of a Kafka client) is one invocation for its whole life, and so is a request of any length. An
+// invocation may make only a limited number of calls to objects and use only limited CPU (wrangler.toml,
+// [limits]). The platform kills an invocation that exceeds a limit, and none of its code runs any more: no
+// `finally`, no farewell. So a session ends itself before that, between two messages. Its client reconnects and
+// gets a new invocation [SES-14].
 //
-// CPU is estimated from what was done, because the platform's clock stands still while code runs.
+//
+// CPU is estimated from the work done, because the platform's clock stands still while code runs.
 import {
   DEFAULT_SESSION_CPU_MS,
   MAX_INVOCATION_CALLS,
@@ -17,15 +19,15 @@ import { type JsonRecord, toJsonRecord } from "../../protocol/json-record.ts";
 import { recordBytes } from "./fetch.ts";
 
 /**
- * The CPU of each thing that is done, in nanoseconds. It was measured as the CPU time of workerd's process
- * (/proc/PID/schedstat), the objects' share included, and rounded up: `npm run bench -- cpu` compares.
+ * The CPU of each kind of work, in nanoseconds. It was measured as the CPU time of workerd's process
+ * (/proc/PID/schedstat), including the objects, and rounded up. `npm run bench -- cpu` compares.
  */
 const CPU_NS: Readonly<Record<Done, number>> = {
   call: 200_000,
   message: 60_000,
   request: 120_000,
   record: 5_000,
-  binary: 13_000, // The runtime finds out by an exception.
+  binary: 13_000, // The runtime detects it by an exception.
   batch: 1_000,
   field: 15,
   byte: 5,
@@ -44,7 +46,7 @@ export class Invocation implements Meter {
   #calls = 0;
   #cpuNs = 0;
   #isSpent = false;
-  /** The bindings. Every call over them counts, and so does what comes and goes over the sockets that they open. */
+  /** The bindings. Every call over them counts, and so do the messages of the sockets that they open. */
   readonly env: Env;
 
   constructor(env: Env) {
@@ -73,7 +75,7 @@ export class Invocation implements Meter {
     this.#look();
   }
 
-  /** Counts records that were unfolded. */
+  /** Counts records that were decompressed. */
   didRecords(records: readonly ConsumerRecord[]): void {
     this.did("record", records.length);
     this.did(
@@ -82,7 +84,7 @@ export class Invocation implements Meter {
     );
   }
 
-  /** Returns a record as JSON, and counts what that takes besides. */
+  /** Returns a record as JSON, and counts the additional work. */
   jsonOf(record: ConsumerRecord): JsonRecord {
     const json = toJsonRecord(record);
     let binary = 0;
@@ -94,12 +96,12 @@ export class Invocation implements Meter {
     return json;
   }
 
-  /** True if the invocation has to end. Its client connects again, or asks for the rest. */
+  /** True if the invocation has to end. Its client reconnects, or asks for the rest. */
   get isSpent(): boolean {
     return this.#isSpent;
   }
 
-  /** Resolves once the invocation has to end, and not before what is being done is done. */
+  /** Resolves once the invocation has to end, but not before the current work is done. */
   get spent(): Promise<void> {
     return this.#spent.promise;
   }
@@ -113,7 +115,7 @@ export class Invocation implements Meter {
 
 /** Returns the CPU that a session may use, in milliseconds. Infinity if there is no bound. */
 function sessionCpuMs({ RIVULET_SESSION_CPU_MS: text, RIVULET_FILES }: Env): number {
-  // Nobody bounds the CPU of a broker on a machine of one's own.
+  // Nobody limits the CPU of a broker on one's own machine.
   if (text === undefined || text === "")
     return RIVULET_FILES === undefined ? DEFAULT_SESSION_CPU_MS : Number.POSITIVE_INFINITY;
   const ms = Number(text);

@@ -1,6 +1,6 @@
-// The state that this isolate keeps from one request to the next, all in one place. It is metadata and numbers, and
-// nothing that belongs to a request. The platform may discard it at any time. What is held in memory counts in
-// src/memory.ts.
+// The state that this isolate keeps between requests, all in one place. It holds metadata and numbers, and
+// nothing that belongs to a request. The platform may discard it at any time. src/memory.ts counts the memory
+// in use.
 
 import { QuotaBook } from "../../core/access/quota-book.ts";
 import type { StoredKey } from "../../core/access/stored-key.ts";
@@ -11,17 +11,17 @@ import { RequestCounts } from "../../core/metrics/request-counts.ts";
 import { memory } from "../../memory.ts";
 import type { PooledProducer } from "./pooled-producer.ts";
 
-/** One connection of a Kafka client, as other connections of its isolate see it. */
+/** One connection of a Kafka client, as seen by other connections of its isolate. */
 export interface KafkaConnection {
-  /** True if a whole request ever came. */
+  /** True if a complete request has ever come. */
   readonly hasSpoken: boolean;
-  /** True if it is known who is at the other end. */
+  /** True if the principal of the connection is known. */
   readonly isKnown: boolean;
   /** True if its next request waits until its principal may do more. */
   readonly isMuted: boolean;
-  /** The turn since which nothing is asked. Null while a request is in progress. */
+  /** The turn since which there has been no request. Null while a request is in progress. */
   readonly quietSince: number | null;
-  /** When it last showed that it lives. */
+  /** The time when it last showed that it is alive. */
   readonly seenMs: number;
   /** Makes the connection close. */
   letGo(error: BrokerError): void;
@@ -33,53 +33,56 @@ export interface KnownTopic {
   /** The partitions that had been used by then. Null if the cluster does not know. */
   readonly used: ReadonlySet<number> | null;
   readonly atMs: number;
-  /** How long it is good without asking again. It differs from topic to topic, so that not all are asked about at once. */
+  /**
+   * The time for which the description is valid without asking again. It varies by topic, so that not all are
+   * asked about at once.
+   */
   readonly freshMs: number;
-  /** When the cluster was last asked again. Null if it was not. */
+  /** The time when the cluster was last asked again. Null if it was not. */
   renewedMs: number | null;
-  /** The request that has asked the cluster. Null if that is not known. */
+  /** The request that asked the cluster. Null if that is not known. */
   askedFor: symbol | null;
 }
 
 interface Isolate {
   /** The time that the clock showed at the last request. */
   latestMs: number;
-  /** When this isolate last changed the defaults, from which the configs of topics are made. */
+  /** The time when this isolate last changed the defaults, from which topics' configs are resolved. */
   defaultsChangedMs: number;
   /** Topics by name. */
   readonly topics: Map<string, KnownTopic>;
-  /** All topics by name, as they were last listed. Null if that is not known, or if there were too many to keep. */
+  /** All topics by name, as last listed. Null if not known, or if there were too many to keep. */
   listed: { readonly topics: Map<string, Topic>; readonly atMs: number } | null;
-  /** Names and ids that are being looked up, each with the answer to come. */
+  /** Names and ids that are being looked up, each with a promise of the answer. */
   readonly lookups: Map<string, Promise<Topic>>;
-  /** Names and ids of no topic, and when that was found out. */
+  /** Names and ids without a topic, and the time when that was found out. */
   readonly unknownTopics: Map<string, number>;
   /** The names of those topics by their ids. */
   readonly topicNames: Map<string, string>;
   /** Partitions that have been used, by topic id and number. */
   readonly usedPartitions: Map<string, true>;
-  /** Groups that exist, and when the cluster said so. */
+  /** Groups that exist, and the time when the cluster said so. */
   readonly groups: Map<string, number>;
-  /** API keys by their ids, and when the cluster said so. */
+  /** API keys by their ids, and the time when the cluster returned them. */
   readonly apiKeys: Map<string, { readonly key: StoredKey; readonly atMs: number }>;
-  /** The version of all API keys that the known ones belong to, and when the cluster was asked for it. */
+  /** The version of all API keys that the known ones belong to, and the time when the cluster was asked for it. */
   apiKeysAsOf: { readonly version: string; readonly atMs: number } | null;
-  /** Ids of no API key, and when the cluster said so. */
+  /** Ids without an API key, and the time when the cluster said so. */
   readonly unknownApiKeys: Map<string, number>;
   /** The deployment's secrets by their names. They never change. */
   readonly secrets: Map<string, string>;
-  /** What is left of the quotas of those who are served here. */
+  /** The remaining quotas of the callers served here. */
   quotas: QuotaBook;
-  /** Producers that no request uses now. */
+  /** Producers that no request is using. */
   idleProducers: PooledProducer[];
-  /** The size of the largest answers of partitions of late. */
+  /** The size of the largest recent answers of partitions. */
   largeReadBytes: number;
-  /** What requests have come to. */
+  /** Counts of requests by outcome. */
   requests: RequestCounts;
   /** Connections of Kafka's clients. */
   readonly kafka: {
     readonly connections: Set<KafkaConnection>;
-    /** Counts up each time a connection becomes quiet. */
+    /** Increases each time a connection becomes quiet. */
     turns: number;
   };
 }
@@ -105,7 +108,7 @@ export const isolate: Isolate = {
   kafka: { connections: new Set(), turns: 0 },
 };
 
-/** [BND-1] Forgets the entries that were added first, so that at most `max` are left. */
+/** [BND-1] Removes the oldest entries, so that at most `max` are left. */
 export function forgetOldest(
   entries: Map<string, unknown>,
   max: number,

@@ -1,7 +1,7 @@
-// This Worker's memory of topic metadata. The cluster is asked about a topic once in METADATA_FRESH_MS at most, while
-// requests go on with what is known, and again when a partition says that the topic is gone. Requests that need the same
-// answer wait for one question. If the cluster cannot be reached, what is known stays in use: producing and fetching do
-// not depend on it [CLU-5].
+// This Worker's cache of topic metadata. The cluster is asked about a topic at most once per METADATA_FRESH_MS,
+// while requests continue with the cached metadata, and again when a partition reports that the topic is gone.
+// Requests that need the same answer share one question. If the cluster cannot be reached, cached metadata
+// stays in use: producing and fetching do not depend on the cluster [CLU-5].
 
 import type { HotTopics, UsedTopic } from "../../calls/cluster-calls.ts";
 import type { Beginning } from "../../calls/partition-calls.ts";
@@ -49,7 +49,7 @@ export async function topicMetadata(env: Env, name: string): Promise<Topic> {
   return await sharedByName(env, name);
 }
 
-/** Asks the cluster again, whatever is remembered. */
+/** Asks the cluster again, whatever is cached. */
 export async function refresh(env: Env, name: string): Promise<Topic> {
   const wantsHot = isolate.topics.size === 0;
   const found = await clusterStub(env).topic({ name, wantsHot });
@@ -64,7 +64,7 @@ function sharedByName(env: Env, name: string): Promise<Topic> {
   });
 }
 
-/** Questions about a name are kept apart from questions about an id, because a topic may be named like an id. */
+/** Questions about a name are kept apart from questions about an id, because a topic's name may look like an id. */
 function aboutName(name: string): string {
   return `name ${name}`;
 }
@@ -74,7 +74,7 @@ function aboutId(topicId: string): string {
 }
 
 /**
- * Returns what is known while it may be used. Where it is old, the cluster is asked beside this request. Where it is too
+ * Returns the known topic if it may be used. If it is old, the cluster is asked in the background. If it is too
  * old, this request waits for the answer, unless the cluster is out of reach.
  */
 async function usable(env: Env, known: KnownTopic, ask: () => Promise<Topic>): Promise<Topic> {
@@ -88,15 +88,15 @@ async function usable(env: Env, known: KnownTopic, ask: () => Promise<Topic>): P
     return topic; // The ClusterObject is out of reach.
   });
   if (!isWithin(atMs, METADATA_STALE_MS, nowMs)) return await asked;
-  const done = asked.catch(() => {}); // The topic is gone, and forgotten. The next request says so.
+  const done = asked.catch(() => {}); // An error means that the topic is gone and forgotten. The next request reports it.
   env.from?.waitUntil?.(done);
   return topic;
 }
 
 /**
- * Asks a question, unless another request of this isolate has asked it and may soon have the answer. The other request may
- * be cancelled, and its answer then never comes: so this one does not wait for it for long. One of those who have waited
- * asks anew, and the others wait for that one.
+ * Asks a question, unless another request of this isolate has asked it and may soon have the answer. The other
+ * request may be cancelled, and its answer then never comes, so this one does not wait long. One of the waiting
+ * requests asks anew, and the others wait for that one.
  */
 async function shared(
   about: string,
@@ -114,12 +114,12 @@ async function shared(
     });
     const found = await Promise.race([other, patience]).finally(() => stop());
     if (found !== null) return found;
-    const learnt = known(); // Another request may have learnt it meanwhile.
+    const learnt = known(); // Another request may have learned it in the meantime.
     if (learnt !== undefined && isWithin(learnt.atMs, LOOKUP_PATIENCE_MS, Date.now()))
       return learnt.topic;
   }
   const asked = ask();
-  asked.catch(() => {}); // Whoever asked gets the error.
+  asked.catch(() => {}); // The caller gets the error.
   lookups.set(about, asked);
   forgetOldest(lookups, METADATA_CACHE_TOPICS);
   try {
@@ -150,7 +150,7 @@ function isUnknown(about: string): boolean {
   return atMs !== undefined && isWithin(atMs, UNKNOWN_TOPIC_AGE_MS, Date.now());
 }
 
-/** [VER-4] Remembers the topic as this release understands what the cluster has described. */
+/** [VER-4] Caches the topic, resolved as this release understands the cluster's description. */
 export function learn(described: TopicDescription, used: readonly number[] | null = null): Topic {
   const topic = resolveTopic(described);
   remember(topic, used);
@@ -200,7 +200,7 @@ function knownById(topicId: string): KnownTopic | undefined {
   return isolate.topics.get(isolate.topicNames.get(topicId) ?? "");
 }
 
-/** Returns the name of the topic with this id, if this isolate knows it. A topic keeps its name. */
+/** Returns the name of the topic with this id, if this isolate knows it. A topic's name never changes. */
 export function nameOfTopic(topicId: string): string | null {
   return isolate.topicNames.get(topicId) ?? null;
 }
@@ -213,8 +213,8 @@ async function refreshById(env: Env, topicId: string): Promise<Topic> {
 }
 
 /**
- * [FIL-1] Throws UNKNOWN_TOPIC_ID, or UNKNOWN_TOPIC_OR_PARTITION if the topic has no such partition. [ACL-7] Where
- * the caller was asked whether it may use the topic of a name, an id of another topic is as unknown as one of none.
+ * [FIL-1] Throws UNKNOWN_TOPIC_ID, or UNKNOWN_TOPIC_OR_PARTITION if the topic has no such partition. [ACL-7] If
+ * access was checked for a topic name, the id of another topic counts as unknown.
  */
 export async function assertPartitionById(
   env: Env,
@@ -237,8 +237,8 @@ function unknownPartition({ name, partitions }: Topic, partition: number): Broke
 }
 
 /**
- * [CLU-5] Returns the topic as it was METADATA_SHOWN_MS ago at most, for whoever looks at it, and with what this isolate has
- * changed. If the cluster is out of reach, it is as this isolate last knew it.
+ * [CLU-5] Returns the topic as of at most METADATA_SHOWN_MS ago, for display, with the changes that this
+ * isolate has made. If the cluster is out of reach, it is as this isolate last knew it.
  */
 export async function newestMetadata(env: Env, name: string): Promise<Topic> {
   const known = isolate.topics.get(name);
@@ -265,8 +265,8 @@ export async function topicWithPartition(
 }
 
 /**
- * Runs the action on a partition. If the action reports that the topic is gone, this Worker asks the cluster again,
- * once: the topic may have been deleted, or created anew under its name.
+ * Runs the action on a partition. If the action reports that the topic is gone, this Worker asks the cluster
+ * again, once: the topic may have been deleted, or created anew under its name.
  */
 export async function atPartition<T>(
   env: Env,
@@ -285,14 +285,14 @@ export async function atPartition<T>(
 }
 
 /**
- * [PLC-2] Returns the partition. If it was never called before, it begins in its topic's region, provided that this
- * isolate knows the topic.
+ * [PLC-2] Returns the partition. On its first call it is created in its topic's region, if this isolate knows
+ * the topic.
  */
 export function partitionAt(env: Env, topicId: string, partition: number): PartitionStub {
   return partitionStub(env, topicId, partition, regionOfTopic(topicId));
 }
 
-/** [RLY-6] Returns a relay of the partition. It begins in the topic's region, as the partition does. */
+/** [RLY-6] Returns a relay of the partition. It is created in the topic's region, like the partition. */
 export function relayAt(env: Env, place: RelayPlace): RelayStub {
   return relayStub(env, place, regionOfTopic(place.topicId));
 }
@@ -303,8 +303,8 @@ function regionOfTopic(topicId: string): string | undefined {
 }
 
 /**
- * [PLC-3] Returns the topic for a partition that may be about to begin, so that it need not ask the cluster for it.
- * Undefined where the partition is known to have been used, and where nobody knows.
+ * [PLC-3] Returns the topic for a partition that may be about to begin, so that it need not ask the cluster.
+ * Undefined if the partition is known to have been used, or nobody knows.
  */
 export function beginOf(env: Env, topicId: string, partition: number): Beginning["begin"] {
   const known = knownById(topicId);
@@ -312,13 +312,14 @@ export function beginOf(env: Env, topicId: string, partition: number): Beginning
     return undefined;
   if (known.used.has(partition) || isolate.usedPartitions.has(`${topicId}/${partition}`))
     return undefined;
-  const { config: _, ...description } = known.topic; // It is made of the rest.
-  // Only what the cluster has said since this request began is sure to come after a deletion that the client knows of.
+  const { config: _, ...description } = known.topic; // It is derived from the other fields.
+  // Only what the cluster has reported since this request began is certain to follow a deletion that the client
+  // knows of.
   const isCurrent = known.askedFor !== null && known.askedFor === env.from?.request;
   return isCurrent ? { ...description, isCurrent } : description;
 }
 
-/** Remembers that a partition has been used. One that has been used stays so. */
+/** Remembers that a partition has been used. That never changes back. */
 export function noteUsed(topicId: string, partition: number): void {
   isolate.usedPartitions.set(`${topicId}/${partition}`, true);
   forgetOldest(isolate.usedPartitions, USED_PARTITIONS);
@@ -331,8 +332,9 @@ export function isKnownAsUsed(topicId: string, partition: number): boolean {
 }
 
 /**
- * [PLC-2] Looks a topic up unless this isolate knows it, so that `partitionAt` knows its region. A group may have assigned
- * partitions of topics that nobody here has named. Never throws: the partition itself says what is wrong.
+ * [PLC-2] Looks a topic up unless this isolate knows it, so that `partitionAt` knows its region. A group may
+ * have assigned partitions of topics that no request here has named. Never throws: the partition itself reports
+ * errors.
  */
 export async function knowTopic(env: Env, topicId: string): Promise<void> {
   if (isolate.topicNames.has(topicId)) return;

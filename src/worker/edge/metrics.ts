@@ -1,4 +1,4 @@
-// What the Worker tells the MetricsObject, and asks it. Nothing else depends on the answers.
+// The Worker's reports to the MetricsObject, and its questions. Nothing else depends on the answers.
 import type { ToldLag } from "../../calls/metrics-calls.ts";
 import type { GroupDescription } from "../../core/group/describe.ts";
 import { partitionKey } from "../../core/group/partition-key.ts";
@@ -8,19 +8,22 @@ import { type Env, type MetricsStub, metricsStub } from "../../env.ts";
 import { seesTopic } from "./authorize.ts";
 import { outside } from "./namespace.ts";
 
-/** Tells the MetricsObject something beside the request. If it does not arrive, figures stay longer than they should. */
+/**
+ * Reports something to the MetricsObject in the background. If the report is lost, figures stay longer than
+ * they should.
+ */
 export function noteInMetrics(env: Env, tell: (metrics: MetricsStub) => Promise<unknown>): void {
   if (env.METRICS === undefined) return;
   const told = tell(metricsStub(env)).catch(() => {});
   env.from?.waitUntil?.(told);
 }
 
-/** [RPT-2] Returns how far a group is behind, as far as it has been told. Asking wakes no partition and no group. */
+/** [RPT-2] Returns the lag of a group, as last reported. Asking wakes no partition and no group. */
 export async function lagInMetrics(env: Env, groupId: string): Promise<ToldLag | null> {
   const lag = await metricsStub(env).groupLag({ groupId });
   if (lag === null) return null;
   const visible = lag.offsets.filter(({ topic }) => seesTopic(env, topic));
-  // The trend is of all topics together.
+  // The trend covers all topics together.
   const trend = visible.length === lag.offsets.length ? (lag.trend ?? []) : [];
   return {
     ...{ ...lag, trend },
@@ -28,7 +31,7 @@ export async function lagInMetrics(env: Env, groupId: string): Promise<ToldLag |
   };
 }
 
-/** Returns the group's positions beside the ends of the logs, as far as they have been told. */
+/** Returns the group's committed offsets beside the log ends, as last reported. */
 export function withToldEnds(
   { offsets }: GroupDescription,
   told: GroupLag | null,
@@ -40,9 +43,9 @@ export function withToldEnds(
     const end = ends.get(partitionKey(topicId, partition));
     if (end === undefined) return [];
     const lag = committedOffset === null ? null : Math.max(0, end.logEndOffset - committedOffset);
-    // What the group has committed since it told is not behind any more.
+    // Anything that the group has committed since the report is no longer behind.
     const oldestUnreadMs = lag === null || lag === 0 ? null : end.oldestUnreadMs;
-    // What was committed was read, so the log goes at least so far.
+    // Committed records were read, so the log reaches at least that far.
     const logEndOffset = Math.max(end.logEndOffset, committedOffset ?? 0);
     return [{ topic, partition, committedOffset, logEndOffset, lag, oldestUnreadMs }];
   });

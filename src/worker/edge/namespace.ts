@@ -1,5 +1,5 @@
-// Names on their way into the name space of whoever asks, and out of it: see core/access/namespace.ts. Every way in calls
-// these where it reads a name and where it shows one. In between, names are those of the whole deployment.
+// Translates names into the caller's name space and out of it: see core/access/namespace.ts. Every way in calls
+// these functions when it reads or shows a name. In between, names are those of the whole deployment.
 import { namespaceOf } from "../../core/access/caller.ts";
 import {
   nameInside,
@@ -34,14 +34,14 @@ export function insidePattern(env: Env, pattern: string): string {
 }
 
 /**
- * [TEN-2] Returns copies of what a classic member subscribes to, with names as they are in the whole deployment.
- * INVALID_REQUEST if it is too much then. Without a name space the group says what is too much.
+ * [TEN-2] Returns copies of a classic member's subscriptions, with names as they are in the whole deployment.
+ * Fails with INVALID_REQUEST if they are then too large. Without a name space, the group checks the size.
  */
 export function insideSubscriptions(env: Env, pieces: readonly Uint8Array[]) {
   return insidePieces(env, pieces, subscriptionsInside);
 }
 
-/** [TEN-2] Does the same with what the leader assigns. */
+/** [TEN-2] Does the same with the leader's assignments. */
 export function insideAssignments(env: Env, pieces: readonly Uint8Array[]) {
   return insidePieces(env, pieces, assignmentsInside);
 }
@@ -53,7 +53,7 @@ function insidePieces(
 ): Result<{ pieces: Uint8Array[] }> {
   const namespace = namespaceIn(env);
   if (namespace !== WHOLE) return translate(namespace, pieces);
-  // Copies, because a view would carry the whole request along in a call.
+  // Copies, because a view would take the whole request along in a call.
   return { ok: true, pieces: pieces.map((piece) => piece.slice()) };
 }
 
@@ -88,7 +88,7 @@ export function outsideError(env: Env, error: unknown): unknown {
   const namespace = namespaceIn(env);
   if (namespace === WHOLE) return error;
   const { code, message, data, retriable } = brokerError(error);
-  if (code === "UNKNOWN_SERVER_ERROR") return error; // It names nothing, and its cause is logged.
+  if (code === "UNKNOWN_SERVER_ERROR") return error; // It contains no names, and its cause is logged.
   const { topic } = data;
   const named = topic === undefined ? {} : { topic: nameOutside(namespace, topic) };
   return new BrokerError(code, textOutside(namespace, message), {

@@ -1,4 +1,4 @@
-// Positions in partitions, and the positions of groups compared to them.
+// Offsets in partitions, and the lag of groups.
 import { decodeAnyBatch } from "../../compression/decode.ts";
 import { groupResource } from "../../core/access/grants.ts";
 import { attempt, BrokerError, unwrap } from "../../core/errors.ts";
@@ -30,8 +30,8 @@ export interface ListedOffset {
 }
 
 /**
- * [LOG-6] Finds an offset. By timestamp, it is the first record that
- * is at least as new, or the end of the log if none is.
+ * [LOG-6] Finds an offset. A timestamp finds the first record that is at least as new, or the end of the log if
+ * there is none.
  */
 export async function listOffset(
   env: Env,
@@ -75,19 +75,22 @@ export interface GroupOffset {
   readonly partition: number;
   readonly committedOffset: number | null;
   readonly logEndOffset: number;
-  /** Null if nothing was committed: the number of unread records depends on where a member will begin. */
+  /** Null if nothing was committed: the number of unread records depends on where a member starts. */
   readonly lag: number | null;
   /** The age of the oldest record that the group has not read. Null if there is none, or none that can be read. */
   readonly oldestUnreadMs: number | null;
 }
 
-/** The partitions of a group, and those whose logs do not answer, each with the group's position there. */
+/** The partitions of a group, and those whose logs do not answer, each with the group's committed offset there. */
 export interface GroupOffsets {
   readonly offsets: readonly GroupOffset[];
   readonly unreadable: readonly UnreadablePartition[];
 }
 
-/** [OFF-6] [OFF-9] Returns the group's offsets beside those of the logs. A topic deleted meanwhile is left out. */
+/**
+ * [OFF-6] [OFF-9] Returns the group's committed offsets beside those of the logs. A topic deleted in the
+ * meantime is left out.
+ */
 export async function groupOffsets(env: Env, group: GroupDescription): Promise<GroupOffsets> {
   const use = new PartitionUse(env);
   use.ask([...new Set(group.offsets.map(({ topicId }) => topicId))]);
@@ -110,7 +113,7 @@ export async function groupOffsets(env: Env, group: GroupDescription): Promise<G
       partition,
       committedOffset,
       logEndOffset,
-      // Records that retention or a deletion has taken are not counted: nobody will read them.
+      // Records removed by retention or a deletion do not count: nobody will read them.
       lag: committedOffset === null ? null : Math.max(0, logEndOffset - unreadFrom),
       oldestUnreadMs: oldest === null ? null : Math.max(0, Date.now() - oldest),
     };
@@ -119,8 +122,8 @@ export async function groupOffsets(env: Env, group: GroupDescription): Promise<G
 }
 
 /**
- * Returns the timestamp of the first record at or after `from` and before `end`. Null if there is none, if the log has
- * moved on meanwhile, or if its batch does not decode. A description does not fail because of that.
+ * Returns the timestamp of the first record at or after `from` and before `end`. Null if there is none, if the
+ * log has moved on, or if its batch does not decode. A description does not fail because of that.
  */
 async function firstTimestamp(
   stub: PartitionStub,
@@ -141,7 +144,8 @@ async function firstTimestamp(
 }
 
 /**
- * Decodes a batch. Null if it does not decode, since a partition's socket stores batches that nobody has looked into.
+ * Decodes a batch. Null if it does not decode, because a partition's socket stores batches that nobody has
+ * checked.
  */
 function decoded(batch: Uint8Array): ConsumerRecord[] | null {
   const records = attempt(() => decodeAnyBatch(batch));
@@ -151,14 +155,15 @@ function decoded(batch: Uint8Array): ConsumerRecord[] | null {
 export type ResetTarget =
   | "earliest"
   | "latest"
-  /** The group's own position, clamped to the log. */
+  /** The group's own committed offset, clamped to the log. */
   | "current"
   | { readonly offset: number }
   | { readonly timestamp: number }
   | { readonly shiftBy: number };
 
 /**
- * One target for all of the group's topics or for `topics`. Or a plan, with an offset for each partition that it names.
+ * One target for all of the group's topics or for `topics`. Or a plan, with an offset for each partition that
+ * it names.
  */
 export type ResetRequest = { readonly dryRun: boolean } & (
   | { readonly topics: readonly string[] | undefined; readonly to: ResetTarget }
@@ -173,9 +178,10 @@ export interface PlannedReset extends TopicPartition {
 type GroupEntry = GroupDescription["offsets"][number];
 
 /**
- * [OFF-4] [OFF-5] [OFF-8] Computes the new positions, clamped to each log, and moves the group there unless `dryRun`.
- * Where it names no topics, it is about those of the group that the caller sees. Refused with NON_EMPTY_GROUP while the group has members, even for a dry run, because the plan would be void at once.
- * `admit` is called with the number of partitions before anything is changed. Nothing is if it throws.
+ * [OFF-4] [OFF-5] [OFF-8] Computes the new offsets, clamped to each log, and commits them unless `dryRun`.
+ * Without topics it covers the group's topics that the caller may see. Refused with NON_EMPTY_GROUP while the
+ * group has members, even for a dry run, because the plan would be void at once. `admit` is called with the
+ * number of partitions before anything changes. If it throws, nothing changes.
  */
 export async function resetGroup(
   env: Env,
@@ -187,7 +193,7 @@ export async function resetGroup(
   const { group: whole } = unwrap(
     await lookAtGroup(env, groupId, async (looked) => await looked.describe()),
   );
-  // [ACL-6] Or a refusal would tell of a topic that nobody named.
+  // [ACL-6] Otherwise a refusal would reveal a topic that nobody named.
   const group = { ...whole, offsets: whole.offsets.filter(({ topic }) => seesTopic(env, topic)) };
   const named = "offsets" in request ? request.offsets.map(({ topic }) => topic) : request.topics;
   const topics = named ?? group.offsets.map(({ topic }) => topic);
@@ -230,7 +236,10 @@ export async function resetGroup(
   }));
 }
 
-/** Finds the requested partitions of topics that the group has not read. A group may be told where to begin there. */
+/**
+ * Finds the requested partitions of topics that the group has not read. A reset may set where a group starts
+ * there.
+ */
 async function unreadEntries(
   env: Env,
   group: GroupDescription,
@@ -263,7 +272,7 @@ function targetsOf(
   const byTopic = Map.groupBy(entries, ({ topic }) => topic);
   return request.offsets.map(({ topic, partition, offset }) => {
     const partitions = byTopic.get(topic) ?? [];
-    const entry = partitions[partition]; // A topic's partitions are listed from 0 on.
+    const entry = partitions[partition]; // A topic's partitions are listed from 0.
     if (entry === undefined) {
       throw new BrokerError(
         "UNKNOWN_TOPIC_OR_PARTITION",

@@ -1,11 +1,14 @@
-// Many records in few objects. A list of records takes several objects for each, which is many times the bytes of small
-// ones. Here they lie one after another in blocks, and each is made when it is asked for.
+// Many records in few objects. A list of records takes several objects per record, which is many times the
+// bytes of small records. Here they lie one after another in blocks, and each is created on access.
 import type { PlacedRecord, Records } from "../../core/produce-plan.ts";
 import type { RecordHeader } from "../../core/record.ts";
 import type { UnplacedRecord } from "../../protocol/json-record.ts";
 
 const BLOCK_BYTES = 256 * 1024;
-/** Before the bytes of each record: its time or NaN, the lengths of key and value or -1, partition or -1, headers. */
+/**
+ * The bytes before each record: its time or NaN, the lengths of key and value or -1, partition or -1, number of
+ * headers.
+ */
 const HEAD_BYTES = 24;
 const NONE = -1;
 const UTF8 = new TextEncoder();
@@ -15,16 +18,16 @@ export class PackedRecords implements Records<UnplacedRecord> {
   #blocks: DataView[] = [];
   #used = 0;
   #sizeInBytes = 0;
-  /** The block of each record, and where it begins there. */
+  /** The block of each record, and its start there. */
   #places: { readonly blocks: number[]; readonly starts: number[] } = { blocks: [], starts: [] };
-  /** The time of those that have none. */
+  /** The time of records without one. */
   #atMs: number | null = null;
 
   get length(): number {
     return this.#places.blocks.length;
   }
 
-  /** The memory that they take. */
+  /** The memory that the records take. */
   get sizeInBytes(): number {
     return this.#sizeInBytes;
   }
@@ -68,7 +71,7 @@ export class PackedRecords implements Records<UnplacedRecord> {
     return block && new PackedRecord(block, this.#places.starts[place] as number, this.#atMs);
   }
 
-  /** Returns the same records. Those that have no time have this one. */
+  /** Returns the same records. Those without a time get this one. */
   timed(atMs: number): Records<PlacedRecord> {
     const timed = new PackedRecords();
     timed.#blocks = this.#blocks;
@@ -93,7 +96,7 @@ export class PackedRecords implements Records<UnplacedRecord> {
   }
 }
 
-/** A record where it lies. Key and value are views. */
+/** A record in its block. Key and value are views. */
 class PackedRecord implements UnplacedRecord {
   readonly #block: DataView;
   readonly #start: number;

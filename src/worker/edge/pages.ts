@@ -1,13 +1,13 @@
-// Lists of the cluster, page by page. It has up to 10,000 topics and 100,000 groups, and answers for a bounded number of
-// them at a time, so that a list holds up nobody who comes meanwhile.
+// Lists of the cluster, page by page. It has up to 10,000 topics and 100,000 groups, and returns a bounded
+// number of them at a time, so that a list does not block other callers.
 import { MAX_LIST_PAGE } from "../../core/limits.ts";
 
-/** Asks for up to `limit` items after one, in order. Fewer are the last. */
+/** Asks for up to `limit` items after one, in order. A shorter answer is the last one. */
 export type AskPage<Item> = (after: string, limit: number) => Promise<readonly Item[]>;
 
 export interface Page<Item> {
   readonly items: readonly Item[];
-  /** The item after which the next page begins. Null if there is none. */
+  /** The item after which the next page starts. Null if this page is the last. */
   readonly next: string | null;
 }
 
@@ -27,8 +27,9 @@ export async function everyItem<Item>(
 }
 
 /**
- * [CLU-6] Returns up to `limit` of the items that the caller sees, in order, after one. `prefix` is how all begin that it may
- * see. What comes behind those is not looked through, because it is as much as the others have [CLU-7].
+ * [CLU-6] Returns up to `limit` of the items that the caller may see, in order, after one. All items that it
+ * may see begin with `prefix`. Nothing after those is searched, because that would take as long as others have
+ * items [CLU-7].
  */
 export async function pageOf<Item>(
   ask: AskPage<Item>,
@@ -39,7 +40,7 @@ export async function pageOf<Item>(
   prefix = "",
 ): Promise<Page<Item>> {
   const items: Item[] = [];
-  // One more tells whether others follow. Whoever sees little of the list has larger parts of it looked through.
+  // One item more shows if others follow. For a caller that sees little of the list, larger parts are searched.
   let size = Math.min(limit + 1, MAX_LIST_PAGE);
   for (let from = after; ; size = Math.min(2 * size, MAX_LIST_PAGE)) {
     const found = await ask(from, size);

@@ -1,7 +1,7 @@
-// Looking at a partition does not create it [PLC-3]. A call to an object creates it, with its file, in a place where it
-// then stays. So code that only looks asks the cluster first, which knows every partition that has ever been used, and
-// answers for the others itself: their logs are empty. Code that appends to a partition, or waits for its records, goes
-// straight to its object.
+// Reading a partition does not create it [PLC-3]. A call to an object creates the object and its file, in a
+// place where it then stays. So code that only reads asks the cluster first, which knows every partition that
+// has ever been used, and answers for the others itself: their logs are empty. Code that appends to a
+// partition, or waits for its records, goes straight to its object.
 import type { Bounds } from "../../calls/partition-calls.ts";
 import { topicResource } from "../../core/access/grants.ts";
 import { fail, type Result, unwrap } from "../../core/errors.ts";
@@ -17,7 +17,7 @@ export const EMPTY_LOG = { ok: true, logStartOffset: 0, highWatermark: 0 } as co
  */
 type Used = ReadonlySet<number> | null | undefined;
 
-/** The questions of one request. It asks about each topic once, however many partitions it looks at. */
+/** The questions of one request. It asks about each topic once, however many partitions it reads. */
 export class PartitionUse {
   readonly #env: Env;
   readonly #asked = new Map<string, Promise<Used>>();
@@ -36,7 +36,7 @@ export class PartitionUse {
   }
 
   /**
-   * True if the partition has never been used. One that has been used stays so, which is remembered. Throws
+   * True if the partition has never been used. Once used it stays so, which is remembered. Throws
    * UNKNOWN_TOPIC_ID if the topic was deleted.
    */
   async isUnused(topicId: string, partition: number): Promise<boolean> {
@@ -67,7 +67,7 @@ export class PartitionUse {
   }
 }
 
-/** [LOG-8] Deletes the records before an offset, or all of them. Returns where the log begins from then on. */
+/** [LOG-8] Deletes the records before an offset, or all of them. Returns the new start of the log. */
 export async function deleteRecords(
   env: Env,
   topicId: string,

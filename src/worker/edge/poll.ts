@@ -1,6 +1,7 @@
-// Serves a member without a socket. Each request acknowledges the last answer, keeps the member's place in the group
-// and reads on. The Worker remembers nothing between two polls. The group knows what was committed and what was
-// delivered. If an answer is lost and its poll is repeated, the poll is answered from there again.
+// Serves a member without a socket. Each request acknowledges the last answer, keeps the member's place in the
+// group and reads on. The Worker remembers nothing between two polls. The group knows what was committed and
+// what was delivered. If an answer is lost and its poll is repeated, the repeat is answered from the same
+// place.
 import { readableTopics } from "../../core/access/grants.ts";
 import { leftOf } from "../../core/elapsed.ts";
 import { BrokerError, unwrap } from "../../core/errors.ts";
@@ -16,13 +17,13 @@ import type { ConsumerRecord, TopicPartition } from "../../core/record.ts";
 import { type Env, groupStub } from "../../env.ts";
 import type { AssignedPartition, InitialOffset } from "../../protocol/group-socket.ts";
 import type { PollAnswer, PollRequest, RejectedAck } from "../../protocol/poll.ts";
+import { AnswerDecoder } from "./answer-decoder.ts";
 import { callerIn } from "./authorize.ts";
 import { waitForRecords } from "./fetch.ts";
 import { groupExists, groupRooms } from "./groups.ts";
 import { beginOf, knowTopic, partitionAt, topicMetadata } from "./metadata.ts";
 import { assertWithinQuota, countUse } from "./quotas.ts";
 import { readInTurn } from "./read-room.ts";
-import { Unfolder } from "./unfolder.ts";
 import { answerOf, saysDeleted, type UnreadablePartition } from "./unreadable.ts";
 
 export interface PollOptions {
@@ -45,17 +46,17 @@ export interface PolledRecord extends TopicPartition {
 export interface PollResult {
   readonly assignment: readonly AssignedPartition[];
   readonly records: readonly PolledRecord[];
-  /** Acknowledgements that do not count, with the reasons. */
+  /** Acknowledgements that do not count, each with a reason. */
   readonly rejected: readonly RejectedAck[];
   /** The requested topics that do not exist. */
   readonly missing: readonly string[];
   readonly unreadable: readonly UnreadablePartition[];
 }
 
-/** The least that is read of each partition, however many there are. A whole batch is read in any case. */
+/** The least that is read of each partition, however many there are. At least one whole batch is always read. */
 const MIN_READ_BYTES = 64 * 1024;
 
-/** A poller with nothing to read checks the group at most this often, because a partition may be assigned to it. */
+/** A member with nothing to read checks the group at most this often, because it may be assigned a partition. */
 const LOOK_AGAIN_MS = 1_000;
 
 /** Serves a poll. [POL-1] [POL-2] [POL-3] */
@@ -74,13 +75,13 @@ export async function poll(env: Env, groupId: string, options: PollOptions): Pro
       const missing = await member.missingTopics(partitions);
       return { assignment: partitions, records, rejected: first.rejected, missing, unreadable };
     }
-    // The wait is at most half the session, or the wait itself would end it.
+    // The wait is at most half the session; otherwise the wait itself would end it.
     const patienceMs = partitions.length === 0 ? LOOK_AGAIN_MS : options.sessionTimeoutMs / 2;
     await member.wait(Math.min(leftMs, patienceMs));
   }
 }
 
-/** Acknowledges, and gives the member's partitions to the others at once. */
+/** Acknowledges, and frees the member's partitions for the others at once. */
 export async function leave(
   env: Env,
   groupId: string,
@@ -101,11 +102,11 @@ function memberIdOf(instanceId: string): string {
   return `poll:${instanceId}`;
 }
 
-/** The records that were read from one partition and decoded. */
+/** The decoded records from one partition. */
 interface ReadPartition {
   readonly place: AssignedPartition;
   readonly records: readonly ConsumerRecord[];
-  /** The offset at which it begins, unless that is committed. */
+  /** The offset at which it starts, unless that is committed. */
   readonly beginOffset: number | null;
   readonly unreadable: UnreadablePartition | null;
 }
@@ -125,7 +126,10 @@ class PollingMember {
     this.#options = options;
   }
 
-  /** Has the topics looked up that the poll names, while the group is asked. They are needed for partitions that begin. */
+  /**
+   * Looks up the topics that the poll names while the group is being asked. Partitions about to be created need
+   * them.
+   */
   lookAhead(): void {
     for (const topic of this.#options.topics) topicMetadata(this.#env, topic).catch(() => {});
   }
@@ -149,9 +153,9 @@ class PollingMember {
   }
 
   /**
-   * [POL-5] Holds records back. An acknowledgement that does not count was meant for an earlier assignment, or for an
-   * earlier topic of that name, and this poll may be repeated word for word. So this answer does not send the record
-   * that it names, nor later ones. Otherwise the repeat would be taken for an acknowledgement of them.
+   * [POL-5] Holds records back. A rejected acknowledgement was meant for an earlier assignment, or for an
+   * earlier topic of that name, and this poll may be repeated word for word. So this answer does not send the
+   * record that it names, nor later ones. Otherwise the repeat would acknowledge them.
    */
   holdBack(rejected: readonly RejectedAck[]): void {
     for (const { topic, partition, offset } of rejected) {
@@ -168,7 +172,7 @@ class PollingMember {
       try {
         await topicMetadata(this.#env, topic);
       } catch (error) {
-        // Another error says nothing about the topic, and the records that were read must be returned.
+        // Another error says nothing about the topic, and the records read so far must be returned.
         if (error instanceof BrokerError && error.code === "UNKNOWN_TOPIC_OR_PARTITION")
           missing.push(topic);
       }
@@ -177,7 +181,8 @@ class PollingMember {
   }
 
   /**
-   * Returns up to `maxRecords`, first an equal share of each partition. The same records come again until acknowledged.
+   * Returns up to `maxRecords`, first an equal share of each partition. The same records are returned until
+   * they are acknowledged.
    */
   async read(answer: PollAnswer): Promise<Pick<PollResult, "records" | "unreadable">> {
     const { maxRecords } = this.#options;
@@ -204,8 +209,8 @@ class PollingMember {
   }
 
   /**
-   * [POL-7] Reads partition after partition, a few at the same time, until there are enough records or unfolded bytes.
-   * The next polls begin elsewhere and return the rest.
+   * [POL-7] Reads partition after partition, a few at the same time, until there are enough records or
+   * decompressed bytes. The next polls start with other partitions and return the rest.
    */
   async #readSome(
     places: readonly AssignedPartition[],
@@ -213,24 +218,24 @@ class PollingMember {
   ): Promise<ReadPartition[]> {
     const { maxRecords } = this.#options;
     const maxBytes = Math.max(MIN_READ_BYTES, Math.floor(DEFAULT_FETCH_BYTES / places.length));
-    const unfolder = new Unfolder();
+    const decoder = new AnswerDecoder();
     const read: ReadPartition[] = [];
     const share = shareOf(maxRecords, places);
     let count = 0;
     this.#ends = [];
     for (let from = 0; from < places.length; from += LARGE_FAN_OUT) {
-      if (count >= maxRecords || unfolder.isSpent) break;
+      if (count >= maxRecords || decoder.isSpent) break;
       const some = places.slice(from, from + LARGE_FAN_OUT);
       for (const each of await Promise.all(
         some.map((place) => this.#readPartition(place, answer, maxBytes)),
       )) {
         if (each === null) continue;
-        if (count >= maxRecords || unfolder.isSpent) break;
+        if (count >= maxRecords || decoder.isSpent) break;
         const { place, offset, batches, nextOffset, beginOffset, failure } = each;
         const limit = this.#heldBack.get(nameOf(place)) ?? Number.POSITIVE_INFINITY;
-        const unfolded = unfolder.records(batches, offset, Math.min(limit, nextOffset), maxRecords);
-        const { records } = unfolded;
-        const unreadable = unfolded.unreadable ?? failure;
+        const decoded = decoder.records(batches, offset, Math.min(limit, nextOffset), maxRecords);
+        const { records } = decoded;
+        const unreadable = decoded.unreadable ?? failure;
         if (unreadable === null && records.length === 0)
           this.#ends.push({ place, offset: nextOffset });
         const { topic, partition } = place;
@@ -246,13 +251,13 @@ class PollingMember {
     return read;
   }
 
-  /** Reads a partition. Null if another member has it by now, or the topic is gone: the next poll finds out. */
+  /** Reads a partition. Null if another member owns it by now, or the topic is gone. The next poll finds out. */
   async #readPartition(place: AssignedPartition, { assignment }: PollAnswer, maxBytes: number) {
     const { incarnation, memberEpoch, memberNumber } = assignment;
     const owner = { group: this.#groupId, incarnation, memberEpoch, memberNumber };
     const isAdded = place.committedOffset === null && place.isAdded; // [OFF-14]
     const initial = isAdded ? "earliest" : (assignment.initialOffset ?? this.#options.from);
-    // A position is committed only where there is a partition already.
+    // Only an existing partition has a committed offset.
     if (place.committedOffset === null) await knowTopic(this.#env, place.topicId);
     const stub = partitionAt(this.#env, place.topicId, place.partition);
     const readFrom = (offset: number | InitialOffset) =>
@@ -275,12 +280,12 @@ class PollingMember {
     const { offset, batches, nextOffset } = read;
     countUse(this.#env, "consumerByteRate", batches.length);
     const isFound = place.committedOffset === null && initial !== "earliest";
-    // [SES-7] The next owner must begin here too.
+    // [SES-7] The next owner must start here too.
     const beginOffset = isOutside || isFound ? offset : null;
     return { place, offset, batches, nextOffset, beginOffset, failure: null };
   }
 
-  /** Makes the group note the records that are about to be sent. Leaves out partitions that now belong to others. */
+  /** Makes the group note the records that are about to be sent. Leaves out partitions that others own now. */
   async #deliver(read: readonly ReadPartition[], answer: PollAnswer): Promise<ReadPartition[]> {
     const deliveries = read.map(({ place, records, beginOffset }): Delivery => {
       const last = records.at(-1);
@@ -329,8 +334,8 @@ function nameOf({ topic, partition }: TopicPartition): string {
 }
 
 /**
- * Rotates the partitions. If there are more records than requested, the
- * first partition changes with the committed offsets.
+ * Rotates the partitions. If there are more records than requested, the first partition changes with the
+ * committed offsets.
  */
 function rotated(places: readonly AssignedPartition[]): readonly AssignedPartition[] {
   const sum = places.reduce((total, { committedOffset }) => total + (committedOffset ?? 0), 0);

@@ -20,7 +20,7 @@ export class PooledProducer {
     this.#sequences.set(place, sequence);
   }
 
-  /** Notes that the outcome of an append stays unknown. The position of the sequence is then unknown too. */
+  /** Notes that the outcome of an append is unknown. The next sequence number is then unknown too. */
   spoil(): void {
     this.#isUsable = false;
   }

@@ -1,5 +1,5 @@
-// The Worker's part of producing: it chooses partitions, encodes batches, appends them, and reports the outcome of
-// every record. It spends CPU here, where there are many Workers, and not in the partition.
+// The Worker's part of producing: it chooses partitions, encodes batches, appends them, and reports the outcome
+// of every record. CPU is spent here, where there are many Workers, and not in the partition.
 import { compacts } from "../../core/cluster/config.ts";
 import type { Topic } from "../../core/cluster/topics.ts";
 import { whyNotConditional } from "../../core/conditional-append.ts";
@@ -43,14 +43,14 @@ export interface RecordRefused extends AppendRefused {
 
 export type RecordResult = RecordStored | RecordRefused;
 
-/** Returns the outcome as clients are told it. */
+/** Returns the outcome as clients see it. */
 export function outcomeOf(result: RecordResult): RecordOutcome {
   if (!isRefused(result)) return result;
   return failedRecord(result.partition, refusalOf(result));
 }
 
 export interface ProduceOptions {
-  /** [CND-1] The records are appended only if the first gets this offset. All must go to one partition. */
+  /** [CND-1] The records are appended only if the first one gets this offset. All must go to one partition. */
   readonly expectedOffset?: number | undefined;
   /** [KEY-1] A repeat with the same key gets the first answer. A key has 1 to MAX_IDEMPOTENCY_KEY_LENGTH characters. */
   readonly idempotencyKey?: string | undefined;
@@ -80,7 +80,8 @@ export async function produce(
   const isGone = (result: RecordResult | undefined) =>
     result !== undefined && isRefused(result) && result.code === "UNKNOWN_TOPIC_ID";
   if (!first.some(isGone)) return first;
-  // The topic was deleted since this Worker last asked. If it was created again, those records go there.
+  // The topic was deleted since this Worker last asked. If it was created again, those records go to the new
+  // one.
   const indexes = [...first.keys()].filter((index) => isGone(first[index]));
   let again: readonly RecordResult[];
   try {
@@ -88,7 +89,7 @@ export async function produce(
     const left = indexes.map((index) => records.at(index) as UnplacedRecord);
     again = await produceTo(env, renewed, left, options);
   } catch (error) {
-    // A problem of the whole request would say that nothing is stored.
+    // An error for the whole request would mean that nothing is stored.
     if (indexes.length === records.length) throw error;
     return first;
   }
@@ -128,7 +129,7 @@ async function produceTo(
   return resultsOf(request, answers);
 }
 
-/** Makes all decisions that the request leaves to us. */
+/** Makes all decisions that the request leaves open. */
 function planOf(topic: Topic, { random, nowMs }: ProduceOptions): RequestPlan {
   return {
     producerId: -1,
@@ -140,7 +141,7 @@ function planOf(topic: Topic, { random, nowMs }: ProduceOptions): RequestPlan {
   };
 }
 
-/** A request with its times and places decided, cut into appends. */
+/** A request with its times and partitions decided, divided into appends. */
 interface PlannedRequest {
   readonly records: Records<PlacedRecord>;
   readonly appends: readonly PlannedAppend[];
@@ -162,7 +163,7 @@ function planned(
   return { records, appends };
 }
 
-/** Returns the records with the times that they have not been given. */
+/** Returns the records. Those without a time get this one. */
 function timed(records: Records<UnplacedRecord>, atMs: number): Records<PlacedRecord> {
   if (records instanceof PackedRecords) return records.timed(atMs);
   return Array.from(records.entries(), ([, record]) => ({
@@ -171,7 +172,7 @@ function timed(records: Records<UnplacedRecord>, atMs: number): Records<PlacedRe
   }));
 }
 
-/** The bounds on a record's own time. */
+/** The bounds on timestamps that clients set. */
 interface Times {
   readonly earliest: number;
   readonly latest: number;
@@ -201,22 +202,22 @@ function assertTimes(
         : `at most ${latest} (message.timestamp.after.max.ms)`;
     throw new BrokerError(
       "INVALID_TIMESTAMP",
-      `records[${index}].timestamp is ${timestamp}, topic ${name} takes ${bound}`,
+      `records[${index}].timestamp is ${timestamp}, topic ${name} accepts ${bound}`,
     );
   }
 }
 
-/** The identity under which the appends to one partition are made. It also receives the progress of the sequence. */
+/** The producer identity used for one partition, and callbacks that track its sequence. */
 interface AppendAs {
   readonly identity: AppendIdentity;
   stored(nextSequence: number): void;
-  /** Notes that nobody knows how far the sequence has come. */
+  /** Notes that the progress of the sequence is unknown. */
   spoil(): void;
   /** The key under which the appends of a request with an idempotency key are noted. */
   readonly keyedBy?: Omit<KeyedAppend, "index">;
 }
 
-/** Appends everything. Returns an answer per append, in their order. */
+/** Appends everything. Returns an answer per append, in order. */
 async function appendAll(
   env: Env,
   topic: Topic,
@@ -242,7 +243,8 @@ async function appendAll(
       if (append.partition !== partition) continue;
       let answer: AppendAnswer = failure ?? (await send(index, append));
       if (isRefused(answer) && failure === null && isOutOfStep(answer.code)) {
-        // Somebody else has used this producer's id. Nothing was stored. It is appended as another producer.
+        // Somebody else has used this producer's id. Nothing was stored. The append is made as another
+        // producer.
         as.spoil();
         identity = { producerId: newProducerId(), producerEpoch: 0, sequence: 0 };
         answer = await send(index, append);
@@ -279,8 +281,8 @@ function resultsOf({ records, appends }: PlannedRequest, answers: readonly Appen
 }
 
 /**
- * [KEY-1] Stores the plan before anything is appended. A repeat follows the stored plan. Each partition has noted its
- * appends together with them, so a repeat gets the same answers and stores what is missing.
+ * [KEY-1] Stores the plan before anything is appended. A repeat follows the stored plan. Each partition stores
+ * its notes together with the appends, so a repeat gets the same answers and stores what is missing.
  */
 async function produceKeyed(
   env: Env,
@@ -292,7 +294,7 @@ async function produceKeyed(
 ): Promise<RecordResult[]> {
   const hash = await hashOf(unplaced, options.expectedOffset);
   const home = homePartition(key, topic.initialPartitions);
-  // Errors of the request under the topic's current config do not matter if it is a repeat.
+  // A repeat must not fail because of the topic's current config.
   const times = timesOf(topic, options);
   const wrong = reasonAgainst(() => planned(topic.name, unplaced, proposal, options, times));
   const ids = { producerId: newProducerId(), requestId: crypto.randomUUID() };

@@ -1,5 +1,5 @@
-// Quotas, in the words of the Worker's ways in. A request that comes too early is refused before it does anything, with
-// the time after which it may come again. What is under way is finished, and counts.
+// Quotas at the Worker's ways in. A request that exceeds a quota is refused before it does anything, with the
+// time after which it may be retried. Requests in progress finish, and count.
 import { budgets } from "../../budgets.ts";
 import type { Caller } from "../../core/access/caller.ts";
 import { APPEND_DOLLARS, REQUEST_DOLLARS } from "../../core/access/principal-budgets.ts";
@@ -12,18 +12,18 @@ import { keepRenewing } from "./holders.ts";
 import { isolate } from "./isolate.ts";
 import { after, pause } from "./timer.ts";
 
-/** How often it is looked whether the client of a muted connection is still there, and may still do what it asked. */
+/** The interval at which to check that the client of a muted connection is still there and still has its rights. */
 const LOOK_MS = 5_000;
 
-/** Returns the bounds that a caller has, its own and its maker's together. */
+/** Returns the quota of a caller, combined with that of its maker. */
 export function boundOf({ quota, madeBy }: Caller): Quota | undefined {
   return strictest(quota, madeBy?.quota);
 }
 
 const WORDS: Readonly<Record<Rate, string>> = {
-  producerByteRate: "bytes a second to be produced",
-  consumerByteRate: "bytes a second to be read",
-  requestRate: "requests a second",
+  producerByteRate: "bytes produced per second",
+  consumerByteRate: "bytes read per second",
+  requestRate: "requests per second",
 };
 
 /** [QUO-2] Returns how long the caller has to wait before it may do more of this. */
@@ -32,7 +32,7 @@ export function throttleMs(env: Env, rate: Rate): number {
   return Math.max(isolate.quotas.waitMs(caller, rate, nowMs), budgets.waitMs(caller, nowMs));
 }
 
-/** [BGT-3] Returns how long the caller has to wait until it has a budget again. */
+/** [BGT-3] Returns how long the caller has to wait for its next budget. */
 export function budgetWaitMs(env: Env): number {
   return budgets.waitMs(callerIn(env), Date.now());
 }
@@ -45,7 +45,7 @@ export function assertWithinQuota(env: Env, rate: Rate): void {
   if (budgets.waitMs(caller, Date.now()) > 0) throw usedUpError(caller, retryAfterMs);
   throw new BrokerError(
     "THROTTLING_QUOTA_EXCEEDED",
-    `${caller.principal} has ${boundOf(caller)?.[rate]} ${WORDS[rate]}, and has used them up; come again in ${retryAfterMs} ms`,
+    `${caller.principal} has used up its quota of ${boundOf(caller)?.[rate]} ${WORDS[rate]}; try again in ${retryAfterMs} ms`,
     { data: { retryAfterMs } },
   );
 }
@@ -53,14 +53,14 @@ export function assertWithinQuota(env: Env, rate: Rate): void {
 /** [BGT-3] */
 function usedUpError(caller: Caller, retryAfterMs: number): BrokerError {
   const bound = boundOf(caller)?.dollarsPerDay;
-  const detail = `${caller.principal} has a budget of $${bound} a day, and has used it up; come again after midnight UTC`;
+  const detail = `${caller.principal} has used up its budget of $${bound} a day; try again after midnight UTC`;
   // No client waits for hours.
   return new BrokerError("THROTTLING_QUOTA_EXCEEDED", detail, {
     ...{ data: { retryAfterMs }, retriable: false },
   });
 }
 
-/** [QUO-2] [BGT-3] Counts what the caller does. A request that is not served after all is taken back: -1 of it. */
+/** [QUO-2] [BGT-3] Counts an action of the caller. A request that is not served after all is taken back by -1. */
 export function countUse(env: Env, rate: Rate, amount: number): void {
   const caller = callerIn(env);
   isolate.quotas.take(caller, rate, amount, Date.now());
@@ -68,22 +68,23 @@ export function countUse(env: Env, rate: Rate, amount: number): void {
   if (rate === "producerByteRate") budgets.spend(caller, Math.sign(amount) * APPEND_DOLLARS);
 }
 
-/** [QUO-2] Waits until the caller may do more of this, for requests that go on for long. */
+/** [QUO-2] Waits until the caller may do more of this. For long-running requests. */
 export async function untilWithinQuota(env: Env, rate: Rate): Promise<void> {
   for (let waitMs = throttleMs(env, rate); waitMs > 0; waitMs = throttleMs(env, rate))
     await pause(Math.min(waitMs, MAX_THROTTLE_MS));
 }
 
 /**
- * [QUO-3] The waits of a connection whose principal has used its quota up. A request is counted when it comes and not when
- * its wait is over. So those that wait are served in the order in which they came, each after one wait of its own.
+ * [QUO-3] The waits of a connection whose principal has used up its quota. A request counts when it arrives,
+ * not when its wait is over. So waiting requests are served in the order of arrival, each after one wait of its
+ * own.
  */
 export class Mute {
   #isOver = false;
   #stop: () => void = () => {};
 
   /**
-   * Waits so long. `look` is called before, every LOOK_MS, and after: it throws if there is nobody to wait for any more.
+   * Waits this long. Calls `look` before, every LOOK_MS, and after; it throws if nobody is waiting any more.
    * @throws BrokerError NETWORK_EXCEPTION if the connection has ended or the client has gone
    */
   async wait(waitMs: number, look: () => Promise<unknown>): Promise<void> {
@@ -105,7 +106,7 @@ export class Mute {
     if (this.#isOver) throw new BrokerError("NETWORK_EXCEPTION", "the client has gone");
   }
 
-  /** Ends the wait at once, and every later one, because nobody waits any more. */
+  /** Ends the wait at once, and every later one, because nobody is waiting any more. */
   stop(): void {
     this.#isOver = true;
     this.#stop();
@@ -118,9 +119,9 @@ export function longestOf(env: Env, rates: readonly Rate[]): number {
 }
 
 /**
- * [QUO-4] Counts a connection of this caller. Returns what gives its place back. If the invocation is killed, nothing does,
- * and the place is free a while later.
- * @throws BrokerError THROTTLING_QUOTA_EXCEEDED if it has as many as it may
+ * [QUO-4] Counts a connection of this caller. Returns a function that frees its place. If the invocation is
+ * killed, nobody calls it, and the place becomes free a while later.
+ * @throws BrokerError THROTTLING_QUOTA_EXCEEDED if the caller has as many connections as it may
  */
 export function openConnection(caller: Caller): () => void {
   if (boundOf(caller)?.connections === undefined) return () => {};

@@ -1,6 +1,6 @@
-// Reads of partitions that are under way. A partition answers a batch at least, whatever it is asked for, and answers of
-// many reads may come before anybody looks at the first. So only some are asked for at once, and others wait for their
-// turn [BND-26].
+// Reads of partitions that are in progress. A partition returns at least one batch, whatever was requested, and
+// the answers of many reads may arrive before the first is processed. So only some reads run at once, and the
+// others wait for their turn [BND-26].
 import type { Holding } from "../../core/ledger.ts";
 import {
   MAX_MESSAGE_BYTES,
@@ -12,17 +12,17 @@ import { memory } from "../../memory.ts";
 import { isolate } from "./isolate.ts";
 import { after } from "./timer.ts";
 
-/** How long one that waits relies on others to be told of its turn: their invocations may be killed. */
+/** The time for which a waiting read relies on others to wake it. Their invocations may be killed. */
 const LOOK_MS = 250;
-/** A read is reckoned to be as large as the largest of late, which counts less and less. */
+/** A read is assumed to be as large as the largest recent one, which counts less with each read. */
 const FADING = 0.9;
 
-/** The reads that wait, in their order. */
+/** The waiting reads, in order. */
 const waiting = new Set<() => void>();
 
 /**
- * Reads, once there is room for it. `read` returns batches, which it was asked `maxBytes` of.
- * @throws BrokerError THROTTLING_QUOTA_EXCEEDED if there is none for too long
+ * Reads, once there is room for it. `read` returns batches; `maxBytes` is the size that it requests.
+ * @throws BrokerError THROTTLING_QUOTA_EXCEEDED if there is no room for too long
  */
 export async function readInTurn<T extends object>(
   maxBytes: number,
@@ -45,7 +45,7 @@ export async function readInTurn<T extends object>(
   }
 }
 
-/** @throws BrokerError THROTTLING_QUOTA_EXCEEDED if it has waited for too long */
+/** @throws BrokerError THROTTLING_QUOTA_EXCEEDED if it has waited too long */
 function hasTaken(holding: Holding, bytes: number, sinceMs: number): boolean {
   try {
     holding.set(bytes);
@@ -57,7 +57,7 @@ function hasTaken(holding: Holding, bytes: number, sinceMs: number): boolean {
   }
 }
 
-/** Tells the next one that it is its turn. One that was told in vain would wait behind all others again. */
+/** Wakes the next read. A read that wakes in vain waits behind all others again. */
 function wakeNext(): void {
   if (memory.reads.bytes + isolate.largeReadBytes > MAX_READS_BYTES) return;
   const [next] = waiting;

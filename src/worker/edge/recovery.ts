@@ -1,4 +1,4 @@
-// [RCV-1] Recovers one object to an earlier time, and tells before what would be lost.
+// [RCV-1] Recovers one object to an earlier time, and first reports what would be lost.
 
 import type { RecoveryPoint, Restored } from "../../calls/recovery.ts";
 import { CLUSTER, groupResource, topicResource } from "../../core/access/grants.ts";
@@ -16,7 +16,7 @@ import { listOffset } from "./offsets.ts";
 import { PartitionUse } from "./partition-use.ts";
 import { answerOf } from "./unreadable.ts";
 
-/** A time, or a bookmark that a plan or an earlier recovery has told. */
+/** A time, or a bookmark from a plan or an earlier recovery. */
 export type RecoverTo = { readonly toMs: number } | { readonly bookmark: string };
 
 interface Recoverable {
@@ -69,7 +69,7 @@ async function recoverPartition(
     const bookmark = await bookmarkOf(stub, to);
     const facts = await partitionFacts(env, stub, topicId, partition, to);
     if (dryRun) return { bookmark, dryRun, ...facts };
-    // [RCV-3] So whatever asks from now on learns that the log had ended there.
+    // [RCV-3] Later requests then learn that the log had ended there.
     const { logEndOffset: logEnd } = facts;
     if (logEnd !== undefined) await clusterStub(env).noteLogEnd({ topicId, partition, logEnd });
     const { undoBookmark } = unwrap(await stub.recoverTo({ bookmark }));
@@ -135,7 +135,7 @@ async function recoverGroup(
     const listed = await clusterStub(env).subscribe({ groupId, names: [], pattern: null });
     const incarnation = unwrap(listed).retiredIncarnation + 1;
     const begun = await restored.beginAnew({ incarnation });
-    // There was no group then. It is one that nobody has joined.
+    // There was no group at that time. The restored one has never been joined.
     if (!begun.ok && begun.error !== "GROUP_ID_NOT_FOUND") unwrap(begun);
   });
   return { bookmark, dryRun, undoBookmark, ...facts };
@@ -160,8 +160,8 @@ function detailOf(to: RecoverTo, bookmark: string, place = ""): string {
 }
 
 /**
- * Waits until the restored object answers. The life before it refuses everything, and ends by itself. `ask` takes a stub of
- * its own each time: one of the life before stays broken.
+ * Waits until the restored object answers. Its previous life refuses everything, and ends by itself. `ask` gets
+ * a new stub each time, because a stub of the previous life stays broken.
  */
 async function newLife<T>(ask: () => Promise<T>): Promise<T> {
   const endMs = Date.now() + RECOVERY_WAIT_MS;
@@ -171,7 +171,7 @@ async function newLife<T>(ask: () => Promise<T>): Promise<T> {
     } catch (error) {
       const { code, message, retriable } = brokerError(error);
       if (!retriable || Date.now() > endMs)
-        throw new BrokerError(code, `it was restored, and does not answer yet: ${message}`);
+        throw new BrokerError(code, `it was restored but does not answer yet: ${message}`);
     }
     await new Promise((resolve) => setTimeout(resolve, RECOVERY_POLL_MS));
   }

@@ -1,4 +1,5 @@
-// Decides if two requests under one idempotency key are the same: they have the same records, wherever these are to go.
+// Decides if two requests under one idempotency key are the same: they have the same records, whatever their
+// destination.
 import { concatBytes } from "../../core/bytes.ts";
 import { encodeBatch } from "../../core/log/record-batch.ts";
 import type { Records } from "../../core/produce-plan.ts";
@@ -10,7 +11,8 @@ export async function hashOf(
   expectedOffset: number | undefined,
 ): Promise<string> {
   const records = Array.from(given.entries(), ([, record]) => record);
-  // One batch of all records has every byte that counts. The way the request was written does not matter.
+  // One batch of all records has every byte that counts. The form in which the request was written does not
+  // matter.
   const batch = encodeBatch(
     records.map(({ key, value, headers, timestamp }) => ({
       key,

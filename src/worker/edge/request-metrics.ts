@@ -1,5 +1,5 @@
-// Tells the MetricsObject what the requests of this isolate come to. It is told beside a request that is served anyway, at
-// most once a minute. An isolate that has nothing to do tells nothing [RPT-3].
+// Reports the request counts of this isolate to the MetricsObject. It reports beside a request, at most once a
+// minute. An idle isolate reports nothing [RPT-3].
 import { reportSpent } from "../../budgets.ts";
 import { METRICS_INTERVAL_MS } from "../../core/limits.ts";
 import { type Env, metricsStub } from "../../env.ts";
@@ -21,5 +21,5 @@ export function reportRequests(env: Env): void {
   const reported = reportSpent((spent) =>
     metricsStub(env).report({ snapshots: [snapshot], ...(spent === null ? {} : { spent }) }),
   );
-  waitUntil(reported.catch(() => {})); // The next one tells it as well.
+  waitUntil(reported.catch(() => {})); // The next report includes these counts.
 }

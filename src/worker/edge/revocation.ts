@@ -1,4 +1,4 @@
-// Closing the open sockets of an API key that was revoked, at once, where somebody says where they are.
+// Closes the open sockets of a revoked API key at once, if the request says where they are.
 import { FAN_OUT } from "../../core/limits.ts";
 import { mapConcurrently } from "../../core/map-concurrently.ts";
 import { type Env, groupStub } from "../../env.ts";

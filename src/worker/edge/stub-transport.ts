@@ -1,5 +1,5 @@
-// Sockets to the objects from inside the Worker, for the sessions that run there. An object's side of such a socket
-// hibernates like any other. Only this side keeps the session's invocation alive.
+// Sockets to the objects from inside the Worker, for the sessions that run there. An object's side of such a
+// socket hibernates like any other. Only this side keeps the session's invocation alive.
 
 import { OBJECT_SOCKET_URL, upgradeFor } from "../../calls/socket-caller.ts";
 import { type Caller, WORKER } from "../../core/access/caller.ts";
@@ -29,15 +29,15 @@ export function openWatch(
 type Fetcher = { fetch(input: string, init: RequestInit): Promise<Response> };
 
 /**
- * [ACL-7] The objects judge what comes over these sockets by what `caller` may do. [ACL-8] `ended` is called if one of them
- * is closed because the caller's credential is good no more.
+ * [ACL-7] The objects judge the messages of these sockets by the rights of `caller`. [ACL-8] `ended` is called
+ * if one of them is closed because the caller's credential is no longer valid.
  */
 export function stubTransport(
   env: Env,
   asking: Caller,
   ended: (error: BrokerError) => void = () => {},
 ): Transport {
-  // [TEN-2] The session translates names itself. The rights are within the name space all the same.
+  // [TEN-2] The session translates names itself. The rights stay within the name space.
   const caller = { ...asking, namespace: undefined };
   const { meter } = env;
   const watched = (events: SocketEvents): SocketEvents => ({
@@ -69,7 +69,7 @@ export function stubTransport(
   };
 }
 
-/** [SES-14] Counts what comes. */
+/** [SES-14] Counts incoming messages. */
 function metered({ meter }: Env, events: SocketEvents): SocketEvents {
   if (meter === undefined) return events;
   return {

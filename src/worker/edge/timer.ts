@@ -1,13 +1,13 @@
 // The Worker's timers, in one place. All code that waits, or bounds a wait, starts its timer here.
 import type { Caller } from "../../core/access/caller.ts";
 
-/** Runs `action` after so many milliseconds, unless the returned function is called first. */
+/** Runs `action` after this many milliseconds, unless the returned function is called first. */
 export function after(ms: number, action: () => void): () => void {
   const timer = setTimeout(action, ms);
   return () => clearTimeout(timer);
 }
 
-/** Resolves after so many milliseconds. */
+/** Resolves after this many milliseconds. */
 export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => void after(ms, resolve));
 }
@@ -29,7 +29,10 @@ export function atExpiry({ expiresAtMs }: Caller, action: () => void): () => voi
   return () => stop();
 }
 
-/** Resolves in a later turn of the event loop. What takes long lets others have theirs: on one machine all share a thread. */
+/**
+ * Resolves in a later turn of the event loop. Long work yields to others this way: on one machine all share a
+ * thread.
+ */
 export function turn(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 0));
 }

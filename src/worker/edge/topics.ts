@@ -1,4 +1,5 @@
-// Changes of topics, and the list of them all. They go to the cluster. What it answers is remembered (metadata.ts).
+// Changes of topics, and the list of all topics. They go to the cluster, and its answers are cached
+// (metadata.ts).
 import type { ClusterRequest, DeletedTopic } from "../../calls/cluster-calls.ts";
 import {
   CLUSTER,
@@ -19,7 +20,7 @@ import { noteInMetrics } from "./metrics.ts";
 import { inside } from "./namespace.ts";
 import { type AskPage, everyItem, type Page, pageOf } from "./pages.ts";
 
-/** [QUO-5] Returns the bounds on the number of topics that the caller's grants set on whoever creates this one. */
+/** [QUO-5] Returns the bounds on the number of topics that the caller's grants set for creating this one. */
 function roomsOf(env: Env, name: string): { rooms?: readonly Room[] } {
   const caller = callerIn(env);
   if (isAllowed(caller, "CREATE", CLUSTER)) return {};
@@ -27,7 +28,7 @@ function roomsOf(env: Env, name: string): { rooms?: readonly Room[] } {
   return rooms === undefined ? {} : { rooms };
 }
 
-/** [PLC-2] Adds where a topic is created from, if that is known. */
+/** [PLC-2] Adds the region from which a topic is created, if it is known. */
 function withRegion(
   env: Env,
   request: ClusterRequest<"createTopic">,
@@ -48,7 +49,7 @@ export async function createTopic(
   return created.ok ? { ok: true, topic: learn(created.topic, []) } : created;
 }
 
-/** [CLU-3] Throws what is wrong. */
+/** [CLU-3] Throws the failure, if any. */
 export async function alterTopic(env: Env, request: ClusterRequest<"alterTopic">): Promise<Topic> {
   const { topic, isChanged } = unwrap(await clusterStub(env).alterTopic(request));
   const { name, partitions, config } = request;
@@ -57,7 +58,7 @@ export async function alterTopic(env: Env, request: ClusterRequest<"alterTopic">
   return learn(topic);
 }
 
-/** [CFG-3] Changes the defaults of all topics. Throws what is wrong. */
+/** [CFG-3] Changes the defaults of all topics. Throws the failure, if any. */
 export async function alterDefaults(env: Env, changes: Readonly<Record<string, unknown>>) {
   const { isChanged, ...altered } = unwrap(await clusterStub(env).alterDefaults({ changes }));
   isolate.defaultsChangedMs = Date.now();
@@ -65,13 +66,13 @@ export async function alterDefaults(env: Env, changes: Readonly<Record<string, u
   return altered;
 }
 
-/** [CLU-4] Throws what is wrong. */
+/** [CLU-4] Throws the failure, if any. */
 export async function deleteTopic(env: Env, name: string): Promise<void> {
   const known = isolate.topics.get(name);
   try {
     unwrap(await clusterStub(env).deleteTopic({ name }));
   } catch (error) {
-    // [CLU-5] Out of reach, the cluster has deleted nothing, as far as anybody knows. The topic goes on.
+    // [CLU-5] If the cluster was out of reach, nothing is known to be deleted, and the topic stays.
     if (error instanceof BrokerError) forget(name);
     throw error;
   }
@@ -84,7 +85,7 @@ export async function deleteTopic(env: Env, name: string): Promise<void> {
   noteChange(env, "deleteTopic", topicResource(name));
 }
 
-/** [DEL-1] Returns a page of the deleted topics that are kept and that the caller sees. */
+/** [DEL-1] Returns a page of the kept deleted topics that the caller may see. */
 export async function deletedTopicPage(
   env: Env,
   after: string,
@@ -101,8 +102,8 @@ function placeOf({ topic }: DeletedTopic): string {
 }
 
 /**
- * [DEL-2] Brings a deleted topic back. Throws UNKNOWN_TOPIC_OR_PARTITION if none of that name, or with that id, is kept, and
- * INVALID_REQUEST if several are and no id says which.
+ * [DEL-2] Restores a deleted topic. Throws UNKNOWN_TOPIC_OR_PARTITION if none with that name, or that id, is
+ * kept. Throws INVALID_REQUEST if several are kept and no id selects one.
  */
 export async function undeleteTopic(env: Env, name: string, topicId?: string): Promise<Topic> {
   const kept = await keptTopics(env, name, topicId);
@@ -113,7 +114,7 @@ export async function undeleteTopic(env: Env, name: string, topicId?: string): P
   return learn(topic);
 }
 
-/** [DEL-1] Frees deleted topics of a name now, or the one with the id. */
+/** [DEL-1] Frees the deleted topics of a name now, or the one with the id. */
 export async function purgeTopic(env: Env, name: string, topicId?: string): Promise<void> {
   for (const { topic } of await keptTopics(env, name, topicId))
     unwrap(await clusterStub(env).purgeTopic({ topicId: topic.topicId }));
@@ -137,14 +138,15 @@ function severalKept(name: string, kept: readonly DeletedTopic[]): BrokerError {
   );
 }
 
-/** Lists all topics, by name. They are not remembered: there may be more than the memory holds. */
+/** Lists all topics by name. They are not cached, because there may be more than memory holds. */
 export async function listTopics(env: Env): Promise<Topic[]> {
   return await everyItem(askTopics(env), ({ name }) => name);
 }
 
 /**
- * [CLU-5] Lists all topics, and remembers them. If the cluster is out of reach, they are as this isolate last listed them,
- * with those that it has learnt of since. Kafka's clients ask for this list as soon as they connect.
+ * [CLU-5] Lists all topics, and caches them. If the cluster is out of reach, the list is as this isolate last
+ * knew it, with the topics that it has learned of since. Kafka's clients ask for this list as soon as they
+ * connect.
  */
 export async function newestTopics(env: Env): Promise<Topic[]> {
   const atMs = Date.now();
@@ -158,14 +160,14 @@ export async function newestTopics(env: Env): Promise<Topic[]> {
     const { listed } = isolate;
     if (error instanceof BrokerError || listed === null) throw error;
     const known = new Map(listed.topics);
-    // What was known before and not listed was deleted elsewhere.
+    // Topics that were known before and are not listed were deleted elsewhere.
     for (const [name, { topic, atMs: learntMs }] of isolate.topics)
       if (learntMs >= listed.atMs) known.set(name, topic);
     return [...known.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 }
 
-/** [CLU-6] Returns a page of the topics that the caller sees. */
+/** [CLU-6] Returns a page of the topics that the caller may see. */
 export async function topicPage(env: Env, after: string, limit: number): Promise<Page<Topic>> {
   const sees = ({ name }: Topic) => seesTopic(env, name);
   return await pageOf(askTopics(env), ({ name }) => name, sees, after, limit, inside(env, ""));

@@ -5,14 +5,14 @@ import { brokerError } from "../../core/platform-errors.ts";
 import type { TopicPartition } from "../../core/record.ts";
 import { logLine, stackOf } from "../../log.ts";
 
-/** A partition that is read only up to `offset`. The data there cannot be read, or the partition does not answer. */
+/** A partition that was read only up to `offset`. The data there cannot be read, or the partition does not answer. */
 export interface UnreadablePartition extends TopicPartition {
   readonly offset: number;
   readonly code: ErrorName;
   readonly detail: string;
 }
 
-/** Returns the partition's answer, or a failure if its object threw. Errors without a known name go to the log. */
+/** Returns the partition's answer, or a failure if its object threw. Errors without a known name are logged. */
 export async function answerOf<R extends { readonly ok: true } | Failure>(
   ask: () => Promise<R>,
 ): Promise<R | Failure> {

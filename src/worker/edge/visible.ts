@@ -1,4 +1,5 @@
-// What a caller may see of a group that it may describe: the group, and no topic that it may not describe [ACL-6].
+// The part of a group that a caller who may describe the group can see: the group, without the topics that it
+// may not describe [ACL-6].
 import { isAllowed, topicResource } from "../../core/access/grants.ts";
 import type { GroupDescription } from "../../core/group/describe.ts";
 import type { HistoryEntry } from "../../core/group/history.ts";
@@ -18,7 +19,7 @@ function isEverythingVisible(env: Env): boolean {
   );
 }
 
-/** Returns the group without the topics that the caller may not describe, and with names as it writes them. */
+/** Returns the group without the topics that the caller may not describe, with names as the caller writes them. */
 export function visibleGroup(env: Env, group: GroupDescription): GroupDescription {
   if (isEverythingVisible(env)) return group;
   return {
@@ -34,7 +35,7 @@ export function visibleGroup(env: Env, group: GroupDescription): GroupDescriptio
   };
 }
 
-/** Leaves out entries about such topics. Reasons that may name several topics are left out too. */
+/** Leaves out entries about topics that the caller may not describe, and reasons that may name several topics. */
 export function visibleHistory<Entry extends HistoryEntry>(
   env: Env,
   entries: readonly Entry[],

@@ -401,7 +401,7 @@ function expectationsOf({ silentMs, idleMs, halfSentMs, stalledMs }: Patience) {
   return {
     silent: expectation(
       silentMs,
-      `no request ever came, or nobody logged in; the bound is ${silentMs} ms`,
+      `no request came, or nobody signed in; the bound is ${silentMs} ms`,
     ),
     idle: expectation(idleMs, `no request came for ${idleMs} ms`),
     halfSent: expectation(

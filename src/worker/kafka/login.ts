@@ -93,7 +93,7 @@ export class Login {
     if (BEFORE_LOGIN.has(apiKey)) {
       if (this.#caller === null && ++this.#requestsBefore > MAX_REQUESTS_BEFORE_LOGIN)
         throw new MalformedError(
-          `ILLEGAL_SASL_STATE: more than ${MAX_REQUESTS_BEFORE_LOGIN} requests came, and nobody has logged in`,
+          `ILLEGAL_SASL_STATE: more than ${MAX_REQUESTS_BEFORE_LOGIN} requests came, and nobody has signed in`,
         );
       return this.#caller;
     }

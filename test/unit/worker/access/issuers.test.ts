@@ -108,7 +108,11 @@ describe("issuers", () => {
     ["RS512", { algorithms: ["RS256", "RS512"] }, /\[1\]\.algorithms\[1\]: must be one of ES256/],
     ["HS256", { algorithms: ["HS256"] }, /\[1\]\.algorithms\[0\]: must be one of ES256, .* keys/],
     ["both", { algorithms: ["RS256", "HS256"] }, /\[1\]\.algorithms\[1\]: .* public keys; got "HS/],
-    ["nothing to verify", { jwksUrl: undefined }, /\[1\]\.jwksUrl: one of .* must be; got nothing/],
+    [
+      "nothing to verify",
+      { jwksUrl: undefined },
+      /\[1\]\.jwksUrl: one of .* is required; got nothing/,
+    ],
     ["an empty claim", { claim: "" }, /\[1\]\.claim: must have at least 1 character/],
     ["an unknown role", { map: { a: "owner" } }, /\[1\]\.map\.a: must be a role \(read, .*"owner"/],
     ["no list", { map: { a: { topics: "a" } } }, /\[1\]\.map\.a: must be a role .* or a list/],
@@ -131,14 +135,16 @@ describe("issuers", () => {
 
   test("[JWT-2] never have keys of two kinds", () => {
     const { jwksUrl } = remote;
-    expect(refusal({ ...shared, jwksUrl })).toMatch(/\[0\]\.secret: must not be there: .*hidden/);
-    expect(refusal({ ...jwks, keys: [rsa], jwksUrl })).toMatch(/\[0\]\.keys: must not be there/);
-    expect(refusal({ ...jwks, keys: [rsa], secret: SECRET })).toMatch(/\[0\]\.secret: must not/);
+    expect(refusal({ ...shared, jwksUrl })).toMatch(/\[0\]\.secret: must be absent: .*hidden/);
+    expect(refusal({ ...jwks, keys: [rsa], jwksUrl })).toMatch(/\[0\]\.keys: must be absent/);
+    expect(refusal({ ...jwks, keys: [rsa], secret: SECRET })).toMatch(
+      /\[0\]\.secret: must be absent/,
+    );
     expect(refusal({ ...shared, algorithms: ["HS256", "ES256"] })).toMatch(
       /\[0\]\.algorithms\[1\]: must be HS256, because the issuer has a secret; got "ES256"/,
     );
     const twice = refusal(remote, { ...shared, iss: remote.iss });
-    expect(twice).toMatch(/\[1\]\.iss: must not be there twice; got "https:\/\/id.example"/);
+    expect(twice).toMatch(/\[1\]\.iss: must not appear twice; got "https:\/\/id.example"/);
   });
 
   test("[JWT-2] have a secret of at least 32 bytes", () => {
@@ -189,7 +195,7 @@ describe("issuers", () => {
     const { d = "" } = ecPrivate;
     const es = { ...jwks, algorithms: ["ES256"] };
     expect(refusal({ ...es, keys: [ecPrivate] })).toMatch(
-      /\.keys\[0\]\.d: must not be here: a private key stays with its issuer; got "\(hidden\)"/,
+      /\.keys\[0\]\.d: must be absent: a private key stays with its issuer; got "\(hidden\)"/,
     );
     for (const detail of [
       refusalOf(JSON.stringify({ secret: SECRET })),

@@ -153,12 +153,12 @@ describe("a token", () => {
   });
 
   test.each<[string, Record<string, unknown>, RegExp]>([
-    ["no iss", { iss: undefined }, /^iss is nothing, which is no issuer/],
+    ["no iss", { iss: undefined }, /^iss is nothing, which is not an issuer/],
     ["an iss that is a list", { iss: [ISS] }, /^iss is \["https:/],
     ["an iss in other letters", { iss: ISS.toUpperCase() }, /^iss is /],
     ["an iss with a slash", { iss: `${ISS}/` }, /^iss is /],
     ["no aud", { aud: undefined }, /^aud is required/],
-    ["another aud", { aud: "bank" }, /^aud is "bank", which this broker does not take/],
+    ["another aud", { aud: "bank" }, /^aud is "bank", which this broker does not accept/],
     ["other auds", { aud: ["bank", "shop2"] }, /^aud is \["bank"/],
     ["an aud that is no string", { aud: { shop: 1 } }, /^aud is \{/],
     ["no exp", { exp: undefined }, /^exp is required/],
@@ -405,7 +405,7 @@ describe("grants in a token", () => {
     const map = { a: many, b: many };
     expect(await grantsOf({ claim: "groups", map }, { groups: ["a"] })).toHaveLength(60);
     expect(await grantsOf({ claim: "groups", map }, { groups: ["a", "b"] })).toBe(
-      'groups: must come to at most 100 grants, and comes to 120; got ["a","b"]',
+      'groups: must amount to at most 100 grants, and amounts to 120; got ["a","b"]',
     );
   });
 
@@ -437,7 +437,7 @@ describe("whatever is no token", () => {
     "[JWT-3] is refused: %j",
     async (text) => {
       const tokens = tokensOf(withKeys(es));
-      expect(await refusal(tokens, text)).toMatch(/no JSON Web Token|^iss is nothing/);
+      expect(await refusal(tokens, text)).toMatch(/not a JSON Web Token|^iss is nothing/);
     },
   );
 
@@ -718,7 +718,7 @@ describe("keys at a URL", () => {
     expect(await isTaken(tokens, es, NOW + JWKS_RETRY_MS)).toBe(true);
     // Other refusals need no keys.
     published.answer = down;
-    expect(await refusal(start(es).tokens, "a.b.c")).toBe("this is no JSON Web Token");
+    expect(await refusal(start(es).tokens, "a.b.c")).toBe("this is not a JSON Web Token");
   });
 
   test("[JWT-4] do without the keeper", async () => {

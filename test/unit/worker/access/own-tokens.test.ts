@@ -110,7 +110,7 @@ describe("own tokens", () => {
     });
     expect(await tokensOf(signingKey, "bank").callerOf(token, NOW)).toMatchObject({
       error: "SASL_AUTHENTICATION_FAILED",
-      detail: 'aud is "shop", which this broker does not take',
+      detail: 'aud is "shop", which this broker does not accept',
     });
   });
 });
@@ -157,12 +157,12 @@ describe("a signing key", () => {
       ["", "these 0 characters are neither"],
       [d, "these 43 characters are neither"],
       ["null", "these 4 characters are neither"],
-      [JSON.stringify({ kty, crv, x, y }), "this JSON is no such key"],
-      [JSON.stringify({ kty, crv: "P-384", x, y, d }), "this JSON is no such key"],
-      [JSON.stringify({ kty, crv, x, y, d: d.slice(1) }), "this JSON is no such key"],
-      [JSON.stringify({ kty, crv, x: other.x, y: other.y, d }), "this JSON is no such key"],
-      [JSON.stringify({ kty, crv, x: other.x, y, d }), "this JSON is no such key"],
-      [JSON.stringify(signingKey).slice(0, -1), "this JSON is no such key"],
+      [JSON.stringify({ kty, crv, x, y }), "this JSON is not such a key"],
+      [JSON.stringify({ kty, crv: "P-384", x, y, d }), "this JSON is not such a key"],
+      [JSON.stringify({ kty, crv, x, y, d: d.slice(1) }), "this JSON is not such a key"],
+      [JSON.stringify({ kty, crv, x: other.x, y: other.y, d }), "this JSON is not such a key"],
+      [JSON.stringify({ kty, crv, x: other.x, y, d }), "this JSON is not such a key"],
+      [JSON.stringify(signingKey).slice(0, -1), "this JSON is not such a key"],
       [await pemOf("RS256"), "this PEM has another key, or is damaged"],
       [await pemOf("EdDSA"), "this PEM has another key, or is damaged"],
       [await pemOf("ES384"), "this PEM has another key, or is damaged"],

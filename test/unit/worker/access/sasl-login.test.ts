@@ -282,7 +282,7 @@ describe.each([
       else
         expect(again).toEqual({
           ...FAILED,
-          detail: `this connection logged in by ${mechanism}, and may not do so by ${other} now`,
+          detail: `this connection signed in by ${mechanism} and may not use ${other} now`,
         });
     }
   });

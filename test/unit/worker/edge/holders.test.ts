@@ -47,7 +47,7 @@ describe("work", () => {
       const begin = () => {
         for (;;) room.begin().add(size);
       };
-      expect(begin).toThrow(/stay free for smaller ones, the bound of \d+ is passed/);
+      expect(begin).toThrow(/kept free for smaller ones, they would exceed the bound of \d+/);
     }
     for (let i = 0; i < 500; i++) room.begin().add(1024);
     expect(room.bytes).toBeLessThanOrEqual(MAX_WORK_BYTES);

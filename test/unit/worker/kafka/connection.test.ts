@@ -140,7 +140,7 @@ describe("a connection", () => {
   };
 
   test.each([
-    ["says nothing", async () => {}, 1_000, 0, "no request ever came"],
+    ["says nothing", async () => {}, 1_000, 0, "no request came"],
     [
       "begins, and says no more",
       async (c: Opened) => c.expectRequest(3),
@@ -153,7 +153,7 @@ describe("a connection", () => {
       async (c: Opened) => c.expectRequest(0),
       1_000,
       0,
-      "no request ever came",
+      "no request came",
     ],
     ["asks no more", asks, 8_000, 1_000, "no request came for"],
     [
@@ -365,13 +365,13 @@ describe("a connection", () => {
     const { connection, ended } = opened({ caller: undefined } as never);
     await asks(connection);
     vi.advanceTimersByTime(2_000);
-    expect(ended).toEqual([expect.stringContaining("nobody logged in")]);
+    expect(ended).toEqual([expect.stringContaining("nobody signed in")]);
     connection.close();
     const other = opened({ caller: undefined } as never).connection;
     const all = async () => {
       for (let i = 0; i < 30; i++) await asks(other);
     };
-    await expect(all()).rejects.toThrow("more than 20 requests came, and nobody has logged in");
+    await expect(all()).rejects.toThrow("more than 20 requests came, and nobody has signed in");
     other.close();
   });
 

@@ -155,7 +155,7 @@ test.each([
 });
 
 test.each([
-  ["asks nothing", 0, 0, "no request ever came"],
+  ["asks nothing", 0, 0, "no request came"],
   ["asks no more", 1, 0, "no request came for"],
   ["begins a request and does not go on", 0, 9, "a request does not arrive"],
   ["begins another and does not go on", 1, 9, "a request does not arrive"],

@@ -1,5 +1,5 @@
-// Takes records out of batches for one answer, as many as it may hold. A batch may unfold to a
-// thousand times its size, so the output is bounded [POL-7].
+// Decodes records out of batches for one answer, as many as it may hold. A batch may decompress to a thousand
+// times its size, so the output is bounded [POL-7].
 import { decompress } from "../../compression/decompress.ts";
 import { attempt, type ErrorName } from "../../core/errors.ts";
 import { MAX_DECODED_FETCH_BYTES } from "../../core/limits.ts";
@@ -13,20 +13,21 @@ export interface UnreadableBatch {
   readonly detail: string;
 }
 
-/** Roughly the bytes that a record takes in memory besides its own. */
+/** The approximate bytes that a record takes in memory besides its own. */
 const RECORD_BYTES = 100;
 
-export class Unfolder {
+export class AnswerDecoder {
   #leftBytes = MAX_DECODED_FETCH_BYTES;
 
-  /** True if nothing more fits into the answer. */
+  /** True if the answer is full. */
   get isSpent(): boolean {
     return this.#leftBytes <= 0;
   }
 
   /**
-   * Returns the records from `offset` on and before `limit`, at most `maxRecords`. It ends after the batch that passes
-   * the bound of the answer, and before a batch that cannot be read. Records before such a batch are intact.
+   * Returns the records from `offset` on and before `limit`, at most `maxRecords`. It ends after the batch that
+   * exceeds the bound of the answer, and before a batch that cannot be read. Records before such a batch are
+   * intact.
    */
   records(
     bytes: Uint8Array,
@@ -40,7 +41,7 @@ export class Unfolder {
       if (header.baseOffset + header.lastOffsetDelta < offset) continue;
       const before = records.length;
       const read = attempt(() => {
-        visitBatch(bytes, start, this.#unfold, (record) => {
+        visitBatch(bytes, start, this.#decompress, (record) => {
           if (record.offset < offset) return true;
           if (record.offset >= limit || records.length === maxRecords) return false;
           this.#leftBytes -= RECORD_BYTES;
@@ -50,16 +51,16 @@ export class Unfolder {
         return null;
       });
       if (read === null) continue;
-      records.length = before; // Records that came out before decoding broke off do not count either.
+      records.length = before; // Records decoded before the failure do not count either.
       const unreadable = { offset: header.baseOffset, code: read.error, detail: read.detail };
       return { records, unreadable };
     }
     return { records, unreadable: null };
   }
 
-  readonly #unfold = (compression: number, folded: Uint8Array): Uint8Array => {
-    const unfolded = decompress(compression, folded);
-    this.#leftBytes -= unfolded.length;
-    return unfolded;
+  readonly #decompress = (compression: number, compressed: Uint8Array): Uint8Array => {
+    const decompressed = decompress(compression, compressed);
+    this.#leftBytes -= decompressed.length;
+    return decompressed;
   };
 }
