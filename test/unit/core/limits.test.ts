@@ -63,7 +63,7 @@ test.each<[string, string, ...[number, number][]]>([
   ["README.md", "`Idempotency-Key`, for {} hours", [limits.IDEMPOTENCY_KEY_TTL_MS, 60 * MINUTE]],
   [
     "PROTOCOL.md",
-    "`maxRecords` {} (at most {}), `maxBytes` {} MiB (at most {}), `waitMs` 0",
+    "| `maxRecords` | {} | at most {} | | `maxBytes` | {} MiB | at most {} MiB",
     [limits.DEFAULT_FETCH_RECORDS, 1],
     [limits.MAX_FETCH_RECORDS, 1],
     [limits.DEFAULT_FETCH_BYTES, MIB],
@@ -71,27 +71,27 @@ test.each<[string, string, ...[number, number][]]>([
   ],
   [
     "PROTOCOL.md",
-    "bodies that come in pass {} MiB in one Worker",
+    "| bodies that arrive in one Worker | {} MiB |",
     [limits.MAX_REQUEST_BYTES_IN_PROGRESS, MIB],
   ],
   [
     "PROTOCOL.md",
-    "where answers that are not read pass {} MiB",
+    "| unread responses of one Worker | {} MiB |",
     [limits.MAX_ANSWER_BYTES_IN_PROGRESS, MIB],
   ],
   [
     "PROTOCOL.md",
-    "WebSocket of which more than {} MiB is unread",
+    "| unread records of a plain WebSocket | {} MiB |",
     [limits.MAX_PLAIN_UNSENT_BYTES, MIB],
   ],
   [
     "PROTOCOL.md",
-    "while more than {} MiB are unread, a plain one where that holds for {} MiB besides records",
+    "whose client sends more requests | {} MiB; for a plain one, {} MiB besides records |",
     [limits.MAX_SOCKET_UNREAD_BYTES, MIB],
     [limits.MAX_PLAIN_UNREAD_REPLY_BYTES, MIB],
   ],
   ["PROTOCOL.md", "LogAppendTime). At most {} MiB together", [limits.MAX_APPEND_BYTES, MIB]],
-  ["PROTOCOL.md", "One answer unfolds about {} MiB", [limits.MAX_DECODED_FETCH_BYTES, MIB]],
+  ["PROTOCOL.md", "One response decompresses about {} MiB", [limits.MAX_DECODED_FETCH_BYTES, MIB]],
   ["SPEC.md", "holds at most {} MiB of decompressed", [limits.MAX_SESSION_IN_HAND_BYTES, MIB]],
 ])("[BND-20] %s names what holds: %s", (document, phrase, ...bounds) => {
   const shown = bounds.map(([bound, unit]) => (bound / unit).toLocaleString("en-US"));
