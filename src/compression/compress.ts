@@ -6,7 +6,7 @@ import {
   type CompressionType,
 } from "../core/log/compression.ts";
 import type { Compressor } from "../core/log/record-batch.ts";
-import { FoldingError } from "./folding-error.ts";
+import { CompressionError } from "./compression-error.ts";
 import { ZLIB } from "./zlib.ts";
 
 /** Returns a compressor that works without waiting, or undefined if this runtime has none. */
@@ -35,7 +35,7 @@ export async function compressRecords(
   const here = compressor(type);
   if (here !== undefined) return here.compress(bytes);
   if (type !== COMPRESSIONS.gzip) {
-    throw new FoldingError(
+    throw new CompressionError(
       "UNSUPPORTED_COMPRESSION_TYPE",
       `this runtime cannot make ${nameOf(type)}; gzip is made everywhere`,
     );

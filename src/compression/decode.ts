@@ -32,9 +32,9 @@ export function decoderWithin(maxBytes: number) {
         `the compressed batches unfold to more than ${maxBytes} bytes, the bound`,
       );
     }
-    const unfolded = decompress(compression, bytes);
-    left -= unfolded.length;
-    return unfolded;
+    const decompressed = decompress(compression, bytes);
+    left -= decompressed.length;
+    return decompressed;
   };
   return (bytes: Uint8Array, start: number): ConsumerRecord[] => decodeBatch(bytes, start, within);
 }

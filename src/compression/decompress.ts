@@ -4,7 +4,7 @@ import { Gunzip } from "fflate";
 import { Decompress as Unzstd } from "fzstd";
 import { MAX_DECOMPRESSED_BYTES } from "../core/limits.ts";
 import { COMPRESSIONS } from "../core/log/compression.ts";
-import { FoldingError } from "./folding-error.ts";
+import { CompressionError } from "./compression-error.ts";
 import { decompressLz4 } from "./lz4.ts";
 import { corrupt, Output } from "./output.ts";
 import { decompressSnappy } from "./snappy.ts";
@@ -26,7 +26,7 @@ export function decompress(compression: number, bytes: Uint8Array): Uint8Array {
     case COMPRESSIONS.zstd:
       return guarded("zstd", () => unzstd(bytes));
     default:
-      throw new FoldingError(
+      throw new CompressionError(
         "UNSUPPORTED_COMPRESSION_TYPE",
         `batch has compression ${compression}, known are 0 to ${COMPRESSIONS.zstd}`,
       );
@@ -38,7 +38,7 @@ function guarded(name: string, action: () => Uint8Array): Uint8Array {
   try {
     return action();
   } catch (error) {
-    if (error instanceof FoldingError) throw error;
+    if (error instanceof CompressionError) throw error;
     const reason = error instanceof Error ? error.message : String(error);
     throw corrupt(`${name}: ${reason}`);
   }

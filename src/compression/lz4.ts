@@ -6,7 +6,7 @@ const MAGIC = 0x184d2204;
 const UNCOMPRESSED_BLOCK = 0x80000000;
 const MIN_MATCH = 4;
 
-/** @throws FoldingError CORRUPT_MESSAGE */
+/** @throws CompressionError CORRUPT_MESSAGE */
 export function decompressLz4(bytes: Uint8Array): Uint8Array {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const need = (position: number, count: number) => {

@@ -1,9 +1,9 @@
 // A buffer that grows as it is written to, up to a bound. A decoder trusts no length in its input.
 import { MAX_DECOMPRESSED_BYTES } from "../core/limits.ts";
-import { FoldingError } from "./folding-error.ts";
+import { CompressionError } from "./compression-error.ts";
 
-export function corrupt(detail: string): FoldingError {
-  return new FoldingError("CORRUPT_MESSAGE", detail);
+export function corrupt(detail: string): CompressionError {
+  return new CompressionError("CORRUPT_MESSAGE", detail);
 }
 
 export class Output {

@@ -8,7 +8,7 @@ const XERIAL_HEADER_BYTES = 16;
 /** The densest element is a copy of 64 bytes in three. */
 const MAX_RATIO = 22;
 
-/** @throws FoldingError CORRUPT_MESSAGE */
+/** @throws CompressionError CORRUPT_MESSAGE */
 export function decompressSnappy(bytes: Uint8Array): Uint8Array {
   const output = new Output(4 * bytes.length);
   if (!XERIAL_MAGIC.every((byte, i) => bytes[i] === byte)) {

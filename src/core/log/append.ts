@@ -1,4 +1,4 @@
-// The rules for an append, and the packing of accepted appends into chunks. It is pure: the caller writes the chunks.
+// The rules for an append, and the grouping of accepted appends into chunks. It is pure: the caller writes the chunks.
 
 import { concatBytes } from "../bytes.ts";
 import type { TopicConfig } from "../cluster/config.ts";
@@ -29,16 +29,16 @@ interface BatchPlace {
   readonly maxTimestamp: number;
 }
 
-/** A validated append: whole record batches, one after another, which get consecutive offsets. */
+/** A validated append: whole record batches in order. They get consecutive offsets. */
 export interface Append {
   readonly bytes: Uint8Array;
   readonly batches: readonly BatchPlace[];
   readonly recordCount: number;
   /** Null if the producer is not idempotent. */
   readonly origin: AppendOrigin | null;
-  /** [CND-1] The append is stored only if its first record gets this offset. Null appends in any case. */
+  /** [CND-1] The append is stored only if its first record gets this offset. Null sets no condition. */
   readonly expectedOffset: number | null;
-  /** Called in the transaction that stores the append, to store related data together with it or not at all. */
+  /** Called in the transaction that stores the append, to store related data with it or not at all. */
   readonly stored?: (baseOffset: number, atMs: number) => void;
 }
 
@@ -64,16 +64,16 @@ export interface AppendRules {
     | "messageTimestampAfterMaxMs"
   >;
   readonly nowMs: number;
-  /** [IDM-9] True if the Worker appends as a producer of its own. */
+  /** [IDM-9] True if the Worker appends as its own producer. */
   readonly isOwn?: boolean;
-  /** Decodes a batch of any compression. Called only if records must be looked at. */
+  /** Decodes a batch of any compression. Called only if records must be examined. */
   decode(bytes: Uint8Array, start: number): readonly ConsumerRecord[];
 }
 
 /**
- * [LOG-2] [VAL-1] Checks every batch before anything is stored. One bad batch refuses the whole append, and nothing
- * else. The bounds are MAX_APPEND_BYTES for the append and `max.message.bytes` for each batch. Records are decoded
- * only for a compacted topic, where each needs a key.
+ * [LOG-2] [VAL-1] Checks every batch before anything is stored. One bad batch rejects the whole append, and nothing
+ * else. The bounds are MAX_APPEND_BYTES for the append and `max.message.bytes` for each batch. Records are decoded only
+ * for a compacted topic, where each needs a key.
  */
 export function validateAppend(
   bytes: Uint8Array,
@@ -110,7 +110,7 @@ export function validateAppend(
   return { ok: true, bytes, batches: places, recordCount, origin, expectedOffset };
 }
 
-/** Checks a batch as Kafka's LogValidator does, but only its header. Throws an error for what is wrong. */
+/** Checks a batch as Kafka's LogValidator does, but only its header. Throws the first error. */
 function assertBatch(
   bytes: Uint8Array,
   start: number,
@@ -130,12 +130,12 @@ function assertBatch(
   if (recordCount < 1) throw invalid("recordCount is 0, a batch needs at least 1 record");
   if (lastOffsetDelta !== recordCount - 1) {
     throw invalid(
-      `lastOffsetDelta is ${lastOffsetDelta}, recordCount ${recordCount} wants ${recordCount - 1}`,
+      `lastOffsetDelta is ${lastOffsetDelta}, recordCount ${recordCount} requires ${recordCount - 1}`,
     );
   }
   if (header.isControl || header.isTransactional)
     throw invalid("control and transactional batches are not accepted");
-  if (header.hasUnknownBits) throw invalid("attribute bits above the sixth are not known");
+  if (header.hasUnknownBits) throw invalid("attribute bits above the sixth are unknown");
   if (header.hasDeleteHorizon) throw invalid("a producer may not set the delete horizon");
   if (compression > COMPRESSIONS.zstd) {
     throw new BrokerError(
@@ -175,7 +175,7 @@ function assertTimestamps(header: BatchHeader, { config, nowMs }: AppendRules): 
 }
 
 /**
- * Joins origins. The batches of an append come from one producer, each continuing the one before, or from no producer.
+ * Adds a batch to the append's origin. All batches of an append come from one producer, in sequence, or all from none.
  */
 function joinOrigin(
   before: AppendOrigin | null,
@@ -203,7 +203,7 @@ function joinOrigin(
     before.producerEpoch !== producerEpoch ||
     addToSequence(before.lastSequence, 1) !== baseSequence
   ) {
-    throw invalid("the batches of an append must be one producer's, in sequence");
+    throw invalid("the batches of an append must come from one producer, in sequence");
   }
   return { ...before, lastSequence };
 }
@@ -224,9 +224,9 @@ export interface Plan {
 }
 
 /**
- * [LOG-1] Assigns dense, increasing offsets in the order given and packs the batches into chunks. A chunk has at most
+ * [LOG-1] Assigns dense, increasing offsets in the order given, and groups the batches into chunks. A chunk has at most
  * MAX_CHUNK_BYTES, and at most MAX_APPENDS_PER_CHUNK appends begin in it. An append that fills a chunk by itself is
- * patched in place and not copied. If there is a `logAppendTimeMs`, it replaces all timestamps.
+ * patched in place and not copied. `logAppendTimeMs`, if not null, replaces all timestamps.
  */
 export function planChunks(
   appends: readonly Append[],

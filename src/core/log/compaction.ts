@@ -1,15 +1,15 @@
 // Compaction (cleanup.policy=compact; Kafka's LogCleaner). The newest record of each key survives, at its offset.
-// Records without a key, superseded records, and tombstones that have been kept long enough are removed.
+// Records without a key, superseded records, and tombstones that have passed their retention are removed.
 //
-// A pass has two parts. It first reads the segments that are not compacted yet and notes each key's newest
-// offset in memory (bounded: keys that do not fit wait for the next pass). Then it writes all closed segments
-// anew, without superseded records, into one table. When the table is full, it takes the place of its sources in
-// one transaction. Readers see the log before or after, never in between. The active segment, and records
-// younger than min.compaction.lag.ms, stay untouched.
+// A pass has two parts. First it reads the segments that are not compacted yet, and notes each key's newest offset in
+// memory (bounded: keys that do not fit wait for the next pass). Then it rewrites all closed segments into one table,
+// without superseded records. When the table is full, it replaces its sources in one transaction. Readers see the log
+// before or after, never in between. The active segment, and records younger than min.compaction.lag.ms, stay
+// untouched.
 //
-// Everything happens in slices of about COMPACTION_SLICE_BYTES [CMP-4]. The store holds the progress of the writing.
-// After an eviction the keys are read again, which finds the same newest offsets, since rewriting keeps exactly those.
-// It costs a row per MiB that survives, a row to note it, and none for removed data.
+// All work is done in slices of about COMPACTION_SLICE_BYTES [CMP-4]. The store holds the progress of the rewriting.
+// After an eviction the keys are read again. That finds the same newest offsets, because rewriting keeps exactly those.
+// A pass costs two rows per surviving MiB, one for the data and one for the progress. Removed data costs nothing.
 
 import { concatBytes } from "../bytes.ts";
 import { compacts } from "../cluster/config.ts";
@@ -44,13 +44,13 @@ import { addToTotals, emptyTotals } from "./segment-totals.ts";
 import { storedChunksFrom } from "./stored-chunks.ts";
 import { MAX_VARINT } from "./varint.ts";
 
-/** Decodes batches and writes them anew. */
+/** Decodes and encodes batches. */
 export interface BatchCodec {
   decode(bytes: Uint8Array, start: number): ConsumerRecord[];
   compressor(type: CompressionType): Compressor | undefined;
 }
 
-/** The newest offsets by key, for records from `from` up to `position`, on the way to `limit`. */
+/** The newest offsets by key, for records from the start up to `position`. The goal is `limit`. */
 interface Keys {
   readonly newest: Map<string, number>;
   keyBytes: number;
@@ -62,13 +62,13 @@ interface Keys {
 interface Kept {
   readonly baseOffset: number;
   readonly bytes: Uint8Array;
-  /** When tombstones must be removed from it, or null. */
+  /** The time at which tombstones must be removed from it, or null. */
   readonly horizonMs: number | null;
 }
 
 /** Survivors that are not written yet. */
 interface Pending {
-  /** The pass as it was when these were gathered. A change of the pass makes them void. */
+  /** The pass at the time these were gathered. If the pass changes, they are void. */
   readonly pass: CompactionPass;
   position: number;
   nextHorizonMs: number | null;
@@ -93,14 +93,14 @@ export class Compactor {
   }
 
   /**
-   * Does one slice. Returns false if there is nothing to do now.
-   * Throws what the store throws, and may go on afterwards.
+   * Does one slice. Returns false if there is nothing to do now. Throws the store's errors, and can continue after
+   * them.
    */
   step(nowMs: number): boolean {
     try {
       return this.#step(nowMs);
     } catch (error) {
-      // The gathered data stops in the middle of a chunk. It is gathered again from where the store stands.
+      // The gathered data ends in the middle of a chunk. It is gathered again from the store's progress.
       this.#pending = null;
       throw error;
     }
@@ -119,7 +119,7 @@ export class Compactor {
     return true;
   }
 
-  /** When there is something to do next if nothing is appended, or null. */
+  /** Returns the next time at which there is work even if nothing is appended, or null. */
   nextDueMs(nowMs: number): number | null {
     const { pass, nextHorizonMs } = this.#log.compaction;
     if (!compacts(this.#log.config)) return null;
@@ -130,10 +130,10 @@ export class Compactor {
     return times.length === 0 ? null : Math.min(...times);
   }
 
-  /** When the oldest waiting segment has waited long enough, by one lag or the other, or null. */
+  /** Returns the time at which the oldest waiting segment has waited long enough, by either lag, or null. */
   #nextLagMs(nowMs: number): number | null {
     const { activeBaseOffset, config, compaction } = this.#log;
-    // A pass cleans up to the beginning of a segment, or to a record within one.
+    // A pass ends at the beginning of a segment, or at a record within one.
     const [segment = activeBaseOffset] = this.#segmentsFrom(compaction.cleanedOffset);
     if (segment >= activeBaseOffset) return null;
     const { minCompactionLagMs, maxCompactionLagMs } = config;
@@ -154,7 +154,7 @@ export class Compactor {
 
   // Selecting the records for a pass.
 
-  /** Reads the keys of a pass that is due, then begins it. */
+  /** Reads the keys for a pass that is due, then begins the pass. */
   #prepare(nowMs: number): boolean {
     if (this.#keys === null) {
       const limit = this.#cleanableEnd(nowMs);
@@ -165,7 +165,7 @@ export class Compactor {
     const mapEnd = this.#keys.limit;
     const first = this.#store.segmentAfter(-1);
     if (first === null || first >= mapEnd) {
-      // Retention was faster. Nothing is left to compact.
+      // Retention was faster: nothing is left to compact.
       this.#keys = null;
       this.#log.compact((state) => {
         const compaction = { cleanedOffset: mapEnd, nextHorizonMs: null, pass: null };
@@ -181,7 +181,10 @@ export class Compactor {
     return true;
   }
 
-  /** [CMP-3] Returns the end of the closed segments whose newest record is old enough, up to the first that is not. */
+  /**
+   * [CMP-3] Returns the end of the closed segments that are old enough: their newest record decides. The first younger
+   * segment ends the range.
+   */
   #cleanableEnd(nowMs: number): number {
     const { activeBaseOffset, config } = this.#log;
     for (const segment of this.#segmentsFrom(this.#log.compaction.cleanedOffset)) {
@@ -193,7 +196,7 @@ export class Compactor {
     return activeBaseOffset;
   }
 
-  /** True if there is enough data that was never compacted, or data has waited too long, or tombstones may go. */
+  /** True if there is enough uncompacted data, or data has waited too long, or tombstones may be removed. */
   #isDue(limit: number, nowMs: number): boolean {
     const { cleanedOffset, nextHorizonMs } = this.#log.compaction;
     const { minCleanableDirtyRatio, maxCompactionLagMs } = this.#log.config;
@@ -220,7 +223,7 @@ export class Compactor {
     for (; segment !== null; segment = this.#store.segmentAfter(segment)) yield segment;
   }
 
-  /** A segment is closed only when it holds records. */
+  /** A closed segment is never empty. */
   #sealedTotals(segment: number): SegmentTotals {
     return this.#store.totals(segment) as SegmentTotals;
   }
@@ -230,7 +233,7 @@ export class Compactor {
     return { newest: new Map(), keyBytes: 0, position: cleanedOffset, limit };
   }
 
-  /** Reads a slice of keys. Returns false when they are all known. */
+  /** Reads a slice of keys. Returns false when all keys are known. */
   #readKeys(keys: Keys): boolean {
     if (keys.position >= keys.limit) return false;
     let bytesRead = 0;
@@ -248,7 +251,7 @@ export class Compactor {
     return false;
   }
 
-  /** Notes keys. Returns false if the bound on keys is reached: the pass then ends before that record. */
+  /** Notes keys. Returns false if the bound on keys is reached. The pass then ends before that record. */
   #noteKeys(keys: Keys, records: readonly ConsumerRecord[]): boolean {
     for (const { key, offset } of records) {
       if (key === null || offset < keys.position || offset >= keys.limit) continue;
@@ -269,7 +272,7 @@ export class Compactor {
     return true;
   }
 
-  /** Returns null for a batch that cannot be read. It stays as it is. */
+  /** Returns the records, or null for an unreadable batch. Such a batch stays unchanged. */
   #decode(bytes: Uint8Array, start: number): ConsumerRecord[] | null {
     try {
       return this.#codec.decode(bytes, start);
@@ -306,8 +309,8 @@ export class Compactor {
   }
 
   /**
-   * [CRC-3] Keeps damaged bytes as they are, in a row of their own, so they remain recognizable as damaged. If such a
-   * batch were decoded and encoded anew, its CRC would fit.
+   * [CRC-3] Keeps damaged bytes unchanged in a row of their own, so they remain recognizable as damaged. Decoding and
+   * encoding such a batch would give it a valid CRC.
    */
   #keepDamaged(pending: Pending, run: Run, segment: number): Pending {
     const alone = pending.pieces.length > 0 ? this.#flush(pending, run.baseOffset) : pending;
@@ -321,7 +324,8 @@ export class Compactor {
   }
 
   /**
-   * [CMP-1] [CMP-2] Returns the survivors of a batch: nothing, the batch itself, or its remaining records encoded anew.
+   * [CMP-1] [CMP-2] Returns the survivors of a batch: nothing, the batch itself, or its remaining records in new
+   * batches.
    */
   #keep(bytes: Uint8Array, start: number, header: BatchHeader, keys: Keys, nowMs: number): Kept[] {
     const horizonMs = header.hasDeleteHorizon ? header.baseTimestamp : null;
@@ -330,7 +334,7 @@ export class Compactor {
     if (baseOffset >= keys.limit) return [{ ...whole, horizonMs }];
     const records = this.#decode(bytes, start);
     if (records === null) return [{ ...whole, horizonMs: null }];
-    // The last record of the log stays, or readers could never reach its end.
+    // The last record of the log stays. Otherwise readers could never reach the end of the log.
     const last = this.#log.logEndOffset - 1;
     const kept = records.filter(({ key, value, offset }) => {
       if (offset >= keys.limit || offset === last) return true;
@@ -341,11 +345,11 @@ export class Compactor {
     const tombstones = kept.filter(({ value, offset }) => value === null && offset < keys.limit);
     const newHorizonMs = horizonMs ?? nowMs + this.#log.config.deleteRetentionMs;
     const keptHorizonMs = tombstones.length === 0 ? null : newHorizonMs;
-    // The last record is no reason to come back. It goes when other records have come after it.
+    // The last record does not require another pass. It is removed after newer records have arrived.
     const dueMs = tombstones.some(({ offset }) => offset !== last) ? keptHorizonMs : null;
     if (kept.length === records.length && (tombstones.length === 0 || horizonMs !== null))
       return [{ ...whole, horizonMs: dueMs }];
-    // Timestamps are written as differences. A nonsensical time from a producer may not leave room for them.
+    // Timestamps are written as differences. An absurd timestamp from a producer may make a difference too large.
     const base = keptHorizonMs ?? header.baseTimestamp;
     if (kept.some(({ timestamp }) => Math.abs(timestamp - base) > MAX_VARINT))
       return [{ ...whole, horizonMs: null }];
@@ -355,7 +359,7 @@ export class Compactor {
     }));
   }
 
-  /** Encodes the records as one batch, or as several if compressing anew has made them too large for one. */
+  /** Encodes the records as one batch, or as several if compressing them again makes them too large for one. */
   #rewrite(
     header: BatchHeader,
     records: readonly ConsumerRecord[],
@@ -375,7 +379,7 @@ export class Compactor {
     );
   }
 
-  /** A batch keeps its compression if that can be made here. Otherwise it becomes gzip, which all clients read. */
+  /** A batch keeps its compression if this code can produce it. Otherwise it becomes gzip, which all clients read. */
   #compressor({ compression }: BatchHeader): Compressor | undefined {
     if (compression === COMPRESSIONS.none) return undefined;
     return (
@@ -384,7 +388,7 @@ export class Compactor {
     );
   }
 
-  /** Writes the pending survivors and notes that everything before `position` is done. */
+  /** Writes the pending survivors, and notes that everything before `position` is done. */
   #flush(pending: Pending, position: number): Pending {
     this.#log.compact((state) => {
       this.#insert(pending);
@@ -410,7 +414,9 @@ export class Compactor {
     return { ...state, compaction: { ...state.compaction, pass } };
   }
 
-  /** Ends a source. The next one joins it in the same new segment, or the new segment is put in place. */
+  /**
+   * Finishes a source segment. The next source goes into the same new segment, or the new segment replaces its sources.
+   */
   #endSegment(pending: Pending, segment: number): void {
     const next = this.#store.segmentAfter(segment) as number; // The active segment comes last.
     const { mapEnd } = pending.pass;
@@ -438,7 +444,7 @@ export class Compactor {
     if (isLast) this.#keys = null;
   }
 
-  /** Puts the new segment in the place of those from `groupBase` up to `end`. */
+  /** Replaces the segments from `groupBase` up to `end` with the new segment. */
   #replace(state: LogState, groupBase: number, end: number): LogState {
     const totals = this.#store.totals(COMPACTING);
     const createdAtMs = this.#store.createdAtMs(groupBase);
@@ -463,7 +469,7 @@ export class Compactor {
   }
 }
 
-/** Returns the batches that can be looked into. Damaged bytes have none. */
+/** Returns the readable batches. Damaged bytes have none. */
 function batchesOf({ bytes, damage }: Run) {
   return damage === undefined ? batches(bytes) : [];
 }
@@ -492,7 +498,7 @@ function add(pending: Pending, { bytes, horizonMs }: Kept): void {
     pending.nextHorizonMs = Math.min(pending.nextHorizonMs ?? horizonMs, horizonMs);
 }
 
-/** Returns a key in a form that a map can hold: one character per byte. */
+/** Returns a key as a string for use in a map: one character per byte. */
 function keyText(key: Uint8Array): string {
   let text = "";
   for (let i = 0; i < key.length; i += 4096)

@@ -1,17 +1,18 @@
-// CRC-32C (Castagnoli), the checksum of RecordBatch v2. Sliced by sixteen: four aligned 32-bit loads and
-// sixteen independent table look-ups per sixteen bytes, about three times as fast as slicing by eight
-// byte by byte. It is the largest cost of an append, so it is worth its tables (16 KiB).
+// CRC-32C (Castagnoli), the checksum of RecordBatch v2. It is sliced by sixteen: four aligned 32-bit loads and sixteen
+// independent table lookups per sixteen bytes. That is about three times as fast as slicing by eight byte by byte. The
+// checksum is the largest cost of an append, so it is worth its tables (16 KiB).
 
 /** The Castagnoli polynomial. Its coefficients are in reverse order. */
 export const POLYNOMIAL = 0x82f63b78;
 const SLICES = 16;
 /**
- * The words that one call of the loop reads, 4 KiB. A long loop is replaced by optimized code while it runs. That was seen
- * to fail again and again, which left a process with code five times as slow. A short loop is optimized between two calls.
+ * The number of words per call of the loop, 4 KiB. V8 replaces a long loop with optimized code while it runs. In
+ * measurements that failed again and again, which left a process with code five times as slow. A short loop is
+ * optimized between two calls.
  */
 const CALL_WORDS = 1_024;
 
-/** The tables, one after another, in one array: sixteen arrays are a fifth slower. */
+/** All tables in one array: sixteen arrays are a fifth slower. */
 const TABLES = buildTables();
 
 function buildTables(): Int32Array {
@@ -28,10 +29,10 @@ function buildTables(): Int32Array {
   return tables;
 }
 
-/** True if words are little-endian here, as on every platform that JavaScript runs on today. */
+/** True if the platform is little-endian, as every platform for JavaScript is today. */
 const IS_LITTLE_ENDIAN = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
 
-/** The checksum of `bytes` from `start` (inclusive) to `end` (exclusive), as an unsigned 32-bit number. */
+/** Returns the checksum of `bytes` from `start` (inclusive) to `end` (exclusive), as an unsigned 32-bit number. */
 export function crc32c(bytes: Uint8Array, start = 0, end = bytes.length): number {
   let crc = -1;
   let i = start;
@@ -52,8 +53,8 @@ function step(crc: number, byte: number): number {
 }
 
 /**
- * Processes four words at a time. Their number is a multiple of four. Each load stands here by itself, because one that
- * several kinds of arrays share is compiled for all of them.
+ * Processes four words at a time. Their number is a multiple of four. Each load is written out, because a shared one
+ * would be compiled for several kinds of arrays.
  */
 function crcOfWords(start: number, words: Int32Array, tables: Int32Array): number {
   const { length } = words;

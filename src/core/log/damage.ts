@@ -1,6 +1,6 @@
-// Damage to stored data: a bit that changed on a disk. Everything that is read from storage is checked before anybody
-// gets it [CRC-1]: the CRC of each batch, and the bytes outside the CRC by how the batches of a chunk follow one
-// another. Damaged data is never served and never written anew. The intact data around it is.
+// Damage to stored data, such as a bit that flipped on a disk. All data read from storage is verified before anybody
+// gets it [CRC-1]: the CRC of each batch, and the bytes outside the CRC by the sequence of batches in a chunk. Damaged
+// data is never served or rewritten. The intact data around it is.
 import { BrokerError } from "../errors.ts";
 import { MAX_VERIFIED_CHUNKS } from "../limits.ts";
 import type { ConsumerRecord, TopicPartition } from "../record.ts";
@@ -14,15 +14,15 @@ import {
   readLeaderEpoch,
 } from "./record-batch.ts";
 
-/** A part of a stored chunk: whole batches as they were stored, or bytes that are not. */
+/** A part of a stored chunk: either whole intact batches, or damaged bytes. */
 export interface Run extends StoredChunk {
-  /** Describes what is wrong with the first of its batches. Missing if nothing is. */
+  /** Describes the damage to the first of its batches. Absent if it is intact. */
   readonly damage?: string;
 }
 
 export type Decode = (bytes: Uint8Array, start: number) => readonly ConsumerRecord[];
 
-/** Makes CORRUPT_MESSAGE as the broker's fault: nobody can read the batch at `offset`. */
+/** Makes CORRUPT_MESSAGE as the broker's fault: the batch at `offset` is unreadable. */
 export function damageError(
   { topic, partition }: TopicPartition,
   offset: number,
@@ -30,18 +30,18 @@ export function damageError(
 ): BrokerError {
   return new BrokerError(
     "CORRUPT_MESSAGE",
-    `what is stored of ${topic}/${partition} at offset ${offset} cannot be read: ${why}`,
+    `the batch stored in ${topic}/${partition} at offset ${offset} cannot be read: ${why}`,
     { data: { topic, partition, offset } },
   );
 }
 
 /**
- * Checks the chunks that are read from storage, once in the life of a partition, because the CRC of a batch is costly.
+ * Verifies the chunks that are read from storage, each once in the life of a partition object, because CRCs are costly.
  */
 export class ChunkVerifier {
   readonly #place: TopicPartition;
   readonly #report: (error: BrokerError) => void;
-  /** Base offsets of chunks that were found intact, or were stored in this life. */
+  /** Base offsets of chunks that were verified or stored in this life. */
   readonly #verified = new Set<number>();
   /** Base offsets of chunks whose damage was reported. */
   readonly #reported = new Set<number>();
@@ -55,19 +55,19 @@ export class ChunkVerifier {
     this.#report = report;
   }
 
-  /** Yields the chunks, in parts if they are damaged. Parts that end at or before `from` are left out. */
+  /** Yields the chunks, split into parts if they are damaged. Parts that end at or before `from` are left out. */
   *runs(chunks: Iterable<StoredChunk>, from = 0): Generator<Run> {
     for (const chunk of chunks)
       for (const run of this.#runsOf(chunk)) if (run.nextOffset > from) yield run;
   }
 
-  /** Makes the error for damage that a reader has come to. */
+  /** Makes the error for damage that a reader has reached. */
   error({ baseOffset, nextOffset, damage }: Run): BrokerError {
-    const why = `${damage}; what follows begins at offset ${nextOffset}`;
+    const why = `${damage}; the data after it begins at offset ${nextOffset}`;
     return damageError(this.#place, baseOffset, why);
   }
 
-  /** [CRC-4] Decodes the records of a batch that is as it was stored. It may have been wrong from the start. */
+  /** [CRC-4] Decodes the records of a batch that is stored intact. It may have been malformed from the start. */
   decoded(decode: Decode, bytes: Uint8Array, start: number): readonly ConsumerRecord[] {
     try {
       return decode(bytes, start);
@@ -77,12 +77,12 @@ export class ChunkVerifier {
     }
   }
 
-  /** Notes that the chunk was stored just now. Its batches were checked when they came, which counts for this life. */
+  /** Notes that the chunk was just stored. Its batches were checked on arrival, which is enough for this life. */
   stored(baseOffset: number): void {
     remember(this.#verified, baseOffset);
   }
 
-  /** Forgets the checks, because other chunks have taken the place of those that were read. */
+  /** Forgets all verifications, because other chunks have replaced the verified ones. */
   forget(): void {
     this.#verified.clear();
   }
@@ -102,19 +102,20 @@ export class ChunkVerifier {
 }
 
 function remember(offsets: Set<number>, offset: number): void {
-  // A forgotten chunk is checked once more.
+  // A forgotten chunk is verified again.
   if (offsets.size === MAX_VERIFIED_CHUNKS) offsets.clear();
   offsets.add(offset);
 }
 
 /**
- * [CRC-1] Splits the chunk into intact and damaged runs, which together hold its offsets and its bytes. After a damaged
- * batch it goes on where that batch says that it ends, if an intact batch begins there. Otherwise the rest is damaged.
+ * [CRC-1] Splits the chunk into intact and damaged runs, which together cover its offsets and its bytes. After a
+ * damaged batch it continues at the end that this batch claims, if an intact batch begins there. Otherwise the rest is
+ * damaged.
  */
 export function runsOf(chunk: StoredChunk): readonly Run[] {
   const { bytes, baseOffset, nextOffset } = chunk;
   const runs: Run[] = [];
-  /** The run that is being gathered. */
+  /** The run being gathered. */
   let run: { position: number; baseOffset: number; damage: string | null } = {
     position: 0,
     baseOffset,
@@ -150,13 +151,13 @@ export function runsOf(chunk: StoredChunk): readonly Run[] {
     position += size;
   }
   if (run.damage === null && offset !== nextOffset)
-    close(position, offset, `its batches end there, and not at ${nextOffset}`);
+    close(position, offset, `its batches end there, not at ${nextOffset}`);
   if (runs.length === 0 && run.damage === null) return [chunk];
   close(bytes.length, nextOffset, null);
   return runs;
 }
 
-/** Returns the header there, or what is wrong with it. */
+/** Returns the header at the position, or a description of its error. */
 function batchAt(bytes: Uint8Array, position: number): BatchHeader | string {
   try {
     return readBatchHeader(bytes, position);
@@ -166,7 +167,7 @@ function batchAt(bytes: Uint8Array, position: number): BatchHeader | string {
   }
 }
 
-/** Returns the size that a batch with a bad header claims, if that is possible. */
+/** Returns the size that a batch with a bad header claims, if it is possible. */
 function sizeAt(bytes: Uint8Array, position: number): number | null {
   const available = bytes.length - position;
   if (available < BATCH_HEADER_BYTES) return null;
@@ -174,7 +175,7 @@ function sizeAt(bytes: Uint8Array, position: number): number | null {
   return sizeInBytes >= BATCH_HEADER_BYTES && sizeInBytes <= available ? sizeInBytes : null;
 }
 
-/** Returns what is wrong with a batch that should begin at or after `offset`, or null. */
+/** Returns the error in a batch that should begin at or after `offset`, or null. */
 function wrongWith(
   chunk: StoredChunk,
   position: number,
@@ -195,7 +196,7 @@ function wrongWith(
 }
 
 function misplaced({ baseOffset }: BatchHeader): string {
-  return `what lies there is not the batch of offset ${baseOffset} that it says it is`;
+  return `the data there is not the batch of offset ${baseOffset} that it claims to be`;
 }
 
 /** False if the batches fill the chunk's offsets, as they do unless compaction has removed some. */

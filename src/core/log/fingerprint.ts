@@ -1,12 +1,11 @@
-// The fingerprint tells an append from another at the same sequence number [IDM-8]. It is made of the CRCs of
-// its batches as they were sent, without the two times in their headers. A client that sends an append again
-// may encode it with the time of the new try (KafkaJS does). Its records, and the differences of their times,
-// stay the same. If only some of its records have times of their own, and others the time of the try, the
-// differences change too. Such a repeat has another fingerprint and is recognized by its records
-// (core/log/same-append.ts), as long as they are stored.
+// A fingerprint distinguishes an append from another one at the same sequence number [IDM-8]. It combines the CRCs of
+// the sent batches, without the two times in their headers. A client may encode a repeated append with the time of the
+// retry (KafkaJS does). The records, and the differences of their times, stay the same. If some records have times of
+// their own and others the time of the attempt, the differences change too. Such a repeat has another fingerprint. It
+// is recognized by its records (core/log/same-append.ts), as long as they are stored.
 //
 // The check of the CRC reads the bytes once. A CRC is linear, so the contribution of some bytes can be removed without
-// reading the bytes after them, by shifting that contribution over as many zeros (zlib's crc32_combine).
+// reading the bytes after them. For that, the contribution is shifted by as many zeros (zlib's crc32_combine).
 import { crc32c, POLYNOMIAL } from "./crc32c.ts";
 
 /** `baseTimestamp` and `maxTimestamp` in a batch's header. */
@@ -20,20 +19,20 @@ const CRC_START = 21;
 const ONE = 1 << 31;
 const X = 1 << 30;
 
-/** The CRC of times that are zero. `crc32c` of any other times differs from it by their contribution. */
+/** The CRC of zero times. `crc32c` of any other times differs from it by their contribution. */
 const CRC_OF_NO_TIMES = crc32c(new Uint8Array(TIMES_END - TIMES_START));
 
-/** x^(2^k): multiplying a CRC by it shifts the CRC over 2^k bits. */
+/** x^(2^k): multiplying a CRC by it shifts the CRC by 2^k bits. */
 const POWERS = powers();
 
 function powers(): number[] {
   const all = [X];
-  // They are enough for batches of 2^28 bytes.
+  // Enough for batches of 2^28 bytes.
   for (let k = 1; k < 31; k++) all.push(multiply(all[k - 1] as number, all[k - 1] as number));
   return all;
 }
 
-/** Returns the product of two polynomials modulo that of the CRC. */
+/** Returns the product of two polynomials modulo the CRC's polynomial. */
 function multiply(a: number, b: number): number {
   let product = 0;
   let power = b;
@@ -44,7 +43,7 @@ function multiply(a: number, b: number): number {
   return product;
 }
 
-/** Returns the contribution of some bytes to a CRC when `count` more bytes follow them. */
+/** Returns the contribution of some bytes to a CRC if `count` more bytes follow them. */
 function behind(part: number, count: number): number {
   let moved = part;
   for (let k = 3, left = count; left > 0; k++, left >>>= 1)
@@ -52,7 +51,9 @@ function behind(part: number, count: number): number {
   return moved;
 }
 
-/** Returns the CRC that the batch at `start`, whose CRC is right, would have if both times in its header were zero. */
+/**
+ * Returns the CRC that the batch at `start` would have if both times in its header were zero. Its CRC must be valid.
+ */
 export function crcWithoutTimes(bytes: Uint8Array, start: number, sizeInBytes: number): number {
   const crc = new DataView(bytes.buffer, bytes.byteOffset + start, CRC_START).getUint32(CRC_AT);
   const times = crc32c(bytes, start + TIMES_START, start + TIMES_END) ^ CRC_OF_NO_TIMES;

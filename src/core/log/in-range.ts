@@ -1,4 +1,4 @@
-// Which offsets a reader may ask a log for.
+// The range of offsets that a reader may request.
 import { fail, type Result } from "../errors.ts";
 
 /** Returns OFFSET_OUT_OF_RANGE unless `logStartOffset ≤ offset ≤ highWatermark`. */
@@ -11,7 +11,7 @@ export function validateInRange(
   return {
     ...fail(
       "OFFSET_OUT_OF_RANGE",
-      `offset ${offset} is outside the log, which holds ${logStartOffset} to ${highWatermark}`,
+      `offset ${offset} is outside the log, which has ${logStartOffset} to ${highWatermark}`,
     ),
     logStartOffset,
     highWatermark,

@@ -1,32 +1,32 @@
-// A produce request with an `Idempotency-Key`, and what is remembered of it. A repeat within IDEMPOTENCY_KEY_TTL_MS
-// does what the first request did and gets the same answer [KEY-1].
+// A produce request with an `Idempotency-Key`, and the data remembered about it. A repeat within IDEMPOTENCY_KEY_TTL_MS
+// does the same as the first request and gets the same answer [KEY-1].
 //
 // One partition of the topic remembers the key. The records may go to others. The plan is stored before anything is
-// appended. Every decision of the first request (where keyless records go, which time they get, how they are cut into
-// appends) holds for every repeat. Each append is noted at its partition, in the transaction that stores it. So a
-// repeat finds the note, or the append was not stored, whatever crashed in between.
+// appended. Every decision of the first request applies to every repeat: the partition of keyless records, their time,
+// and the division into appends. Each partition notes its append in the transaction that stores it. So a repeat finds
+// the note, or the append was not stored, whatever crashed in between.
 
 import { type Failure, fail } from "../errors.ts";
 import { MAX_IDEMPOTENCY_KEY_LENGTH } from "../limits.ts";
 import { textHash } from "../text-hash.ts";
 
 export interface RequestPlan {
-  /** The producer of this request's appends. It makes repeats that race recognizable. */
+  /** The producer of this request's appends. It identifies repeats that race. */
   readonly producerId: number;
   /**
-   * An id that no other request has. A producer id alone is too short for that, because millions of
-   * requests are remembered. Plans of older releases have none.
+   * An id that is unique among requests. A producer id is too short for that, because millions of requests are
+   * remembered. Plans of older releases have none.
    */
   readonly requestId?: string;
   /** The timestamp for records without one. */
   readonly atMs: number;
-  /** The topic's number of partitions. Keys are placed by it, even if the topic has grown since. */
+  /** The topic's number of partitions at that time. Keys are placed by it, even if the topic has grown since. */
   readonly partitions: number;
-  /** The largest batch that the topic took. Records are cut into batches by it. */
+  /** The topic's largest batch at that time. Records are divided into batches by it. */
   readonly maxMessageBytes: number;
   /** True if every record needed a key. */
   readonly isCompacted: boolean;
-  /** A number from 0 to 1 that places the keyless records. */
+  /** A number from 0 to 1 that selects the partition of keyless records. */
   readonly random: number;
 }
 
@@ -39,13 +39,13 @@ export interface KeyedAppend {
   /** The producer id of the request's plan. */
   readonly producerId: number;
   readonly requestId?: string;
-  /** Its place in the request's order of appends. */
+  /** Its index among the request's appends. */
   readonly index: number;
 }
 
 /**
- * [KEY-1] Checks for 1 to MAX_IDEMPOTENCY_KEY_LENGTH visible ASCII
- * characters. Returns what is wrong (INVALID_REQUEST), or null.
+ * [KEY-1] Checks for 1 to MAX_IDEMPOTENCY_KEY_LENGTH visible ASCII characters or spaces. Returns INVALID_REQUEST or
+ * null.
  */
 export function whyNotIdempotencyKey(key: string): Failure | null {
   if (key.length < 1 || key.length > MAX_IDEMPOTENCY_KEY_LENGTH) {
@@ -55,11 +55,12 @@ export function whyNotIdempotencyKey(key: string): Failure | null {
     );
   }
   if (/^[\x20-\x7e]+$/.test(key)) return null;
-  return fail("INVALID_REQUEST", "Idempotency-Key holds characters that are not visible ASCII");
+  return fail("INVALID_REQUEST", "Idempotency-Key has characters that are not visible ASCII");
 }
 
 /**
- * Returns the partition that remembers the key, one of the topic's first partitions. Added partitions change nothing.
+ * Returns the partition that remembers the key. It is one of the topic's first partitions, so adding partitions does
+ * not change it.
  */
 export function homePartition(key: string, initialPartitions: number): number {
   return textHash(key) % initialPartitions;

@@ -1,12 +1,10 @@
-// The storage interface of the log. It is synchronous on purpose: nothing may interleave between a decision and its
-// write. The SQLite store is durable-objects/partition/sql-log-store.ts, the in-memory one is
+// The storage interface of the log. It is synchronous on purpose: nothing may run between a decision and its write. The
+// SQLite store is durable-objects/partition/sql-log-store.ts, and the in-memory one is
 // test/support/memory-log-store.ts. Both pass the contract in test/unit/core/log/log-store.test.ts.
 import type { Chunk } from "./append.ts";
 import type { AppendEntry } from "./producers.ts";
 
-/**
- * Totals of a segment up to and including one chunk. The last row of a segment gives the totals of the whole segment.
- */
+/** Totals of a segment up to and including one chunk. The last row of a segment has the totals of the whole segment. */
 export interface SegmentTotals {
   readonly nextOffset: number;
   /** The largest timestamp in the segment so far. It never decreases from one chunk to the next. */
@@ -21,18 +19,18 @@ export interface StoredChunk {
   readonly bytes: Uint8Array;
 }
 
-/** A chunk's place and its segment's totals up to it, without its bytes. */
+/** A chunk's place and the totals of its segment up to it, without its bytes. */
 export interface ChunkPlace extends SegmentTotals {
   readonly baseOffset: number;
   /** The largest timestamp in the chunk itself. */
   readonly chunkMaxTimestamp: number;
 }
 
-/** The state of the log as a whole, in one row that only rare events write. */
+/** The state of the whole log, in one row that is rarely written. */
 export interface LogState {
   /** [LOG-8] The oldest offset kept. */
   readonly logStartOffset: number;
-  /** The bytes of all segments but the last. */
+  /** The bytes of all segments except the last. */
   readonly sealedBytes: number;
   readonly segmentCount: number;
   readonly compaction: CompactionState;
@@ -42,7 +40,7 @@ export interface LogState {
 export interface CompactionState {
   /** No record below this offset is superseded by another record below it. */
   readonly cleanedOffset: number;
-  /** When the first tombstone that compaction has kept may go, or null. */
+  /** The time at which the first tombstone kept by compaction may be removed, or null. */
   readonly nextHorizonMs: number | null;
   readonly pass: CompactionPass | null;
 }
@@ -50,7 +48,7 @@ export interface CompactionState {
 export interface CompactionPass {
   /** The newest offsets of keys are known for records below this offset. */
   readonly mapEnd: number;
-  /** The base offset of the first segment that is being written anew. */
+  /** The base offset of the first segment being rewritten. */
   readonly groupBase: number;
   /** Everything before this offset is written. */
   readonly position: number;
@@ -64,17 +62,17 @@ export const INITIAL_LOG_STATE: LogState = {
   compaction: { cleanedOffset: 0, nextHorizonMs: null, pass: null },
 };
 
-/** Stands for the segment that compaction writes. It replaces others when it is complete. */
+/** Identifies the segment that compaction writes. It replaces others when it is complete. */
 export const COMPACTING = -1;
 
 export interface ProducerSnapshot {
-  /** The snapshot holds every append before this offset. */
+  /** The snapshot contains every append before this offset. */
   readonly nextOffset: number;
   readonly entries: readonly AppendEntry[];
 }
 
 export interface LogStore {
-  /** Runs all or nothing: if the body throws, the store stays as it was. */
+  /** Runs the body entirely or not at all: if it throws, the store stays unchanged. */
   transaction<T>(body: () => T): T;
   state(): LogState;
   setState(state: LogState): void;
@@ -83,12 +81,12 @@ export interface LogStore {
   floorSegment(offset: number): number | null;
   /** Returns the first segment whose base offset is above `offset`, or null. */
   segmentAfter(offset: number): number | null;
-  /** Returns when the segment was created. */
+  /** Returns the time at which the segment was created. */
   createdAtMs(segment: number): number;
   /** `baseOffset` may be COMPACTING, here and in every method that takes a segment. */
   createSegment(baseOffset: number, createdAtMs: number): void;
   dropSegment(baseOffset: number): void;
-  /** Renames the segment COMPACTING to `baseOffset`. If a segment of that base offset existed, it has been dropped. */
+  /** Renames the segment COMPACTING to `baseOffset`. A segment with that base offset must have been dropped before. */
   renameCompacting(baseOffset: number, createdAtMs: number): void;
 
   /** Returns the totals at the segment's last chunk, or null for an empty segment. */
@@ -96,7 +94,7 @@ export interface LogStore {
   insertChunk(segment: number, chunk: Chunk, totals: SegmentTotals): void;
   /** Returns the last chunk of the segment whose base offset is at most `offset`, or null. */
   floorChunk(segment: number, offset: number): ChunkPlace | null;
-  /** Returns chunks of the segment, ascending, from the one with base offset `from` on. They are read lazily. */
+  /** Returns chunks of the segment, ascending, starting with the one at base offset `from`. They are read lazily. */
   chunksFrom(segment: number, from: number): Iterable<StoredChunk>;
   /** Returns the same chunks without their bytes. */
   placesFrom(segment: number, from: number): Iterable<ChunkPlace>;
@@ -107,7 +105,9 @@ export interface LogStore {
   setProducerSnapshot(snapshot: ProducerSnapshot): void;
 }
 
-/** Ends the pass early. The tombstones that it has marked already must still be removed one day. */
+/**
+ * Returns the state after the pass ends early. The tombstones that it has already marked must still be removed later.
+ */
 export function withoutPass({
   cleanedOffset,
   nextHorizonMs,
@@ -122,8 +122,8 @@ export function withoutPass({
 }
 
 /**
- * Returns compaction's state after the segment `dropped` was deleted, up to `next`. A new segment made
- * of it is void. Must run in the caller's transaction.
+ * Returns the compaction state after the segment `dropped` was deleted, up to `next`. A new segment made from it is
+ * void. Must run in the caller's transaction.
  */
 export function withoutSegment(
   store: LogStore,

@@ -1,8 +1,8 @@
 // The log of one partition: segments of chunks of record batches, over a LogStore. Everything here is synchronous and
-// deterministic. The object around it decides when to commit and whom to tell.
+// deterministic. The object around it decides when to commit and whom to notify.
 //
-// Guarantees: offsets are dense and increase [LOG-1]; an append is stored whole or not at all [LOG-2];
-// reads and appends cost the same however long the log is [LOG-9].
+// Guarantees: offsets are dense and increase [LOG-1]; an append is stored whole or not at all [LOG-2]; the cost of
+// reads and appends does not depend on the length of the log [LOG-9].
 import { assert } from "../assert.ts";
 import { compacts, deletesByRetention, type TopicConfig } from "../cluster/config.ts";
 import { dueMs, wasSetBack } from "../elapsed.ts";
@@ -51,7 +51,7 @@ export interface ReadResult {
   readonly nextOffset: number;
 }
 
-/** The outcome of an append. A repeat gets the same answer as the first [IDM-1]. */
+/** The outcome of an append. A repeat gets the answer of the first append [IDM-1]. */
 export type AppendOutcome = Result<{
   readonly baseOffset: number;
   /** The time of the append. With LogAppendTime, it is the timestamp of its records. */
@@ -60,24 +60,24 @@ export type AppendOutcome = Result<{
 
 const WAY_OUT = "lower its retention, or delete records";
 
-const TOO_MUCH_TO_COMPARE = `repeats that were encoded anew have ${MAX_COMPARED_BYTES} bytes compared in one commit, the bound`;
+const TOO_MUCH_TO_COMPARE = `the repeats to compare in one commit have more than ${MAX_COMPARED_BYTES} bytes, the bound`;
 
 export class PartitionLog implements Spare {
   readonly #store: LogStore;
-  /** Checks everything that is read from the store [CRC-1]. */
+  /** Verifies all data read from the store [CRC-1]. */
   readonly verifier: ChunkVerifier;
-  /** May change at any time. Later decisions follow it. */
+  /** May change at any time. Later decisions use the new one. */
   config: TopicConfig;
   #state: LogState;
   #active: ActiveSegment | null;
   #nextOffset: number;
   readonly #tail = new TailCache();
-  /** The stored chunk that the last read returned only partly. The next read usually continues in it. */
+  /** The stored chunk that the last read returned only in part. The next read usually continues in it. */
   #partlyRead: Run | null = null;
   /** Null until the first idempotent append. Most wake-ups do not need it. */
   #producers: Producers | null = null;
 
-  /** Counts what is in memory and can be read from the store. Null if nobody counts it. */
+  /** Counts the cached data, which can be read from the store again. Null if it is not counted. */
   readonly #holding: SpareHolding | null;
 
   constructor(
@@ -101,14 +101,17 @@ export class PartitionLog implements Spare {
     }
   }
 
-  /** [BND-23] Drops what is in memory only so that it need not be read from the store. */
+  /** [BND-23] Drops data that can be read from the store again. */
   drop(): void {
     this.#tail.dropAll();
     this.#partlyRead = null;
     this.#count();
   }
 
-  /** Notes that everybody who waited has read what was committed. Only what others may read soon is kept in memory. */
+  /**
+   * Notes that all waiting readers have read the committed records. Only data that others may read soon stays in
+   * memory.
+   */
   trimTail(): void {
     this.#tail.trim();
     this.#count();
@@ -123,15 +126,12 @@ export class PartitionLog implements Spare {
     return this.#state.logStartOffset;
   }
 
-  /**
-   * The offset of the next record to be appended. It is also the high
-   * watermark, because every stored record is readable.
-   */
+  /** The offset of the next record. It is also the high watermark, because every stored record is readable. */
   get logEndOffset(): number {
     return this.#nextOffset;
   }
 
-  /** The bytes of all batches kept. */
+  /** The bytes of all stored batches. */
   get sizeInBytes(): number {
     return this.#state.sealedBytes + (this.#active?.totals.sizeInBytes ?? 0);
   }
@@ -141,7 +141,7 @@ export class PartitionLog implements Spare {
     return this.sizeInBytes + MAX_MESSAGE_BYTES > MAX_PARTITION_BYTES;
   }
 
-  /** The base offset of the active segment. Nothing from there on is compacted. */
+  /** The base offset of the active segment. Compaction never touches it. */
   get activeBaseOffset(): number {
     return this.#active?.baseOffset ?? this.#nextOffset;
   }
@@ -155,9 +155,9 @@ export class PartitionLog implements Spare {
   }
 
   /**
-   * Decides on each append in the order given, and stores the good ones in one transaction [LOG-2]
-   * [LOG-3]. Throws what the store throws. Nothing is stored then, and this log is unchanged. `decompress`
-   * is called only if a repeat was encoded anew [IDM-8]. With a `refusal` nothing new is stored, and repeats get their answers.
+   * Decides on each append in the order given, and stores the accepted ones in one transaction [LOG-2] [LOG-3]. If the
+   * store throws, the error is passed on, nothing is stored, and this log is unchanged. `decompress` is called only for
+   * repeats that were encoded again [IDM-8]. With a `refusal`, nothing new is stored, and only repeats succeed.
    */
   commit(
     appends: readonly Append[],
@@ -194,8 +194,8 @@ export class PartitionLog implements Spare {
   }
 
   /**
-   * Returns the outcome of an append that is not stored now, because it
-   * was stored before or must not be. Null if it will be.
+   * Returns the outcome of an append that is not stored now, because it is already stored or is rejected. Null if it
+   * will be stored.
    */
   #decide(
     append: Append,
@@ -227,8 +227,8 @@ export class PartitionLog implements Spare {
   }
 
   /**
-   * Yields the batches from the one that begins at `offset` on, as long as they follow one another and
-   * are intact. Those of `accepted` are not written yet.
+   * Yields the batches from the one that begins at `offset`, as long as they are consecutive and intact. It also finds
+   * the batches of `accepted`, which are not written yet.
    */
   *#batchesFrom(
     offset: number,
@@ -240,7 +240,7 @@ export class PartitionLog implements Spare {
       if (acceptedAt >= offset) yield* batchesOf(append);
       acceptedAt += append.recordCount;
     }
-    if (offset < this.logStartOffset) return; // Returns nothing, even if a copy of it is still somewhere.
+    if (offset < this.logStartOffset) return; // Deleted records are not returned, even if a copy still exists.
     let next = offset;
     const isInMemory = this.#tail.holds(offset);
     for (const { bytes, damage } of this.#runsFrom(offset)) {
@@ -267,8 +267,8 @@ export class PartitionLog implements Spare {
       for (const planned of plan.chunks) {
         const chunk: Chunk = { ...planned, appends: appendsWithin(entries, planned) };
         if (active === null || this.#mustRoll(active, chunk, state, nowMs)) {
-          // [RET-4] What has expired makes room for what a roll writes. This never drops the active segment, from which the
-          // state of producers may still have to be read.
+          // [RET-4] Dropping expired segments makes room for the rows of a roll. This never drops the active segment,
+          // which may still be needed to load the producers.
           if (active !== null && !hasRolled) state = this.#dropExpired(state, active, nowMs);
           ({ active, state } = this.#roll(active, state, chunk.baseOffset, nowMs));
           hasRolled = true;
@@ -279,7 +279,7 @@ export class PartitionLog implements Spare {
       }
       for (const [i, append] of accepted.entries())
         append.stored?.(plan.baseOffsets[i] as number, nowMs);
-      // Must run before the segment that was active is dropped: the state of producers may have to be read from it.
+      // Must run before the formerly active segment is dropped, because loading the producers may read it.
       if (hasRolled || this.#isSnapshotDue(this.#active, active))
         this.#writeSnapshot(entries, plan.nextOffset, nowMs);
       if (hasRolled || state.segmentCount >= MAX_SEGMENTS)
@@ -308,7 +308,7 @@ export class PartitionLog implements Spare {
     );
   }
 
-  /** [SEG-1] Closes the active segment, if there is one, and begins the next. */
+  /** [SEG-1] Closes the active segment, if there is one, and creates the next. */
   #roll(
     active: ActiveSegment | null,
     state: LogState,
@@ -333,7 +333,7 @@ export class PartitionLog implements Spare {
     return producers.stage();
   }
 
-  /** [IDM-4] Loads the last snapshot and the appends in the chunks since. */
+  /** [IDM-4] Loads the last snapshot and the appends in the chunks since then. */
   #loadProducers(): Producers {
     if (this.#producers !== null) return this.#producers;
     const snapshot = this.#store.producerSnapshot();
@@ -350,8 +350,8 @@ export class PartitionLog implements Spare {
   }
 
   /**
-   * True each time the chunks of the active segment fill another round. It is computed from stored data, so evictions
-   * do not make rounds grow. Many producers make a large snapshot, so their rounds are longer.
+   * True whenever the chunks of the active segment complete a round. Rounds are computed from stored data, so evictions
+   * do not lengthen them. With many producers the snapshot is large, so the rounds are longer.
    */
   #isSnapshotDue(before: ActiveSegment | null, after: ActiveSegment | null): boolean {
     const round = Math.max(PRODUCER_SNAPSHOT_CHUNKS, (this.#producers?.size ?? 0) / 16);
@@ -374,9 +374,9 @@ export class PartitionLog implements Spare {
   }
 
   /**
-   * [LOG-4] Reads whole batches from the one that holds `offset` on, up to `maxBytes`, but always at
-   * least one if there is one. The offset must be in range. The read ends before damaged data
-   * [CRC-1]. Throws CORRUPT_MESSAGE if it begins there [CRC-2].
+   * [LOG-4] Reads whole batches from the one that contains `offset`, up to `maxBytes`, but at least one if there is
+   * one. The offset must be in range. The read ends before damaged data [CRC-1]. Throws CORRUPT_MESSAGE if it begins
+   * there [CRC-2].
    */
   read(offset: number, maxBytes: number): ReadResult {
     assert(this.validateOffset(offset).ok, "read: the offset was checked by the caller");
@@ -404,7 +404,7 @@ export class PartitionLog implements Spare {
       if (sizeInBytes >= maxBytes) break;
     }
     this.#count();
-    // Compaction may have left nothing up to the end of the log.
+    // Compaction may have removed everything up to the end of the log.
     if (pieces.length === 0) nextOffset = this.#nextOffset;
     return { pieces, sizeInBytes, nextOffset };
   }
@@ -425,9 +425,9 @@ export class PartitionLog implements Spare {
   }
 
   /**
-   * [LOG-8] Moves the log start up to `before`, never back and never past the end, and drops the segments that are
-   * wholly before it. The active segment stays until another takes its place, since it says where the log ends. [LOG-13] If
-   * nothing of it is left and it is large, an empty one takes its place now.
+   * [LOG-8] Moves the log start offset up to `before`, never back and never past the end, and drops segments that are
+   * entirely before it. The active segment stays until another replaces it, because it defines the end of the log.
+   * [LOG-13] If it is large and none of its records is left, an empty segment replaces it now.
    */
   deleteRecordsBefore(before: number, nowMs: number): void {
     const start = Math.min(Math.max(before, this.logStartOffset), this.#nextOffset);
@@ -442,9 +442,9 @@ export class PartitionLog implements Spare {
   }
 
   /**
-   * [RET-1] [RET-2] Drops the segments that retention no longer keeps. It runs by itself at each roll, and
-   * the object calls it for partitions that nobody appends to. If everything has expired, the active
-   * segment is dropped too and an empty one takes its place. [RET-4] Closed segments go first, so that there is room for that.
+   * [RET-1] [RET-2] Drops the segments that have expired. Each roll does that too; the object calls this for partitions
+   * without appends. If everything has expired, an empty segment replaces the active one. [RET-4] Closed segments are
+   * dropped first, to make room for that.
    */
   enforceRetention(nowMs: number): void {
     const active = this.#active;
@@ -458,7 +458,7 @@ export class PartitionLog implements Spare {
     this.#changeState(dropExpired);
   }
 
-  /** [CMP-1] Closes the active segment if it is old enough to be compacted and nobody appends to it. */
+  /** [CMP-1] Closes the active segment if it is old enough for compaction and there were no appends. */
   rollForCompaction(nowMs: number): void {
     const rollMs = this.#compactionRollMs(nowMs);
     if (rollMs !== null && rollMs <= nowMs) this.#rollNow(nowMs);
@@ -483,7 +483,7 @@ export class PartitionLog implements Spare {
     this.#state = rolled.state;
   }
 
-  /** When this log needs housekeeping next although nobody uses it, or null. */
+  /** Returns the time at which this log needs housekeeping even if nobody uses it, or null. */
   nextHousekeepingMs(nowMs: number): number | null {
     const times: number[] = [];
     const { retentionMs } = this.config;
@@ -506,9 +506,9 @@ export class PartitionLog implements Spare {
   }
 
   /**
-   * Returns the time of the segment's newest record. [CLK-1] If that is in the future and a later
-   * segment was begun before this one, the clock was set back in between. The records then count as
-   * old as the first segment that was begun after that.
+   * Returns the time of the segment's newest record. [CLK-1] If it is in the future and a later segment was created
+   * before this one, the clock was set back in between. The records then count as old as the first segment created
+   * after that.
    */
   #newestMs(segment: number, { maxTimestamp }: SegmentTotals, nowMs: number): number {
     if (!wasSetBack(maxTimestamp, nowMs)) return maxTimestamp;
@@ -521,13 +521,13 @@ export class PartitionLog implements Spare {
     return maxTimestamp;
   }
 
-  /** True if `leftBytes` are enough, so that the segment before them may go. */
+  /** True if `leftBytes` are enough, so the segment before them may be dropped. */
   #isTooMuch(leftBytes: number): boolean {
     const { retentionBytes } = this.config;
     return deletesByRetention(this.config) && retentionBytes >= 0 && leftBytes >= retentionBytes;
   }
 
-  /** Returns the state without the segments that are too old or too many. The active one stays. */
+  /** Returns the state without the segments that are too old or exceed the size bound. The active one stays. */
   #dropExpired(state: LogState, active: ActiveSegment, nowMs: number): LogState {
     let left = state.sealedBytes + active.totals.sizeInBytes;
     let start = state.logStartOffset;
@@ -547,7 +547,7 @@ export class PartitionLog implements Spare {
     return this.#dropBefore(moved, start);
   }
 
-  /** Returns the state without the segments that are wholly before `offset`. */
+  /** Returns the state without the segments that are entirely before `offset`. */
   #dropBefore(state: LogState, offset: number): LogState {
     let { sealedBytes, segmentCount, compaction } = state;
     for (let first = this.#store.segmentAfter(-1); first !== null; ) {
@@ -573,8 +573,8 @@ export class PartitionLog implements Spare {
   }
 
   /**
-   * Changes the log for compaction. `change` replaces segments, or only notes the
-   * progress, and returns the new state. All or nothing.
+   * Changes the log for compaction. `change` replaces segments, or only notes progress, and returns the new state. It
+   * applies entirely or not at all.
    */
   compact(change: (state: LogState) => LogState): void {
     const group = this.#state.compaction.pass?.groupBase;
@@ -587,15 +587,15 @@ export class PartitionLog implements Spare {
   }
 
   /**
-   * [LOG-6] Returns where a look-up by timestamp must look next (core/log/timestamp-lookup.ts), or null. Like the other
-   * look-ups, it throws CORRUPT_MESSAGE at damaged data [CRC-2].
+   * [LOG-6] Returns the next place where a lookup by timestamp must search (core/log/timestamp-lookup.ts), or null.
+   * Like the other lookups, it throws CORRUPT_MESSAGE at damaged data [CRC-2].
    */
   findBatchByTimestamp(timestamp: number, from: number): TimestampCandidate | null {
     const start = Math.max(from, this.logStartOffset);
     return findBatchByTimestamp(this.#store, this.verifier, timestamp, start);
   }
 
-  /** [LOG-6] Returns the first offset whose record is at least so new, or the end of the log. */
+  /** [LOG-6] Returns the offset of the first record with at least this timestamp, or the end of the log. */
   findOffsetByTimestamp(timestamp: number, decode: Decode): number {
     for (let from = this.logStartOffset; ; ) {
       const candidate = this.findBatchByTimestamp(timestamp, from);
@@ -608,7 +608,7 @@ export class PartitionLog implements Spare {
     }
   }
 
-  /** [LOG-11] Returns the largest timestamp of any record kept, or null. */
+  /** [LOG-11] Returns the largest timestamp of any stored record, or null. */
   maxTimestamp(decode: Decode): number | null {
     return maxTimestamp(this.#store, this.verifier, this.logStartOffset, decode);
   }

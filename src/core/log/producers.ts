@@ -1,7 +1,7 @@
 // Idempotent producers (KIP-98, KIP-360; ProducerStateManager.java). For each producer, a partition remembers the epoch
 // and the last appends. A repeat then gets the original offset instead of being stored again [IDM-1].
 //
-// Nothing is written per append. An append's entry is in the chunk row that holds its batches, and a snapshot of all
+// An append causes no extra write. Its entry is in the chunk row that stores its batches, and a snapshot of all
 // producers is stored now and then. The snapshot plus the later entries restore the state after an eviction [IDM-4].
 import { type ErrorName, fail, type Result } from "../errors.ts";
 import { MAX_PRODUCERS_PER_PARTITION, PRODUCER_WINDOW } from "../limits.ts";
@@ -13,40 +13,43 @@ export interface AppendOrigin {
   readonly firstSequence: number;
   readonly lastSequence: number;
   /**
-   * [IDM-8] Tells the append from another at the same sequence (core/log/fingerprint.ts). Null for an append stored
-   * before there were fingerprints: any append at its sequence is then taken for its repeat.
+   * [IDM-8] Distinguishes the append from another one at the same sequence (core/log/fingerprint.ts). Null for an
+   * append stored by a release without fingerprints: any append at its sequence then counts as its repeat.
    */
   readonly fingerprint: number | null;
   /**
-   * [IDM-9] True if the producer is the Worker's own. False if a client
-   * has named it: such ids mean nothing to the Worker's.
+   * [IDM-9] True if the producer is the Worker's own. False if a client has chosen the id: the two kinds of ids are
+   * independent.
    */
   readonly isOwn: boolean;
 }
 
-/** An append that was stored. */
+/** A stored append. */
 export interface AppendEntry extends AppendOrigin {
   readonly baseOffset: number;
   readonly atMs: number;
 }
 
-/** Every entry of one producer, all of one epoch, oldest first. There are at most PRODUCER_WINDOW and at least one. */
+/** All entries of one producer, with one epoch, oldest first. There are at least one and at most PRODUCER_WINDOW. */
 type Entries = readonly AppendEntry[];
 
-/** Tells if the append in question has the records that are stored for this entry. */
+/** Returns true if the append has the records that are stored for this entry. */
 export type Compare = (stored: AppendEntry) => Result<{ isSame: boolean }>;
 
 /** The entries of each producer, by `keyOf`. */
 type ProducerEntries = ReadonlyMap<number, Entries>;
 
-/** Returns a key. The Worker's own producers are numbered downwards from -1, so no client can name one of them. */
+/**
+ * Returns the key of a producer. The Worker's own producers are numbered downward from -1, so no client can name one of
+ * them.
+ */
 function keyOf({ producerId, isOwn }: Pick<AppendOrigin, "producerId" | "isOwn">): number {
   return isOwn ? -1 - producerId : producerId;
 }
 
 /**
- * Returns the known entries of the producer. Entries from before there were fingerprints do not say whose they
- * are, so a producer of the Worker continues from them.
+ * Returns the known entries of the producer. Entries without a fingerprint do not say whose they are, so a producer of
+ * the Worker continues from them.
  */
 function entriesOf(all: ProducerEntries, origin: AppendOrigin): Entries | undefined {
   const entries = all.get(keyOf(origin));
@@ -56,20 +59,20 @@ function entriesOf(all: ProducerEntries, origin: AppendOrigin): Entries | undefi
   return older.map((entry) => ({ ...entry, isOwn: true }));
 }
 
-/** Sequence numbers are int32 and start again at 0 after the largest. */
+/** Sequence numbers are int32, and continue with 0 after the largest. */
 const MAX_SEQUENCE = 2 ** 31 - 1;
 
 export function addToSequence(sequence: number, count: number): number {
   return (sequence + count) % (MAX_SEQUENCE + 1);
 }
 
-/** True if the partition knows another sequence for this producer id. As another producer, the client may go on. */
+/** True if the partition knows another sequence for this producer id. The client can continue as another producer. */
 export function isOutOfStep(error: ErrorName): boolean {
   return error === "OUT_OF_ORDER_SEQUENCE_NUMBER" || error === "INVALID_PRODUCER_EPOCH";
 }
 
 export class Producers {
-  /** The producers in the order of their last append. The one silent for longest comes first. */
+  /** The producers in the order of their last append. The one that has been silent for longest comes first. */
   readonly #entries = new Map<number, Entries>();
 
   constructor(entries: Iterable<AppendEntry>) {
@@ -80,7 +83,7 @@ export class Producers {
     return this.#entries.size;
   }
 
-  /** Decides on appends that will be committed together. Nothing is remembered before `commit`. */
+  /** Starts deciding on appends that will be committed together. Nothing is remembered before `commit`. */
   stage(): StagedProducers {
     return new StagedProducers(this.#entries, (entry) => this.#add(entry));
   }
@@ -98,7 +101,7 @@ export class Producers {
   /** [IDM-5] Forgets producers that have been silent for `expirationMs`. */
   expire(nowMs: number, expirationMs: number): void {
     for (const [key, entries] of this.#entries) {
-      // The others have appended later.
+      // The remaining producers have appended later.
       if (nowMs - (entries.at(-1)?.atMs ?? nowMs) < expirationMs) return;
       this.#entries.delete(key);
     }
@@ -123,10 +126,10 @@ export class StagedProducers {
   }
 
   /**
-   * [IDM-1] [IDM-2] Returns the entry that this append repeats, or null if it is new and in sequence. It is a
-   * repeat only if it is the same append [IDM-8]. If the fingerprints differ, `compare` tells if it is the same
-   * one, encoded anew. A newer epoch starts at sequence 0. A producer that is not known (any more) may start
-   * anywhere, as in Kafka, or a forgotten one could never go on. INVALID_PRODUCER_EPOCH,
+   * [IDM-1] [IDM-2] Returns the entry that this append repeats, or null if it is new and in sequence. It is a repeat
+   * only if it is the same append [IDM-8]. If the fingerprints differ, `compare` decides whether it is the same append,
+   * encoded again. A newer epoch starts at sequence 0. An unknown or forgotten producer may start anywhere, as in
+   * Kafka; otherwise a forgotten one could never continue. Errors: INVALID_PRODUCER_EPOCH,
    * OUT_OF_ORDER_SEQUENCE_NUMBER, or the failure of `compare`.
    */
   validateSequence(

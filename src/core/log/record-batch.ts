@@ -1,7 +1,7 @@
-// RecordBatch v2, Kafka's wire format (clients/…/record/DefaultRecordBatch.java). Batches are stored and fetched in
-// the same format. This module needs nothing but bytes, so it runs in the Worker, in the SDK and in a
-// PartitionObject. The partition itself reads only headers (`readBatchHeader`) and patches the base offset
-// (`patchBaseOffset`), which is outside the CRC. It never decodes a record.
+// RecordBatch v2, Kafka's wire format (clients/…/record/DefaultRecordBatch.java). Batches are stored and fetched in the
+// same format. This module works on bytes only, so it runs in the Worker, in the SDK and in a PartitionObject. The
+// partition itself reads only headers (`readBatchHeader`) and patches the base offset (`patchBaseOffset`), which is
+// outside the CRC. It never decodes a record.
 //
 //   0 baseOffset i64 | 8 batchLength i32 | 12 partitionLeaderEpoch i32 | 16 magic i8 | 17 crc u32
 //  21 attributes i16 | 23 lastOffsetDelta i32 | 27 baseTimestamp i64 | 35 maxTimestamp i64
@@ -15,15 +15,18 @@ import { crc32c } from "./crc32c.ts";
 import { VarintReader, varintSize, writeVarint } from "./varint.ts";
 
 export const BATCH_HEADER_BYTES = 61;
-/** `baseOffset` and `batchLength`. The value of `batchLength` does not count them. */
+/** The size of `baseOffset` and `batchLength`. The value of `batchLength` does not include them. */
 const LENGTH_PREFIX_BYTES = 12;
-/** The CRC covers everything from the attributes on. */
+/** The CRC covers all bytes from the attributes on. */
 const CRC_START = 21;
 /** The smallest record: length, attributes, two deltas, two null lengths, a header count. */
 const MIN_RECORD_BYTES = 7;
 
 export const NO_PRODUCER_ID = -1;
-/** KIP-534: `baseTimestamp` says when the batch's tombstones may go. Record timestamps still count from it. */
+/**
+ * KIP-534: `baseTimestamp` is the time at which the batch's tombstones may be removed. Record timestamps are still
+ * relative to it.
+ */
 const DELETE_HORIZON_BIT = 0x40;
 const CONTROL_BIT = 0x20;
 const TRANSACTIONAL_BIT = 0x10;
@@ -39,12 +42,12 @@ export interface BatchHeader {
   readonly recordCount: number;
   readonly baseTimestamp: number;
   readonly maxTimestamp: number;
-  /** One of COMPRESSIONS. The code that decodes checks that. */
+  /** One of COMPRESSIONS. Decoding checks that. */
   readonly compression: number;
   /** True if all records have the time of the append, which is `maxTimestamp`. */
   readonly isLogAppendTime: boolean;
   readonly hasDeleteHorizon: boolean;
-  /** True if attribute bits are set that mean nothing yet. */
+  /** True if attribute bits without a meaning are set. */
   readonly hasUnknownBits: boolean;
   readonly isTransactional: boolean;
   readonly isControl: boolean;
@@ -61,15 +64,15 @@ export interface EncodeOptions {
   readonly compression?: Compressor | undefined;
 }
 
-/** Compresses the records of a batch. `type` goes into its header. */
+/** Compresses the records of a batch. `type` is written to its header. */
 export interface Compressor {
   readonly type: CompressionType;
   compress(bytes: Uint8Array): Uint8Array;
 }
 
 /**
- * Decompresses the records of a batch. Throws BrokerError: CORRUPT_MESSAGE if they do not decompress or exceed
- * MAX_DECOMPRESSED_BYTES, UNSUPPORTED_COMPRESSION_TYPE if the number is not a compression.
+ * Decompresses the records of a batch. Throws a BrokerError: CORRUPT_MESSAGE if the bytes are malformed or decompress
+ * to more than MAX_DECOMPRESSED_BYTES, UNSUPPORTED_COMPRESSION_TYPE if the compression is unknown.
  */
 export type Decompress = (compression: number, bytes: Uint8Array) => Uint8Array;
 
@@ -80,7 +83,7 @@ function corrupt(detail: string): BrokerError {
   return new BrokerError("CORRUPT_MESSAGE", detail);
 }
 
-/** Returns the bytes of an encoded record, its own length prefix included. */
+/** Returns the size of an encoded record, including its length prefix. */
 export function recordSize(
   record: ProducerRecord,
   offsetDelta: number,
@@ -145,9 +148,9 @@ export function encodeBatch(
 }
 
 /**
- * Encodes the records of a batch that survive compaction, at their old offsets. Base offset, last offset delta
- * and producer stay, as in Kafka, so the batch covers the same offsets as always. `deleteHorizonMs`, if there is
- * one, says when the tombstones among the records may go.
+ * Encodes the records of a batch that survive compaction, at their old offsets. Base offset, last offset delta and
+ * producer are kept, as in Kafka, so the batch still covers the same offsets. `deleteHorizonMs`, if not null, is the
+ * time at which its tombstones may be removed.
  */
 export function encodeCompacted(
   header: BatchHeader,
@@ -196,7 +199,7 @@ function encode<R extends ProducerRecord>(
   let position = BATCH_HEADER_BYTES;
   for (const [index, record] of records.entries()) {
     position = writeVarint(bytes, position, bodySizes[index] as number);
-    position++; // Record attributes are unused, zero.
+    position++; // Record attributes are unused and zero.
     position = writeVarint(bytes, position, record.timestamp - baseTimestamp);
     position = writeVarint(bytes, position, offsetDelta(index, record));
     position = writeBytes(bytes, position, record.key);
@@ -251,8 +254,8 @@ function writeBytes(target: Uint8Array, position: number, value: Uint8Array | nu
 }
 
 /**
- * Reads the header of the batch at `start`. Throws CORRUPT_MESSAGE unless a whole batch of magic 2
- * is there. It does not check the CRC: `hasValidCrc` does.
+ * Reads the header of the batch at `start`. Throws CORRUPT_MESSAGE unless there is a whole batch of magic 2. It does
+ * not check the CRC: `hasValidCrc` does.
  */
 export function readBatchHeader(bytes: Uint8Array, start = 0): BatchHeader {
   const available = bytes.length - start;
@@ -298,25 +301,25 @@ export function hasValidCrc(bytes: Uint8Array, start: number, sizeInBytes: numbe
   return view.getUint32(17) === crc32c(bytes, start + CRC_START, start + sizeInBytes);
 }
 
-/** Returns the size that the batch at `start` claims, prefix included. A whole header must be there. */
+/** Returns the size that the batch at `start` claims, including the prefix. There must be a whole header. */
 export function readBatchSize(bytes: Uint8Array, start: number): number {
   const view = new DataView(bytes.buffer, bytes.byteOffset + start, BATCH_HEADER_BYTES);
   return view.getInt32(8) + LENGTH_PREFIX_BYTES;
 }
 
-/** Reads the leader epoch. It is outside the CRC, as the base offset is. `patchBaseOffset` sets it to 0. */
+/** Reads the leader epoch. Like the base offset, it is outside the CRC. `patchBaseOffset` sets it to 0. */
 export function readLeaderEpoch(bytes: Uint8Array, start: number): number {
   return new DataView(bytes.buffer, bytes.byteOffset + start, BATCH_HEADER_BYTES).getInt32(12);
 }
 
-/** Gives the batch at `start` its offset. Base offset and leader epoch are outside the CRC. */
+/** Sets the base offset of the batch at `start`. Base offset and leader epoch are outside the CRC. */
 export function patchBaseOffset(bytes: Uint8Array, start: number, baseOffset: number): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset + start, BATCH_HEADER_BYTES);
   writeInt64(view, 0, baseOffset);
   view.setInt32(12, 0);
 }
 
-/** Gives the batch at `start` another producer. Its records stay as they are. */
+/** Sets the producer of the batch at `start`. Its records stay unchanged. */
 export function patchProducer(
   bytes: Uint8Array,
   start: number,
@@ -331,8 +334,8 @@ export function patchProducer(
 }
 
 /**
- * Applies `message.timestamp.type=LogAppendTime`: the batch's records get the timestamp `nowMs`, whatever the producer
- * gave them. Nothing is decoded, because readers use the header's time for all records.
+ * Applies `message.timestamp.type=LogAppendTime`: the batch's records get the timestamp `nowMs` instead of the
+ * producer's. Nothing is decoded, because readers use the header's time for all records.
  */
 export function setLogAppendTime(bytes: Uint8Array, start: number, nowMs: number): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset + start, BATCH_HEADER_BYTES);
@@ -352,8 +355,8 @@ export function* batches(bytes: Uint8Array): Generator<{ start: number; header: 
   }
 }
 
-/** Returns the batches, which are not compressed, with the records of each compressed by `compress`. */
-export async function foldBatches(
+/** Compresses the records of each batch with `compress`. The batches must not be compressed yet. */
+export async function compressBatches(
   bytes: Uint8Array,
   type: CompressionType,
   compress: (records: Uint8Array) => Promise<Uint8Array>,
@@ -361,12 +364,12 @@ export async function foldBatches(
   const pieces: Uint8Array[] = [];
   for (const { start, header } of batches(bytes)) {
     const end = start + header.sizeInBytes;
-    const folded = await compress(bytes.subarray(start + BATCH_HEADER_BYTES, end));
-    if (BATCH_HEADER_BYTES + folded.length >= header.sizeInBytes) {
-      pieces.push(bytes.subarray(start, end)); // Compressing gained nothing.
+    const compressed = await compress(bytes.subarray(start + BATCH_HEADER_BYTES, end));
+    if (BATCH_HEADER_BYTES + compressed.length >= header.sizeInBytes) {
+      pieces.push(bytes.subarray(start, end)); // Compression did not make it smaller.
       continue;
     }
-    const batch = afterHeader(folded);
+    const batch = afterHeader(compressed);
     writeHeader(batch, { ...header, attributes: 0 }, type, header.maxTimestamp, header.recordCount);
     pieces.push(batch);
   }
@@ -375,8 +378,8 @@ export async function foldBatches(
 
 /**
  * Decodes the records of the batch at `start`. Keys, values and header values are views into `bytes`, or into the
- * decompressed bytes of a compressed batch. Throws CORRUPT_MESSAGE on anything malformed, also on a record count or
- * offsets that do not fit the header, and never allocates more than the input's own scale.
+ * decompressed bytes. Throws CORRUPT_MESSAGE for anything malformed, including a record count or offsets that
+ * contradict the header. It never allocates more than a constant multiple of the input.
  */
 export function decodeBatch(
   bytes: Uint8Array,
@@ -386,7 +389,7 @@ export function decodeBatch(
   return readRecords(bytes, start, decompress, null);
 }
 
-/** Does the same, a record at a time. It stops when `visit` returns false, and does not look at the rest. */
+/** Decodes one record at a time. It stops when `visit` returns false, and does not read the rest. */
 export function visitBatch(
   bytes: Uint8Array,
   start: number,
@@ -396,7 +399,7 @@ export function visitBatch(
   readRecords(bytes, start, decompress, visit);
 }
 
-/** Returns the records that nobody visits. A callback for each record would cost a consumer a tenth of its speed. */
+/** Returns the records if `visit` is null. A callback for each record would cost a consumer a tenth of its speed. */
 function readRecords(
   bytes: Uint8Array,
   start: number,
@@ -405,11 +408,11 @@ function readRecords(
 ): ConsumerRecord[] {
   const header = readBatchHeader(bytes, start);
   const records: ConsumerRecord[] = [];
-  // Makes no view if nothing is compressed: the records are views themselves, and readers take millions of them.
-  const isFolded = header.compression !== 0;
-  const source = isFolded ? unfolded(bytes, start, header, decompress) : bytes;
-  const end = isFolded ? source.length : start + header.sizeInBytes;
-  const reader = new VarintReader(source, isFolded ? 0 : start + BATCH_HEADER_BYTES, end);
+  // Without compression, no view is made here: the records themselves are views, and readers read millions of them.
+  const isCompressed = header.compression !== 0;
+  const source = isCompressed ? decompressedRecords(bytes, start, header, decompress) : bytes;
+  const end = isCompressed ? source.length : start + header.sizeInBytes;
+  const reader = new VarintReader(source, isCompressed ? 0 : start + BATCH_HEADER_BYTES, end);
   let lastDelta = -1;
   let headerCount = 0;
   let index = 0;
@@ -434,8 +437,8 @@ function readRecords(
   return records;
 }
 
-/** Returns the records of the compressed batch at `start`, one after another. Throws as `Decompress` does. */
-export function unfolded(
+/** Returns the decompressed records of the compressed batch at `start`. Throws as `Decompress` does. */
+export function decompressedRecords(
   bytes: Uint8Array,
   start: number,
   { compression, sizeInBytes }: BatchHeader,
@@ -465,7 +468,7 @@ function decodeRecord(
   const recordEnd = reader.position + length;
   if (length < MIN_RECORD_BYTES - 1 || recordEnd > batchEnd)
     throw corrupt(`record length is ${length}`);
-  reader.position++; // Attributes.
+  reader.position++; // Skips the attributes.
   const created = batch.baseTimestamp + reader.read();
   const timestamp = batch.isLogAppendTime ? batch.maxTimestamp : created;
   const offset = batch.baseOffset + reader.read();
@@ -495,7 +498,7 @@ function readBytes(bytes: Uint8Array, reader: VarintReader, end: number): Uint8A
   return bytes.subarray(start, start + length);
 }
 
-// 64-bit integers as numbers: exact for every offset and timestamp in use (below 2^53).
+// 64-bit integers as numbers, exact for every offset and timestamp in use (below 2^53).
 
 function readInt64(view: DataView, position: number): number {
   return view.getInt32(position) * 0x100000000 + view.getUint32(position + 4);

@@ -1,5 +1,5 @@
-// The end of a partition's log, as a relay knows it: the bounds, the newest batches that were pushed, and the run that was
-// read last for readers that are behind. Nothing is stored: what is not at hand is read from the partition [RLY-3].
+// The end of a partition's log, as a relay knows it: its bounds, the newest batches that were pushed, and the run last
+// fetched for slow readers. Nothing is stored: data that is not in memory is read from the partition [RLY-3].
 import { AssertionError } from "../assert.ts";
 import type { Result } from "../errors.ts";
 import type { Spare, SpareHolding, SpareRoom } from "../ledger.ts";
@@ -17,7 +17,7 @@ interface Bounds {
 
 export class RelayedLog implements Spare {
   #bounds: Bounds;
-  /** Counts what is at hand, all of which can be read from the partition. Null if nobody counts it. */
+  /** Counts the data in memory, all of which can be read from the partition again. Null if it is not counted. */
   readonly #holding: SpareHolding | null;
   /** The newest chunks, up to the high watermark. */
   #tail = new TailCache(RELAY_CACHE_BYTES);
@@ -29,7 +29,7 @@ export class RelayedLog implements Spare {
     this.#holding = room?.add(this) ?? null;
   }
 
-  /** [BND-23] Drops what is at hand, but for the run that is being served. */
+  /** [BND-23] Drops the data in memory, except for the run being served. */
   drop(): void {
     this.#tail = new TailCache(RELAY_CACHE_BYTES);
     if (!this.#isServing) this.#fetched = null;
@@ -49,15 +49,15 @@ export class RelayedLog implements Spare {
   }
 
   /**
-   * A reader may be ahead of what was pushed, because it was read for it, or its client knows more. The partition has said
-   * then that the offset lies in the log.
+   * Checks an offset. A reader may be ahead of the pushed records, because records were fetched for it, or its client
+   * knows of newer ones. In that case the partition has confirmed that the offset is in the log.
    */
   validateOffset(offset: number): Result<object> {
     const highWatermark = Math.max(offset, this.logEndOffset);
     return validateInRange(offset, { ...this.#bounds, highWatermark });
   }
 
-  /** True if the offset lies in the log for certain. */
+  /** True if the offset is certainly in the log. */
   isKnown(offset: number): boolean {
     return validateInRange(offset, this.#bounds).ok;
   }
@@ -67,18 +67,18 @@ export class RelayedLog implements Spare {
   }
 
   /**
-   * Takes in what was pushed. Pushes come in order, but one may come again with more, or come after the bounds that
-   * include it, and those before it may be missing. The chunks at hand always reach up to the end without a gap.
+   * Takes pushed records. Pushes come in order. But one may be repeated with more records, or come after bounds that
+   * include it, and earlier ones may be missing. The chunks in memory always reach the end without a gap.
    */
   push({ baseOffset, nextOffset, bytes }: StoredChunk, logStartOffset: number): void {
     const end = this.logEndOffset;
-    if (nextOffset < end) return; // The rest of it comes with the next push.
+    if (nextOffset < end) return; // The next push brings the rest.
     if (baseOffset !== end) this.#tail = new TailCache(RELAY_CACHE_BYTES);
     if (nextOffset > baseOffset) this.#tail.add({ baseOffset, nextOffset, bytes });
     this.#setBounds({ logStartOffset, highWatermark: nextOffset });
   }
 
-  /** Takes in the bounds with which pushes begin. They may be older than a push that came meanwhile. */
+  /** Takes the bounds that precede pushes. They may be older than a push that arrived earlier. */
   learn(bounds: Bounds): void {
     if (bounds.highWatermark > this.logEndOffset) this.#tail = new TailCache(RELAY_CACHE_BYTES);
     this.#setBounds(bounds);
@@ -93,9 +93,9 @@ export class RelayedLog implements Spare {
   }
 
   /**
-   * Takes in a run that was read for readers that are behind, and calls `serve`. It may go beyond what was pushed. The run is
-   * at hand until `serve` returns, however little room there is. Otherwise serving it could take it away, and reading it
-   * again would never end.
+   * Takes a run fetched for slow readers, and calls `serve`. It may reach beyond the pushed records. It stays in memory
+   * until `serve` returns, however little room there is. Otherwise serving could drop it, and fetching it again would
+   * never end.
    */
   fetched(run: StoredChunk, logStartOffset: number, serve: () => void): void {
     this.#fetched = run;
@@ -109,7 +109,7 @@ export class RelayedLog implements Spare {
     }
   }
 
-  /** True if what is in the log at this offset is at hand. */
+  /** True if the records at this offset are in memory. */
   holds(offset: number): boolean {
     return this.#isFetched(offset) || this.#tail.holds(offset);
   }
@@ -119,7 +119,7 @@ export class RelayedLog implements Spare {
     return run !== null && offset >= run.baseOffset && offset < run.nextOffset;
   }
 
-  /** Returns what is at hand from `offset` on, as PartitionLog does. It goes on nowhere if there is nothing. */
+  /** Returns the records in memory from `offset` on, as PartitionLog does. Without any, `nextOffset` is `offset`. */
   read(offset: number, maxBytes: number): ReadResult {
     this.#holding?.used();
     const pieces: Uint8Array[] = [];
@@ -129,7 +129,7 @@ export class RelayedLog implements Spare {
       const room = maxBytes - sizeInBytes;
       const piece = cutChunk(chunk, nextOffset, room, pieces.length === 0);
       if (piece === null) {
-        // A chunk without a batch that is left: compaction has removed its records.
+        // Compaction has removed all records of this chunk.
         if (pieces.length > 0) break;
         nextOffset = chunk.nextOffset;
         continue;

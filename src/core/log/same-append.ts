@@ -1,30 +1,30 @@
-// Finds out if an append whose bytes differ from the stored ones is the same append, encoded anew [IDM-8]. Its records
-// then have the keys, values and headers of the stored ones, in their order, with any times and any compression. This
-// is needed only if a known sequence comes again with another fingerprint, which is rare.
+// Detects whether an append whose bytes differ from the stored ones is the same append, encoded again [IDM-8]. Its
+// records then have the same keys, values and headers in the same order, with any times and any compression. This is
+// needed only when a known sequence comes again with another fingerprint, which is rare.
 //
-// Records are compared as bytes, because there is only one way to write the part of a record after its time.
+// Records are compared as bytes, because the part of a record after its time has only one encoding.
 import { BrokerError } from "../errors.ts";
 import { MAX_COMPARED_BYTES, MAX_DECOMPRESSED_BYTES } from "../limits.ts";
 import {
   BATCH_HEADER_BYTES,
   type BatchHeader,
   type Decompress,
+  decompressedRecords,
   readBatchHeader,
-  unfolded,
 } from "./record-batch.ts";
 import { VarintReader } from "./varint.ts";
 
-/** A batch, and where it begins in its bytes. */
+/** A batch, and its start in its bytes. */
 export interface BatchBytes {
   readonly bytes: Uint8Array;
   readonly start: number;
 }
 
-/** The bytes that may still be read, decompressed and compared for the appends of one commit. */
+/** The bytes that one commit may still read, decompress and compare. */
 export class ComparisonBudget {
   #leftBytes = MAX_COMPARED_BYTES;
 
-  /** False if others have used it up. An append that needs it now must come again. */
+  /** False if others have used it up. An append that needs it now must be sent again. */
   get isLeft(): boolean {
     return this.#leftBytes > 0;
   }
@@ -35,8 +35,8 @@ export class ComparisonBudget {
 }
 
 /**
- * True if each batch of `sent` has the records of the next one of `stored`. Batches that cannot be decoded are not the
- * same, and neither are those that take more than a whole budget to compare.
+ * True if each batch of `sent` has the same records as the next batch of `stored`. Batches that cannot be decoded are
+ * not the same, nor are batches that take more than a whole budget to compare.
  */
 export function isSameAppend(
   sent: Iterable<BatchBytes>,
@@ -49,16 +49,16 @@ export function isSameAppend(
     comparedBytes += sizeInBytes;
     budget.spend(sizeInBytes);
   };
-  const unfold = ({ bytes, start }: BatchBytes, header: BatchHeader) => {
+  const recordsOf = ({ bytes, start }: BatchBytes, header: BatchHeader) => {
     try {
       const records =
         header.compression === 0
           ? bytes.subarray(start + BATCH_HEADER_BYTES, start + header.sizeInBytes)
-          : unfolded(bytes, start, header, decompress);
+          : decompressedRecords(bytes, start, header, decompress);
       spend(records.length);
       return records;
     } catch (error) {
-      spend(MAX_DECOMPRESSED_BYTES); // It may have decompressed to so much before the error showed.
+      spend(MAX_DECOMPRESSED_BYTES); // It may have decompressed to this size before the error.
       throw error;
     }
   };
@@ -70,7 +70,9 @@ export function isSameAppend(
       const header = readBatchHeader(one.bytes, one.start);
       const otherHeader = readBatchHeader(other.bytes, other.start);
       if (!isSameRange(header, otherHeader)) return false;
-      if (!areSameRecords(unfold(one, header), unfold(other, otherHeader), header.recordCount))
+      if (
+        !areSameRecords(recordsOf(one, header), recordsOf(other, otherHeader), header.recordCount)
+      )
         return false;
     }
     return true;
@@ -80,7 +82,7 @@ export function isSameAppend(
   }
 }
 
-/** True if the producer, the sequence and the number of records are the same, so compaction has removed none. */
+/** True if producer, sequence and number of records are equal. Then compaction has removed none. */
 function isSameRange(one: BatchHeader, other: BatchHeader): boolean {
   return (
     one.producerId === other.producerId &&
@@ -104,7 +106,7 @@ function areSameRecords(one: Uint8Array, other: Uint8Array, count: number): bool
   return reader.position === one.length && otherReader.position === other.length;
 }
 
-/** Skips a record's length, attributes (which mean nothing) and time. Returns where the record ends. */
+/** Skips a record's length, attributes (which are unused) and time. Returns the end of the record. */
 function readTimes(batch: Uint8Array, reader: VarintReader): number {
   const length = reader.read();
   const end = reader.position + length;

@@ -1,4 +1,4 @@
-// Running totals of a segment. Each chunk row holds the totals up to and including itself.
+// Running totals of a segment. Each chunk row has the totals up to and including itself.
 import type { Chunk } from "./append.ts";
 import type { SegmentTotals } from "./log-store.ts";
 

@@ -1,8 +1,8 @@
-// Stored chunks, across segments. Compaction leaves gaps between chunks, and in place of removed segments.
+// Stored chunks across segments. Compaction leaves gaps between chunks, and where segments were removed.
 import type { LogStore, StoredChunk } from "./log-store.ts";
 import { batches } from "./record-batch.ts";
 
-/** Yields chunks with records at or after `offset`, ascending, as they come from the store. They are read lazily. */
+/** Yields the stored chunks with records at or after `offset`, ascending. They are read lazily. */
 export function* storedChunksFrom(store: LogStore, offset: number): Generator<StoredChunk> {
   let segment = store.floorSegment(offset) ?? store.segmentAfter(offset);
   while (segment !== null) {
@@ -15,8 +15,8 @@ export function* storedChunksFrom(store: LogStore, offset: number): Generator<St
 }
 
 /**
- * Returns the batches of `chunk` from the one that holds `offset` on, as many as `room` bytes allow, but at least one
- * if `atLeastOne`. Null if none fits. The common case, a whole chunk that fits, looks at no batch.
+ * Returns the batches of `chunk` from the one that contains `offset`, as many as `room` bytes allow, but at least one
+ * if `atLeastOne`. Null if none fits. In the common case, a whole chunk that fits, no batch is examined.
  */
 export function cutChunk(
   chunk: StoredChunk,

@@ -1,27 +1,27 @@
-// [LOG-7] The newest chunks of a log in memory: ascending, without a gap. They always match the stored data: code that
-// replaces stored chunks also drops them here.
+// [LOG-7] The newest chunks of a log in memory, ascending and without a gap. They always match the stored data: code
+// that replaces stored chunks also drops them here.
 //
 // The cache is small until it is read. It grows with the distance from the end at which readers read, up to
-// MAX_TAIL_CACHE_BYTES, and shrinks once they read nearer to the end, or not at all.
+// MAX_TAIL_CACHE_BYTES. It shrinks when they read closer to the end or stop reading.
 import { MAX_TAIL_CACHE_BYTES, MIN_TAIL_CACHE_BYTES } from "../limits.ts";
 import type { StoredChunk } from "./log-store.ts";
 
 /** The memory that a chunk takes besides its bytes. */
 const CHUNK_OVERHEAD_BYTES = 200;
-/** The distance from the end is known in steps of so many bytes. */
+/** The granularity of distances from the end, in bytes. */
 const MARK_BYTES = MAX_TAIL_CACHE_BYTES / 64;
 
 export class TailCache {
-  /** It never takes more. */
+  /** The upper bound of its size. */
   readonly #mostBytes: number;
   #chunks: StoredChunk[] = [];
   #sizeInBytes = 0;
   #maxBytes = MIN_TAIL_CACHE_BYTES;
-  /** The bytes that were added, ever. */
+  /** All bytes ever added. */
   #addedBytes = 0;
-  /** Some chunks of the last MAX_TAIL_CACHE_BYTES, dropped or not, and what had been added before each. */
+  /** Some chunks of the last MAX_TAIL_CACHE_BYTES, dropped or not, with the bytes that had been added before each. */
   #marks: { readonly baseOffset: number; readonly addedBytes: number }[] = [];
-  /** The distance of the farthest read since the size was last settled, and what had been added by then. */
+  /** The distance of the farthest read since the size was last set, and the bytes that had been added by then. */
   #readBytes = 0;
   #settledAtBytes = 0;
 
@@ -38,7 +38,7 @@ export class TailCache {
     return this.#maxBytes;
   }
 
-  /** Adds a chunk, which must follow the last one. Until `trim` is called, it is there for whoever waits for it. */
+  /** Adds a chunk, which must follow the last one. It stays until `trim` is called, for waiting readers. */
   add({ baseOffset, nextOffset, bytes }: StoredChunk): void {
     const { addedBytes } = this.#marks.at(-1) ?? { addedBytes: Number.NEGATIVE_INFINITY };
     if (this.#addedBytes - addedBytes >= MARK_BYTES)
@@ -54,28 +54,28 @@ export class TailCache {
     this.#settledAtBytes = this.#addedBytes;
   }
 
-  /** Drops the oldest chunks beyond its size. */
+  /** Drops the oldest chunks beyond the current size. */
   trim(): void {
     this.#trimTo(this.#maxBytes);
   }
 
-  /** Notes that somebody reads from `offset` on, whether it is here or not. */
+  /** Notes a read from `offset` on, whether or not it is in the cache. */
   noteRead(offset: number): void {
     const mark = this.#marks.findLast(({ baseOffset }) => baseOffset <= offset);
-    if (mark === undefined) return; // It is farther from the end than the cache would ever reach.
+    if (mark === undefined) return; // It is farther from the end than the cache can ever reach.
     this.#readBytes = Math.max(this.#readBytes, this.#addedBytes - mark.addedBytes);
     this.#maxBytes = Math.max(this.#maxBytes, sizeFor(this.#readBytes));
   }
 
-  /** True if everything from `offset` to the end of the log is here. */
+  /** True if the cache contains everything from `offset` to the end of the log. */
   holds(offset: number): boolean {
     const oldest = this.#chunks[0];
     return oldest !== undefined && offset >= oldest.baseOffset;
   }
 
-  /** Yields the chunk that holds `offset`, and those after it. */
+  /** Yields the chunk that contains `offset`, and those after it. */
   *from(offset: number): Generator<StoredChunk> {
-    const chunks = this.#chunks; // Others may drop them meanwhile.
+    const chunks = this.#chunks; // Others may drop chunks in the meantime.
     let low = 0;
     let high = chunks.length;
     while (low < high) {
@@ -116,7 +116,7 @@ function memoryOf(bytes: Uint8Array): number {
   return CHUNK_OVERHEAD_BYTES + bytes.length;
 }
 
-/** Returns the size for readers that are so far from the end: as much again, for they may fall behind a little. */
+/** Returns the size for readers at this distance from the end: twice that, because they may fall behind a little. */
 function sizeFor(readBytes: number): number {
   return Math.min(Math.max(2 * readBytes, MIN_TAIL_CACHE_BYTES), MAX_TAIL_CACHE_BYTES);
 }

@@ -1,5 +1,5 @@
-// A tail reader's position and window. Records are pushed while the window has room. The reader gives bytes back as it
-// consumes, so a reader that stops costs its window and no more [TAIL-2].
+// A tail reader's position and window. Records are pushed while the window has room. The reader credits bytes back as
+// it consumes, so a reader that stops costs at most its window [TAIL-2].
 
 import { concatBytes } from "../bytes.ts";
 import { attempt, type Failure } from "../errors.ts";
@@ -7,30 +7,30 @@ import { MAX_WINDOW_BYTES } from "../limits.ts";
 import type { OwnerToken } from "./fences.ts";
 import type { PartitionLog } from "./partition-log.ts";
 
-/** The log as its readers see it: a partition's, or as much of one as a relay has at hand. */
+/** The log for tail readers: the partition's log, or the part of it that a relay has in memory. */
 export type ReadersLog = Pick<
   PartitionLog,
   "logStartOffset" | "logEndOffset" | "validateOffset" | "read" | "findOffsetByTimestamp"
 >;
 
-/** The state that must outlive hibernation. It is in the socket's attachment. */
+/** The state that must survive hibernation. It is in the socket's attachment. */
 export interface TailReader {
   /** The next offset to send. */
   readonly nextOffset: number;
   /** The bytes that may still be sent. It falls below 0 by at most one batch. */
   readonly windowBytes: number;
-  /** The window at attach, or a larger one that was asked for since. `windowBytes` never exceeds it. */
+  /** The window at attach, or a larger one requested since. `windowBytes` never exceeds it. */
   readonly maxWindowBytes: number;
   readonly owner: (OwnerToken & { readonly group: string }) | null;
 }
 
-/** Frames are joined up to this size, so a log of tiny chunks does not need a frame for each. */
+/** Frames are combined up to this size, so a log of tiny chunks does not need a frame for each. */
 export const FRAME_BYTES = 256 * 1024;
 const MAX_SHARED_FRAMES = 8;
 
 /**
- * The frames that readers are sent in one round. Readers at the same place with the same room share one frame: an
- * append with a thousand tail readers costs its bytes once [TAIL-4].
+ * The frames that are sent to readers in one round. Readers at the same offset with the same room share one frame. So
+ * an append with a thousand tail readers costs its bytes once [TAIL-4].
  */
 export class Frames {
   readonly #log: ReadersLog;
@@ -46,7 +46,7 @@ export class Frames {
     if (frame === undefined) {
       const { pieces, nextOffset } = this.#log.read(offset, maxBytes);
       frame = { bytes: concatBytes(pieces), nextOffset };
-      // Readers that have fallen behind read many different places. Their frames must not pile up.
+      // Readers that have fallen behind read at many offsets. Their frames must not pile up.
       if (this.#frames.size === MAX_SHARED_FRAMES) this.#frames.clear();
       this.#frames.set(place, frame);
     }
@@ -60,9 +60,9 @@ interface Frame {
 }
 
 /**
- * [TAIL-1] Sends the records that the reader has room for, in offset order, and returns the reader's new state. `send`
- * returns false if the client has to take what it was sent before it is sent more [BND-18]. If nothing can be read at the
- * reader's position, `stop` is told why [CRC-2].
+ * [TAIL-1] Sends the records that fit the reader's window, in offset order, and returns the reader's new state. `send`
+ * returns false if the client must read before it gets more [BND-18]. If the data at the reader's offset is unreadable,
+ * `stop` gets the failure [CRC-2].
  */
 export function pump(
   log: ReadersLog,
@@ -81,7 +81,7 @@ export function pump(
       stop(frame);
       break;
     }
-    if (frame.nextOffset === nextOffset) break; // A relay does not have it at hand.
+    if (frame.nextOffset === nextOffset) break; // A relay does not have it in memory.
     if (frame.bytes.length > 0) goesOn = send(frame.bytes);
     nextOffset = frame.nextOffset;
     windowBytes -= frame.bytes.length;
@@ -89,7 +89,7 @@ export function pump(
   return nextOffset === reader.nextOffset ? reader : { ...reader, nextOffset, windowBytes };
 }
 
-/** Returns the reader with `bytes` given back. A window that is asked for replaces a smaller one. */
+/** Returns the reader with `bytes` credited. A requested window replaces a smaller one. */
 export function openWindow(reader: TailReader, bytes: number, askedBytes = 0): TailReader {
   const maxWindowBytes = Math.max(reader.maxWindowBytes, clampWindow(askedBytes));
   const addedBytes = bytes + maxWindowBytes - reader.maxWindowBytes;

@@ -1,4 +1,4 @@
-// Look-ups by timestamp. They find a batch. Only decoding it tells if one of its records is new enough.
+// Lookups by timestamp. They find a batch. It must be decoded to find a record that is new enough.
 import type { ChunkVerifier, Decode } from "./damage.ts";
 import type { LogStore } from "./log-store.ts";
 import { batches } from "./record-batch.ts";
@@ -10,9 +10,9 @@ export interface TimestampCandidate {
 }
 
 /**
- * [LOG-6] Finds the first batch at or after `start` that may hold a record whose timestamp is at least `timestamp`,
- * with the place to continue if it does not, or null. The caller decodes it. A segment's running maximum never
- * decreases, so a binary search over offsets finds the chunk in O(log records) rows.
+ * [LOG-6] Returns the first batch at or after `start` that may contain a record with at least this timestamp. If it
+ * does not, the search continues at `nextOffset`. Null if there is none. The caller decodes the batch. A segment's
+ * running maximum never decreases, so a binary search over offsets finds the chunk in O(log records) rows.
  */
 export function findBatchByTimestamp(
   store: LogStore,
@@ -46,7 +46,7 @@ export function maxTimestamp(
   const consider = (timestamp: number) => {
     if (largest === null || timestamp > largest) largest = timestamp;
   };
-  // Totals count deleted records too, so the segment in which the log starts is examined more closely.
+  // Totals include deleted records, so the segment in which the log starts is examined in detail.
   let segment = store.floorSegment(start) ?? store.segmentAfter(start);
   for (; segment !== null; segment = store.segmentAfter(segment)) {
     if (segment >= start) {
@@ -64,7 +64,7 @@ export function maxTimestamp(
       for (const { start: at, header } of batches(chunk.bytes)) {
         if (header.baseOffset >= start) consider(header.maxTimestamp);
         else if (header.baseOffset + header.lastOffsetDelta >= start) {
-          // Its first part is deleted, so only its records tell.
+          // Its first part is deleted, so its records must be read.
           for (const { offset, timestamp } of verifier.decoded(decode, chunk.bytes, at))
             if (offset >= start) consider(timestamp);
         }
@@ -82,7 +82,7 @@ function findInSegment(
   timestamp: number,
   from: number,
 ): TimestampCandidate | null {
-  // Every chunk before `low` is too old. The chunk that holds `high` is new enough.
+  // Every chunk before `low` is too old. The chunk that contains `high` is new enough.
   let low = segment;
   let high = segmentEnd - 1;
   while (low < high) {
@@ -96,7 +96,7 @@ function findInSegment(
   const floor = store.floorChunk(segment, Math.max(low, from));
   const chunks = store.chunksFrom(segment, floor?.baseOffset ?? segment);
   for (const chunk of verifier.runs(chunks, from)) {
-    // It may hold the record.
+    // The damaged part may contain the record.
     if (chunk.damage !== undefined) throw verifier.error(chunk);
     for (const { start, header } of batches(chunk.bytes)) {
       const nextOffset = header.baseOffset + header.lastOffsetDelta + 1;

@@ -1,7 +1,7 @@
-// Zig-zag variable-length integers, as RecordBatch v2 writes lengths and deltas. Values are JavaScript
-// numbers: exact to 2^53, which bounds every offset and timestamp here.
+// Zigzag variable-length integers, used by RecordBatch v2 for lengths and deltas. Values are JavaScript numbers, exact
+// to 2^53, which bounds every offset and timestamp here.
 
-/** Returns the bytes that `writeVarint` needs for `value`. */
+/** Returns the number of bytes that `writeVarint` needs for `value`. */
 export function varintSize(value: number): number {
   if (value >= -0x40000000 && value < 0x40000000) {
     const zigzag = ((value << 1) ^ (value >> 31)) >>> 0;
@@ -41,10 +41,10 @@ export function writeVarint(bytes: Uint8Array, position: number, value: number):
   return next;
 }
 
-/** The largest value whose zig-zag form is exact in a double. */
+/** The largest value whose zigzag form is exact in a double. */
 export const MAX_VARINT = 0xf_ffff_ffff_ffff;
 
-/** Reads one varint after another. Throws RangeError past `end`, and on values beyond MAX_VARINT. */
+/** Reads varints in sequence. Throws RangeError past `end`, and for values beyond MAX_VARINT. */
 export class VarintReader {
   position: number;
   readonly #bytes: Uint8Array;

@@ -1,8 +1,9 @@
-// Budgets: the dollars that a topic or a principal may cost in a day of UTC. What a topic has cost is what its objects have
-// counted. What a principal has cost is an estimate, by its requests: nobody counts rows by who has caused them.
+// Budgets: the dollars that a topic or a principal may cost per UTC day. The cost of a topic is counted by its objects.
+// The cost of a principal is an estimate from its requests, because rows are not counted by principal.
 //
-// At 80 % the audit log is told, and at 100 % it is told again, and what costs is refused until midnight. Nothing is
-// deleted. What is under way, and what is told once a minute, may go beyond.
+// At 80 % the audit log gets a warning. At 100 % it gets another entry, and operations that cost money are refused
+// until midnight. Nothing is deleted. Reports come once a minute and operations may be in flight, so a budget can be
+// exceeded.
 
 import type { PrincipalSpent } from "../access/principal-budgets.ts";
 import {
@@ -19,29 +20,32 @@ export interface BudgetOwner {
   readonly name: string;
 }
 
-/** How much of a budget is used. */
+/** The used part of a budget. */
 export interface BudgetUse extends BudgetOwner {
   readonly dollarsPerDay: number;
   readonly dollars: number;
   readonly percent: number;
-  /** Midnight UTC, when it begins anew. */
+  /** Midnight UTC, when the budget is renewed. */
   readonly endsMs: number;
 }
 
-/** A step that a budget has come to. */
+/** A threshold that a budget has reached. */
 export interface BudgetStep extends BudgetUse {
   readonly level: 1 | 2;
 }
 
 interface Budget extends BudgetOwner {
-  /** As it was told last. Two keys of a principal may have different ones, and each is held to its own. */
+  /**
+   * The budget in the latest report. Two keys of a principal may have different budgets, and each key is held to its
+   * own.
+   */
   dollarsPerDay: number;
-  /** What it has cost in the day, of a principal. A topic's cost is known by the meter. */
+  /** The cost of the day, for a principal. For a topic, the cost ledger has it. */
   dollars: number;
   day: number;
-  /** The highest step of the day: 0, 1 when the warning was given, 2 when it is used up. */
+  /** The highest threshold reached today: 0, 1 after the warning, 2 when it is used up. */
   level: 0 | 1 | 2;
-  /** Who makes the tokens whose own budget this is. Absent for those of keys and of topics. */
+  /** The maker of the tokens, if this is their own budget. Absent for keys and topics. */
   readonly maker?: string | undefined;
 }
 
@@ -49,7 +53,7 @@ const DAY_MS = 86_400_000;
 
 export class BudgetBook {
   readonly #budgets = new Map<string, Budget>();
-  /** The day of which the principals are. */
+  /** The day to which the principals' costs belong. */
   #day = 0;
   readonly #spentBy: (topic: string, nowMs: number) => number;
 
@@ -62,12 +66,12 @@ export class BudgetBook {
     return this.#budgets.size === 0;
   }
 
-  /** When today's budgets end: at midnight UTC. */
+  /** Returns the end of today's budgets: midnight UTC. */
   endsMs(nowMs: number): number {
     return (dayOf(nowMs) + 1) * DAY_MS;
   }
 
-  /** Notes the budget that a topic has now. Null if it has none any more. */
+  /** Sets a topic's budget. Null removes it. */
   setTopic(name: string, dollarsPerDay: number | null, nowMs: number): void {
     const key = keyOf({ kind: "topic", name });
     const known = this.#budgets.get(key);
@@ -77,7 +81,10 @@ export class BudgetBook {
       this.#budgets.set(key, newBudget({ kind: "topic", name }, dollarsPerDay, nowMs));
   }
 
-  /** [BGT-3] Adds what a principal has cost. One beyond the bounds is not bounded itself, but whoever made its token is. */
+  /**
+   * [BGT-3] Adds to the cost of a principal. A token beyond the bounds has no budget of its own, but its maker's
+   * applies.
+   */
   spend({ principal: name, dollars, dollarsPerDay, maker }: PrincipalSpent, nowMs: number): void {
     this.#turnDay(nowMs);
     const key = keyOf({ kind: "principal", name });
@@ -106,7 +113,7 @@ export class BudgetBook {
     return count;
   }
 
-  /** Forgets the principals of a day that is over: with their next request they come back. */
+  /** Forgets the principals of a past day. Their next request adds them again. */
   #turnDay(nowMs: number): void {
     const day = dayOf(nowMs);
     if (!isLater(day, this.#day)) return;
@@ -115,12 +122,12 @@ export class BudgetBook {
       if (budget.kind === "principal" && budget.day !== day) this.#budgets.delete(key);
   }
 
-  /** A topic was deleted. */
+  /** Forgets a deleted topic. */
   removeTopic(name: string): void {
     this.#budgets.delete(keyOf({ kind: "topic", name }));
   }
 
-  /** [BGT-4] Returns the steps that budgets have come to since this was last asked, each once a day. */
+  /** [BGT-4] Returns the thresholds reached since the last call, each once a day. */
   takeSteps(nowMs: number): BudgetStep[] {
     const steps: BudgetStep[] = [];
     for (const budget of this.#budgets.values()) {
@@ -133,7 +140,7 @@ export class BudgetBook {
     return steps;
   }
 
-  /** Returns when a topic may go on: midnight if its budget is used up, or null. */
+  /** Returns the time at which a topic's budget is renewed, if it is used up, or null. */
   topicUntilMs(name: string, nowMs: number): number | null {
     const budget = this.#budgets.get(keyOf({ kind: "topic", name }));
     if (budget === undefined) return null;
@@ -141,7 +148,7 @@ export class BudgetBook {
     return percent >= 100 ? endsMs : null;
   }
 
-  /** Returns what principals have cost today: those named, and all that have used up what was told of them last. */
+  /** Returns today's costs of the named principals, and of all whose latest known budget is used up. */
   spentToday(
     names: readonly string[],
     nowMs: number,
@@ -172,7 +179,7 @@ export class BudgetBook {
     return [...this.#budgets.values()];
   }
 
-  /** Takes what `toJSON` gave. What cannot be read is left out. */
+  /** Restores the budgets from `toJSON`. Unreadable parts are left out. */
   restore(json: unknown): void {
     for (const each of Array.isArray(json) ? (json as Partial<Budget>[]) : []) {
       const { kind, name, dollarsPerDay, dollars = 0, day = 0, level = 0, maker } = each ?? {};
@@ -197,12 +204,15 @@ function dayOf(nowMs: number): number {
   return Math.floor(nowMs / DAY_MS);
 }
 
-/** A clock that was set back over midnight begins no new day, unless it was set back by more. */
+/**
+ * True if a new day has begun. A clock that was set back over midnight does not start one, unless it was set back by
+ * more than a day.
+ */
 function isLater(day: number, known: number): boolean {
   return day > known || day < known - 1;
 }
 
-/** A day begins anew. */
+/** Starts a new day for the budget if one has begun. */
 function turn(budget: Budget, nowMs: number): void {
   const day = dayOf(nowMs);
   if (!isLater(day, budget.day)) return;

@@ -1,6 +1,6 @@
-// What the objects of each topic and group cost, from what they count. The parts add up to the total: whatever belongs to no
-// topic and no group is overhead, and shown as that. Prices are those of prices.ts, without what a plan includes, because
-// other Workers of the account share that.
+// The cost of each topic and group, computed from the counters of its objects. The parts add up to the total: anything
+// that belongs to no topic or group is overhead, and is shown as such. The prices are those of prices.ts, without the
+// amounts that a plan includes, because other Workers of the account share those.
 import { MAX_COST_OWNERS } from "../limits.ts";
 import { MESSAGES_PER_REQUEST, marginalDollars, OBJECT_GB, SECONDS_PER_MONTH } from "./prices.ts";
 import { NO_USAGE, sumOf, type Usage } from "./usage.ts";
@@ -10,18 +10,18 @@ export type OwnerKind = (typeof OWNER_KINDS)[number];
 
 export interface Owner {
   readonly kind: OwnerKind;
-  /** The name of the topic or the group, or of the part of the broker: cluster, metrics, worker. */
+  /** The name of the topic or group, or of a part of the broker: cluster, metrics, worker. */
   readonly name: string;
 }
 
-/** Units of what is billed, in a stretch of time. */
+/** Billed units in a period. */
 export interface Spent {
   readonly usage: Usage;
-  /** Requests of the Worker, which have a price of their own. */
+  /** Requests of the Worker, which have their own price. */
   readonly workerRequests: number;
-  /** Bytes that were stored, times the seconds for which they were. */
+  /** Stored bytes, times the seconds for which they were stored. */
   readonly byteSeconds: number;
-  /** Records that were appended, their bytes, and the bytes that readers were sent. Nobody bills them here. */
+  /** Appended records, their bytes, and the bytes sent to readers. They are not billed themselves. */
   readonly recordsIn: number;
   readonly bytesIn: number;
   readonly bytesOut: number;
@@ -32,7 +32,7 @@ export const NOTHING_SPENT: Spent = {
   ...{ recordsIn: 0, bytesIn: 0, bytesOut: 0 },
 };
 
-/** What an object has used since it last told. `storedBytes` is what it stores from now on. */
+/** The usage of an object since its last report. `storedBytes` is its size from now on. */
 export interface Used extends Partial<Omit<Spent, "byteSeconds">> {
   readonly usage: Usage;
   readonly storedBytes: number;
@@ -41,17 +41,17 @@ export interface Used extends Partial<Omit<Spent, "byteSeconds">> {
 export interface CostLine extends Owner {
   readonly today: Spent;
   readonly month: Spent;
-  /** Dollars in the last hour, as the last minutes went on. */
+  /** Dollars per hour, extrapolated from the last minutes. */
   readonly perHour: number;
   readonly dollarsToday: number;
   readonly dollarsThisMonth: number;
-  /** If the rest of the month goes on as the last hour. */
+  /** The month's total if the rest of the month costs as much per hour as now. */
   readonly dollarsProjected: number;
-  /** What goes through it now. */
+  /** The current traffic. */
   readonly rates: Rates;
 }
 
-/** What went through in the last minutes, by the second. */
+/** Traffic of the last minutes, per second. */
 export interface Rates {
   readonly recordsIn: number;
   readonly bytesIn: number;
@@ -69,14 +69,14 @@ interface Account {
   month: string;
   today: Spent;
   thisMonth: Spent;
-  /** The minutes in which anything was told, the oldest first. */
+  /** The minutes with reports, the oldest first. */
   recent: Minute[];
-  /** The bytes of each of its objects. */
+  /** The stored bytes of each of its objects. */
   readonly stored: Map<string, number>;
   storedSinceMs: number;
 }
 
-/** What is left of a stored account. */
+/** An account in its stored form. */
 interface StoredAccount {
   readonly kind: OwnerKind;
   readonly name: string;
@@ -88,7 +88,7 @@ interface StoredAccount {
   readonly storedSinceMs: number;
 }
 
-/** The rate of now is that of so many minutes. Objects tell once a minute. */
+/** The number of minutes for current rates. Objects report once a minute. */
 const RECENT_MINUTES = 5;
 const MINUTE_MS = 60_000;
 const GB = 1e9;
@@ -97,8 +97,8 @@ export class CostLedger {
   readonly #accounts = new Map<string, Account>();
 
   /**
-   * Adds what an object has used since it last told. Beyond MAX_COST_OWNERS, what belongs to further owners is overhead,
-   * under "others".
+   * Adds the usage of an object since its last report. Beyond MAX_COST_OWNERS, further owners count as overhead under
+   * "others".
    */
   add(owner: Owner, object: string, { storedBytes, ...used }: Used, nowMs: number): void {
     const account = this.#account(owner, nowMs);
@@ -120,7 +120,7 @@ export class CostLedger {
     while ((account.recent[0]?.minute ?? minute) <= minute - RECENT_MINUTES) account.recent.shift();
   }
 
-  /** Forgets what an object stores: it is gone. What it has cost stays. */
+  /** Forgets the stored bytes of an object that is gone. Its past cost stays. */
   removeObject(owner: Owner, object: string, nowMs: number): void {
     const account = this.#accounts.get(keyOf(owner));
     if (account === undefined) return;
@@ -128,7 +128,7 @@ export class CostLedger {
     account.stored.delete(object);
   }
 
-  /** Returns dollars of today, for a budget. */
+  /** Returns today's cost in dollars, for a budget. */
   dollarsToday(owner: Owner, nowMs: number): number {
     const account = this.#accounts.get(keyOf(owner));
     if (account === undefined) return 0;
@@ -136,7 +136,7 @@ export class CostLedger {
     return dollarsOf(account.today);
   }
 
-  /** Returns what each owner costs, the dearest of this month first. */
+  /** Returns the cost of each owner, the most expensive of this month first. */
   lines(nowMs: number): CostLine[] {
     this.#forgetUnused(nowMs);
     const lines = Array.from(this.#accounts.values(), (account) => {
@@ -154,7 +154,7 @@ export class CostLedger {
     return lines.sort((a, b) => b.dollarsThisMonth - a.dollarsThisMonth);
   }
 
-  /** Forgets owners that have cost nothing in this month and store nothing: they are gone. */
+  /** Forgets owners without a cost this month and without stored bytes: they are gone. */
   #forgetUnused(nowMs: number): void {
     for (const [key, account] of this.#accounts) {
       this.#turn(account, nowMs);
@@ -185,7 +185,7 @@ export class CostLedger {
     return account;
   }
 
-  /** Brings an account up to now: what it stores costs all the time, and a day and a month may have begun. */
+  /** Updates an account to the current time: storage costs accrue continuously, and a day or a month may have begun. */
   #turn(account: Account, nowMs: number): void {
     const seconds = Math.max(0, nowMs - account.storedSinceMs) / 1_000;
     const byteSeconds = bytesOf(account.stored) * seconds;
@@ -209,7 +209,7 @@ export class CostLedger {
     return { version: 1, accounts };
   }
 
-  /** Takes what `toJSON` gave. Whatever cannot be read is left out. */
+  /** Restores a ledger from `toJSON`. Unreadable parts are left out. */
   static fromJSON(json: unknown): CostLedger {
     const ledger = new CostLedger();
     const accounts = (json as { accounts?: unknown } | null)?.accounts;
@@ -227,7 +227,7 @@ export class CostLedger {
   }
 }
 
-/** Returns the minutes that count as now. */
+/** Returns the minutes that count for current rates. */
 function counted(recent: readonly Minute[], nowMs: number): readonly Minute[] {
   const minute = Math.floor(nowMs / MINUTE_MS);
   return recent.filter((each) => each.minute > minute - RECENT_MINUTES);
@@ -244,7 +244,7 @@ function ratesOf({ recent }: Account, nowMs: number): Rates {
   };
 }
 
-/** What is owned by more owners than are told apart. */
+/** The sum of the owners that are too many to be listed. */
 const OTHERS: Owner = { kind: "overhead", name: "others" };
 
 function keyOf({ kind, name }: Owner): string {
@@ -268,7 +268,7 @@ function added(a: Spent, b: Spent): Spent {
   };
 }
 
-/** Returns what it costs, at the marginal price. */
+/** Returns the cost in dollars, at the marginal price. */
 export function dollarsOf({ usage, workerRequests, byteSeconds }: Spent): number {
   const { rowsWritten, rowsRead, requests, messages, awakeMs } = usage;
   return (
@@ -281,7 +281,7 @@ export function dollarsOf({ usage, workerRequests, byteSeconds }: Spent): number
   );
 }
 
-/** Days and months are those of UTC, as on the bill. */
+/** Days and months are in UTC, as on the bill. */
 function dayOf(nowMs: number): string {
   return new Date(nowMs).toISOString().slice(0, 10);
 }

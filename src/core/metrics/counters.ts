@@ -1,15 +1,15 @@
-// What a snapshot counts, as one flat list of counters. A counter that has labels is a family and its labels, with
-// slashes between them: `lost/session-timeout`, `requests/produce/http/NONE`.
+// The counters of a snapshot, as one flat list. The key of a counter with labels is its family and the labels,
+// separated by slashes: `lost/session-timeout`, `requests/produce/http/NONE`.
 import { MAX_METRICS_COUNTERS, MAX_METRICS_LABEL_CHARS } from "../limits.ts";
 import { type AnySnapshot, DURATION_BUCKETS, type WorkerSnapshot } from "./snapshot.ts";
 import { NO_USAGE, type Usage } from "./usage.ts";
 
 export type Counters = Readonly<Record<string, number>>;
 
-/** What has no room, or no name that may be told, is summed under this one. */
+/** The label for everything that has no room, or whose name may not be shown. */
 export const OTHER = "_other";
 
-/** Counters that only grow in number up to a bound. Those beyond are summed as OTHER of their family. */
+/** Counters in bounded number. Those beyond the bound are summed as OTHER of their family. */
 export class CounterMap {
   readonly #values = new Map<string, number>();
 
@@ -23,7 +23,7 @@ export class CounterMap {
 
   add(key: string, more: number): void {
     const known = this.#values.has(key) || this.#values.size < MAX_METRICS_COUNTERS;
-    const place = known ? key : folded(key);
+    const place = known ? key : summedKey(key);
     this.#values.set(place, this.get(place) + more);
   }
 
@@ -31,7 +31,7 @@ export class CounterMap {
     for (const [key, more] of Object.entries(counters)) this.add(key, more);
   }
 
-  /** Returns the labels and values of a family, sorted by the labels. */
+  /** Returns the labels and values of a family, sorted by label. */
   under(family: string): { readonly labels: readonly string[]; readonly value: number }[] {
     return [...this.#values]
       .filter(([key]) => key.startsWith(`${family}/`))
@@ -44,12 +44,12 @@ export class CounterMap {
   }
 }
 
-function folded(key: string): string {
+function summedKey(key: string): string {
   const [family = "", ...labels] = key.split("/");
   return [family, ...labels.map(() => OTHER)].join("/");
 }
 
-/** Returns the sound ones of the counters that came from elsewhere. */
+/** Returns the valid ones among counters from outside. */
 export function readCounters(value: unknown): Counters {
   if (typeof value !== "object" || value === null) return {};
   return Object.fromEntries(
@@ -117,7 +117,10 @@ export function isCount(value: unknown): value is number {
 
 const NAME = /^[A-Za-z][A-Za-z0-9_.-]*$/;
 
-/** [MET-10] Returns a reason, error or API as a label. A text that is no name is never told: it may hold anything. */
+/**
+ * [MET-10] Returns a reason, error or API as a label. Text that is not a name is never shown, because it may contain
+ * anything.
+ */
 export function labelOf(text: string): string {
   const name = String(text).replaceAll(" ", "-");
   return NAME.test(name) && name.length <= MAX_METRICS_LABEL_CHARS ? name : OTHER;

@@ -1,18 +1,18 @@
-// Whose sums have a name. There are only so many names: topics and groups that come later are summed together.
+// Sums by name. The number of names is bounded: further topics and groups are summed together.
 //
-// A sum never falls as long as it is shown. So one that has found no name keeps what it has counted with the others, and
-// one that gets a name later begins there at zero.
+// A shown sum never decreases. So an object without a name of its own leaves its counts with the others, and starts at
+// zero when it gets a name later.
 import { MAX_METRICS_TOPIC_IDS } from "../limits.ts";
 import { CounterMap, OTHER } from "./counters.ts";
 
-/** The sums of one topic, of one group or of one class of objects. */
+/** The sums of one topic, one group or one class of objects. */
 export class Entry {
   readonly label: string;
-  /** By the class of the object that has counted. */
+  /** By the class of the counting object. */
   readonly counters = new Map<string, CounterMap>();
-  /** The ids that a topic of this name has, or had until its deletion was heard of. */
+  /** The topic ids with this name, including those whose deletion has not been reported yet. */
   readonly ids = new Set<string>();
-  /** Remembered objects that count here. */
+  /** The number of remembered objects that count here. */
   objects = 0;
 
   constructor(label: string) {
@@ -27,7 +27,7 @@ export class Entry {
     return counters;
   }
 
-  /** The sum of a counter over all classes. */
+  /** Returns the sum of a counter over all classes. */
   total(key: string): number {
     let sum = 0;
     for (const counters of this.counters.values()) sum += counters.get(key);
@@ -48,9 +48,9 @@ export class Entry {
 export class Directory {
   readonly #max: number;
   readonly #entries = new Map<string, Entry>();
-  /** Called with an entry that is no longer shown. */
+  /** Called with each entry that is no longer shown. */
   readonly #dropped: (entry: Entry) => void;
-  /** Everybody without a name of their own. A topic or group that is called so is one of them. */
+  /** The entry of all objects without a name of their own. A topic or group that is named like it belongs to it too. */
   readonly other = new Entry(OTHER);
 
   constructor(max: number, dropped: (entry: Entry) => void) {
@@ -58,7 +58,10 @@ export class Directory {
     this.#dropped = dropped;
   }
 
-  /** Returns the entry of a name. A new name takes the place of one that no object is remembered of, or has none. */
+  /**
+   * Returns the entry of a name. A new name replaces one without remembered objects. If there is none, the common entry
+   * is returned.
+   */
   entryOf(name: string): Entry {
     const known = this.#entries.get(name);
     if (known !== undefined) return known;
@@ -73,7 +76,7 @@ export class Directory {
     return this.#entries.get(name);
   }
 
-  /** Returns the entries sorted by name, the one of those without a name at the end, if there is anything in it. */
+  /** Returns the entries sorted by name. The common entry comes last, if it has counted anything. */
   all(): Entry[] {
     const named = [...this.#entries.values()].sort((a, b) => (a.label < b.label ? -1 : 1));
     return this.other.counters.size === 0 ? named : [...named, this.other];

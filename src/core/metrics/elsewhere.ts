@@ -1,17 +1,17 @@
-// What the traffic of a topic would cost on Cloudflare's other ways to carry messages, at the same price list. Both do
-// less: K2 has no keys, partitions or groups, and Queues keep nothing that was read, in no order.
+// The cost of a topic's traffic on Cloudflare's other messaging products, from the same price list. Both do less: K2
+// has no keys, partitions or groups. Queues do not keep records that were read, and have no order.
 import { K2, QUEUES, SECONDS_PER_MONTH } from "./prices.ts";
 
-/** What went through a topic. */
+/** The traffic of a topic. */
 export interface Traffic {
   readonly recordsIn: number;
   readonly bytesIn: number;
   readonly bytesOut: number;
-  /** Bytes that were kept, times the seconds for which they were. */
+  /** Kept bytes, times the seconds for which they were kept. */
   readonly byteSeconds: number;
 }
 
-/** Dollars that the same records would cost on other products. */
+/** The cost in dollars of the same records on other products. */
 export interface Elsewhere {
   readonly k2: number;
   readonly queues: number;
@@ -19,7 +19,7 @@ export interface Elsewhere {
 
 const GB = 1e9;
 
-/** Returns dollars, without what a plan includes. */
+/** Returns dollars, ignoring the amounts that a plan includes. */
 export function dollarsElsewhere(traffic: Traffic): Elsewhere {
   return { k2: k2Dollars(traffic), queues: queuesDollars(traffic) };
 }
@@ -30,8 +30,8 @@ export function k2Dollars({ bytesIn, bytesOut, byteSeconds }: Traffic): number {
 }
 
 /**
- * A record is written, read and deleted, each an operation for 64 KB of it. A queue has one consumer, so each further
- * reader needs a queue of its own. Records that nobody has read are in one queue, and were written only.
+ * Returns the cost on Queues. A record is written, read and deleted, and each operation covers 64 KB. A queue has one
+ * consumer, so each further reader needs its own queue. Unread records are in one queue, and were only written.
  */
 export function queuesDollars({ recordsIn, bytesIn, bytesOut }: Traffic): number {
   if (recordsIn === 0) return 0;

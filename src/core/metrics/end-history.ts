@@ -1,8 +1,8 @@
-// When a log had which end, so that the age of a record can be told without asking its partition [MET-6].
+// The end offsets of a log over time, so that the age of a record is known without asking its partition [MET-6].
 //
-// Points of (time, end), the oldest first: one a minute for an hour, then one a quarter of an hour for a day. Between two
-// points the log is taken to have grown evenly, except after a pause. Busy objects tell about themselves each minute, so
-// what was appended since a longer pause came in its last minute.
+// Points of (time, end), the oldest first: one per minute for an hour, then one per quarter of an hour for a day.
+// Between two points, the log is assumed to have grown evenly, except after a pause. Busy objects report every minute,
+// so appends since a longer pause came in its last minute.
 import {
   END_HISTORY_COARSE_STEP_MS,
   END_HISTORY_FINE_MS,
@@ -18,21 +18,21 @@ interface Point {
 
 export interface Age {
   readonly ms: number;
-  /** False if the record is at least so old, and older than what is remembered. */
+  /** False if the record is older than the history. `ms` is then a lower bound. */
   readonly isExact: boolean;
 }
 
 export class EndHistory {
   #points: Point[] = [];
 
-  /** The numbers that are remembered. */
+  /** The number of remembered numbers. */
   get size(): number {
     return 2 * this.#points.length;
   }
 
-  /** Notes the end of the log at a time. Times in the future of it are of a clock that was set back. */
+  /** Notes the end of the log at a time. Points in the future come from a clock that was set back, and are removed. */
   add(ms: number, end: number): void {
-    // A log that was restored to an earlier time has lost what was behind its end.
+    // A log restored to an earlier time has lost the records after its end.
     while (this.#isWrong(this.#points.at(-1), ms, end)) this.#points.pop();
     const last = this.#points.at(-1);
     const before = this.#points.at(-2);
@@ -53,8 +53,8 @@ export class EndHistory {
   }
 
   /**
-   * Returns how long ago the record at `offset` was appended: since the end passed it. Returns null where nothing is known
-   * of it, or where there is no such record yet.
+   * Returns the age of the record at `offset`: the time since the end passed it. Null if it is unknown, or if the
+   * record does not exist yet.
    */
   ageOf(offset: number, nowMs: number): Age | null {
     const after = this.#points.findIndex(({ end }) => end > offset);
@@ -67,7 +67,10 @@ export class EndHistory {
     return { ms: Math.max(0, nowMs - passedMs), isExact: true };
   }
 
-  /** Keeps the first point of each quarter of an hour, of those that are older than an hour, and none older than a day. */
+  /**
+   * Thins out the points that are older than an hour to the first of each quarter of an hour. Drops those older than a
+   * day.
+   */
   #thin(nowMs: number): void {
     let keptStep = Number.NaN;
     this.#points = this.#points.filter(({ ms }) => {
@@ -80,7 +83,7 @@ export class EndHistory {
     this.#points = this.#points.slice(-MAX_END_HISTORY_POINTS);
   }
 
-  /** Times and ends in turn, each as the difference from the one before: most of them are short. */
+  /** Times and ends alternate, each as the difference from the one before, because most differences are short. */
   toJSON(): number[] {
     let last: Point = { ms: 0, end: 0 };
     return this.#points.flatMap((point) => {

@@ -1,7 +1,7 @@
-// Families of metrics as text: OpenMetrics 1.0, and Prometheus' text format 0.0.4.
+// Metric families as text: OpenMetrics 1.0, and Prometheus' text format 0.0.4.
 //
-// A family is one block, and its samples come in the order in which they are given. Both formats name the same series:
-// a scraper that changes the format goes on with those that it has.
+// A family is one block, with its samples in the given order. Both formats name the same series, so a scraper can
+// change the format and continue its series.
 import { assert } from "../assert.ts";
 import type { Family, HistogramFamily, SimpleFamily } from "./family.ts";
 
@@ -16,7 +16,7 @@ export function contentTypeOf(format: Format): string {
   return CONTENT_TYPES[format];
 }
 
-/** What a type adds to the names of its samples. */
+/** The suffix that a type adds to the names of its samples. */
 const SUFFIXES: Record<SimpleFamily["type"], string> = {
   counter: "_total",
   gauge: "",
@@ -37,7 +37,7 @@ export function expose(families: Iterable<Family>, format: Format): string {
   return lines.map((line) => `${line}\n`).join("");
 }
 
-/** The text format has no type for infos, knows no units, and calls a family by the name of its samples. */
+/** Writes the head of a family. The text format has no info type and no units, and names a family like its samples. */
 function describe(family: Family, format: Format, lines: string[]): void {
   const { name, type, help, unit } = family;
   assert(unit === undefined || name.endsWith(`_${unit}`), `${name} ends with its unit`);
@@ -57,7 +57,7 @@ function writeSamples(family: SimpleFamily, lines: string[]): void {
   for (const { labels, value } of family.samples) lines.push(line(name, labels, value));
 }
 
-/** Buckets are cumulative, and the last one holds everything. */
+/** Writes a histogram. Buckets are cumulative, and the last one counts all values. */
 function writeHistogram({ name, bounds, samples }: HistogramFamily, lines: string[]): void {
   for (const { labels, counts, sum } of samples) {
     assert(counts.length === bounds.length + 1, `${name} has a count for each bound, and one more`);
@@ -80,14 +80,14 @@ function escaped(text: string): string {
   return text.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n");
 }
 
-/** Integers up to 2^53 have all their digits. Others have as many as tell them from their neighbours. */
+/** Integers up to 2^53 have all their digits. Other numbers have as many digits as distinguish them. */
 function numberText(value: number): string {
   if (value === Number.POSITIVE_INFINITY) return "+Inf";
   if (value === Number.NEGATIVE_INFINITY) return "-Inf";
   return String(value);
 }
 
-/** OpenMetrics writes the bound 1 as 1.0. The bound is a label, so that both formats have to. */
+/** OpenMetrics writes the bound 1 as 1.0. Because the bound is a label, both formats must do so. */
 function bucketText(bound: number): string {
   return Number.isInteger(bound) ? bound.toFixed(1) : numberText(bound);
 }
@@ -98,7 +98,7 @@ interface AcceptedRange {
   readonly quality: number;
 }
 
-/** For each format, the ranges that mean it. The most specific one comes first. */
+/** For each format, the media ranges that match it, the most specific first. */
 const RANGES: Record<Format, readonly string[]> = {
   openmetrics: ["application/openmetrics-text", "application/*", "*/*"],
   text: ["text/plain", "text/*", "*/*"],
@@ -106,8 +106,8 @@ const RANGES: Record<Format, readonly string[]> = {
 const VERSIONS: Record<Format, string> = { openmetrics: "1.0.0", text: "0.0.4" };
 
 /**
- * Returns the format that a client likes best, by its header Accept. OpenMetrics is sent only to those that name it, and
- * the text format to all others, also to those that accept neither.
+ * Returns the format that a client prefers according to its Accept header. OpenMetrics is only sent to clients that
+ * name it. All others get the text format, even if they accept neither.
  */
 export function formatOf(acceptHeader: string | null): Format {
   const ranges = (acceptHeader ?? "").toLowerCase().split(",").map(rangeOf);

@@ -1,4 +1,4 @@
-// All metrics of a deployment, of which there are never more than a scrape may have [MET-11].
+// All metrics of a deployment. Their number is bounded for each scrape [MET-11].
 import { OTHER } from "./counters.ts";
 import type { Family } from "./family.ts";
 import { kafkaFamilies, kafkaPartitionFamilies } from "./kafka-families.ts";
@@ -12,7 +12,7 @@ import {
   workerFamilies,
 } from "./rivulet-families.ts";
 
-/** Returns the families in the order of their weight: where there are too many series, the last ones are left out. */
+/** Returns the families, the most important first. If there are too many series, the last ones are left out. */
 export function familiesOf(state: MetricsState, options: FamilyOptions): Family[] {
   const view = new MetricsView(state, options);
   const { maxSeries, partitions, version } = options;
@@ -55,7 +55,7 @@ function truncated(
   return {
     name: "rivulet_metrics_truncated",
     type: "gauge",
-    help: `1 where something is left out: partitions, series of any kind, or names, which are summed as ${OTHER}.`,
+    help: `1 if something is left out: partitions, series of any kind, or names, which are summed as ${OTHER}.`,
     samples: Object.entries(left).map(([what, isLeft]) => ({
       labels: { what },
       value: isLeft ? 1 : 0,
@@ -67,7 +67,7 @@ function seriesOf(families: readonly Family[]): number {
   return families.reduce((sum, family) => sum + family.samples.length * linesOf(family), 0);
 }
 
-/** The series of one sample. */
+/** Returns the number of series of one sample. */
 function linesOf(family: Family): number {
   return family.type === "histogram" ? family.bounds.length + 3 : 1;
 }

@@ -1,25 +1,25 @@
-// A family of metrics, as Prometheus scrapes it, whatever the format.
+// A metric family as Prometheus scrapes it, independent of the format.
 
 export type FamilyType = "counter" | "gauge" | "histogram" | "info";
 
 export interface Sample {
-  /** Sent as it is: the encoder escapes it. */
+  /** The values are not escaped here: the encoder does that. */
   readonly labels: Readonly<Record<string, string>>;
   readonly value: number;
 }
 
 export interface HistogramSample {
   readonly labels: Readonly<Record<string, string>>;
-  /** Counts of the values up to each bound, not cumulative. The last is of those above all bounds. */
+  /** The number of values in each bucket, not cumulative. The last bucket is above all bounds. */
   readonly counts: readonly number[];
   readonly sum: number;
 }
 
 interface About {
-  /** Without a suffix: `rivulet_records_appended`, not `rivulet_records_appended_total`. */
+  /** The name without a suffix: `rivulet_records_appended`, not `rivulet_records_appended_total`. */
   readonly name: string;
   readonly help: string;
-  /** The unit that the name ends with, if any: seconds, bytes. */
+  /** The unit at the end of the name, if any: seconds, bytes. */
   readonly unit?: string;
 }
 

@@ -1,17 +1,19 @@
-// How far a group is behind in each partition, from what partitions and the group have told.
+// The lag of a group in each partition, from the reports of partitions and the group.
 import type { GroupOffsetInfo } from "../group-info.ts";
 import { lagOf } from "./lag.ts";
 import type { MetricsState } from "./metrics-state.ts";
 
 export interface GroupLag {
-  /** When the group last told of its positions. */
+  /** The time of the group's last report. */
   readonly toldMs: number;
   readonly state: string;
   readonly members: number;
   readonly offsets: readonly (GroupOffsetInfo & { readonly topicId: string })[];
 }
 
-/** Returns null if the group has told nothing. A partition that has told nothing is left out. */
+/**
+ * Returns the lag of a group, or null if the group has not reported. Partitions that have not reported are left out.
+ */
 export function groupLag(state: MetricsState, groupId: string, nowMs: number): GroupLag | null {
   const found = state.objectOf("group", groupId);
   if (found === undefined || found.sight.kind !== "group") return null;

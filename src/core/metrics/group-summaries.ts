@@ -1,9 +1,9 @@
-// How all groups are, from what they and the partitions have told: their states, members and lags, in an order.
+// The states, members and lags of all groups, from the reports of groups and partitions, in a chosen order.
 import { topicLagsOf } from "./lag.ts";
 import type { MetricsState } from "./metrics-state.ts";
 
 export const GROUP_ORDERS = ["age", "lag", "name"] as const;
-/** By the age of the oldest unread record, by the lag in records, the largest first, or by name. */
+/** By the age of the oldest unread record or by the lag in records, the largest first, or by name. */
 export type GroupOrder = (typeof GROUP_ORDERS)[number];
 
 export interface GroupSummary {
@@ -11,17 +11,17 @@ export interface GroupSummary {
   /** KIP-848's name of the state. */
   readonly state: string;
   readonly members: number;
-  /** The topics in which it has a position. */
+  /** The topics in which it has committed offsets. */
   readonly topics: readonly string[];
-  /** Records, an upper bound. Null if nothing was committed, or no partition has told of itself. */
+  /** The lag in records, an upper bound. Null if nothing was committed, or no partition has reported. */
   readonly lag: number | null;
-  /** The age of the oldest unread record. 0 if all is read, null if it is not known. */
+  /** The age of the oldest unread record. 0 if there is none, null if unknown. */
   readonly oldestUnreadMs: number | null;
-  /** When the group last told of itself. */
+  /** The time of the group's last report. */
   readonly toldAtMs: number;
 }
 
-/** Returns the groups that have told of themselves. */
+/** Returns the groups that have reported. */
 export function groupSummaries(
   state: MetricsState,
   order: GroupOrder,
@@ -46,7 +46,7 @@ export function groupSummaries(
   );
 }
 
-/** A group of which nothing is known comes after those that have read everything. */
+/** A group without known values comes after groups without a lag. */
 function measure({ lag, oldestUnreadMs }: GroupSummary, order: GroupOrder): number {
   if (order === "name") return 0;
   return (order === "lag" ? lag : oldestUnreadMs) ?? -1;

@@ -1,5 +1,5 @@
-// The metrics of kafka_exporter 1.10, by its names and labels, so that its dashboards and alerts go on working. What Kafka
-// has and Rivulet has not is constant here: a partition is one object, always in sync.
+// The metrics of kafka_exporter 1.10, with its names and labels, so its dashboards and alerts keep working. Kafka's
+// facts without a counterpart here are constant: a partition is one object, always in sync.
 import { textHash } from "../text-hash.ts";
 import { OTHER } from "./counters.ts";
 import type { Family, Sample } from "./family.ts";
@@ -34,7 +34,10 @@ function brokersOf(view: MetricsView): number {
   return Math.max(1, view.options.brokers?.length ?? 0);
 }
 
-/** Partitions are numbered without gaps. So there are as many as the highest that has told anything says. */
+/**
+ * Returns the partition counts. Partitions are numbered without gaps, so the highest number that has reported gives the
+ * count.
+ */
 function partitionCounts(view: MetricsView): Sample[] {
   const topics = new Map<string, { readonly label: string; readonly count: number }>();
   for (const { entry, sight } of view.objectsOf("partition")) {
@@ -76,7 +79,7 @@ function pairFamilies(pairs: readonly PairLag[]): Family[] {
       name: "rivulet_group_lag_seconds",
       type: "gauge",
       unit: "seconds",
-      help: "The age of the oldest unread record of the topic, or at least so much where it is older than what is known.",
+      help: "The age of the oldest unread record of the topic, or a lower bound if the record is older than the known history.",
       samples: samplesOf(({ oldestUnreadMs }) =>
         oldestUnreadMs === null ? null : oldestUnreadMs / 1_000,
       ),
@@ -118,7 +121,7 @@ export function kafkaPartitionFamilies(view: MetricsView): Family[] {
   ];
 }
 
-/** A group with a commit in a topic has an offset of -1 in those of its partitions where it has none, and no lag there. */
+/** In its topics, a group has the offset -1 in partitions without a commit, and no lag there. */
 function groupPartitionFamilies(
   view: MetricsView,
   partitions: readonly Remembered<PartitionSight>[],

@@ -1,5 +1,5 @@
-// How far groups were behind over the last day: a point a minute for an hour, then one a quarter of an hour. A point is made
-// while something is told anyway, and only where it differs from the one before.
+// The lags of groups over the last day: one point per minute for an hour, then one per quarter of an hour. A point is
+// added only when a report arrives anyway, and only if it differs from the one before.
 import {
   END_HISTORY_COARSE_STEP_MS,
   END_HISTORY_FINE_MS,
@@ -13,21 +13,21 @@ import type { MetricsState } from "./metrics-state.ts";
 
 export interface LagPoint {
   readonly atMs: number;
-  /** Records in all partitions that are known. */
+  /** Records in all known partitions. */
   readonly lag: number;
-  /** The age of the oldest unread record. Null if all is read, or if it is not known. */
+  /** The age of the oldest unread record. Null if there is none, or if it is unknown. */
   readonly oldestUnreadMs: number | null;
 }
 
 export class LagTrends {
-  /** The group that was noted longest ago comes first. */
+  /** In the order of their last point, the oldest first. */
   readonly #groups = new Map<string, LagPoint[]>();
   #notedMs = 0;
 
   /** Notes the lag of each group, unless that was done within the last minute. */
   note(state: MetricsState, nowMs: number): void {
     const sinceMs = nowMs - this.#notedMs;
-    if (sinceMs >= 0 && sinceMs < METRICS_INTERVAL_MS) return; // The clock may be set back.
+    if (sinceMs >= 0 && sinceMs < METRICS_INTERVAL_MS) return; // The clock may have been set back.
     this.#notedMs = nowMs;
     for (const { sight } of state.objects()) {
       if (sight.kind !== "group") continue;
@@ -44,7 +44,7 @@ export class LagTrends {
   #add(groupId: string, point: LagPoint): void {
     const points = (this.#groups.get(groupId) ?? []).filter(({ atMs }) => atMs < point.atMs);
     const [before, last] = points.slice(-2);
-    // What stays as it is has two points: its beginning, and its end so far.
+    // An unchanged stretch has two points: its beginning, and its end so far.
     if (before !== undefined && isSame(before, point) && last !== undefined && isSame(last, point))
       points.pop();
     points.push(point);
@@ -73,7 +73,7 @@ export class LagTrends {
       ];
   }
 
-  /** Takes rows without their kind. What cannot be read is left out. */
+  /** Restores rows without their kind. Unreadable parts are left out. */
   restore(rows: readonly (readonly unknown[])[]): void {
     for (const [groupId, numbers] of rows.slice(0, MAX_METRICS_GROUPS)) {
       if (typeof groupId !== "string" || !Array.isArray(numbers)) continue;
@@ -93,7 +93,10 @@ function isSame(one: LagPoint, other: LagPoint): boolean {
   return one.lag === other.lag && one.oldestUnreadMs === null && other.oldestUnreadMs === null;
 }
 
-/** Keeps the largest point of each quarter of an hour, of those that are older than an hour, and none older than a day. */
+/**
+ * Thins out the points that are older than an hour to the largest of each quarter of an hour. Drops those older than a
+ * day.
+ */
 function thinned(points: readonly LagPoint[], nowMs: number): LagPoint[] {
   const kept: LagPoint[] = [];
   for (const point of points) {

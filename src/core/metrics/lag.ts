@@ -1,34 +1,34 @@
-// How far a group is behind, from what partitions and group have told.
+// The lag of a group, from the reports of partitions and the group.
 import type { Age } from "./end-history.ts";
 import type { MetricsState } from "./metrics-state.ts";
 import type { GroupPosition } from "./snapshot.ts";
 
 export interface Lag {
-  /** An upper bound: compaction may have left fewer. */
+  /** An upper bound: compaction may have left fewer records. */
   readonly records: number;
-  /** How old the first unread record is. Null if that is not known, or if all is read. */
+  /** The age of the first unread record. Null if it is unknown, or if there is none. */
   readonly oldestUnread: Age | null;
 }
 
-/** Returns null if the partition has told nothing: its lag is unknown then, and no zero [MET-5]. */
+/** Returns null if the partition has not reported: its lag is then unknown, not zero [MET-5]. */
 export function lagOf(state: MetricsState, position: GroupPosition, nowMs: number): Lag | null {
   const partition = state.partitionOf(position.topicId, position.partition);
   if (partition === undefined) return null;
   const { logStartOffset, logEndOffset } = partition.sight;
-  // Records that were deleted are not behind.
+  // Deleted records do not count.
   const offset = Math.max(position.offset, logStartOffset);
   const records = Math.max(0, logEndOffset - offset);
   return { records, oldestUnread: records === 0 ? null : partition.ends.ageOf(offset, nowMs) };
 }
 
-/** The lag of a group in the partitions of a topic that are known. */
+/** The lag of a group in the known partitions of a topic. */
 export interface TopicLag {
   readonly topic: string;
   readonly topicId: string;
   readonly offsetSum: number;
   /** Null if no partition is known. */
   readonly records: number | null;
-  /** The age of the oldest unread record, or what it is at least. 0 if all is read, null if it is not known. */
+  /** The age of the oldest unread record, or a lower bound of it. 0 if there is none, null if unknown. */
   readonly oldestUnreadMs: number | null;
 }
 

@@ -1,8 +1,8 @@
-// The lives of one object, and how far each has counted.
+// The lives of one object, and the counts of each.
 //
-// Counters of a life only grow, and the next life begins at zero. So what an object has counted in all is the sum of its
-// lives, and what a snapshot adds is what it has more than the newest one of its life. Snapshots may come twice, late, and
-// from two lives in turn: they never take anything back.
+// Counters of a life only grow, and the next life starts at zero. So the total of an object is the sum over its lives,
+// and a snapshot adds its difference from the newest one of its life. Snapshots may be repeated, late, or alternate
+// between two lives. They never reduce a total.
 import { MAX_METRICS_LIVES } from "../limits.ts";
 import { type Counters, readCounters } from "./counters.ts";
 
@@ -12,25 +12,25 @@ interface Life {
 }
 
 export interface Advance {
-  /** What the snapshot adds to everything counted before. */
+  /** The increase over everything counted before. */
   readonly added: Counters;
   readonly isNewLife: boolean;
-  /** True if the rest of the snapshot is what is known newest of the object. */
+  /** True if the rest of the snapshot is the newest known state of the object. */
   readonly isNewest: boolean;
 }
 
 export class Lives {
-  /** In the order in which they were first heard of. */
+  /** In the order of their first snapshot. */
   readonly #lives: Life[] = [];
-  /** The life of the newest snapshot, and the version that it had. */
+  /** The life of the newest snapshot, and that snapshot's version. */
   #current = { name: "", version: 0 };
 
-  /** The counters that are remembered. */
+  /** The number of remembered counters. */
   get size(): number {
     return this.#lives.reduce((sum, { counters }) => sum + counters.size, 0);
   }
 
-  /** `version` is a number of the object that hardly ever falls, such as the end of its log. */
+  /** `version` is a number of the object that rarely decreases, such as the end of its log. */
   advance(name: string, counters: Counters, version: number): Advance {
     const known = this.#lives.find((life) => life.name === name);
     const life = known ?? { name, counters: new Map<string, number>() };
@@ -47,8 +47,8 @@ export class Lives {
   }
 
   /**
-   * A life that was heard of before the current one may have been late, or may be the one that lives: if it was the current
-   * one's first snapshot that was late. It goes on with counting then, and is not behind.
+   * A life that began before the current one may be over, with a late snapshot. Or it is the living one, and the first
+   * snapshot of the current one was late. In the latter case it keeps counting, and its version is not lower.
    */
   #isNewest(life: Life, version: number, added: readonly string[]): boolean {
     if (life.name === this.#current.name) return true;

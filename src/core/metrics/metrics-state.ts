@@ -1,10 +1,10 @@
-// Everything that is known of a deployment from what its objects have told. Nobody is asked for anything.
+// Everything known of a deployment from its objects' reports. No object is asked.
 //
-// Counters are summed per topic, group and class of objects [MET-3]. Of each object the newest sight is kept, and of each
-// partition when its log had which end. All of it is bounded [MET-7]: what was heard of longest ago is forgotten, and has
-// been summed by then.
+// Counters are summed per topic, group and class of objects [MET-3]. The newest sight of each object is kept, and the
+// end history of each partition. All of it is bounded [MET-7]: the objects that reported longest ago are forgotten, and
+// their counts stay in the sums.
 //
-// What was shown must not be forgotten. So the owner stores `countersToJSON` before it shows counters [MET-4].
+// A shown value must not be forgotten. So the owner stores `countersToJSON` before it shows counters [MET-4].
 import { type PartitionKey, partitionKey } from "../group/partition-key.ts";
 import {
   MAX_METRICS_CLASSES,
@@ -31,22 +31,22 @@ import { EndHistory } from "./end-history.ts";
 import { Lives } from "./lives.ts";
 import { type PartitionSight, type RelaySight, type Sight, sightOf, versionOf } from "./sights.ts";
 import type { AnySnapshot } from "./snapshot.ts";
-import { packPositions, piecesOf, readPieces, unpackPositions } from "./state-pieces.ts";
+import { piecesOf, positionsByTopic, readPieces, readPositions } from "./state-pieces.ts";
 import type { Usage } from "./usage.ts";
 
-/** An object that is remembered. */
+/** A remembered object. */
 export interface Remembered<Seen extends Sight = Sight> {
   readonly key: string;
   readonly entry: Entry;
   readonly lives: Lives;
   readonly sight: Seen;
-  /** When the sight was told. */
+  /** The time of the report with this sight. */
   readonly seenMs: number;
-  /** Empty for all but partitions. */
+  /** Empty except for partitions. */
   readonly ends: EndHistory;
 }
 
-/** What a snapshot adds to what was told before. */
+/** The increase that a snapshot reports. */
 export interface Told {
   readonly key: string;
   readonly sight: Sight;
@@ -62,24 +62,24 @@ interface OverheadSnapshot {
 export class MetricsState {
   readonly topics = new Directory(MAX_METRICS_TOPICS, (entry) => this.#drop(entry));
   readonly groups = new Directory(MAX_METRICS_GROUPS, (entry) => this.#drop(entry));
-  /** The Worker, the cluster's object, and those that are overhead. */
+  /** The Worker, the cluster's object, and objects that are overhead. */
   readonly classes = new Directory(MAX_METRICS_CLASSES, (entry) => this.#drop(entry));
-  /** What topics and groups have counted that are shown no more. With it, the sum of everything never falls. */
+  /** The counts of topics and groups that are no longer shown. Including them, the total never decreases. */
   readonly dropped = new CounterMap();
-  /** The one heard of longest ago comes first. */
+  /** In the order of their last report, the oldest first. */
   readonly #objects = new Map<string, Remembered>();
   readonly #partitions = new Map<PartitionKey, Remembered<PartitionSight>>();
   readonly #removed = new Map<string, number>();
   #numbers = 0;
 
   /**
-   * Takes what an object tells about itself. `name` tells it from others of its kind. Returns what that adds, or null if it
-   * adds nothing.
+   * Takes the report of an object. `name` identifies it among objects of its kind. Returns the increase, or null if
+   * there is none.
    */
   take(nowMs: number, name: string, snapshot: AnySnapshot): Told | null {
     const sight = sightOf(snapshot);
     if (sight === null || this.#isRemoved(sight, nowMs)) return null;
-    // All isolates of the Worker have one name. Each of them has one life.
+    // All isolates of the Worker have one name, and each isolate is one life.
     const id = snapshot.kind === "worker" ? snapshot.life : name;
     const key = `${sight.kind}:${id}`;
     return this.#count(nowMs, key, sight, {
@@ -88,7 +88,7 @@ export class MetricsState {
     });
   }
 
-  /** Takes what an object counts that serves no topic and no group in particular, such as the one of the metrics. */
+  /** Takes the counts of an object that serves no particular topic or group, such as the MetricsObject. */
   takeOverhead(nowMs: number, name: string, { life, usage, storedBytes }: OverheadSnapshot): Told {
     const counters = new CounterMap();
     countUsage(usage, (key, _labels, count) => {
@@ -141,7 +141,7 @@ export class MetricsState {
     }
   }
 
-  /** Adds an object as the one heard of last. */
+  /** Adds an object as the latest to report. */
   #remember(object: Remembered): void {
     this.#objects.delete(object.key);
     this.#objects.set(object.key, object);
@@ -175,7 +175,7 @@ export class MetricsState {
     for (const counters of entry.counters.values()) this.dropped.addAll(counters.toJSON());
   }
 
-  /** Forgets a topic that was deleted. Another one of its name goes on with its counters. */
+  /** Forgets a deleted topic. A new topic of the same name continues its counters. */
   removeTopic(topicId: string, nowMs: number): void {
     this.#noteRemoved(`topic:${topicId}`, nowMs);
     for (const object of [...this.#objects.values()])
@@ -186,7 +186,7 @@ export class MetricsState {
     }
   }
 
-  /** Forgets a group that was deleted. */
+  /** Forgets a deleted group. */
   removeGroup(groupId: string, nowMs: number): void {
     this.#noteRemoved(`group:${groupId}`, nowMs);
     for (const object of [...this.#objects.values()])
@@ -204,7 +204,10 @@ export class MetricsState {
     }
   }
 
-  /** True if a snapshot is a late one of something deleted. Long after, it is of what was restored or created anew. */
+  /**
+   * True for a late snapshot of something deleted. Much later, a snapshot belongs to something restored or created
+   * again.
+   */
   #isRemoved(sight: Sight, nowMs: number): boolean {
     const name =
       sight.kind === "group"
@@ -216,7 +219,7 @@ export class MetricsState {
     return removedMs !== undefined && Math.abs(nowMs - removedMs) < METRICS_LATE_MS;
   }
 
-  /** Returns the objects that are remembered, the one heard of longest ago first. */
+  /** Returns the remembered objects, the one that reported longest ago first. */
   objects(): Iterable<Remembered> {
     return this.#objects.values();
   }
@@ -225,22 +228,22 @@ export class MetricsState {
     return this.#partitions.get(partitionKey(topicId, partition));
   }
 
-  /** Returns an object by its kind, and by what tells it from others of its kind. */
+  /** Returns an object by its kind, and its name within that kind. */
   objectOf(kind: Sight["kind"], name: string): Remembered | undefined {
     return this.#objects.get(`${kind}:${name}`);
   }
 
-  /** The numbers that are remembered of all objects. */
+  /** The number of remembered numbers of all objects. */
   get numbers(): number {
     return this.#numbers;
   }
 
-  /** All of it, in pieces of a bounded size. */
+  /** Returns the whole state, in pieces of bounded size. */
   toJSON(): string[] {
     return [...this.countersToJSON(), ...this.sightsToJSON()];
   }
 
-  /** Counters and the lives that they come from. These pieces belong together, and are stored together. */
+  /** Returns the counters and the lives that they come from. These pieces belong together and are stored together. */
   countersToJSON(): string[] {
     return piecesOf(this.#counterRows());
   }
@@ -257,19 +260,22 @@ export class MetricsState {
     }
   }
 
-  /** Positions of groups and ends of logs. They are many, and nothing falls where they are older than the counters. */
+  /**
+   * Returns committed offsets of groups and end histories. They are large, and may be older than the counters without
+   * any sum decreasing.
+   */
   sightsToJSON(): string[] {
     return piecesOf(this.#sightRows());
   }
 
   *#sightRows(): Generator<unknown> {
     for (const { key, sight, ends } of this.#objects.values()) {
-      if (sight.kind === "group") yield ["positions", key, packPositions(sight.positions)];
+      if (sight.kind === "group") yield ["positions", key, positionsByTopic(sight.positions)];
       if (sight.kind === "partition") yield ["ends", key, ends];
     }
   }
 
-  /** Takes what it finds. What is missing or cannot be read is left out. */
+  /** Restores a state. Missing or unreadable parts are left out. */
   static fromJSON(pieces: Iterable<string>): MetricsState {
     const state = new MetricsState();
     const rows = readPieces(pieces);
@@ -280,7 +286,7 @@ export class MetricsState {
     for (const [removed] of rowsOf("removed"))
       for (const [name, ms] of Array.isArray(removed) ? removed : [])
         state.#noteRemoved(String(name), Number(ms));
-    const positions = new Map(rowsOf("positions").map(([key, packed]) => [key, packed]));
+    const positions = new Map(rowsOf("positions").map(([key, row]) => [key, row]));
     const ends = new Map(rowsOf("ends").map(([key, steps]) => [key, steps]));
     for (const row of rowsOf("object")) state.#restoreObject(row, positions, ends);
     state.#keepBounds();
@@ -293,8 +299,8 @@ export class MetricsState {
     ends: ReadonlyMap<unknown, unknown>,
   ): void {
     if (typeof key !== "string" || typeof known !== "object" || known === null) return;
-    const packed = { ...known, positions: unpackPositions(positions.get(key)) };
-    const sight = sightOf(packed as unknown as Sight);
+    const restored = { ...known, positions: readPositions(positions.get(key)) };
+    const sight = sightOf(restored as unknown as Sight);
     if (sight === null || this.#objects.has(key)) return;
     const entry = label === OTHER ? this.#directoryOf(sight).other : this.#entryOf(sight);
     entry.objects++;
@@ -322,7 +328,7 @@ function restoreEntry(directory: Directory, [label, ids, classes]: unknown[]): v
     entry.countersOf(name).addAll(readCounters(counters));
 }
 
-/** The class by which the counters of an object are told. */
+/** Returns the class under which an object's counters are shown. */
 export function classOf(sight: Sight): string {
   return sight.kind === "overhead" ? sight.name : sight.kind;
 }
@@ -339,7 +345,7 @@ function isOfTopic(sight: Sight): sight is PartitionSight | RelaySight {
   return sight.kind === "partition" || sight.kind === "relay";
 }
 
-/** [RPT-1] A life may stand for others that have told nothing. */
+/** [RPT-1] A life may stand for others that have not reported. */
 function weightOf({ weight = 1 }: AnySnapshot): number {
   return Number.isInteger(weight) && weight >= 1 && weight <= MAX_METRICS_WEIGHT ? weight : 1;
 }

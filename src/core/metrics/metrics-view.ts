@@ -1,4 +1,4 @@
-// What of the state is shown, by the labels under which it is shown: each series is of one label only.
+// The shown part of the state, by label. Each series has only one label of its kind.
 import { OTHER } from "./counters.ts";
 import { topicLagsOf } from "./lag.ts";
 import type { MetricsState, Remembered } from "./metrics-state.ts";
@@ -7,12 +7,12 @@ import type { GroupPosition } from "./snapshot.ts";
 
 export interface FamilyOptions {
   readonly nowMs: number;
-  /** Whether partitions are shown one by one, as long as there are not too many. */
+  /** True to show partitions one by one, as long as there are not too many. */
   readonly partitions: boolean;
-  /** Topics that are shown. All are, if it is missing. */
+  /** Selects the topics that are shown. Absent to show all. */
   readonly topicFilter?: (topic: string) => boolean;
   readonly maxSeries: number;
-  /** Where Kafka's clients connect: host and port of each node. */
+  /** The addresses for Kafka's clients: host and port of each node. */
   readonly brokers?: readonly string[];
   readonly version?: string;
 }
@@ -38,7 +38,7 @@ export class MetricsView {
     return this.options.nowMs;
   }
 
-  /** A filter leaves out the sum of topics without a name, because nobody knows what is in it. */
+  /** A filter excludes the sum of topics without a name, because its contents are unknown. */
   isShown(topic: string): boolean {
     const { topicFilter } = this.options;
     return topicFilter === undefined || (topic !== OTHER && topicFilter(topic));
@@ -53,7 +53,9 @@ export class MetricsView {
     );
   }
 
-  /** The partitions of topics that have a name, sorted. Of two incarnations of a topic, the one heard of last counts. */
+  /**
+   * Returns the partitions of topics with a name, sorted. Of two incarnations of a topic, the latest to report counts.
+   */
   namedPartitions(): Remembered<PartitionSight>[] {
     const places = new Map<string, Remembered<PartitionSight>>();
     for (const object of this.objectsOf("partition")) {
@@ -72,8 +74,8 @@ export class MetricsView {
   }
 
   /**
-   * Returns the label of a position's topic. Null if the topic is not shown, or if nothing is known of it: it was deleted,
-   * or has told nothing yet.
+   * Returns the label of an offset's topic. Null if the topic is not shown or unknown: it was deleted, or has not
+   * reported yet.
    */
   topicLabelOf({ topic, topicId }: Pick<GroupPosition, "topic" | "topicId">): string | null {
     const entry = this.state.topics.get(topic);
@@ -81,7 +83,7 @@ export class MetricsView {
     return this.state.topics.other.objects > 0 && this.isShown(OTHER) ? OTHER : null;
   }
 
-  /** The lag of each group in each topic, sorted by both. */
+  /** Returns the lag of each group in each topic, sorted by both. */
   pairLags(): PairLag[] {
     const pairs = new Map<string, PairLag>();
     for (const { entry, sight } of this.groupObjects()) {

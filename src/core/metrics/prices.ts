@@ -1,6 +1,6 @@
-// The price list of Cloudflare's Workers Paid plan, of November 2026, in dollars. A month is 30 days.
+// The price list of Cloudflare's Workers Paid plan, as of November 2026, in dollars. A month is 30 days.
 //
-// Workers Logs: from December 2026 on they are to be priced by the GB (50 GB included, $0.25 for each further one). An event
+// Workers Logs are to be priced by the GB from December 2026 on (50 GB included, $0.25 for each further GB). An event
 // of 2 KB costs about the same that way.
 
 /** The month of the price list. */
@@ -13,9 +13,9 @@ interface Price {
   readonly what: string;
   readonly unit: string;
   readonly dollars: number;
-  /** For how many units. */
+  /** The number of units for this price. */
   readonly per: number;
-  /** The units of a month that the plan includes. */
+  /** The units per month that the plan includes. */
   readonly included: number;
 }
 
@@ -53,25 +53,25 @@ export const PRICES = {
 
 export type Kind = keyof typeof PRICES;
 
-/** The plan's minimum, which all of this needs. */
+/** The plan's minimum price, which every deployment pays. */
 export const PLAN_DOLLARS = 5;
-/** A message on a socket is billed as a part of a request. */
+/** The number of socket messages that are billed as one request. */
 export const MESSAGES_PER_REQUEST = 20;
-/** An object is billed for this memory, whatever it uses. */
+/** The memory that an object is billed for, whatever it uses. */
 export const OBJECT_GB = 0.128;
 
-/** K2 has no partitions and no groups: these are for records in, records out per subscription, and what is kept. */
+/** K2 has no partitions and no groups. The prices are for records in, records out per subscription, and storage. */
 export const K2 = {
   inPerGb: 0.04,
   outPerGb: 0.04,
   storedPerGb: 0.02,
   maxStreams: 20,
   maxRetentionDays: 30,
-  /** As long as it is in beta, of an account. */
+  /** The bound per account during the beta. */
   maxStoredGb: 10,
 } as const;
 
-/** An operation is 64 KB. A record is written, read and deleted, and a queue has one consumer. */
+/** An operation covers 64 KB. A record is written, read and deleted, and a queue has one consumer. */
 export const QUEUES = {
   perMillion: 0.4,
   included: MILLION,
@@ -79,7 +79,7 @@ export const QUEUES = {
   maxPerSecond: 5_000,
 } as const;
 
-/** Returns the price of so many units, without those that the plan includes. */
+/** Returns the price of these units, ignoring the amount that the plan includes. */
 export function marginalDollars(kind: Kind, count: number): number {
   const { dollars, per } = PRICES[kind];
   return (count / per) * dollars;

@@ -1,8 +1,8 @@
-// What the requests of one isolate come to.
+// The request counts of one isolate.
 import { DURATION_BUCKETS, type RequestCount, type WorkerSnapshot } from "./snapshot.ts";
 import { NO_USAGE } from "./usage.ts";
 
-/** APIs and outcomes that are told apart. There are some hundreds, so only a fault would make more. */
+/** The number of APIs and outcomes counted separately. There are a few hundred, so only a bug would make more. */
 const MAX_COUNTS = 2_000;
 
 interface Durations {
@@ -16,19 +16,20 @@ export class RequestCounts {
   readonly #authFailures: Record<string, number> = {};
   readonly #throttled: Record<string, number> = {};
   #requests = 0;
-  /** Names this life of the isolate. Null before the first report. */
+  /** Identifies this life of the isolate. Null before the first report. */
   life: string | null = null;
   reportedMs = 0;
 
-  /** `outcome` is NONE or the name of the error. Beyond MAX_COUNTS, what is new is not counted by itself. */
+  /** `outcome` is NONE or the name of the error. Beyond MAX_COUNTS, new keys are not counted separately. */
   add(transport: RequestCount["transport"], api: string, outcome: string, tookMs: number): void {
-    if (transport !== "kafka") this.#requests++; // A connection is one request of the Worker, whatever comes over it.
+    // A Kafka connection is one request of the Worker, whatever its number of messages.
+    if (transport !== "kafka") this.#requests++;
     const key = `${transport} ${api} ${outcome}`;
     const known = this.#counts.get(key);
     if (known !== undefined) known.count++;
     else if (this.#counts.size < MAX_COUNTS)
       this.#counts.set(key, { transport, api, outcome, count: 1 });
-    this.#addDuration(api, Math.max(0, tookMs) / 1_000); // The clock may be set back.
+    this.#addDuration(api, Math.max(0, tookMs) / 1_000); // The clock may have been set back.
     if (outcome === "THROTTLING_QUOTA_EXCEEDED") increase(this.#throttled, transport);
     if (outcome === "SASL_AUTHENTICATION_FAILED") increase(this.#authFailures, transport);
   }
@@ -47,7 +48,7 @@ export class RequestCounts {
     this.#durations.set(api, durations);
   }
 
-  /** `kafkaConnections` is how many there are now. */
+  /** `kafkaConnections` is their current number. */
   snapshot(life: string, kafkaConnections: number, inFlightBytes: number): WorkerSnapshot {
     return {
       ...{ kind: "worker", life, storedBytes: 0 },

@@ -1,5 +1,5 @@
-// Rivulet's own metrics. Labels are topics, groups, classes of objects, and names of Kafka's or ours: nothing that a client
-// has a word in but topics and group ids [MET-10].
+// Rivulet's own metrics. Labels are topics, groups, classes of objects, and fixed names of Kafka's or ours. Clients can
+// only influence topics and group ids [MET-10].
 import { METRICS_ISOLATE_SILENT_MS } from "../limits.ts";
 import { CounterMap, OTHER } from "./counters.ts";
 import type { Entry } from "./directory.ts";
@@ -8,7 +8,7 @@ import { classOf, type Remembered } from "./metrics-state.ts";
 import type { MetricsView } from "./metrics-view.ts";
 import { DURATION_BUCKETS } from "./snapshot.ts";
 
-/** What is counted of topics: the name, the counter, and the help. */
+/** The counters of topics: the name, the counter, and the help. */
 const TOPIC_COUNTERS: readonly (readonly [string, string, string])[] = [
   ["records_appended", "appendedRecords", "Records that were appended."],
   ["bytes_appended", "appendedBytes", "Bytes of batches that were appended."],
@@ -17,22 +17,27 @@ const TOPIC_COUNTERS: readonly (readonly [string, string, string])[] = [
   ["bytes_delivered", "deliveredBytes", "Bytes of batches that were sent to readers."],
 ];
 
-/** What is counted of groups: the name, the counter, the label that it has besides, and the help. */
+/** The counters of groups: the name, the counter, its additional label, and the help. */
 const GROUP_COUNTERS: readonly (readonly [string, string, string | null, string])[] = [
   ["rebalances", "rebalances", null, "Rebalances that began."],
   ["commits", "commits", null, "Commits that were stored."],
-  ["commits_rejected", "rejected", "error", "Commits that were rejected, by Kafka's error."],
-  ["members_lost", "lost", "reason", "Members that went without saying so, by the reason."],
+  ["commits_rejected", "rejected", "error", "Commits that were rejected, by Kafka's error name."],
+  ["members_lost", "lost", "reason", "Members that were removed without leaving, by reason."],
 ];
 
-/** What is counted of all objects, and billed: the name, the counter, its divisor, and the help. */
+/** The billed counters of all objects: the name, the counter, its divisor, and the help. */
 const USAGE_COUNTERS: readonly (readonly [string, string, number, string])[] = [
   ["rows_written", "rowsWritten", 1, "Rows that were written."],
   ["rows_read", "rowsRead", 1, "Rows that were read."],
   ["object_requests", "requests", 1, "Calls, upgrades and alarms."],
-  ["object_messages", "messages", 1, "Messages that came over sockets. Twenty are a request."],
-  ["awake_seconds", "awakeMs", 1_000, "Time awake, an estimate."],
-  ["object_wakeups", "wakeups", 1, "Lives that began."],
+  [
+    "object_messages",
+    "messages",
+    1,
+    "Messages received over sockets. Twenty are billed as one request.",
+  ],
+  ["awake_seconds", "awakeMs", 1_000, "Estimated time awake."],
+  ["object_wakeups", "wakeups", 1, "Times that an object was started or woken up."],
 ];
 
 export function topicFamilies(view: MetricsView): Family[] {
@@ -50,7 +55,7 @@ export function topicFamilies(view: MetricsView): Family[] {
     ),
     gauge(
       "largest_partition_bytes",
-      "The bytes of the topic's largest log. A partition holds 9.5 GB.",
+      "Bytes of the topic's largest log. The bound of a partition is 9.5 GB.",
       topics.flatMap(({ label }) => {
         const value = largest.get(label);
         return value === undefined ? [] : [{ labels: { topic: label }, value }];
@@ -118,14 +123,14 @@ export function workerFamilies(view: MetricsView): Family[] {
   return [
     counter(
       "requests",
-      "Requests to the Worker, by Kafka's name of the error.",
+      "Requests to the Worker, by Kafka's error name.",
       labelled("requests", ["api", "transport", "outcome"]),
     ),
     {
       name: "rivulet_request_duration_seconds",
       type: "histogram",
       unit: "seconds",
-      help: "How long requests waited. The time that the Worker computes is not in it.",
+      help: "Time that requests waited. The Worker's own CPU time is not included.",
       bounds: DURATION_BUCKETS,
       samples: counters.under("tookSeconds").map(({ labels: [api = OTHER], value }) => ({
         labels: { api },
@@ -135,7 +140,7 @@ export function workerFamilies(view: MetricsView): Family[] {
         sum: value,
       })),
     },
-    counter("auth_failures", "Log-ins that failed.", labelled("authFailures", ["method"])),
+    counter("auth_failures", "Failed sign-ins.", labelled("authFailures", ["method"])),
     counter("throttled", "Requests refused by a quota.", labelled("throttled", ["reason"])),
     gauge("sockets", "Open sockets of readers: at partitions and at relays.", [
       { labels: { kind: "partition" }, value: readers("partition") },
@@ -144,7 +149,7 @@ export function workerFamilies(view: MetricsView): Family[] {
     gauge("kafka_connections", "Connections of Kafka's clients.", [
       { labels: {}, value: sumOf(isolates.map((isolate) => isolate.kafkaConnections)) },
     ]),
-    gauge("in_flight_bytes", "Bytes of requests and answers under way.", [
+    gauge("in_flight_bytes", "Bytes of requests and answers in flight.", [
       { labels: {}, value: sumOf(isolates.map((isolate) => isolate.inFlightBytes)) },
     ]),
   ];
@@ -154,12 +159,12 @@ export function clusterFamilies(view: MetricsView): Family[] {
   const clusters = view.objectsOf("cluster").map(({ sight }) => sight);
   const sample = (values: readonly number[]) => values.map((value) => ({ labels: {}, value }));
   return [
-    gauge("topics", "Topics that there are.", sample(clusters.slice(0, 1).map((c) => c.topics))),
-    gauge("groups", "Groups that there are.", sample(clusters.slice(0, 1).map((c) => c.groups))),
+    gauge("topics", "Number of topics.", sample(clusters.slice(0, 1).map((c) => c.topics))),
+    gauge("groups", "Number of groups.", sample(clusters.slice(0, 1).map((c) => c.groups))),
   ];
 }
 
-/** What the deployment is billed for, and how old what is known of it is. */
+/** Returns the billed usage of the deployment, and the age of the data. */
 export function usageFamilies(view: MetricsView): Family[] {
   const { topics, groups, classes } = view.state;
   const entries = [
@@ -195,7 +200,7 @@ function sightFamilies(view: MetricsView): Family[] {
     places.set(key, {
       labels,
       bytes: sight.storedBytes + (known?.bytes ?? 0),
-      // Isolates come and go: the newest one counts. Of objects, the oldest number.
+      // Isolates come and go, so the newest report counts. For objects, the oldest report counts.
       ageMs: (sight.kind === "worker" ? Math.min : Math.max)(ageMs, known?.ageMs ?? ageMs),
     });
   }
@@ -208,7 +213,7 @@ function sightFamilies(view: MetricsView): Family[] {
     ),
     gauge(
       "scrape_age_seconds",
-      "How old what is known is: that of a topic is as old as what its quietest partition told.",
+      "Age of the last report. For a topic, the oldest last report among its partitions.",
       sorted.map(({ labels, ageMs }) => ({ labels, value: ageMs / 1_000 })),
     ),
   ];

@@ -1,4 +1,4 @@
-// What an object looked like when it last told about itself: the part of its snapshot that is no counter.
+// The state of an object in its last report: the part of its snapshot that is not counters.
 import { MAX_METRICS_POSITIONS } from "../limits.ts";
 import { isCount, labelOf } from "./counters.ts";
 import type { AnySnapshot, GroupPosition } from "./snapshot.ts";
@@ -47,7 +47,7 @@ export interface WorkerSight extends Stored {
   readonly inFlightBytes: number;
 }
 
-/** An object that serves the metrics, or anything else that is nobody's in particular. */
+/** An object that serves the metrics, or otherwise belongs to no topic or group. */
 export interface OverheadSight extends Stored {
   readonly kind: "overhead";
   readonly name: string;
@@ -62,8 +62,8 @@ export type Sight =
   | OverheadSight;
 
 /**
- * Returns the sight of a snapshot, or null if it says too little to be one. It may come from an object of an older release,
- * or from storage: a number that is missing is 0.
+ * Returns the sight of a snapshot, or null if it lacks its identity. It may come from an object of an older release, or
+ * from storage: missing numbers count as 0.
  */
 export function sightOf(told: AnySnapshot | Sight): Sight | null {
   const storedBytes = countOf(told.storedBytes);
@@ -121,7 +121,7 @@ export function sightOf(told: AnySnapshot | Sight): Sight | null {
   }
 }
 
-/** Positions before offset 0 are none. */
+/** Negative offsets are not committed offsets. */
 function positionsOf(told: unknown): GroupPosition[] {
   return (Array.isArray(told) ? told : [])
     .filter(isPosition)
@@ -143,7 +143,7 @@ function countOf(value: unknown): number {
   return isCount(value) ? value : 0;
 }
 
-/** The version by which a late snapshot is told from the newest one: see Lives. */
+/** Returns the version that distinguishes a late snapshot from the newest one: see Lives. */
 export function versionOf(sight: Sight): number {
   if (sight.kind === "partition") return sight.logEndOffset;
   return sight.kind === "group" ? sight.epoch : 0;

@@ -1,12 +1,12 @@
-// What an object tells the MetricsObject about itself, at most once a minute and only when it is busy anyway. Names of
-// fields are on the wire. Fields are added, and whoever reads ignores those that it does not know.
+// The report of an object to the MetricsObject, at most once a minute and only when the object is busy anyway. Field
+// names are on the wire. New fields may be added, and readers ignore unknown fields.
 import type { Usage } from "./usage.ts";
 
 interface Snapshot {
-  /** Names one life of the object. Counters of a life only grow. Another life begins at zero. */
+  /** Identifies one life of the object. Counters of a life only grow, and the next life starts at zero. */
   readonly life: string;
   readonly usage: Usage;
-  /** What the life's figures count for, if they stand for other lives that told nothing. 1 by default. */
+  /** The factor of this life's counts, if it stands for other lives that did not report. 1 by default. */
   readonly weight?: number;
   /** The bytes of the object's database. */
   readonly storedBytes: number;
@@ -28,11 +28,11 @@ export interface PartitionSnapshot extends Snapshot {
   readonly appendedBatches: number;
   readonly commits: number;
   readonly deliveredBytes: number;
-  /** The dollars that its topic may cost in a day. Absent if there is no bound. */
+  /** The dollars that its topic may cost per day. Absent without a bound. */
   readonly budgetDollars?: number;
 }
 
-/** The position of a group in one partition. */
+/** A committed offset of a group. */
 export interface GroupPosition {
   readonly topic: string;
   readonly topicId: string;
@@ -53,9 +53,9 @@ export interface GroupSnapshot extends Snapshot {
   /** Counters of this life. */
   readonly rebalances: number;
   readonly commitsTotal: number;
-  /** Members that were lost, by the reason. */
+  /** Lost members, by reason. */
   readonly lost: Readonly<Record<string, number>>;
-  /** Commits that were rejected, by the name of the error. */
+  /** Rejected commits, by error name. */
   readonly rejected: Readonly<Record<string, number>>;
 }
 
@@ -75,11 +75,11 @@ export interface RelaySnapshot extends Snapshot {
   readonly deliveredBytes: number;
 }
 
-/** The requests of one kind in one isolate of the Worker. */
+/** The count of one kind of request in one isolate of the Worker. */
 export interface RequestCount {
   readonly api: string;
   readonly transport: "http" | "ws" | "kafka" | "rpc";
-  /** NONE, or Kafka's name of the error. */
+  /** NONE, or Kafka's error name. */
   readonly outcome: string;
   readonly count: number;
 }
@@ -87,13 +87,13 @@ export interface RequestCount {
 export interface WorkerSnapshot extends Snapshot {
   readonly kind: "worker";
   readonly requests: readonly RequestCount[];
-  /** How many requests of an API took at most so many seconds, by the bounds DURATION_BUCKETS, and the sum of all. */
+  /** For each API, the number of requests per bucket of DURATION_BUCKETS, and the sum of their seconds. */
   readonly durations: Readonly<
     Record<string, { readonly buckets: readonly number[]; readonly sumSeconds: number }>
   >;
   readonly kafkaConnections: number;
   readonly inFlightBytes: number;
-  /** Failed log-ins, by the method, and refusals by a quota, by the reason. */
+  /** Failed sign-ins by method, and refusals by a quota, by reason. */
   readonly authFailures: Readonly<Record<string, number>>;
   readonly throttled: Readonly<Record<string, number>>;
 }
@@ -105,7 +105,10 @@ export type AnySnapshot =
   | RelaySnapshot
   | WorkerSnapshot;
 
-/** Upper bounds in seconds. A Worker sees only the time that it waits, because its clock stands still while it computes. */
+/**
+ * Upper bounds in seconds. A Worker measures only the time that it waits, because its clock stands still while it
+ * computes.
+ */
 export const DURATION_BUCKETS: readonly number[] = [
   0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
 ];

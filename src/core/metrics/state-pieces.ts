@@ -1,14 +1,16 @@
-// The state of the metrics as texts that fit a row each. A piece is JSON: a version, and rows of any kinds. Every row
-// stands for itself, so a piece that is lost takes nothing else with it.
+// The state of the metrics as texts that each fit a row. A piece is JSON: a version, and rows of any kinds. Every row
+// stands alone, so losing a piece loses nothing else.
 import { MAX_METRICS_PIECE_CHARS } from "../limits.ts";
 import type { GroupPosition } from "./snapshot.ts";
 
-/** It is raised when a reader of the version before would misunderstand. Kinds of rows that it does not know are none. */
+/**
+ * It is raised when readers of the previous version would misunderstand the rows. Readers ignore unknown kinds of rows.
+ */
 const VERSION = 1;
 const HEAD = `{"version":${VERSION},"rows":[`;
 const TAIL = "]}";
 
-/** Rows that alone are too large for a piece are left out. */
+/** Returns the rows as pieces. A row that is too large for a piece is left out. */
 export function piecesOf(rows: Iterable<unknown>): string[] {
   const pieces: string[] = [];
   let texts: string[] = [];
@@ -29,7 +31,7 @@ export function piecesOf(rows: Iterable<unknown>): string[] {
   return pieces;
 }
 
-/** Returns the rows of all pieces by their kind, without it. */
+/** Returns the rows of all pieces by kind. The kind itself is removed from each row. */
 export function readPieces(pieces: Iterable<string>): Map<string, unknown[][]> {
   const found = new Map<string, unknown[][]>();
   for (const piece of pieces) {
@@ -48,24 +50,24 @@ function rowsOf(piece: string): readonly unknown[] {
     const { version, rows } = JSON.parse(piece) ?? {};
     return version === VERSION && Array.isArray(rows) ? rows : [];
   } catch {
-    return []; // It is no JSON, because it was cut or damaged.
+    return []; // The piece is not JSON, because it was cut off or damaged.
   }
 }
 
-/** Positions by topic: its name and id stand there once. */
-export function packPositions(positions: readonly GroupPosition[]): unknown[] {
+/** Returns committed offsets by topic, with name and id of each topic only once. */
+export function positionsByTopic(positions: readonly GroupPosition[]): unknown[] {
   const topics = new Map<string, [topic: string, topicId: string, numbers: number[]]>();
   for (const { topic, topicId, partition, offset } of positions) {
-    const packed = topics.get(topicId) ?? [topic, topicId, []];
-    topics.set(topicId, packed);
-    packed[2].push(partition, offset);
+    const row = topics.get(topicId) ?? [topic, topicId, []];
+    topics.set(topicId, row);
+    row[2].push(partition, offset);
   }
   return [...topics.values()];
 }
 
-/** Returns positions of any content. They are looked at where they become a sight. */
-export function unpackPositions(packed: unknown): unknown[] {
-  return (Array.isArray(packed) ? packed : []).flatMap((each: unknown) => {
+/** Returns the committed offsets of a row, unchecked. They are checked when they become a sight. */
+export function readPositions(row: unknown): unknown[] {
+  return (Array.isArray(row) ? row : []).flatMap((each: unknown) => {
     const [topic, topicId, numbers] = Array.isArray(each) ? each : [];
     if (!Array.isArray(numbers)) return [];
     const pairs = Array.from({ length: Math.floor(numbers.length / 2) }, (_, i) => i * 2);

@@ -1,15 +1,15 @@
-// What Cloudflare bills an object for, as the object counts it. The figures of one life are cumulative. A life ends when
-// the object is evicted or reset, and the next one begins at zero.
+// The usage that Cloudflare bills for an object, as the object counts it. The figures of one life are cumulative. A
+// life ends when the object is evicted or reset, and the next one starts at zero.
 
-/** The unit of each figure is in its name, or it is a count. */
+/** The name of each figure includes its unit, except for counts. */
 export interface Usage {
   readonly rowsWritten: number;
   readonly rowsRead: number;
-  /** Calls, upgrades and alarms. Each is a request. */
+  /** Calls, upgrades and alarms. Each is billed as a request. */
   readonly requests: number;
-  /** Messages that came over sockets. Twenty are a request. */
+  /** Messages received over sockets. Twenty are billed as one request. */
   readonly messages: number;
-  /** An estimate: what events took, and what they left running. */
+  /** Estimated: the duration of events and of work that they left running. */
   readonly awakeMs: number;
 }
 
@@ -31,7 +31,7 @@ export function sumOf(a: Usage, b: Usage): Usage {
   };
 }
 
-/** Returns what came since `before`, of the same life. */
+/** Returns the usage since `before`, which must be of the same life. */
 export function since(before: Usage, now: Usage): Usage {
   return {
     rowsWritten: now.rowsWritten - before.rowsWritten,

@@ -5,7 +5,7 @@ import { ConnectionError } from "../../admin/http.ts";
 import { BrokerError, brokerErrorOf, ERRORS } from "../../core/errors.ts";
 import type { CompressionName } from "../../core/log/compression.ts";
 import { addToSequence } from "../../core/log/producers.ts";
-import { foldBatches } from "../../core/log/record-batch.ts";
+import { compressBatches } from "../../core/log/record-batch.ts";
 import { encodeAppend, type PlannedAppend } from "../../core/produce-plan.ts";
 import type { ProducerRecord } from "../../core/record.ts";
 
@@ -88,7 +88,7 @@ export class Delivery {
     this.identity = identity;
     this.sequence = identity.sequence;
     const encoded = encodeAppend(this.plan, this.records, identity);
-    this.bytes = await fold(encoded, this.options.compression);
+    this.bytes = await compress(encoded, this.options.compression);
     identity.sequence = addToSequence(identity.sequence, this.plan.recordCount);
     return this.bytes;
   }
@@ -130,10 +130,10 @@ export function known(error: unknown): BrokerError | ConnectionError {
   return error instanceof ConnectionError ? error : brokerErrorOf(error, "UNKNOWN_SERVER_ERROR");
 }
 
-async function fold(bytes: Uint8Array, compression: CompressionName): Promise<Uint8Array> {
+async function compress(bytes: Uint8Array, compression: CompressionName): Promise<Uint8Array> {
   if (compression === "none") return bytes;
   // Most producers never need it.
   const { compressRecords, typeOf } = await import("../../compression/compress.ts");
   const type = typeOf(compression);
-  return foldBatches(bytes, type, (records) => compressRecords(type, records));
+  return compressBatches(bytes, type, (records) => compressRecords(type, records));
 }

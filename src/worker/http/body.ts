@@ -1,5 +1,5 @@
 // Request bodies, bounded in bytes and in time, as they come and unpacked. No announcement in a request is trusted.
-import { type Encoding, unpacked } from "../../compression/unpack.ts";
+import { decompressed, type Encoding } from "../../compression/decompress-stream.ts";
 import { BrokerError, brokerErrorOf } from "../../core/errors.ts";
 import type { Holding } from "../../core/ledger.ts";
 import {
@@ -59,7 +59,7 @@ export class IncomingBody {
       return;
     }
     try {
-      yield* unpacked(this.#pieces(), encoding);
+      yield* decompressed(this.#pieces(), encoding);
     } catch (error) {
       throw this.#stopped ?? brokerErrorOf(error, "INVALID_REQUEST");
     }

@@ -14,8 +14,8 @@ import { crc32c } from "../../../../src/core/log/crc32c.ts";
 import {
   BATCH_HEADER_BYTES,
   type Compressor,
+  compressBatches,
   encodeBatch,
-  foldBatches,
   hasValidCrc,
   readBatchHeader,
 } from "../../../../src/core/log/record-batch.ts";
@@ -33,9 +33,9 @@ async function codecsOf(hasZlib: boolean) {
       ...(await import("../../../../src/compression/decompress.ts")),
       ...(await import("../../../../src/compression/decode.ts")),
     };
-    const { FoldingError } = await import("../../../../src/compression/folding-error.ts");
+    const { CompressionError } = await import("../../../../src/compression/compression-error.ts");
     const { BrokerError } = await import("../../../../src/core/errors.ts");
-    return { ...codecs, FoldingError, BrokerError };
+    return { ...codecs, CompressionError, BrokerError };
   } finally {
     vi.unstubAllGlobals();
     vi.resetModules(); // Other files' tests run in this process, too.
@@ -58,11 +58,11 @@ afterEach(() => {
 type Outcome = Uint8Array | { code: string; message: string };
 
 /** What came out, or the typed error. Any other error fails the test. */
-function outcome({ FoldingError, BrokerError }: Codecs, action: () => Uint8Array): Outcome {
+function outcome({ CompressionError, BrokerError }: Codecs, action: () => Uint8Array): Outcome {
   try {
     return action();
   } catch (error) {
-    if (!(error instanceof FoldingError || error instanceof BrokerError)) throw error;
+    if (!(error instanceof CompressionError || error instanceof BrokerError)) throw error;
     return { code: error.code, message: error.message };
   }
 }
@@ -558,7 +558,7 @@ describe("compressing", () => {
   ])("[ZIP-3] what cannot be made is refused by its name, $runtime", async ({ codecs, names }) => {
     for (const name of names) {
       const refused = codecs.compressRecords(COMPRESSIONS[name], utf8(TEXT));
-      await expect(refused).rejects.toThrow(codecs.FoldingError);
+      await expect(refused).rejects.toThrow(codecs.CompressionError);
       await expect(refused).rejects.toMatchObject({ code: "UNSUPPORTED_COMPRESSION_TYPE" });
     }
   });
@@ -578,7 +578,7 @@ describe("compressing", () => {
         encodeBatch(RECORDS, { ...sequence, baseOffset: 51, baseSequence: 46 }),
       ];
       const compress = (bytes: Uint8Array) => codecs.compressRecords(type, bytes);
-      const folded = await foldBatches(Buffer.concat(plain), type, compress);
+      const folded = await compressBatches(Buffer.concat(plain), type, compress);
       let start = 0;
       for (const [i, batch] of plain.entries()) {
         const header = readBatchHeader(folded, start);
@@ -604,6 +604,6 @@ describe("compressing", () => {
 
   test("[ZIP-3] nothing folded stays nothing", async () => {
     const compress = () => Promise.reject(new Error("not asked"));
-    expect(await foldBatches(hex(""), COMPRESSIONS.gzip, compress)).toHaveLength(0);
+    expect(await compressBatches(hex(""), COMPRESSIONS.gzip, compress)).toHaveLength(0);
   });
 });

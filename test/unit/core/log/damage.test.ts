@@ -255,7 +255,7 @@ describe("a reader that comes to damage", () => {
         retriable: false,
         data: { topic: "orders", partition: 3, offset: 11 },
         message:
-          "what is stored of orders/3 at offset 11 cannot be read: the CRC of the batch does not match its bytes; what follows begins at offset 14",
+          "the batch stored in orders/3 at offset 11 cannot be read: the CRC of the batch does not match its bytes; the data after it begins at offset 14",
       });
     }
     expect(log.read(14, 1_000_000).nextOffset).toBe(24);

@@ -110,7 +110,7 @@ describe("validating appends", () => {
       title: "a lastOffsetDelta above the record count",
       bytes: () => edit(good(), (view) => view.setInt32(23, 2)),
       error: "INVALID_RECORD",
-      detail: /lastOffsetDelta is 2, recordCount 2 wants 1/,
+      detail: /lastOffsetDelta is 2, recordCount 2 requires 1/,
     },
     {
       title: "a lastOffsetDelta below the record count",

@@ -1,6 +1,6 @@
 // Unpacks bodies in gzip or deflate, as they come. The platform's DecompressionStream unfolds all of its input at once,
 // however little of the output is read. This one waits.
-import { FoldingError } from "./folding-error.ts";
+import { CompressionError } from "./compression-error.ts";
 import { type Unzip, ZLIB } from "./zlib.ts";
 
 export type Encoding = "gzip" | "deflate";
@@ -11,9 +11,9 @@ const PIECE = { chunkSize: 64 * 1024 };
 /**
  * [BND-2] Yields the pieces unpacked, at most one piece ahead of the reader. If the reader stops, the unpacking stops,
  * whatever the rest would unfold to.
- * @throws FoldingError if the pieces are not what `encoding` says; errors of the pieces themselves
+ * @throws CompressionError if the pieces are not what `encoding` says; errors of the pieces themselves
  */
-export async function* unpacked(
+export async function* decompressed(
   pieces: AsyncIterable<Uint8Array>,
   encoding: Encoding,
 ): AsyncGenerator<Uint8Array> {
@@ -36,7 +36,7 @@ export async function* unpacked(
   } catch (error) {
     if (failure !== null) throw (failure as { readonly error: unknown }).error;
     const reason = error instanceof Error ? error.message : String(error);
-    throw new FoldingError("INVALID_REQUEST", `the body is not ${encoding}: ${reason}`);
+    throw new CompressionError("INVALID_REQUEST", `the body is not ${encoding}: ${reason}`);
   } finally {
     unzip.destroy();
   }
