@@ -680,7 +680,7 @@ describe("bad groups", () => {
     ...[{ to: "latest" }, { topics: ["T"] }, { to: "latest", topics: ["T"] }].map((beside) => ({
       what: `a reset with a plan and ${Object.keys(beside).join(" and ")}`,
       ...reset({ offsets: plan(["T", 0, 0]), ...beside }),
-      detail: /^offsets: must stand alone, without to and topics; got \[/,
+      detail: /^offsets: must be given alone, without to and topics; got \[/,
     })),
     {
       what: "a reset of topics to nowhere",
@@ -722,7 +722,7 @@ describe("bad groups", () => {
     {
       what: "a plan that names a partition twice",
       ...reset({ offsets: plan(["T", 0, 0], ["T", 1, 0], ["T", 0, 1]) }),
-      detail: /^offsets\[2\]: partition 0 of topic topic-.* stands in the plan already/,
+      detail: /^offsets\[2\]: partition 0 of topic topic-.* is already in the plan/,
     },
     ...[false, true].flatMap((dryRun) => [
       {

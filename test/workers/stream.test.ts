@@ -389,8 +389,8 @@ describe("bad streams", () => {
     ["?from=5", 400, /^from: is the offset 5, so partition must say/],
     ["?partition=x", 400, /^partition: /],
     ["?partition=7", 404, /partition is 7, topic .* has 1/],
-    ["?key=a&key=b", 400, /^key: stands more than once/],
-    ["?header.h=a&header.h=b", 400, /^header.h: stands more than once/],
+    ["?key=a&key=b", 400, /^key: appears more than once/],
+    ["?header.h=a&header.h=b", 400, /^header.h: appears more than once/],
     [`?key=${"x".repeat(1_001)}`, 400, /^key: must have at most 1000 characters/],
     [
       `?${Array.from({ length: 11 }, (_, i) => `header.h${i}=v`).join("&")}`,

@@ -131,7 +131,7 @@ export function waitWithin(env: Env, waitMs: number): number {
 /** Refuses a key in a URL. */
 function assertNoKey(env: Env, text: string): void {
   if (text.startsWith(API_KEY_PREFIX) || isRootKey(env, text))
-    throw refused("a key must not stand in a URL, where logs keep it; send a token there");
+    throw refused("a key must not be in a URL, which logs record; send a token there");
 }
 
 /**

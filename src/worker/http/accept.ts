@@ -1,6 +1,6 @@
-// The forms that a client takes, by its Accept header.
+// The media types that a client accepts, by its Accept header.
 
-/** True if the header names the media type itself, and not with a weight of 0. A range of types does not count. */
+/** True if the header names the media type itself, with a weight above 0. A range of types does not count. */
 export function accepts(request: Request, mediaType: string): boolean {
   const ranges = (request.headers.get("accept") ?? "").toLowerCase().split(",");
   return ranges.some((range) => {

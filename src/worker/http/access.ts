@@ -1,5 +1,5 @@
-// Who may call what: every route and the right that it takes, asked before the route runs. What depends on a body or on
-// what is found is asked where that is known: such routes stand here as `caller`.
+// Every route and the right that it requires, which is checked before the route runs. A right that depends on
+// the body, or on what the route finds, is checked there; such routes have `caller` here.
 import type { Context, MiddlewareHandler } from "hono";
 import { matchedRoutes } from "hono/route";
 import type { Caller } from "../../core/access/caller.ts";
@@ -14,7 +14,7 @@ import { assertWithinQuota, countUse } from "../edge/quotas.ts";
 import { credentialOf } from "./credential.ts";
 import { groupParameter, topicParameter } from "./parameters.ts";
 
-/** The right that a route takes: none, to be somebody, or an operation on the topic or group of the path. */
+/** The right that a route requires: none, any known caller, or an operation on the topic or group of the path. */
 export type Need =
   | "nothing"
   | "caller"
@@ -26,7 +26,7 @@ const TOPIC = "/v1/topics/:topic";
 const PARTITION = `${TOPIC}/partitions/:partition`;
 const GROUP = "/v1/groups/:group";
 
-/** A route that does not stand here is refused. A test compares the table with the routes. */
+/** A route that is not listed here is refused. A test compares the table with the routes. */
 export const NEEDS: Readonly<Record<string, Need>> = {
   "GET /": "nothing",
   "GET /health": "nothing",
@@ -49,7 +49,7 @@ export const NEEDS: Readonly<Record<string, Need>> = {
   "POST /v1/doctor/groups": { cluster: "ALTER" },
   "POST /v1/doctor/orphans": { cluster: "ALTER" },
   "POST /v1/recovery": { cluster: "ALTER" },
-  "POST /v1/tokens": "caller", // The token has at most the rights of whoever asks for it.
+  "POST /v1/tokens": "caller", // The token has at most the rights of the caller.
   "GET /v1/configs": { cluster: "DESCRIBE_CONFIGS" },
   "PATCH /v1/configs": { cluster: "ALTER_CONFIGS" },
   "GET /v1/topics": "caller", // The list has what the caller may describe.
@@ -69,7 +69,7 @@ export const NEEDS: Readonly<Record<string, Need>> = {
   [`GET ${PARTITION}/batches`]: { topic: "READ" },
   [`POST ${PARTITION}/batches`]: { topic: "WRITE" },
   [`GET ${PARTITION}/socket`]: { topic: "DESCRIBE" }, // The partition judges each message.
-  "POST /v1/producers": "caller", // It takes WRITE on any topic.
+  "POST /v1/producers": "caller", // It requires WRITE on any topic.
   "GET /v1/groups": "caller", // The list has what the caller may describe.
   [`GET ${GROUP}`]: { group: "DESCRIBE" },
   [`DELETE ${GROUP}`]: { group: "DELETE" },
@@ -84,21 +84,21 @@ export const NEEDS: Readonly<Record<string, Need>> = {
   [`GET ${GROUP}/consume`]: { group: "READ" },
   [`GET ${GROUP}/socket`]: { group: "READ" },
   [`GET ${GROUP}/events`]: { group: "DESCRIBE" },
-  "GET /kafka": "nothing", // Its own protocol asks.
+  "GET /kafka": "nothing", // Its own protocol authenticates.
 };
 
 type App = { Bindings: Env };
 
-/** [MODE-1] An open broker answers nobody but this machine. */
+/** [MODE-1] An open broker answers only this machine. */
 export const fromThisMachine: MiddlewareHandler<App> = async ({ env, req }, next) => {
   if (env.caller === undefined && isOpen(env)) assertFromThisMachine(env, req.raw);
   await next();
 };
 
-/** [ACL-5] Finds out who calls and whether it may. Whoever calls from inside has said who it is already. */
+/** [ACL-5] Authenticates the caller and checks its right. Calls from inside already have a caller. */
 export const authorized: MiddlewareHandler<App> = async (context, next) => {
   const route = routeOf(context);
-  if (route === null) return await next(); // There is no such route, which is no secret.
+  if (route === null) return await next(); // There is no such route, and that is not secret.
   const need = NEEDS[`${route.method} ${route.path}`];
   if (need === "nothing") return await next();
   if (context.env.caller === undefined) {
@@ -112,7 +112,7 @@ export const authorized: MiddlewareHandler<App> = async (context, next) => {
   await next();
 };
 
-/** [AUD-4] Returns who calls. The operator is told of a wrong credential, and not of a missing one. */
+/** [AUD-4] Returns the caller. A wrong credential is reported to the operator, a missing one is not. */
 export async function whoCalls(env: Env, request: Request): Promise<Caller> {
   let isShown = true;
   try {
@@ -131,7 +131,7 @@ interface Route {
   readonly path: string;
 }
 
-/** Returns the route that will answer, or null if there is none. The middleware matches too. */
+/** Returns the route that will answer, or null if there is none. Middleware matches too. */
 export function routeOf(context: Context<App>): Route | null {
   const route = matchedRoutes(context).findLast(({ method }) => method !== "ALL");
   return route ?? null;

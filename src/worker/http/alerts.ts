@@ -1,4 +1,4 @@
-// /v1/alerts: rules about lag, groups without members, full partitions and budgets, and where they are sent to.
+// /v1/alerts: rules about lag, groups without members, full partitions and budgets, and their webhooks.
 import { Hono } from "hono";
 import { CLUSTER } from "../../core/access/grants.ts";
 import type { AlertInfo } from "../../core/alerts/alert.ts";
@@ -21,7 +21,7 @@ export const alerts = new Hono<{ Bindings: Env }>()
       const name = nameIn(req.param("alert"));
       const rule = ruleIn(name, body);
       const { secret } = await metricsStub(env).setAlert({ rule, newSecret: body.newSecret });
-      const { webhook: _, ...told } = rule; // It may have a secret in its path.
+      const { webhook: _, ...told } = rule; // Its path may contain a secret.
       noteChange(env, "setAlert", CLUSTER, JSON.stringify(told));
       const answer = { ...rule, ...(secret === null ? {} : { secret }) };
       return json(answer, 200, { "cache-control": "no-store" });
@@ -49,7 +49,7 @@ function noAlert(detail: string): BrokerError {
   return new BrokerError("RESOURCE_NOT_FOUND", detail);
 }
 
-/** The path of a webhook may be all that keeps others from using it. Whoever may not set alerts is shown where it is. */
+/** The path of a webhook may be its only protection. A caller that may not set alerts sees only its origin. */
 function alertJson(env: Env, info: AlertInfo) {
   const { webhook } = info;
   if (webhook === null || seesCluster(env, "ALTER")) return info;

@@ -1,4 +1,4 @@
-// Answers of any size. A small answer goes out at once. A large one is made a piece at a time, as the client reads.
+// Answers of any size. A small answer is sent at once. A large one is made piece by piece, as the client reads.
 import { BrokerError } from "../../core/errors.ts";
 import { type Holding, RANKS } from "../../core/ledger.ts";
 import {
@@ -19,37 +19,38 @@ type Piece = string | Uint8Array;
 /** The source of an answer. `next` returns a piece, or null at the end. */
 export interface Pieces {
   next(): Piece | null | Promise<Piece | null>;
-  /** Called when the client has gone, or takes nothing. Nothing more is requested. */
+  /** Called when the client has gone, or takes nothing. No more pieces are requested. */
   end(): void;
 }
 
-/** The bytes that an answer takes in memory, counted together with those of all other answers. */
+/** The memory that an answer takes, counted together with that of all other answers. */
 export class AnswerRoom {
   readonly #holding: Holding;
   #cut: ((error: unknown) => void) | null = null;
   #movedMs = Date.now();
 
   constructor() {
-    // [BND-6] Until the answer has begun, the change that it tells of may be under way.
+    // [BND-6] Until the answer has begun, the change that it reports may be in progress.
     this.#holding = memory.answers.hold(
       (error) => this.#cut?.(error),
       () => this.#cut !== null,
-      // [BND-6] Those whose clients take nothing make room for those whose clients may.
+      // [BND-6] Answers whose clients take nothing make room for those whose clients may.
       () => (Date.now() - this.#movedMs > ANSWER_SLOW_MS ? RANKS.slow : RANKS.known),
     );
   }
 
-  /** Notes that the answer is under way. From now on it is cut off if the others need its room. */
+  /** Notes that the answer has begun. From now on it is cut off if others need its room. */
   begin(cut: (error: unknown) => void): void {
     this.#cut = cut;
   }
 
   /**
-   * [BND-6] Takes the room for a list of so many items, which take so many bytes each. Called before the change that the
-   * list tells of, because a refusal says that nothing was changed. @throws BrokerError THROTTLING_QUOTA_EXCEEDED
+   * [BND-6] Reserves the room for a list, given the number of items and the bytes of each. Called before the
+   * change that the list reports, because a refusal means that nothing was changed. @throws BrokerError
+   * THROTTLING_QUOTA_EXCEEDED
    */
   reserve(items: number, itemBytes: number): void {
-    // A small answer goes out at once and takes no room. A large one has a piece of its text in memory, too.
+    // A small answer is sent at once and takes no room. A large one also has a piece of its text in memory.
     const isLarge = items * ANSWER_ITEM_BYTES > ANSWER_PIECE_BYTES;
     if (isLarge) this.set(items * itemBytes + ANSWER_PIECE_BYTES);
   }
@@ -59,7 +60,7 @@ export class AnswerRoom {
     this.#holding.set(bytes);
   }
 
-  /** Notes that the answer moves. One that does not move for long counts no more. */
+  /** Notes that the client has taken a part of the answer. An answer that stands still for long is cut off first. */
   move(): void {
     this.#movedMs = Date.now();
     this.#holding.set(this.#holding.bytes);
@@ -84,8 +85,9 @@ export async function withAnswerRoom(
 }
 
 /**
- * [BND-6] A body that is made as the client reads. It counts the bytes that it holds. It is cut off if the client takes
- * nothing for ANSWER_STALL_MS, or if all answers together hold too much and this one the most.
+ * [BND-6] A body that is made as the client reads. It counts the bytes that it holds. It is cut off if the
+ * client takes nothing for ANSWER_STALL_MS, or if all answers together hold too much and this one holds the
+ * most.
  */
 export class PacedBody {
   readonly stream: ReadableStream<Uint8Array>;
@@ -158,8 +160,9 @@ export class PacedBody {
 }
 
 /**
- * Answers with a text that is made piece by piece and is held until it is read. `held` is the number of bytes that it
- * takes, or the room that was taken for it. @throws BrokerError if no room was taken and there is none
+ * Answers with a text that is made piece by piece, and held until it is read. `held` is the number of bytes
+ * that it takes, or the room that was reserved for it. @throws BrokerError if no room was reserved and there is
+ * none
  */
 export function answerOf(
   texts: Generator<string>,
@@ -226,13 +229,13 @@ export interface ListAnswer<T> {
   readonly toJson: (item: T) => unknown;
   /** The other fields. */
   readonly rest?: object;
-  /** The memory that the items take. If it is not given, ANSWER_ITEM_BYTES each. */
+  /** The memory that the items take. By default ANSWER_ITEM_BYTES each. */
   readonly heldBytes?: number;
-  /** The room that was taken for the answer before. */
+  /** The room that was reserved for the answer. */
   readonly room?: AnswerRoom;
   readonly status?: number;
   readonly contentType?: string;
-  /** Called when nobody looks at the items any more. */
+  /** Called when the items are no longer needed. */
   readonly done?: () => void;
 }
 
@@ -249,7 +252,7 @@ function* listTexts<T>({
   rest = {},
   heldBytes = ANSWER_ITEM_BYTES * items.length,
 }: ListAnswer<T>): Generator<string> {
-  // Makes about a piece of items at a time. Making them one by one costs more than all the rest.
+  // Makes about one piece of items at a time. Making them one by one would cost more than everything else.
   const itemsAtOnce = Math.max(
     1,
     Math.floor((ANSWER_PIECE_BYTES * items.length) / (heldBytes || 1)),
@@ -266,7 +269,7 @@ function* listTexts<T>({
   yield `${text}]${others === "}" ? "" : ","}${others}`;
 }
 
-/** Answers with a text that all answers share. No answer is charged for it. */
+/** Answers with a text that all answers share. It counts for none of them. */
 export function textAnswer(text: string, contentType: string): Response {
   return answerOf(slices(text), 0, contentType);
 }

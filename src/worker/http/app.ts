@@ -68,15 +68,15 @@ const withClock: MiddlewareHandler<{ Bindings: Env }> = async ({ env, executionC
 };
 
 /**
- * [PLC-2] [AUD-1] Topics and groups are created from where their requests come from, and the audit log names it. [ERR-5] The
- * answer names the request, as the log does.
+ * [PLC-2] [AUD-1] Notes the origin of a request: topics and groups are created near it, and the audit log names
+ * it. [ERR-5] The answer and the log name the request.
  */
 const withOrigin: MiddlewareHandler<{ Bindings: Env }> = async (context, next) => {
   const { env, req, executionCtx } = context;
   const from = fromOf(env, req.raw, executionCtx);
   context.env = withRegion(withFrom(env, from), req.raw);
   await next();
-  // The answer with a WebSocket cannot be changed any more.
+  // An answer with a WebSocket cannot be changed any more.
   if (context.res.status !== 101 && from.requestId !== undefined)
     context.res.headers.set(REQUEST_ID_HEADER, from.requestId);
 };

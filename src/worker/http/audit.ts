@@ -1,4 +1,4 @@
-// GET /v1/audit: who was refused what, and who changed what.
+// GET /v1/audit: refused actions and changes, each with the caller.
 import { Hono } from "hono";
 import * as z from "zod";
 import type { KeptEvent } from "../../core/access/audit.ts";
@@ -10,11 +10,10 @@ import { query } from "./parameters.ts";
 
 export const auditQuery = z.strictObject({
   limit: queryInteger(1, MAX_AUDIT_ANSWER_EVENTS).default(DEFAULT_AUDIT_EVENTS),
-  /** The number of a line. Only earlier ones are listed. */
   before: queryInteger(1, Number.MAX_SAFE_INTEGER).optional(),
 });
 
-/** The memory for a line, with its texts. */
+/** The memory for an event, with its texts. */
 const EVENT_BYTES = 2_048;
 
 export const audit = new Hono<{ Bindings: Env }>().get("/", async (context) => {

@@ -1,5 +1,5 @@
-// /v1/topics/:topic/partitions/:partition/batches and /v1/producers: for clients that
-// encode their record batches themselves, as the SDK does.
+// /v1/topics/:topic/partitions/:partition/batches and /v1/producers: for clients that encode their record
+// batches themselves, as the SDK does.
 import { Hono } from "hono";
 import * as z from "zod";
 import { unwrap } from "../../core/errors.ts";
@@ -47,7 +47,7 @@ export const batches = new Hono<{ Bindings: Env }>()
       const partition = partitionParameter(context.req.param("partition"));
       const { expectedOffset = null } = query(context.req.raw, batchesQuery);
       const bytes = await readBytes(context.req.raw);
-      // The records examined are views into the bytes, or into the unfolded bytes of one batch.
+      // The records examined are views into the bytes, or into the decompressed bytes of one batch.
       work.add(2 * bytes.length);
       const stored = await appendBatches(context.env, topic, partition, bytes, expectedOffset);
       const { baseOffset, logAppendTimeMs } = unwrap(stored);

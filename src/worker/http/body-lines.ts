@@ -1,4 +1,4 @@
-// The lines of a body that is still coming in. Some of them may be read ahead, to see whether there are more.
+// The lines of a body that is still arriving. Some may be read ahead, to find out if there are more.
 import { BrokerError, type FailureData } from "../../core/errors.ts";
 import type { Invocation } from "../edge/invocation.ts";
 import type { IncomingBody } from "./body.ts";
@@ -22,7 +22,7 @@ export class BodyLines implements AsyncIterable<Line> {
   #restBytes = 0;
   #heldBytes = 0;
 
-  /** `invocation` is what the body is read in. The lines end where that has to end. */
+  /** `invocation` is the one that reads the body. The lines end when it has to end. */
   constructor(body: IncomingBody, invocation: Invocation) {
     this.body = body;
     this.invocation = invocation;
@@ -34,8 +34,8 @@ export class BodyLines implements AsyncIterable<Line> {
   }
 
   /**
-   * Reads ahead until the body ends, or there are more than `maxLines` lines, or `maxBytes` bytes in them. What is read
-   * ahead is iterated all the same. @throws BrokerError as linesOf
+   * Reads ahead until the body ends, or there are more than `maxLines` lines, or more than `maxBytes` bytes in
+   * them. Lines that were read ahead are still iterated. @throws BrokerError as linesOf
    */
   async readAhead(maxLines: number, maxBytes: number): Promise<Ahead> {
     let bytes = 0;
@@ -58,7 +58,7 @@ export class BodyLines implements AsyncIterable<Line> {
       yield next.value;
   }
 
-  /** States how many lines, with so many bytes, the reader still has. */
+  /** Sets the number of lines that the reader still has, and their bytes. */
   hold(lines: number, bytes: number): void {
     this.#heldBytes = memoryOf(lines, bytes);
   }
@@ -68,7 +68,7 @@ export class BodyLines implements AsyncIterable<Line> {
   }
 }
 
-/** [SES-14] Yields the body as long as its invocation may go on. The lines before come first. */
+/** [SES-14] Yields the body as long as its invocation may continue. Complete lines come first. */
 async function* piecesWithin(
   invocation: Invocation,
   body: IncomingBody,
@@ -77,13 +77,13 @@ async function* piecesWithin(
     invocation.did("message");
     invocation.did("byte", piece.length);
     yield piece;
-    if (invocation.isSpent) throw spentError("send the lines behind `lines` in another request");
+    if (invocation.isSpent) throw spentError("send the lines after `lines` in another request");
   }
 }
 
-/** Says that a request has used its CPU, and how to go on. */
+/** Returns the error of a request that has used up its CPU, with the way to continue. */
 export function spentError(howToGoOn: string, data: FailureData = {}): BrokerError {
-  const detail = `this request has used the CPU that one may use; ${howToGoOn}`;
+  const detail = `this request has used up its CPU; ${howToGoOn}`;
   return new BrokerError("THROTTLING_QUOTA_EXCEEDED", detail, { data });
 }
 

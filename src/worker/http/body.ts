@@ -1,4 +1,5 @@
-// Request bodies, bounded in bytes and in time, as they come and unpacked. No announcement in a request is trusted.
+// Request bodies as they arrive, decompressed, and bounded in bytes and in time. Nothing that a request
+// announces is trusted.
 import { decompressed, type Encoding } from "../../compression/decompress-stream.ts";
 import { BrokerError, brokerErrorOf } from "../../core/errors.ts";
 import type { Holding } from "../../core/ledger.ts";
@@ -17,7 +18,7 @@ const UTF8_INSIDE = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 const NOTHING = new Uint8Array();
 
-/** Thrown for a body that does not move. Its answer is a 408: nothing was done, and the request may be sent again. */
+/** Thrown for a body that stands still. Its answer is a 408: nothing was done, and the request may be repeated. */
 export class SlowBodyError extends BrokerError {
   constructor(bytes: number) {
     super(
@@ -27,15 +28,15 @@ export class SlowBodyError extends BrokerError {
   }
 }
 
-/** [BND-2] A body that comes in. It ends if it does not move, or if it is let go for the bytes that it holds. */
+/** [BND-2] A body that is arriving. It ends if it stands still, or if the bytes that it holds are needed. */
 export class IncomingBody {
   readonly #headers: Headers;
   readonly #reader: ReadableStreamBYOBReader | null;
   readonly #holding: Holding;
-  /** Why nothing more is read. */
+  /** The reason why nothing more is read. */
   #stopped: BrokerError | null = null;
   #bytes = 0;
-  /** So many bytes, or the end, must come while the body is waited for during this time. */
+  /** The bytes that must still arrive within the current time limit, unless the body ends. */
   #missing = BODY_PIECE_BYTES;
   #leftMs = BODY_PIECE_MS;
 
@@ -51,7 +52,7 @@ export class IncomingBody {
     this.#holding.set(bytes);
   }
 
-  /** Yields the body, unpacked. The reader may keep the pieces. @throws BrokerError */
+  /** Yields the decompressed body. The reader may keep the pieces. @throws BrokerError */
   async *pieces(): AsyncGenerator<Uint8Array> {
     const encoding = encodingOf(this.#headers);
     if (encoding === null) {
@@ -78,18 +79,18 @@ export class IncomingBody {
     }
   }
 
-  /** Returns the whole body, unpacked. @throws BrokerError MESSAGE_TOO_LARGE above MAX_REQUEST_BYTES */
+  /** Returns the whole body, decompressed. @throws BrokerError MESSAGE_TOO_LARGE above MAX_REQUEST_BYTES */
   async bytes(): Promise<Uint8Array> {
     const announced = Number(this.#headers.get("content-length") ?? 0);
     if (announced > MAX_REQUEST_BYTES) throw tooLarge(`${announced} bytes`);
     const pieces = encodingOf(this.#headers) === null ? null : this.pieces();
-    // There is one buffer, and it grows. The announced size only determines its first size.
+    // There is one buffer, and it grows. The announced size only sets its first size.
     let buffer = new Uint8Array(Math.min(Math.max(announced, 1_024) + 1, BODY_PIECE_BYTES));
     let size = 0;
     for (;;) {
       if (size === buffer.length) buffer = grown(buffer, announced);
       let piece: Uint8Array;
-      // Fewer bytes than these come only at the end.
+      // Fewer bytes arrive only at the end.
       const least = Math.min(buffer.length - size, BODY_PIECE_BYTES);
       if (pieces === null) {
         piece = await this.#read(buffer.subarray(size), least);
@@ -110,8 +111,9 @@ export class IncomingBody {
   }
 
   /**
-   * Reads the next bytes, at least `least` of them, into `target`, whose buffer is then gone. Empty at the end.
-   * @throws BrokerError INVALID_REQUEST if the body is broken; SlowBodyError; the reason why it was let go
+   * Reads the next bytes, at least `least` of them, into `target`, whose buffer is then detached. Empty at the
+   * end.
+   * @throws BrokerError INVALID_REQUEST if the body is broken; SlowBodyError; the reason why it was dropped
    */
   async #read(target: Uint8Array, least: number): Promise<Uint8Array> {
     if (this.#stopped !== null) throw this.#stopped;
@@ -127,11 +129,11 @@ export class IncomingBody {
     } catch (error) {
       if (this.#stopped !== null) throw this.#stopped;
       const reason = error instanceof Error ? error.message : String(error);
-      const detail = `the body is broken, or broke off, behind its first ${this.#bytes} bytes: ${reason}`;
+      const detail = `the body is broken, or broke off, after its first ${this.#bytes} bytes: ${reason}`;
       throw new BrokerError("INVALID_REQUEST", detail);
     } finally {
       stop();
-      // Only the time during which it could have come counts.
+      // Only the time in which bytes could have arrived counts.
       this.#leftMs -= Math.max(0, Date.now() - sinceMs);
       if (this.#missing <= 0) {
         this.#missing = BODY_PIECE_BYTES;
@@ -147,8 +149,8 @@ export class IncomingBody {
   }
 
   /**
-   * [BND-2] Reads on and discards, within bounds of bytes and time, so that a
-   * client that is still sending gets to see the answer.
+   * [BND-2] Reads on and discards, within bounds of bytes and time, so that a client that is still sending sees
+   * the answer.
    */
   async discard(): Promise<void> {
     this.#holding.release();
@@ -163,7 +165,7 @@ export class IncomingBody {
         target = new Uint8Array(value.buffer);
       }
     } catch {
-      // It broke off. Nobody waits for the answer.
+      // The body broke off. Nobody waits for the answer.
     } finally {
       stop();
     }
@@ -176,12 +178,12 @@ export class IncomingBody {
   }
 }
 
-/** Returns a buffer with twice the room, or with room for the rest if its size is known. */
+/** Returns a buffer of twice the size, or of the rest's size if that is known. */
 function grown(buffer: Uint8Array, announced: number): Uint8Array<ArrayBuffer> {
   const twice = 2 * buffer.length;
   const isLast = announced + 1 > buffer.length && announced + 1 < twice;
   const size = isLast ? announced + 1 : Math.min(twice, MAX_REQUEST_BYTES + 1);
-  // The memory of the old buffer is free at once, and not when somebody collects it.
+  // The memory of the old buffer is freed at once, without garbage collection.
   return new Uint8Array((buffer.buffer as ArrayBuffer).transfer(size));
 }
 
@@ -190,7 +192,7 @@ function tooLarge(size: string): BrokerError {
   return new BrokerError("MESSAGE_TOO_LARGE", detail);
 }
 
-/** Returns the encoding, or null if the body comes as it is. */
+/** Returns the encoding, or null if the body is not encoded. */
 function encodingOf(headers: Headers): Encoding | null {
   const encoding = (headers.get("content-encoding") ?? "identity").toLowerCase();
   if (encoding === "identity") return null;
@@ -201,7 +203,7 @@ function encodingOf(headers: Headers): Encoding | null {
   );
 }
 
-/** [BND-2] Reads the whole body, unpacked. Above MAX_REQUEST_BYTES it is MESSAGE_TOO_LARGE. */
+/** [BND-2] Reads the whole body, decompressed. Throws MESSAGE_TOO_LARGE above MAX_REQUEST_BYTES. */
 export async function readBytes(request: Request): Promise<Uint8Array> {
   const body = new IncomingBody(request);
   try {
@@ -219,7 +221,7 @@ export async function readText(request: Request): Promise<string> {
   return textOf(await readBytes(request));
 }
 
-/** Returns the text of a body, or of a part that is not its start. @throws BrokerError INVALID_REQUEST */
+/** Returns the text of a body, or of a later part of one. @throws BrokerError INVALID_REQUEST */
 export function textOf(bytes: Uint8Array, isStart = true): string {
   try {
     return (isStart ? UTF8 : UTF8_INSIDE).decode(bytes);

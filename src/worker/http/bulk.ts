@@ -1,5 +1,5 @@
-// Produces and reads without bounds on length, one record per line: POST …/records with NDJSON that is answered in
-// lines, and GET …/partitions/:partition/records as NDJSON.
+// Produces and reads any number of records, one per line: POST …/records with NDJSON and an answer in lines,
+// and GET …/partitions/:partition/records as NDJSON.
 import { BrokerError } from "../../core/errors.ts";
 import {
   ANSWER_PIECE_BYTES,
@@ -30,20 +30,20 @@ import { textBytes, whileRoom } from "./in-progress.ts";
 import { type Line, numbersOf } from "./lines.ts";
 import { problemOf } from "./problem.ts";
 
-/** The progress of a bulk request: a line of its answer after each chunk that is stored. */
+/** The progress of a bulk request. Its answer has a line of progress after each stored chunk. */
 interface Progress {
-  /** The lines that are done, stored or refused. */
+  /** The number of lines that are done, stored or refused. */
   lines: number;
   stored: number;
   refused: number;
-  /** The first records that were refused, with the reasons. */
+  /** The first refused records, with the reasons. */
   errors: { line: number; code: string; detail: string }[];
 }
 
 /**
- * [BLK-1] Stores the lines chunk by chunk, in their order, and reports the progress after each. A line
- * that is not a record ends the request with an `error`. Earlier records are stored. The last line
- * says `done: true`. An answer without that broke off.
+ * [BLK-1] Stores the lines chunk by chunk, in order, and reports the progress after each chunk. A line that is
+ * not a record ends the request with an `error`; earlier records are stored. The last line says `done: true`.
+ * An answer without it broke off.
  */
 export async function* produceLines(
   invocation: Invocation,
@@ -109,7 +109,7 @@ async function storeChunk(
   if (failure !== null) throw failure;
 }
 
-/** Stores records. If one of them makes the request wrong, those before it are stored all the same. */
+/** Stores records. If one of them is invalid for the request, the records before it are stored all the same. */
 async function store(
   env: Env,
   topic: string,
@@ -139,7 +139,7 @@ async function store(
   }
 }
 
-/** Returns the records up to the first line that is not a record, and what is wrong with that line. */
+/** Returns the records up to the first line that is not a record, and the error of that line. */
 function recordsOf(
   chunk: readonly Line[],
   work: Work,
@@ -162,17 +162,16 @@ function recordsOf(
 }
 
 export interface LinesRequest {
-  /** Null starts at the log start. */
+  /** Null starts at the beginning of the log. */
   readonly offset: number | null;
   readonly maxRecords: number;
-  /** Called with the bytes that are in memory and not read yet. */
+  /** Called with the number of bytes in memory that have not been read. */
   readonly hold: (bytes: number) => void;
 }
 
 /**
- * [BLK-2] Yields every record from `offset` to the current end of the log,
- * at most `maxRecords`. It reads as the client reads. [SES-14] A request
- * that has to end before says where it ended.
+ * [BLK-2] Yields every record from `offset` to the current end of the log, at most `maxRecords`, as fast as the
+ * client reads. [SES-14] A request that has to end early reports where it ended.
  */
 export async function* readLines(
   callersEnv: Env,

@@ -1,4 +1,4 @@
-// /v1/costs: what each topic and group costs, from what its objects have told.
+// /v1/costs: the cost of each topic and group, as reported by its objects.
 import { Hono } from "hono";
 import * as z from "zod";
 import { MAX_GROUP_ID_LENGTH } from "../../core/limits.ts";
@@ -11,11 +11,8 @@ import { listAnswer } from "./answer.ts";
 import { query } from "./parameters.ts";
 
 export const costsQuery = z.strictObject({
-  /** The lines that are told, the dearest first. The total is of all. */
   limit: queryInteger(0, Number.MAX_SAFE_INTEGER).optional(),
-  /** Only lines of this kind. */
   kind: z.enum(OWNER_KINDS).optional(),
-  /** Only lines of this name. */
   name: z.string().max(MAX_GROUP_ID_LENGTH).optional(),
 });
 

@@ -1,4 +1,4 @@
-// Where a request says who makes it: the Authorization header; for a socket of a browser, which can set no header, a
+// The credential of a request: the Authorization header; for a browser's WebSocket, which cannot set headers, a
 // subprotocol; for its EventSource, which can set neither, the query.
 import { BrokerError } from "../../core/errors.ts";
 import { MAX_TOKEN_CHARS } from "../../core/limits.ts";
@@ -8,7 +8,7 @@ import type { Credential } from "../access/authenticate.ts";
 const NONE: Credential = { type: "none" };
 
 /**
- * [APK-5] Returns what the request shows, the header first.
+ * [APK-5] Returns the credential of the request. The header comes first.
  * @throws BrokerError SASL_AUTHENTICATION_FAILED if it cannot be read
  */
 export function credentialOf(request: Request): Credential {

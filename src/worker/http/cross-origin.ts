@@ -1,4 +1,4 @@
-// Adds to every answer what browsers and slow connections need: CORS, and compression of text.
+// Adds CORS headers and compression to every answer, for browsers and slow connections.
 
 import type { MiddlewareHandler } from "hono";
 import { cors } from "hono/cors";
@@ -8,8 +8,9 @@ import { BATCH_HEADERS } from "../../protocol/stored-batches.ts";
 import { allowedOrigins } from "../access/mode.ts";
 
 /**
- * [MODE-3] Pages of any origin may call, because there are no cookies that they could misuse. RIVULET_ALLOWED_ORIGINS
- * bounds them. An open broker has turned away all that are not of this machine before.
+ * [MODE-3] Pages of any origin may call, because there are no cookies that they could misuse.
+ * RIVULET_ALLOWED_ORIGINS limits the origins. An open broker has already refused all origins that are not of
+ * this machine.
  */
 const allowPages = cors({
   origin: (origin, context) => {
@@ -34,7 +35,7 @@ const allowPages = cors({
   maxAge: 86_400,
 });
 
-/** Skips upgrades. Sockets have no such headers, and an upgrade's answer cannot be copied. */
+/** Skips upgrades. Sockets have no such headers, and the answer to an upgrade cannot be copied. */
 function unlessUpgrade(handler: MiddlewareHandler): MiddlewareHandler {
   return (context, next) =>
     context.req.header("upgrade") === undefined ? handler(context, next) : next();
@@ -42,16 +43,16 @@ function unlessUpgrade(handler: MiddlewareHandler): MiddlewareHandler {
 
 export const crossOrigin = unlessUpgrade(allowPages);
 
-/** Accept-Encoding names gzip, with a weight above 0 or none. */
+/** Matches an Accept-Encoding that names gzip, with a weight above 0 or none. */
 const GZIP = /\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))/i;
 
 /** JSON, and the files of the console and of the documentation. */
 const PACKED = /^(application\/json|text\/(javascript|css|html)|image\/svg\+xml)(;|$)/;
 
 /**
- * Compresses such answers to GET in gzip if the client accepts it. The runtime packs a body
- * whose header says that it is packed. On Cloudflare, and under wrangler, the proxy before the
- * Worker does that, and it requests gzip for every client.
+ * Compresses such answers to GET in gzip if the client accepts it. The runtime compresses a body whose header
+ * names gzip. On Cloudflare, and under wrangler, the proxy before the Worker does that, and it requests gzip
+ * for every client.
  */
 export const compressed = unlessUpgrade(async (context, next) => {
   await next();

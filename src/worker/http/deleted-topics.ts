@@ -1,4 +1,4 @@
-// /v1/deleted-topics: the topics that were deleted and are kept for a while [DEL-1]: list, bring back, free.
+// /v1/deleted-topics: the deleted topics that are kept for a while [DEL-1]: list, restore, free.
 import { Hono } from "hono";
 import * as z from "zod";
 import type { DeletedTopic } from "../../calls/cluster-calls.ts";

@@ -1,4 +1,4 @@
-// /v1/doctor and …/partitions/:partition/state: what `rivulet doctor` compares, and what it repairs.
+// /v1/doctor and …/partitions/:partition/state: the data that `rivulet doctor` compares, and its repairs.
 import { Hono } from "hono";
 import * as z from "zod";
 import type { InspectedTask, InspectedTopic } from "../../calls/cluster-calls.ts";
@@ -11,7 +11,6 @@ import { withJson } from "./in-progress.ts";
 import { groupParameter, partitionParameter, query, topicParameter } from "./parameters.ts";
 
 export const inspectTopicsQuery = z.strictObject({
-  /** The name of a topic. Only those after it are listed. */
   after: z.string().optional(),
   limit: queryInteger(1, MAX_INSPECTED_TOPICS).default(MAX_INSPECTED_TOPICS),
 });

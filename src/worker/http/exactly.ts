@@ -1,5 +1,5 @@
-// Holds a schema to a type. A type that an answer, a client or a message has is defined once. Its schema describes the
-// same thing to others, and the compiler refuses one that says anything else.
+// Ties a schema to a type. The type of an answer or a message is defined once. Its schema describes the same
+// thing to others, and the compiler rejects a schema that differs.
 import type * as z from "zod";
 
 type Mutable<T> = T extends readonly (infer Item)[]

@@ -1,4 +1,4 @@
-// GET /v1/group-lags: how far groups are behind, from what they have told. Whoever looks wakes nobody.
+// GET /v1/group-lags: the lag of groups, as last reported. Reading it wakes nothing.
 import { Hono } from "hono";
 import * as z from "zod";
 import { MAX_LISTED_LAGS, MAX_TOPIC_NAME_LENGTH } from "../../core/limits.ts";
@@ -11,14 +11,12 @@ import { listAnswer } from "./answer.ts";
 import { query } from "./parameters.ts";
 
 const DEFAULT_LIMIT = 100;
-/** The longest name of a state is shorter. */
+/** The longest name of a state is shorter than this. */
 const MAX_STATE_CHARS = 64;
 
 export const groupLagsQuery = z.strictObject({
   order: z.enum(GROUP_ORDERS).default("age"),
-  /** Only groups in this state. Kafka's names do as well: upper and lower case do not count. */
   state: z.string().max(MAX_STATE_CHARS).optional(),
-  /** Only groups that have a position in this topic. */
   topic: z.string().max(MAX_TOPIC_NAME_LENGTH).optional(),
   limit: queryInteger(1, MAX_LISTED_LAGS).default(DEFAULT_LIMIT),
 });
@@ -41,7 +39,7 @@ export const groupLags = new Hono<{ Bindings: Env }>().get("/", async ({ env, re
 
 function summaryJson(env: Env, { groupId, topics, ...rest }: GroupSummary) {
   const visible = topics.filter((topic) => seesTopic(env, topic));
-  // The lag is of all topics together.
+  // The lag covers all topics together.
   const hidden = visible.length < topics.length ? { lag: null, oldestUnreadMs: null } : {};
   return {
     groupId: outside(env, groupId),

@@ -70,7 +70,7 @@ const plan = z
     for (const [index, { topic, partition }] of entries.entries()) {
       const name = `${topic}/${partition}`;
       if (seen.has(name)) {
-        const message = `partition ${partition} of topic ${topic} stands in the plan already`;
+        const message = `partition ${partition} of topic ${topic} is already in the plan`;
         context.addIssue({ code: "custom", path: [index], message });
       }
       seen.add(name);
@@ -101,7 +101,7 @@ export const resetSchema = z
     context.addIssue(
       offsets === undefined
         ? { code: "custom", path: ["to"], message: `${TO_RULE}, unless offsets is given` }
-        : { code: "custom", path: ["offsets"], message: "must stand alone, without to and topics" },
+        : { code: "custom", path: ["offsets"], message: "must be given alone, without to and topics" },
     );
     return z.NEVER;
   });
@@ -113,7 +113,6 @@ export const historyQuery = z.strictObject({
 });
 
 export const describeQuery = z.strictObject({
-  /** `told` takes what partitions have told of themselves last, and wakes none. `exact` asks them. */
   lag: z.enum(["exact", "told"]).default("exact"),
 });
 
@@ -121,7 +120,7 @@ async function offsetsInMetrics(env: Env, groupId: string, group: GroupDescripti
   return withToldEnds(group, await lagInMetrics(env, groupId));
 }
 
-/** The memory for an entry of the flight recorder, including the partitions that it names. */
+/** The memory for a history entry, including the partitions that it names. */
 const HISTORY_ENTRY_BYTES = 4_096;
 
 export const groups = new Hono<{ Bindings: Env }>()
@@ -215,7 +214,7 @@ export const groups = new Hono<{ Bindings: Env }>()
     const { env } = context;
     const groupId = groupParameter(env, context.req.param("group"));
     const all = await committedOffsets(env, groupId);
-    // Topics that were deleted have no name any more.
+    // Deleted topics no longer have a name.
     const items = all.filter(({ topic }) => topic !== "" && seesTopic(env, topic));
     const toJson = ({ metadata, ...each }: NamedOffset) =>
       outsideTopic(env, { ...each, ...(metadata === "" ? {} : { metadata }) });
@@ -265,7 +264,7 @@ function shown(env: Env, groupId: string): { groupId: string } {
   return { groupId: outside(env, groupId) };
 }
 
-/** Returns the request for topics of the whole deployment. */
+/** Returns the request with topic names as they are in the whole deployment. */
 function resetInside(env: Env, request: ResetRequest): ResetRequest {
   if ("offsets" in request) {
     const named = request.offsets.map((each) => ({ ...each, topic: inside(env, each.topic) }));

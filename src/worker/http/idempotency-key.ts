@@ -1,4 +1,4 @@
-// The header Idempotency-Key. A key that cannot be kept is refused, because its sender relies on it.
+// The header Idempotency-Key. A key that cannot be honored is refused, because its sender relies on it.
 import type { MiddlewareHandler } from "hono";
 import { BrokerError, preview } from "../../core/errors.ts";
 import { TOPICS_PATH } from "../../protocol/paths.ts";
@@ -21,12 +21,15 @@ export function assertNoIdempotencyKey(request: Request, reason: string): void {
   throw new BrokerError("INVALID_REQUEST", `Idempotency-Key: ${preview(key)} ${reason}`);
 }
 
-/** [KEY-1] Refuses a key on other requests. Of those that change something, only producing records keeps a key. */
+/**
+ * [KEY-1] Refuses a key on other requests. Of the requests that change something, only producing records honors
+ * a key.
+ */
 export const keysOnlyForRecords: MiddlewareHandler = async ({ req: { raw: request } }, next) => {
   const { method } = request;
   const { pathname } = new URL(request.url);
   if (!READS.includes(method) && !(method === "POST" && PRODUCE.test(pathname))) {
-    const reason = `is not kept for ${method} ${preview(pathname)}, but for POST ${TOPICS_PATH}/:topic/records only; leave it out`;
+    const reason = `is supported only for POST ${TOPICS_PATH}/:topic/records, not for ${method} ${preview(pathname)}; leave it out`;
     assertNoIdempotencyKey(request, reason);
   }
   await next();

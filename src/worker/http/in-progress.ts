@@ -1,4 +1,4 @@
-// Counts the data made from a body for as long as the request is worked on [BND-3].
+// Counts the memory made from a body while the request is in progress [BND-3].
 import type * as z from "zod";
 import { JSON_VALUE_BYTES } from "../../core/limits.ts";
 import { countJsonValues, parse, parseShaped } from "../../protocol/parse.ts";
@@ -15,7 +15,7 @@ export async function whileRoom<T>(action: (work: Work) => Promise<T>): Promise<
   }
 }
 
-/** Returns the memory that a body takes as text, with its bytes besides. */
+/** Returns the memory of a body as text, together with its bytes. */
 export function textBytes(text: string): number {
   return 2 * text.length;
 }

@@ -10,7 +10,8 @@ import { requireUpgrade } from "./sockets.ts";
 
 export const kafka = new Hono<{ Bindings: Env }>().get("/", async (context) => {
   requireUpgrade(context);
-  // [SASL-1] A credential that came with the upgrade counts until the client logs in. Without one it has to.
+  // [SASL-1] A credential of the upgrade counts until the client signs in. Without one the client has to sign
+  // in.
   const credential = credentialOf(context.req.raw);
   const env =
     credential.type === "none" || context.env.caller !== undefined

@@ -1,4 +1,4 @@
-// /v1/keys: API keys. /v1/tokens: tokens for browsers. /v1/me: who calls.
+// /v1/keys: API keys. /v1/tokens: tokens for browsers. /v1/me: the caller.
 import { Hono } from "hono";
 import * as z from "zod";
 import { type Caller, namespaceOf } from "../../core/access/caller.ts";
@@ -39,7 +39,7 @@ const expiry = z
 const RIGHTS_RULE = "give grants, or a role, and not both";
 const rights = { grants: grantsSchema.optional(), role: roleSchema.optional() };
 
-/** Returns the grants that the body names, by themselves or by a role. Undefined if it names none. */
+/** Returns the grants in the body, listed or by a role. Undefined if there are none. */
 function grantsIn(body: { grants?: Grant[] | undefined; role?: Role | undefined }) {
   if (body.grants !== undefined && body.role !== undefined)
     throw new BrokerError("INVALID_REQUEST", `role: ${RIGHTS_RULE}`);
@@ -53,7 +53,7 @@ export const createKeySchema = z.strictObject({
   namespace: namespaceSchema.optional(),
   quota: quotaSchema.optional(),
 });
-/** The name space of a key stays: its sockets and its tenant's names are in it. */
+/** The name space of a key cannot change: its sockets and its tenant's names are in it. */
 export const alterKeySchema = z.strictObject({
   ...rights,
   expiresAt: expiry.nullish(),
@@ -66,7 +66,10 @@ export const createTokenSchema = z.strictObject({
   quota: quotaSchema.optional(),
 });
 
-/** [ACL-8] The topics and groups whose sockets of this key are closed at once. Others are closed within 5 minutes. */
+/**
+ * [ACL-8] The topics and groups whose sockets of this key are closed at once. Other sockets are closed within 5
+ * minutes.
+ */
 export const deleteKeyQuery = z.strictObject({
   now: topicList.optional(),
   nowGroups: groupList.optional(),
@@ -116,7 +119,7 @@ export const me = new Hono<{ Bindings: Env }>().get("/", (context) =>
   context.json(callerJson(callerIn(context.env))),
 );
 
-/** An answer that carries a secret is kept nowhere on its way. */
+/** An answer that carries a secret must not be cached on its way. */
 const NO_STORE = { "cache-control": "no-store" };
 
 function callerJson(caller: Caller) {

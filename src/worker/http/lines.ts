@@ -19,10 +19,10 @@ export function contentType(request: Request): string {
 }
 
 export interface Line {
-  /** The number of the line, from 1 on. Empty lines count. */
+  /** The number of the line, from 1. Blank lines count. */
   readonly number: number;
   readonly text: string;
-  /** The size of the line as it came, in UTF-8. */
+  /** The size of the line as received, in UTF-8. */
   readonly sizeInBytes: number;
 }
 
@@ -34,9 +34,9 @@ const NEWLINE = 10;
 const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
- * Yields the lines that are not blank. `hold` is called with the bytes in memory. INVALID_REQUEST for a line above
- * MAX_LINE_BYTES or not in UTF-8: the lines before it come first. A body of blank lines takes little, however long it is,
- * and lets others have their turn [BND-19].
+ * Yields the lines that are not blank. `hold` is called with the bytes in memory. A line above MAX_LINE_BYTES
+ * or not in UTF-8 is INVALID_REQUEST, after the lines before it. A body of blank lines takes little memory,
+ * however long it is, and yields to others [BND-19].
  */
 export async function* linesOf(
   body: AsyncIterable<Uint8Array>,
@@ -63,7 +63,7 @@ export async function* linesOf(
   yield* new Lines(rest.take(), before);
 }
 
-/** The beginning of a line. It is one buffer, because a line may come a byte at a time. */
+/** The incomplete line at the end of a piece. It is one buffer, because a line may arrive byte by byte. */
 class Rest {
   #buffer = new Uint8Array();
   size = 0;
@@ -91,13 +91,13 @@ class Rest {
   }
 }
 
-/** The lines of a piece of the body. They are decoded at once, unless something in them is wrong. */
+/** The lines of a piece of the body. They are decoded at once, unless something in them is invalid. */
 class Lines implements Iterable<Line> {
   readonly #bytes: Uint8Array;
   /** The number of the line that was read last. */
   number: number;
 
-  /** `before` lines came before. */
+  /** `before` is the number of lines before this piece. */
   constructor(bytes: Uint8Array, before: number) {
     this.#bytes = bytes;
     this.number = before;
@@ -107,7 +107,7 @@ class Lines implements Iterable<Line> {
     let text: string | null = null;
     try {
       text = UTF8.decode(this.#bytes);
-    } catch {} // One line is wrong. The code below finds it.
+    } catch {} // One line is invalid. The code below finds it.
     if (text === null) yield* this.#oneByOne();
     else yield* this.#linesOf(text);
   }
@@ -117,7 +117,7 @@ class Lines implements Iterable<Line> {
     const isAscii = length === this.#bytes.length;
     for (let start = 0; start <= length; ) {
       this.number++;
-      // Blank lines make no strings: a small body may unfold to millions of them.
+      // Blank lines make no strings: a small body may decompress to millions of them.
       const at = endOfBlanks(text, start);
       const last = text.lastIndexOf("\n", at - 1);
       if (last >= start) {
@@ -152,13 +152,13 @@ class Lines implements Iterable<Line> {
   }
 }
 
-/** Returns the size of a well-formed text in UTF-8, without making its bytes. */
+/** Returns the size of a well-formed text in UTF-8, without encoding it. */
 function utf8Bytes(text: string): number {
   let bytes = text.length;
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at);
     if (code >= 0x80) bytes++;
-    // Each half of a surrogate pair stands for two of its four bytes.
+    // Each half of a surrogate pair counts for two of its four bytes.
     if (code >= 0x800 && (code < 0xd800 || code > 0xdfff)) bytes++;
   }
   return bytes;
@@ -203,8 +203,8 @@ function tooLong(number: number): BrokerError {
 }
 
 /**
- * Makes an answer as the client reads, which states the bytes that it
- * holds. Errors thrown by `lines` must already be lines.
+ * Makes an answer as the client reads, and counts the bytes that it holds. `lines` must report its errors as
+ * lines.
  */
 export function lineResponse(
   lines: (hold: (bytes: number) => void) => AsyncGenerator<string>,

@@ -4,7 +4,7 @@ import { BrokerError } from "../../core/errors.ts";
 import type { Env } from "../../env.ts";
 import { problemResponse } from "./problem.ts";
 
-/** Answers if no route fits: 405 if another method would fit, 404 otherwise. */
+/** Answers if no route matches: 405 if another method would match, 404 otherwise. */
 export function noRoute(app: Hono<{ Bindings: Env }>, request: Request): Response {
   const { pathname } = new URL(request.url);
   const detail = `there is no ${request.method} ${pathname}`;
@@ -23,7 +23,7 @@ export function noRoute(app: Hono<{ Bindings: Env }>, request: Request): Respons
   return response;
 }
 
-/** True if the path fits the route: `/v1/topics/:topic` fits `/v1/topics/orders`. */
+/** True if the path matches the route: `/v1/topics/:topic` matches `/v1/topics/orders`. */
 function fits(route: string, pathname: string): boolean {
   const parts = route.split("/");
   const given = pathname.split("/");

@@ -1,4 +1,4 @@
-// The metrics, for Prometheus and whatever speaks its language.
+// The metrics, for Prometheus and compatible programs.
 import { Hono, type MiddlewareHandler } from "hono";
 import * as z from "zod";
 import { MAX_TOPIC_NAME_LENGTH } from "../../core/limits.ts";
@@ -12,15 +12,12 @@ import { routeOf } from "./access.ts";
 import { query } from "./parameters.ts";
 
 export const metricsQuery = z.strictObject({
-  /** Whether partitions have series of their own. They do by default, unless there are too many. */
   partitions: z.enum(["true", "false"]).optional(),
-  /** Only topics whose names begin with this. */
   topic: z.string().max(MAX_TOPIC_NAME_LENGTH).optional(),
-  /** Whether partitions and groups are asked how they are now. It wakes them, so it takes ALTER on the cluster. */
   fresh: z.enum(["true", "false"]).optional(),
 });
 
-/** [RPT-2] Asks the MetricsObject alone, so scraping wakes nothing else, unless an admin asks for it [RPT-5]. */
+/** [RPT-2] Asks only the MetricsObject, so scraping wakes nothing else, unless an admin asks for that [RPT-5]. */
 export const metrics = new Hono<{ Bindings: Env }>().get("/", async ({ env, req, body }) => {
   const { partitions, topic = "", fresh } = query(req.raw, metricsQuery);
   const format = formatOf(req.header("accept") ?? null);
@@ -36,9 +33,9 @@ export const metrics = new Hono<{ Bindings: Env }>().get("/", async ({ env, req,
   return body(text, 200, { "content-type": contentTypeOf(format), "cache-control": "no-store" });
 });
 
-/** The outcome of a request that no route takes. Its path is the client's, and stands in no metric. */
+/** The outcome of a request without a route. Its path is the client's, and appears in no metric. */
 const NO_ROUTE = "no-route";
-/** The status of a request that became a WebSocket. It goes on for as long as that is open. */
+/** The status of a request that became a WebSocket. Its request lasts as long as the socket is open. */
 const SWITCHED = 101;
 
 /** Returns a name for a route: `get-topics-topic-records`. */
@@ -49,7 +46,7 @@ function nameOf({ method, path }: { method: string; path: string }): string {
   );
 }
 
-/** [RPT-3] Counts each request by its route and its outcome, and tells the MetricsObject now and then. */
+/** [RPT-3] Counts each request by its route and outcome, and reports to the MetricsObject from time to time. */
 export const counted: MiddlewareHandler<{ Bindings: Env }> = async (context, next) => {
   const startMs = Date.now();
   await next();

@@ -8,7 +8,7 @@ import { parse, queryInteger } from "../../protocol/parse.ts";
 import { HEADER_PREFIX } from "../../protocol/record-filter.ts";
 import { inside } from "../edge/namespace.ts";
 
-/** Returns a legal topic name, in the name space of the caller. Throws INVALID_TOPIC_EXCEPTION otherwise. */
+/** Returns a valid topic name, in the name space of the caller. Throws INVALID_TOPIC_EXCEPTION otherwise. */
 export function topicParameter(env: Env, text: string): string {
   const name = inside(env, text);
   const invalid = whyNotTopicName(name);
@@ -16,7 +16,7 @@ export function topicParameter(env: Env, text: string): string {
   return name;
 }
 
-/** Returns a legal group id, in the name space of the caller. Throws INVALID_GROUP_ID otherwise. */
+/** Returns a valid group id, in the name space of the caller. Throws INVALID_GROUP_ID otherwise. */
 export function groupParameter(env: Env, text: string): string {
   const groupId = inside(env, text);
   const invalid = whyNotGroupId(groupId);
@@ -31,8 +31,8 @@ export function partitionParameter(text: string): number {
 }
 
 /**
- * Parses the query by the schema. `header.NAME=value` becomes an entry of `header`, by the whole name, because a header
- * may be called __proto__. Parameters that the schema does not name are refused as typos.
+ * Parses the query by the schema. `header.NAME=value` becomes an entry of `header`, by the whole name, because
+ * a header may be called __proto__. Parameters that the schema does not name are refused as typos.
  */
 export function query<Schema extends z.ZodType>(
   request: Request,
@@ -41,7 +41,7 @@ export function query<Schema extends z.ZodType>(
   const values: Record<string, unknown> = {};
   const headers: Record<string, unknown> = {};
   for (const [name, value] of new URL(request.url).searchParams) {
-    // A token comes with every socket and stream of the SDK, of browsers that set no header, and of what stands in front.
+    // The SDK sends a token with every socket and stream, because browsers and proxies may set no header there.
     if (name === "access_token") continue;
     if (!name.startsWith(HEADER_PREFIX)) setOnce(values, name, name, value);
     else {
@@ -59,7 +59,7 @@ function setOnce(
   value: unknown,
 ): void {
   if (Object.hasOwn(values, key))
-    throw new BrokerError("INVALID_REQUEST", `${parameter}: stands more than once in the query`);
+    throw new BrokerError("INVALID_REQUEST", `${parameter}: appears more than once in the query`);
   Object.defineProperty(values, key, { value, enumerable: true, configurable: true });
 }
 

@@ -17,14 +17,14 @@ export interface Problem {
   /** Kafka's error number. */
   readonly errorCode: number;
   readonly retriable: boolean;
-  /** Set if a quota is used up: the time after which there is some again. */
+  /** Set if a quota is used up: the time until some of it is available again. */
   readonly retryAfterMs?: number;
 }
 
-/** Describes an error to a client. An unexpected error is logged. */
+/** Describes an error to a client. Unexpected errors are logged. */
 export function problemOf(error: unknown, requestId?: string): Problem {
   const known = brokerError(error);
-  // The other errors are logged where they are noted.
+  // The other errors are logged where they occur.
   if (known.code === "UNKNOWN_SERVER_ERROR") logLine("error", stackOf(error), { requestId });
   const spec = ERRORS[known.code];
   return {
@@ -39,7 +39,10 @@ export function problemOf(error: unknown, requestId?: string): Problem {
   };
 }
 
-/** [QUO-2] Returns whole seconds, at least one: whoever is told to slow down because of others gets no time. */
+/**
+ * [QUO-2] Returns whole seconds, at least one. A caller that is slowed down because of others gets no time of
+ * its own.
+ */
 function retryAfter({ retryAfterMs = 1_000 }: { readonly retryAfterMs?: number }): string {
   return String(Math.max(1, Math.ceil(retryAfterMs / 1_000)));
 }

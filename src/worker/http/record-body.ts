@@ -1,5 +1,6 @@
-// The records of a produce request, whatever the form of its body. Small bodies become lists. What is made of a large one
-// is packed piece by piece, so that it takes little more than its bytes [PRD-9]. All records are good, or none counts.
+// The records of a produce request, whatever the form of its body. Small bodies become lists. The records of a
+// large body are stored compactly piece by piece, so that they take little more than its bytes [PRD-9]. Either
+// all records are valid, or none counts.
 import * as z from "zod";
 import { discardBytes } from "../../core/bytes.ts";
 import { BrokerError } from "../../core/errors.ts";
@@ -28,11 +29,11 @@ import { type RecordPieces, recordPieces } from "./record-pieces.ts";
 
 const expectedOffset = integer(0, Number.MAX_SAFE_INTEGER).optional();
 export const produceSchema = z.strictObject({ records: recordList, expectedOffset });
-/** The body without the content of its list. */
+/** The body without the elements of its list. */
 const emptiedSchema = z.strictObject({ records: z.array(z.unknown()), expectedOffset });
-/** A value takes a byte at least, so a part has no more of them, if each of its records can be stored. */
+/** A value takes at least one byte, so a part has no more values than this, if each of its records can be stored. */
 const MAX_PART_VALUES = MAX_MESSAGE_BYTES + BULK_CHUNK_BYTES;
-/** Others have their turn after so many bytes. */
+/** The bytes after which others get a turn. */
 const TURN_BYTES = 1024 * 1024;
 
 export interface ProduceBody {
@@ -79,7 +80,7 @@ async function readInPieces(
   return { records: packer.records, expectedOffset: rest.expectedOffset };
 }
 
-/** Makes records of lines. */
+/** Turns lines into records. */
 export function recordsOfLines(lines: readonly Line[], work: Work): ProduceBody {
   const packer = new Packer(work, 0);
   let chunk: Line[] = [];
@@ -101,13 +102,13 @@ export function recordsOfLines(lines: readonly Line[], work: Work): ProduceBody 
   return { records: packer.records };
 }
 
-/** Packs records, some at a time, and counts what that takes. */
+/** Stores records compactly, some at a time, and counts the memory. */
 class Packer {
   readonly records = new PackedRecords();
   readonly #work: Work;
   readonly #bodyBytes: number;
   #values = 0;
-  /** The bytes that are counted so far. */
+  /** The bytes counted so far. */
   #counted = 0;
 
   constructor(work: Work, bodyBytes: number) {
@@ -115,7 +116,7 @@ class Packer {
     this.#bodyBytes = bodyBytes;
   }
 
-  /** Adds the records of a part, which has so many characters. Returns how many there are. @throws BrokerError */
+  /** Adds the records of a part with this many characters. Returns their number. @throws BrokerError */
   add(characters: number, parsed: (admit: (values: number) => void) => unknown): number {
     let values = 0;
     const admit = (more: number) => {
@@ -140,7 +141,7 @@ class Packer {
     return this.records.length - before;
   }
 
-  /** Bytes that were counted once count until the end, since nobody knows when they are collected. */
+  /** Counted bytes count until the end, because nobody knows when they are collected. */
   #count(partBytes: number): void {
     const bytes = this.#bodyBytes + this.records.sizeInBytes + partBytes;
     if (bytes <= this.#counted) return;
@@ -149,7 +150,7 @@ class Packer {
   }
 }
 
-/** Returns an error that names a record with the place that it has in the whole body. */
+/** Returns an error that names a record by its place in the whole body. */
 function atRecord(error: unknown, before: number): unknown {
   if (!(error instanceof BrokerError)) return error;
   const message = error.message.replace(

@@ -1,9 +1,9 @@
-// Cuts `{"records": […]}` into pieces, before anything parses it. What is made of a body takes twenty times its bytes. Made
-// of one piece after another, it takes that for one piece only [PRD-9].
+// Cuts `{"records": […]}` into pieces before anything is parsed. The parsed form of a body takes twenty times
+// its bytes. Parsed piece by piece, it takes that for one piece only [PRD-9].
 import { BrokerError } from "../../core/errors.ts";
 import { MAX_RECORDS_PER_REQUEST } from "../../core/limits.ts";
 
-/** The bytes and records after which a piece ends. One record may be larger. */
+/** The bytes and records after which a piece ends. A single record may be larger. */
 const PIECE_BYTES = 256 * 1024;
 const PIECE_RECORDS = 1_000;
 
@@ -11,7 +11,7 @@ const [QUOTE, COMMA, BACKSLASH, OPEN_LIST, CLOSE_LIST, OPEN, CLOSE] = [
   0x22, 0x2c, 0x5c, 0x5b, 0x5d, 0x7b, 0x7d,
 ];
 
-/** Some elements of the list: the bytes from `from` to `to`, and how many elements there are if they are JSON. */
+/** Some elements of the list: the bytes from `from` to `to`, and the number of elements if they are JSON. */
 export interface Piece {
   readonly from: number;
   readonly to: number;
@@ -21,14 +21,14 @@ export interface Piece {
 export interface RecordPieces {
   readonly pieces: readonly Piece[];
   readonly count: number;
-  /** Where the content of the list begins and ends. */
+  /** The start and the end of the list's content. */
   readonly from: number;
   readonly to: number;
 }
 
 /**
- * Finds the list `records` of the object. Returns null if there is none. Whatever the bytes are, each is in a piece, or
- * before or behind the list: if all of these are JSON, with as many elements as counted, the body is.
+ * Finds the list `records` of the object. Returns null if there is none. Every byte is in a piece, or before or
+ * behind the list. So if all of these are JSON, with as many elements as counted, the whole body is.
  * @throws BrokerError INVALID_REQUEST if there are too many records
  */
 export function recordPieces(bytes: Uint8Array): RecordPieces | null {
@@ -73,7 +73,7 @@ export function recordPieces(bytes: Uint8Array): RecordPieces | null {
   return found;
 }
 
-/** Cuts the list whose content begins at `from`. It ends with the bracket that closes it, or with the bytes. */
+/** Cuts the list whose content starts at `from`. It ends with its closing bracket, or with the bytes. */
 function listFrom(bytes: Uint8Array, from: number): RecordPieces {
   const pieces: Piece[] = [];
   let depth = 0;
@@ -126,7 +126,7 @@ function endOfString(bytes: Uint8Array, start: number): number {
   return bytes.length;
 }
 
-/** The longest text of a name of interest, each character escaped. */
+/** The longest spelling of the name `records`, with each character escaped. */
 const MAX_NAME_BYTES = 2 + 6 * "records".length;
 
 function nameOf(quoted: Uint8Array): string | null {
@@ -134,6 +134,6 @@ function nameOf(quoted: Uint8Array): string | null {
   try {
     return JSON.parse(new TextDecoder().decode(quoted));
   } catch {
-    return null; // It is no JSON, and the parser says so.
+    return null; // It is not JSON, and the parser will say so.
   }
 }

@@ -62,7 +62,7 @@ export const records = new Hono<{ Bindings: Env }>()
       // Many appends are not one request that could be repeated as a whole.
       assertNoIdempotencyKey(
         request,
-        "cannot be kept for lines that are answered in lines; send smaller requests",
+        "cannot be used for lines that are answered in lines; send smaller requests",
       );
       return produceInLines(topic, bodyLinesOf(context.env, request));
     }
@@ -82,7 +82,7 @@ export const records = new Hono<{ Bindings: Env }>()
       if (body.expectedOffset !== undefined && expectedOffset !== undefined) {
         throw new BrokerError(
           "INVALID_REQUEST",
-          "expectedOffset stands in the body and in the query; give it once",
+          "expectedOffset is in both the body and the query; give it once",
         );
       }
       const { records } = body;
@@ -158,7 +158,7 @@ function bodyLinesOf(env: Env, request: Request): BodyLines {
   return new BodyLines(new IncomingBody(request), new Invocation(env));
 }
 
-/** Reads the lines of a body, as many as one request may have. */
+/** Reads the lines of a body, up to the bound of one request. */
 async function readAhead(source: BodyLines): Promise<Ahead> {
   try {
     const ahead = await source.readAhead(MAX_RECORDS_PER_REQUEST, MAX_REQUEST_BYTES);
@@ -170,7 +170,7 @@ async function readAhead(source: BodyLines): Promise<Ahead> {
   }
 }
 
-/** [BLK-1] [BLK-3] Stores lines of any number, and answers in lines. */
+/** [BLK-1] [BLK-3] Stores any number of lines, and answers in lines. */
 async function produceInLines(topic: string, source: BodyLines): Promise<Response> {
   const { invocation } = source;
   try {
@@ -182,7 +182,7 @@ async function produceInLines(topic: string, source: BodyLines): Promise<Respons
   return lineResponse(() => produceLines(invocation, topic, source));
 }
 
-/** [BLK-3] Lines above the bound are many appends. They cannot be conditional, or kept under one key. */
+/** [BLK-3] More lines than this are several appends. They cannot be conditional, or stored under one key. */
 function tooLongForOneAppend(lines: number): BrokerError {
   const bounds = "with an Idempotency-Key or expectedOffset";
   if (lines > MAX_RECORDS_PER_REQUEST) {
@@ -194,8 +194,8 @@ function tooLongForOneAppend(lines: number): BrokerError {
 }
 
 /**
- * [PRD-4] Answers 200 if all records are stored, and 207 if some are, with an error in the place of each other record.
- * If none is stored, the answer is the problem of the first, with all of them in `results`.
+ * [PRD-4] Answers 200 if all records are stored, and 207 if some are, with errors in place of the others. If
+ * none is stored, the answer is the error of the first, with all of them in `results`.
  */
 function produceResponse(items: readonly RecordResult[], room: AnswerRoom): Response {
   const refused = items.filter((result): result is RecordRefused => isRefused(result));

@@ -1,4 +1,4 @@
-// POST /v1/recovery: one object goes back to an earlier time, where the platform keeps earlier states.
+// POST /v1/recovery: takes one object back to an earlier time, if the platform keeps earlier states.
 import { Hono } from "hono";
 import * as z from "zod";
 import type { Env } from "../../env.ts";

@@ -1,5 +1,5 @@
-// The WebSocket paths. The SDK's sockets go straight to their objects: the Worker only passes the upgrade on, and no
-// Worker code runs per record. The plain consumer is a session in this Worker.
+// The WebSocket paths. The SDK's sockets go straight to their objects: the Worker only passes the upgrade on,
+// and no Worker code runs per record. A plain consumer is a session in this Worker.
 import { type Context, Hono } from "hono";
 import * as z from "zod";
 import { assertKept, OBJECT_SOCKET_URL, upgradeFor } from "../../calls/socket-caller.ts";
@@ -79,8 +79,8 @@ export const groupSockets = new Hono<{ Bindings: Env }>()
   });
 
 /**
- * Answers with a socket on which records are delivered as JSON. `growing` is the topic of a reader without a group, if
- * it reads all partitions, also those to come.
+ * Answers with a socket that delivers records as JSON. `growing` is the topic of a reader without a group that
+ * reads all partitions, including future ones.
  */
 export function plainSession(
   context: EdgeContext,
@@ -102,10 +102,7 @@ export function plainSession(
 
 const groupSocketQuery = z.strictObject({ v: socketVersion });
 
-/**
- * A client that was assigned a partition names the topic's id. Under
- * the topic's name, there may be another topic by now.
- */
+/** A client that was assigned a partition names the topic's id, because the name may have another topic by now. */
 const partitionSocketQuery = z.strictObject({
   topicId: z
     .string()
@@ -144,7 +141,7 @@ export const partitionSockets = new Hono<{ Bindings: Env }>().get(
 );
 
 export function isUpgrade({ req }: EdgeContext): boolean {
-  const isGet = req.raw.method === "GET"; // The routes of GET serve HEAD too.
+  const isGet = req.raw.method === "GET"; // GET routes serve HEAD too.
   if (!isGet || req.header("upgrade")?.toLowerCase() !== "websocket") return false;
   assertHandshake(req.raw);
   return true;
@@ -154,11 +151,12 @@ export function isUpgrade({ req }: EdgeContext): boolean {
 const SOCKET_KEY = /^[A-Za-z0-9+/]{22}==$/;
 
 /**
- * [BND-22] Refuses an upgrade that workerd refuses as well, but only once it has an answer: a session would have begun then
- * that nobody ever ends. Cloudflare lets none through, and other Workers make no handshakes.
+ * [BND-22] Refuses an upgrade that workerd refuses too, but only once it has an answer: by then a session would
+ * have begun that nobody ever ends. Cloudflare lets no such upgrade through, and other Workers make no
+ * handshakes.
  */
 function assertHandshake({ headers, cf = {} }: Request): void {
-  if (!("clientIp" in cf)) return; // It does not come from workerd's own port.
+  if (!("clientIp" in cf)) return; // It did not come from workerd's own port.
   const version = headers.get("sec-websocket-version");
   if (version === "13" && SOCKET_KEY.test(headers.get("sec-websocket-key") ?? "")) return;
   throw new BrokerError(
@@ -184,8 +182,8 @@ function versionHeaders(context: EdgeContext, v: number | undefined): Record<str
 const SUBPROTOCOLS = "sec-websocket-protocol";
 
 /**
- * [ACL-7] Passes an upgrade on, with who asks and nothing else of the request. An object refuses it with its failure as
- * JSON, which becomes a problem.
+ * [ACL-7] Passes an upgrade on, with its caller and nothing else of the request. An object refuses it with its
+ * failure as JSON, which becomes a problem.
  */
 async function passOn(
   context: EdgeContext,

@@ -36,7 +36,7 @@ export const streams = new Hono<{ Bindings: Env }>().get("/:topic/stream", async
   return new Response(stream.body, { headers });
 });
 
-/** Returns the partitions to read, and their start positions. The id of an event overrides `from`. */
+/** Returns the partitions to read, and their start offsets. The id of an event overrides `from`. */
 function startOf(topic: Topic, { partition, from }: StreamOptions, lastEventId: string | null) {
   if (lastEventId && !EVENT_ID.test(lastEventId))
     throw new BrokerError(
@@ -48,7 +48,7 @@ function startOf(topic: Topic, { partition, from }: StreamOptions, lastEventId: 
   if (isNumber && partition === undefined)
     throw new BrokerError(
       "INVALID_REQUEST",
-      `from: is the offset ${from}, so partition must say of which partition`,
+      `from: is the offset ${from}, so partition must be given`,
     );
   const positions = new Map<number, number>(
     isNumber
@@ -57,7 +57,8 @@ function startOf(topic: Topic, { partition, from }: StreamOptions, lastEventId: 
   );
   const resumes = !isNumber && positions.size > 0;
   return {
-    // [STR-6] Who goes on behind a position that retention has passed begins at what is left, and not at the end.
+    // [STR-6] A client that continues at an offset that retention has removed starts at the earliest record
+    // left, and not at the end.
     from: from === "latest" && !resumes ? ("latest" as const) : ("earliest" as const),
     partitions: numbers.map((number) => {
       // [STR-6] A partition that the id does not name was added while nobody read.
@@ -68,7 +69,7 @@ function startOf(topic: Topic, { partition, from }: StreamOptions, lastEventId: 
   };
 }
 
-/** Reads the positions in an event's id, as `0:42,1:7`. There may be none, or a word in its place. */
+/** Reads the positions in an event's id, such as `0:42,1:7`. There may be none, or a word instead. */
 function positionsOf(id: string | null): [number, number][] {
   if (id === null || !EVENT_ID.test(id)) return [];
   return id.split(",").map((pair) => pair.split(":").map(Number) as [number, number]);

@@ -94,7 +94,7 @@ async function everyTopic(env: Env): Promise<Page<Topic>> {
   return { items: all.filter(({ name }) => seesTopic(env, name)), next: null };
 }
 
-/** A topic as it is shown. */
+/** Returns a topic as clients see it. */
 export function topicJson(env: Env, topic: Topic) {
   return {
     name: outside(env, topic.name),

@@ -5,7 +5,7 @@ import { HttpClient } from "../../admin/http.ts";
 import type { AdminService } from "../../admin/service.ts";
 import { overRpc } from "./errors.ts";
 
-/** An address that is never contacted. The requests are handed over in the process. */
+/** An address that is never contacted. The requests stay in this process. */
 const ADDRESS = "http://rivulet";
 
 export class RpcAdmin extends RpcTarget implements AdminService {

@@ -1,8 +1,8 @@
-// Prepares errors for their way to another Worker.
+// Prepares errors for another Worker.
 import { BrokerError } from "../../core/errors.ts";
 import { brokerError } from "../../core/platform-errors.ts";
 
-/** Runs the action. The platform may carry only an error's message, so the message also has the error's name. */
+/** Runs the action. The platform may carry only an error's message, so the message includes the error's name. */
 export async function overRpc<T>(action: () => Promise<T>): Promise<T> {
   try {
     return await action();
@@ -11,7 +11,7 @@ export async function overRpc<T>(action: () => Promise<T>): Promise<T> {
     if (known.code === "UNKNOWN_SERVER_ERROR" && known !== error) throw error;
     const { code, message, data, retriable } = known;
     const told = new BrokerError(code, `${code}: ${message}`, { data, retriable });
-    told.name = "Error"; // Between two processes of wrangler, any other name would be put before the message.
+    told.name = "Error"; // Between two wrangler processes, any other name would be put before the message.
     throw told;
   }
 }

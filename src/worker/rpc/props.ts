@@ -1,5 +1,5 @@
-// The `props` of a service binding: who the Worker at its other end is. They stand in that Worker's configuration, so no
-// request can change them.
+// The `props` of a service binding: the caller that the bound Worker is. They are in that Worker's
+// configuration, so no request can change them.
 import * as z from "zod";
 import { ANYBODY, type Caller } from "../../core/access/caller.ts";
 import { ROLES } from "../../core/access/grants.ts";
@@ -22,8 +22,9 @@ const propsSchema = z.object({
 const BOUND = "User:worker";
 
 /**
- * [RPC-5] Returns the caller. Without grants it may do everything: whoever deploys in the account may too.
- * @throws BrokerError INVALID_REQUEST if they are none, or too large to be kept
+ * [RPC-5] Returns the caller. Without grants it may do everything, because anyone who deploys in the account
+ * may too.
+ * @throws BrokerError INVALID_REQUEST if the props are invalid, or too large to be stored
  */
 export function callerOfProps(props: unknown): Caller {
   const { principal = BOUND, grants, role, ...bounds } = parse(propsSchema, props ?? {});

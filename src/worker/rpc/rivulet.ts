@@ -77,8 +77,8 @@ export class Rivulet extends WorkerEntrypoint<Env> implements Service {
   }
 
   /**
-   * [RPC-5] Asks who calls as for a request from outside: an app may pass on what browsers send. An open broker asks
-   * nobody, and no web page reaches it in this way.
+   * [RPC-5] Authenticates as for a request from outside, because an app may pass on what browsers send. An open
+   * broker asks for no credential, and no web page reaches it in this way.
    */
   override async fetch(request: Request): Promise<Response> {
     try {
@@ -91,7 +91,10 @@ export class Rivulet extends WorkerEntrypoint<Env> implements Service {
     }
   }
 
-  /** [RPC-5] Whoever deploys a Worker with a binding chooses who it is: by its `props`, or else it may do everything. */
+  /**
+   * [RPC-5] The deployer of a Worker with a binding chooses its caller by `props`. Without them the Worker may
+   * do everything.
+   */
   get #own(): Env {
     const waitUntil = (promise: Promise<unknown>) => this.ctx.waitUntil(promise);
     const env = withFrom(this.env, { way: "rpc", waitUntil });

@@ -1,5 +1,5 @@
-// A topic as server-sent events: a reader without a group, whose position travels as the events' id. The browser sends
-// the last id back when it reconnects (`Last-Event-ID`), and the stream continues after it.
+// A topic as server-sent events: a reader without a group, whose position is in the events' ids. The browser
+// sends the last id when it reconnects (`Last-Event-ID`), and the stream continues after it.
 
 import type { Topic } from "../../core/cluster/topics.ts";
 import { BrokerError, ERRORS } from "../../core/errors.ts";
@@ -21,15 +21,15 @@ import { watchGrowth } from "./growth.ts";
 import { SessionRoom } from "./session-room.ts";
 import { ASKED_WINDOW_BYTES, SessionWindow } from "./session-window.ts";
 
-/** A comment this often keeps proxies from closing a quiet stream, and shows which clients have gone. */
+/** The interval of a comment that keeps proxies from closing a quiet stream, and reveals clients that have gone. */
 const KEEP_ALIVE_MS = 15_000;
-/** How long the browser waits before it connects again. */
+/** The wait before the browser reconnects. */
 const RETRY_MS = 1_000;
 const UTF8 = new TextEncoder();
 
 export interface EventStreamOptions {
   readonly partitions: readonly ReaderPlace[];
-  /** The topic, if all of its partitions are read, also those to come. */
+  /** The topic, if all of its partitions are read, including future ones. */
   readonly growing?: Topic | undefined;
   readonly from: "earliest" | "latest";
   readonly key?: string | undefined;
@@ -39,7 +39,7 @@ export interface EventStreamOptions {
 type Frame = TopicPartition & {
   readonly attachId: number;
   readonly records: readonly ConsumerRecord[];
-  /** How many of the records were written. */
+  /** The number of records that were written. */
   written: number;
 };
 
@@ -53,14 +53,14 @@ export class EventStream {
   readonly #room = new SessionRoom();
   readonly #window = new SessionWindow();
   readonly #filter: RecordFilter | null;
-  /** Frames that were received and wait until the client has read what it was sent. */
+  /** Received frames that wait until the client has read the earlier ones. */
   readonly #waiting: Frame[] = [];
-  /** The position at which the stream continues, by partition. An event's id states it. */
+  /** The offset at which the stream continues, by partition. An event's id contains these. */
   readonly #positions = new Map<number, number>();
   #controller: ReadableStreamDefaultController<Uint8Array> | null = null;
-  /** The bytes that count among unread answers. */
+  /** The bytes counted among unread answers. */
   readonly #holding: Holding;
-  /** When the client last took something. */
+  /** The time when the client last took something. */
   #tookMs = Date.now();
   #keepAlive: ReturnType<typeof setInterval> | null = null;
   #stopWatching: () => void = () => {};
@@ -102,7 +102,8 @@ export class EventStream {
           this.#write(`retry: ${RETRY_MS}\n\n`);
           this.#keepAlive = setInterval(() => this.#onKeepAlive(), KEEP_ALIVE_MS);
           this.#driver.start();
-          // The partitions notice it when they have something to send. Nobody waits for that with what was pushed before.
+          // The partitions notice it when they have something to send. Frames that were already pushed need not
+          // wait for that.
           this.#stopExpiry = atExpiry(callerIn(env), () =>
             this.#refuse(
               new BrokerError("SASL_AUTHENTICATION_FAILED", "the credential has expired"),
@@ -122,11 +123,11 @@ export class EventStream {
       },
       new ByteLengthQueuingStrategy({ highWaterMark: EVENT_STREAM_BUFFER_BYTES }),
     );
-    // [SES-14] The last event is whole, and the client goes on behind it.
+    // [SES-14] The last event is complete, and the client continues after it.
     void this.#invocation.spent.then(() => this.#driver.close());
   }
 
-  /** [ACL-8] The credential of whoever reads is good no more. */
+  /** [ACL-8] Ends the stream because the reader's credential is no longer valid. */
   #refuse(error: BrokerError): void {
     this.#problem(error);
     this.#driver.close();
@@ -145,7 +146,7 @@ export class EventStream {
         return;
       case "error":
         this.#problem(effect.error);
-        // A topic of that name may come again, but not with these records.
+        // A topic of that name may be created again, but not with these records.
         if (effect.error.code === "UNKNOWN_TOPIC_ID") this.#driver.close();
         return;
       case "closed":
@@ -153,7 +154,7 @@ export class EventStream {
     }
   }
 
-  /** [BND-6] Drops a client that takes nothing of the waiting data. */
+  /** [BND-6] Drops a client that takes none of the waiting data. */
   #onKeepAlive(): void {
     const isBehind = (this.#controller?.desiredSize ?? 0) <= 0;
     const nowMs = Date.now();
@@ -166,7 +167,7 @@ export class EventStream {
     else this.#hold(); // The client is still there.
   }
 
-  /** Sends as much as the client keeps up with. Only then, more is requested. */
+  /** Sends as much as the client keeps up with. More is requested only then. */
   #flush(): void {
     for (let frame = this.#waiting[0]; frame !== undefined; frame = this.#waiting[0]) {
       if (!this.#writeSome(frame)) break;
@@ -194,14 +195,14 @@ export class EventStream {
       const data = JSON.stringify({ partition, ...this.#invocation.jsonOf(record) });
       text += `${this.#id()}\ndata: ${data}\n\n`;
     }
-    // An event without data is not delivered, but its id counts. So
-    // records that were filtered out need not be read again.
+    // An event without data is not delivered, but its id counts. So records that the filter left out need not
+    // be read again.
     if (isLeftOut) text += `${this.#id()}\n\n`;
     if (text !== "") this.#write(text);
     return frame.written === records.length;
   }
 
-  /** [BND-6] States the bytes that the client has not taken. */
+  /** [BND-6] Counts the bytes that the client has not taken. */
   #hold(): void {
     const unreadBytes = EVENT_STREAM_BUFFER_BYTES - (this.#controller?.desiredSize ?? 0);
     let bytes = unreadBytes + this.#window.heldBytes;
@@ -214,7 +215,7 @@ export class EventStream {
     }
   }
 
-  /** Cuts the connection. The client notices its end, and may connect again. */
+  /** Cuts the connection. The client notices, and may reconnect. */
   #cut(error: unknown): void {
     try {
       this.#controller?.error(error);

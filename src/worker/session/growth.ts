@@ -1,18 +1,19 @@
-// A reader without a group is told by nobody that its topic has grown, so it asks.
+// Nothing notifies a reader without a group that its topic has grown, so it asks.
 
 import type { Env } from "../../env.ts";
 import type { ReaderPlace } from "../../member/places.ts";
 import { topicMetadata } from "../edge/metadata.ts";
 
 /**
- * It costs nothing while the topic's metadata is fresh. So a partition is read 15 s after it was added in this isolate, and
- * within METADATA_FRESH_MS and a fifth, and these 15 s, if it was added elsewhere.
+ * The interval of the question. It costs nothing while the topic's metadata is fresh. A partition that was
+ * added in this isolate is read after at most 15 s; one that was added elsewhere after at most
+ * METADATA_FRESH_MS and a fifth more, plus these 15 s.
  */
 const LOOK_AGAIN_MS = 15_000;
 
 /**
- * [STR-7] Calls `add` with the partitions that were added to the topic since `known`, which are read from their
- * beginning. A topic that was created anew under the name is another one. Returns a function that stops it.
+ * [STR-7] Calls `add` with the partitions that were added to the topic since `known`; they are read from their
+ * start. A topic that was created anew under the name is another topic. Returns a function that stops it.
  */
 export function watchGrowth(
   env: Env,
@@ -22,7 +23,7 @@ export function watchGrowth(
   const { name: topic, topicId } = known;
   let next = known.partitions;
   const timer = setInterval(async () => {
-    const now = await topicMetadata(env, topic).catch(() => null); // It is asked again soon.
+    const now = await topicMetadata(env, topic).catch(() => null); // It asks again soon.
     const added: ReaderPlace[] = [];
     if (now?.topicId === topicId)
       while (next < now.partitions) added.push({ topic, topicId, partition: next++, offset: 0 });

@@ -1,6 +1,6 @@
-// A plain WebSocket client's membership. It is the same consumer core as the SDK's, over sockets to the objects, and it
-// speaks JSON to the client. The client sends no heartbeats. It counts as dead when its socket breaks, or when it holds
-// unacknowledged records and has sent nothing for a session timeout [PLN-4].
+// A plain WebSocket client's membership. It uses the same consumer core as the SDK, over sockets to the
+// objects, and speaks JSON to the client. The client sends no heartbeats. It counts as dead when its socket
+// breaks, or when it holds unacknowledged records and has sent nothing for a session timeout [PLN-4].
 
 import type * as z from "zod";
 import type { Topic } from "../../core/cluster/topics.ts";
@@ -53,9 +53,9 @@ import { SessionRoom } from "./session-room.ts";
 import { ASKED_WINDOW_BYTES, SessionWindow } from "./session-window.ts";
 import { UnreadReplies } from "./unread-replies.ts";
 
-/** How often a client that is behind is checked. */
+/** The interval at which a client that is behind is checked. */
 const DRAIN_CHECK_MS = 20;
-/** How long the group's object may take to note that the member's connection has ended. */
+/** The time that the group's object may take to note that the member's connection has ended. */
 const GROUP_CLOSE_MS = 5_000;
 
 type ClientMessage = z.output<typeof plainClientMessage>;
@@ -70,13 +70,13 @@ export type Membership = Omit<
   | "commitIntervalMs"
   | "commitsFirstAtOnce"
 > & {
-  /** The id under which the member comes back, if its client has chosen one. */
+  /** The id under which the member rejoins, if its client has chosen one. */
   readonly memberId?: string | undefined;
 };
 
 /**
- * Records of a topic that has gone. The client was sent them and may still acknowledge them. An ack names a topic,
- * and there may be another topic of that name by then.
+ * Records of a topic that is gone. The client was sent them and may still acknowledge them. An ack names a
+ * topic, and another topic may have that name by then.
  */
 interface Leftover {
   readonly topicId: string;
@@ -85,24 +85,27 @@ interface Leftover {
   readonly timer: ReturnType<typeof setTimeout>;
 }
 
-/** The records of a partition that a client was sent and has not acknowledged, and the ones that wait after them. */
+/**
+ * The records of a partition that a client was sent and has not acknowledged, and the records that wait after
+ * them.
+ */
 interface Delivery {
   readonly place: TopicPartition;
   readonly topicId: string;
   attachId: number;
   waiting: ConsumerRecord[];
-  /** The memory that those take that wait. */
+  /** The memory that the waiting records take. */
   waitingBytes: number;
   /** The offset after the last record that was sent, or left out by the filter. */
   doneBefore: number;
-  /** The offsets sent and not acknowledged, ascending, at most as many as the window. */
+  /** The offsets sent and not acknowledged, ascending; at most as many as the window. */
   unacknowledged: number[];
   isPaused: boolean;
   /** Set while the partition is being given up. */
   drainTimer: ReturnType<typeof setTimeout> | null;
 }
 
-/** How many times per session a silent client is checked. */
+/** The number of times per session timeout that a silent client is checked. */
 const RINGS_PER_SESSION = 8;
 
 export class PlainConsumerSession {
@@ -113,7 +116,7 @@ export class PlainConsumerSession {
   readonly #options: DeliveryOptions;
   readonly #filter: RecordFilter | null;
   readonly #hasGroup: boolean;
-  /** True if the group keeps the member's partitions for it until it comes back. */
+  /** True if the group keeps the member's partitions for it until it rejoins. */
   readonly #keepsPlace: boolean;
   readonly #invocation: Invocation;
   readonly #driver: ConsumerDriver;
@@ -131,7 +134,7 @@ export class PlainConsumerSession {
   readonly #replies = new UnreadReplies();
   readonly #room = new SessionRoom();
   readonly #window = new SessionWindow();
-  /** The bytes that count among those of all sessions. */
+  /** The bytes counted among those of all sessions. */
   readonly #holding: Holding;
   readonly #stopRenewing: () => void;
   /** True if the client is being closed for too many unread replies. Its requests no longer count. */
@@ -141,7 +144,7 @@ export class PlainConsumerSession {
   #hasJoined = false;
   /** Set while the session has to end and waits for the client's acks [SES-14]. */
   #ending: PromiseWithResolvers<void> | null = null;
-  /** The code for the client, if the error does not say it. */
+  /** The close code for the client, if the error does not determine it. */
   #closeCode: number | null = null;
   /** Resolves when the group has noted that the member's last connection has ended. */
   #groupClosed: Promise<void> = Promise.resolve();
@@ -188,7 +191,7 @@ export class PlainConsumerSession {
     void this.#invocation.spent.then(() => this.#endSpent());
   }
 
-  /** Learns topic ids from the partitions that are read, because the application is told only names. */
+  /** Learns topic ids from the partitions that are read, because the application only gets names. */
   #transport(env: Env): Transport {
     const objects = stubTransport(env, callerIn(env), (error) => {
       if (this.#fatal === null) this.#endWith(error); // The sockets of one session end together.
@@ -217,8 +220,8 @@ export class PlainConsumerSession {
   }
 
   /**
-   * True if the group refuses the id that the client has chosen: a member of another kind has it. Without this the consumer
-   * would join again and again.
+   * True if the group refuses the id that the client has chosen, because a member of another kind has it.
+   * Without this check the consumer would join again and again.
    */
   #isRefused(data: string): boolean {
     if (this.#hasJoined || data === PONG) return false;
@@ -232,7 +235,7 @@ export class PlainConsumerSession {
     return true;
   }
 
-  /** [STR-7] Reads the partitions that are added to the topic as well. */
+  /** [STR-7] Also reads the partitions that are added to the topic. */
   follow(topic: Topic): void {
     const stop = watchGrowth(this.#invocation.env, topic, (places) => this.#driver.add(places));
     void this.closed.then(stop);
@@ -246,7 +249,7 @@ export class PlainConsumerSession {
     this.#driver.start();
   }
 
-  // From the client.
+  // Messages from the client.
 
   #onMessage(data: unknown): void {
     if (this.#isOver || this.#isFlooded) return;
@@ -297,7 +300,8 @@ export class PlainConsumerSession {
   }
 
   /**
-   * Returns the client's partition. If it is null, for example because it was just revoked, the client gets an error.
+   * Returns the client's partition. If it is null, for example because it was just revoked, the client gets an
+   * error.
    */
   #delivery(place: TopicPartition): Delivery | null {
     const delivery = this.#deliveries.get(keyOf(place));
@@ -326,14 +330,14 @@ export class PlainConsumerSession {
       );
       return;
     }
-    if (last === undefined || ack.offset < (delivery.unacknowledged[0] ?? 0)) return; // It was said before.
+    if (last === undefined || ack.offset < (delivery.unacknowledged[0] ?? 0)) return; // It was acknowledged before.
     delivery.unacknowledged = delivery.unacknowledged.filter((offset) => offset > ack.offset);
     this.#settle(delivery);
     if (delivery.drainTimer === null) this.#flush(delivery);
     else if (delivery.unacknowledged.length === 0) this.#release(delivery);
   }
 
-  /** [PLN-8] True if the ack answers records of an earlier topic of that name. */
+  /** [PLN-8] True if the ack is for records of an earlier topic of that name. */
   #isForLeftover(ack: TopicPartition & { offset: number }): boolean {
     const key = keyOf(ack);
     const leftover = this.#leftovers.get(key);
@@ -354,7 +358,7 @@ export class PlainConsumerSession {
     if (delivery?.drainTimer === null) this.#flush(delivery);
   }
 
-  /** Marks everything before the first record that the client has in hand as processed. */
+  /** Marks everything before the first unacknowledged record as processed. */
   #settle({ place, unacknowledged, doneBefore, attachId }: Delivery): void {
     this.#driver.processed(place, unacknowledged[0] ?? doneBefore, attachId);
   }
@@ -379,7 +383,7 @@ export class PlainConsumerSession {
     this.#driver.seek(delivery.place, seek.offset);
   }
 
-  /** Handles a close. The first event tells how a socket ends, because an error may follow a clean close. */
+  /** Handles a close. The first event decides how a socket ended, because an error may follow a clean close. */
   #onClose(code: number): void {
     if (this.#isOver || this.#hasClosed) return;
     this.#hasClosed = true;
@@ -387,7 +391,7 @@ export class PlainConsumerSession {
     else this.#driver.abandon();
   }
 
-  // From the consumer core.
+  // Effects of the consumer core.
 
   #onEffect(effect: ApplicationEffect): void {
     if (effect.type === "error") this.#restartSilence();
@@ -414,10 +418,11 @@ export class PlainConsumerSession {
         return;
       case "error":
         if (effect.isFatal) this.#fatal = effect.error;
-        // The consumer's own error of this name says that its id has joined again elsewhere.
+        // The consumer's own error of this name means that its id has joined elsewhere.
         if (effect.isFatal && effect.error.code === "UNKNOWN_MEMBER_ID")
           this.#closeCode = CLOSE_REPLACED;
-        // Without a group, nobody takes the partition away. A topic of that name may come again, but not this one.
+        // Without a group, nobody revokes the partition. A topic of that name may be created again, but this
+        // one is gone.
         if (!this.#hasGroup && effect.error.code === "UNKNOWN_TOPIC_ID")
           this.#endWith(effect.error);
         else this.#sendError(effect.error);
@@ -454,7 +459,7 @@ export class PlainConsumerSession {
     this.#hold();
   }
 
-  /** [BND-23] States the bytes that the session holds for its client. */
+  /** [BND-23] Counts the bytes that the session holds for its client. */
   #hold(): void {
     if (this.#isOver || this.#fatal !== null) return;
     let bytes = this.#window.heldBytes + this.#unsentBytes;
@@ -485,15 +490,15 @@ export class PlainConsumerSession {
       }
       if (this.#options.ack === "explicit")
         for (const record of records) delivery.unacknowledged.push(record.offset);
-      // Nothing new is done if the client has all of it in hand.
+      // Nothing more is done if the client still has all of it unacknowledged.
       if (records.length < taken.length || this.#options.ack === "auto") this.#settle(delivery);
     }
     if (delivery.unacknowledged.length > 0) this.#watchSilence();
   }
 
   /**
-   * [BND-7] True if the client does not read as fast as records come. Nothing
-   * more is sent, or counts as done, until it has read.
+   * [BND-7] True if the client does not read as fast as records come. Nothing more is sent, or counts as done,
+   * until it has read.
    */
   #isBehind(): boolean {
     const unsentBytes = this.#unsentBytes;
@@ -502,7 +507,7 @@ export class PlainConsumerSession {
     return true;
   }
 
-  /** 0 if the runtime does not tell. */
+  /** 0 if the runtime does not report it. */
   get #unsentBytes(): number {
     return unsentBytes(this.#socket) ?? 0;
   }
@@ -526,14 +531,15 @@ export class PlainConsumerSession {
         this.#endWith(
           new BrokerError(
             "REQUEST_TIMED_OUT",
-            `the client took nothing for ${ANSWER_STALL_MS} ms, and ${left} bytes wait for it`,
+            `the client took nothing for ${ANSWER_STALL_MS} ms, and ${left} bytes are waiting for it`,
           ),
         );
     });
   }
 
   /**
-   * [PLN-3] Stops new records. The records that were sent may be acknowledged for a while, and then the partition goes.
+   * [PLN-3] Stops new records. Records that were sent may be acknowledged for a while; then the partition is
+   * given up.
    */
   #drain(place: TopicPartition): void {
     const delivery = this.#deliveries.get(keyOf(place));
@@ -562,15 +568,15 @@ export class PlainConsumerSession {
     const last = delivery.unacknowledged.at(-1);
     if (last === undefined || this.#isOver) return;
     clearTimeout(this.#leftovers.get(key)?.timer ?? null);
-    // It is as long as a client may hold records and say nothing [PLN-4].
+    // As long as a client may hold records and say nothing [PLN-4].
     const timer = setTimeout(() => this.#dropLeftover(key), this.#options.sessionTimeoutMs);
     this.#leftovers.set(key, { topicId: delivery.topicId, last, timer });
   }
 
   /**
-   * [PLN-4] Takes a client for dead that holds records and says nothing for a session timeout. [CLK-3] The
-   * time is counted in rings of a timer, and not by a clock that somebody may set. One extra ring is
-   * needed, since the first comes somewhere in between.
+   * [PLN-4] Treats a client as dead if it holds records and says nothing for a session timeout. [CLK-3] The
+   * time is counted in rings of a timer, and not by a clock that somebody may set. One extra ring is needed,
+   * because the first comes somewhere in between.
    */
   #watchSilence(): void {
     if (this.#silenceTimer !== null || this.#isOver) return;
@@ -592,8 +598,8 @@ export class PlainConsumerSession {
   }
 
   /**
-   * [CLK-3] Restarts the timer. If the clock was set back, a connection breaks, and a timer set before may be
-   * late by the step. A timer set afterwards is on time.
+   * [CLK-3] Restarts the timer. If the clock was set back, a connection breaks, and a timer set earlier may be
+   * late by that difference. A timer set afterwards is on time.
    */
   #restartSilence(): void {
     if (this.#silenceTimer === null) return;
@@ -609,10 +615,11 @@ export class PlainConsumerSession {
     return false;
   }
 
-  // The end.
+  // The end of the session.
 
   /**
-   * Ends the session because the client broke the protocol. The client leaves, and its socket closes with the reason.
+   * Ends the session because the client broke the protocol. The client leaves, and its socket closes with the
+   * reason.
    */
   #endWith(error: BrokerError): void {
     this.#fatal = error;
@@ -621,9 +628,9 @@ export class PlainConsumerSession {
   }
 
   /**
-   * [SES-14] Ends the session because its invocation has to end. The client is sent nothing more. It may acknowledge what it
-   * has in hand, and that is committed before its socket closes. A member that has a name of its own keeps its place for a
-   * session timeout. Any other leaves, and joins anew.
+   * [SES-14] Ends the session because its invocation has to end. Nothing more is sent to the client. It may
+   * acknowledge the records that it has, and that is committed before its socket closes. A member with an id of
+   * its own keeps its place for a session timeout. Any other member leaves, and joins anew.
    */
   async #endSpent(): Promise<void> {
     if (this.#isOver || this.#hasClosed || this.#fatal !== null) return;
@@ -640,7 +647,7 @@ export class PlainConsumerSession {
     else this.#driver.close();
   }
 
-  /** Lets a session that has to end go on with that if the client has nothing in hand any more. */
+  /** Lets a session that has to end continue its ending, if the client has no unacknowledged records left. */
   #lookForEnd(): void {
     if (this.#ending !== null && !this.#holdsRecords) this.#ending.resolve();
   }
@@ -679,7 +686,9 @@ export class PlainConsumerSession {
     const error = this.#fatal;
     if (error !== null)
       return closeReason(`${error.code}: ${outsideError(this.#env, error).message}`);
-    return this.#closeCode === CLOSE_SPENT ? "the session used its CPU; connect again" : "left";
+    return this.#closeCode === CLOSE_SPENT
+      ? "the session has used up its CPU; connect again"
+      : "left";
   }
 
   #sendError(error: BrokerError): void {
@@ -702,8 +711,8 @@ export class PlainConsumerSession {
   }
 
   /**
-   * Sends a text. Records wait if the client is behind. Everything
-   * else is sent, until too much of it is unread [BND-17].
+   * Sends a text. Records wait if the client is behind. Everything else is sent, until too much of it is unread
+   * [BND-17].
    */
   #sendText(text: string, isReply: boolean): void {
     const beforeBytes = this.#unsentBytes;
@@ -715,7 +724,7 @@ export class PlainConsumerSession {
     }
     if (this.#replies.sent(isReply, beforeBytes, this.#unsentBytes) || this.#isFlooded) return;
     this.#isFlooded = true;
-    const bound = `more than ${MAX_PLAIN_UNREAD_REPLY_BYTES} bytes of what is no record are not read`;
+    const bound = `more than ${MAX_PLAIN_UNREAD_REPLY_BYTES} bytes of replies are unread`;
     this.#endWith(new BrokerError("THROTTLING_QUOTA_EXCEEDED", bound));
   }
 }

@@ -1,5 +1,6 @@
-// [SES-11] Bounds what a session in the Worker holds for its client, of all partitions together. A topic has up to 1,000
-// of them, and each may have a batch of a few kilobytes that unfolds to megabytes.
+// [SES-11] Bounds the records that a session in the Worker holds for its client, in all partitions together. A
+// topic has up to 1,000 partitions, and each may have a batch of a few kilobytes that decompresses to
+// megabytes.
 
 import { MAX_SESSION_IN_HAND_BYTES } from "../../core/limits.ts";
 import type { AssignedPartition } from "../../member/assigned-partition.ts";
@@ -10,16 +11,16 @@ type Deliverer = Pick<ConsumerDriver, "pause" | "resume">;
 
 export class SessionRoom {
   readonly #maxBytes: number;
-  /** The partitions that wait for room, by key. The one whose turn is next comes first. */
+  /** The partitions that wait for room, by key. The next one comes first. */
   #waiting = new Map<string, AssignedPartition>();
-  /** The partitions that had their turn in the round that is being served. Null between rounds. */
+  /** The partitions that had their turn in the current round. Null between rounds. */
   #served: Set<string> | null = null;
 
   constructor(maxBytes = MAX_SESSION_IN_HAND_BYTES) {
     this.#maxBytes = maxBytes;
   }
 
-  /** Records of a paused partition do not count, or they would keep the others waiting. */
+  /** Records of a paused partition do not count; otherwise they would block the other partitions. */
   readonly isFull: IsFull = (partitions, partition) => {
     const { key } = partition;
     const isItsTurn = this.#served !== null || this.#waiting.size === 0;
@@ -31,7 +32,7 @@ export class SessionRoom {
     return true;
   };
 
-  /** Has what waits delivered, as far as there is room. To be called whenever there may be more of it. */
+  /** Delivers from waiting partitions, as far as there is room. Call it whenever there may be more room. */
   serve(driver: Deliverer): void {
     if (this.#served !== null || this.#waiting.size === 0) return;
     const waiting = [...this.#waiting.values()];
@@ -40,7 +41,7 @@ export class SessionRoom {
     this.#served = served;
     for (const { isPaused, place } of waiting) {
       if (isPaused) continue;
-      // A partition that is resumed is asked for what it holds.
+      // A resumed partition is asked for the records that it holds.
       driver.pause(place);
       driver.resume(place);
     }

@@ -1,7 +1,8 @@
-// [SES-13] The window of a session in the Worker. It is the session's, whatever the number of its partitions: each gets a
-// share when it attaches. It is small at first, because most clients read little. It doubles whenever the client has given
-// back as much as it holds. A partition gets its larger share with what it is given back next. The consumer knows nothing
-// of this. It asks for the most that a partition may have, and is told as much.
+// [SES-13] The window of a session in the Worker. It belongs to the session, whatever the number of its
+// partitions: each gets a share when it attaches. It is small at first, because most clients read little. It
+// doubles whenever the client has given back as much as it holds. A partition gets its larger share with its
+// next returned bytes. The consumer knows nothing of this: it asks for the most that a partition may have, and
+// is told that it got it.
 import {
   FIRST_SESSION_WINDOW_BYTES,
   MAX_SESSION_PARTITION_WINDOW_BYTES,
@@ -12,13 +13,13 @@ import type { Socket, SocketEvents, Transport } from "../../member/transport.ts"
 import { PING, PONG } from "../../protocol/heartbeat.ts";
 import type { PartitionMessage, ReaderMessage } from "../../protocol/partition-socket.ts";
 
-/** The window that the consumer asks for, for each partition. */
+/** The window that the consumer requests for each partition. */
 export const ASKED_WINDOW_BYTES = MAX_SESSION_PARTITION_WINDOW_BYTES;
 
 interface Share {
-  /** The window that the partition was asked for last. */
+  /** The window that was last requested from the partition. */
   windowBytes: number;
-  /** The bytes that came since, and were not given back. */
+  /** The bytes that came since, and have not been given back. */
   heldBytes: number;
 }
 
@@ -28,7 +29,7 @@ export class SessionWindow {
   /** The bytes that were given back since the window grew. */
   #readBytes = 0;
 
-  /** The bytes of records that came, and that the consumer is not done with. They are as they came. */
+  /** The bytes of received records that the consumer has not finished, in compressed form. */
   get heldBytes(): number {
     let bytes = 0;
     for (const share of this.#shares) bytes += share.heldBytes;
@@ -109,7 +110,10 @@ export class SessionWindow {
     this.#totalBytes = Math.min(2 * this.#totalBytes, SESSION_WINDOW_BYTES);
   }
 
-  /** What of the window no partition has. Partitions that came first may have more than their share, and keep it. */
+  /**
+   * The part of the window that no partition has. Partitions that came first may have more than their share,
+   * and keep it.
+   */
   get #leftBytes(): number {
     let bytes = this.#totalBytes;
     for (const share of this.#shares) bytes -= share.windowBytes;

@@ -150,7 +150,7 @@ describe("a whole body", () => {
     });
     await expect(readBytes(source.request())).rejects.toMatchObject({
       code: "INVALID_REQUEST",
-      message: expect.stringMatching(/broke off, behind its first \d+ bytes: the connection/),
+      message: expect.stringMatching(/broke off, after its first \d+ bytes: the connection/),
     });
   });
 

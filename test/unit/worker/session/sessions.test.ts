@@ -294,7 +294,7 @@ describe("a plain client without a group", () => {
       expect(socket.offsets).toEqual([0, 1, 2]);
       expect(socket.closed).toEqual({
         code: CLOSE_SPENT,
-        reason: "the session used its CPU; connect again",
+        reason: "the session has used up its CPU; connect again",
       });
       expect(vi.getTimerCount()).toBe(0);
     });
