@@ -7,6 +7,8 @@ addCopyButtons(document);
 skipWhatFits();
 const search = document.querySelector<HTMLElement>("#search");
 if (search !== null) addSearch(search);
+if (document.querySelector("[data-operation]") !== null)
+  void import("./try/try-buttons.tsx").then(({ addTryButtons }) => addTryButtons());
 
 /** Takes blocks that need no scrolling out of the order of Tab. */
 function skipWhatFits(): void {

@@ -255,7 +255,7 @@ function withRules(html: string, rule: (id: string) => string | null): string {
 export function codeBlock(text: string, language: string): string {
   const isColored = !PLAIN.has(language) && hljs.getLanguage(language) !== undefined;
   const html = isColored ? hljs.highlight(text, { language }).value : escaped(text);
-  return `<div class="code"><pre tabindex="0"><code>${html}\n</code></pre></div>\n`;
+  return `<div class="${isColored ? "code" : "code plain"}"><pre tabindex="0"><code>${html}\n</code></pre></div>\n`;
 }
 
 const ENTITIES: Readonly<Record<string, string>> = {

@@ -92,8 +92,7 @@ function operationHtml({ method, path, operation }: Described, common: ReadonlyS
     )}
     ${own.length === 0 ? "" : html`<h4>Errors</h4>${errorTable(own)}`}
     <h4>Example</h4>
-    ${codeBlock(curlOf(method, path, operation))}
-    <div class="try" data-operation="${operationId}" data-method="${method}" data-path="${path}"></div>
+    ${exampleOf(method, path, operation)}
     </div>
     </details>`;
 }
@@ -128,9 +127,32 @@ function errorTable(errors: readonly (readonly [number, ErrorName])[]) {
     )}</tbody></table></div>`;
 }
 
-/** Returns a command that sends the operation, as it would be typed. */
-function curlOf(method: string, path: string, operation: ApiOperation): string {
-  const { parameters, requestBody } = operation;
+/** Returns an example, and the place of the form that tries the operation, unless it opens a connection or takes bytes. */
+function exampleOf(method: string, path: string, operation: ApiOperation) {
+  const address = addressOf(path, operation);
+  if (path.endsWith("/stream"))
+    return html`<p>A page reads the records as they come; a program reads the same lines with <code>curl -N</code>. The same path opens a
+      WebSocket: see <a href="/docs/protocol">Protocol</a>.</p>
+      ${codeBlock(`const records = new EventSource(${JSON.stringify(address)});\nrecords.onmessage = ({ data }) => console.log(data);`)}`;
+  if (/\/(consume|events)$/.test(path)) {
+    const url = `${address.replace("http", "ws")}${path.endsWith("/consume") ? "?topics=orders" : ""}`;
+    return html`<p>Any WebSocket client opens it. Messages are JSON: see <a href="/docs/protocol">Protocol</a>. Where the broker asks who calls,
+      the second argument has the token.</p>
+      ${codeBlock(`const socket = new WebSocket(${JSON.stringify(url)}, ["rivulet.v1", "rivulet.token." + token]);\nsocket.onmessage = ({ data }) => console.log(data);`)}`;
+  }
+  if (path === "/kafka")
+    return html`<p>Kafka’s clients reach it over TCP, through a bridge on their machine.</p>
+      ${codeBlock(`npx rivulet --url ${EXAMPLE_ORIGIN} kafka-bridge`)}`;
+  if (path.endsWith("/socket"))
+    return html`<p>The SDK opens it by itself. <a href="/docs/protocol">Protocol</a> has its messages.</p>`;
+  const { operationId, requestBody } = operation;
+  const isBinary = requestBody !== undefined && !("application/json" in requestBody.content);
+  return html`${codeBlock(curlOf(method, path, operation))}
+    ${isBinary ? "" : html`<div class="try" data-operation="${operationId}" data-method="${method}" data-path="${path}"></div>`}`;
+}
+
+/** Returns an address of the operation, with examples of what must be given. */
+function addressOf(path: string, { parameters }: ApiOperation): string {
   let address = path;
   const query = new URLSearchParams();
   for (const { name, in: place, example, required } of parameters) {
@@ -138,16 +160,21 @@ function curlOf(method: string, path: string, operation: ApiOperation): string {
       address = address.replace(`{${name}}`, encodeURIComponent(String(example)));
     else if (required) query.set(name, String(example));
   }
-  const url = `${EXAMPLE_ORIGIN}${address}${query.size === 0 ? "" : `?${query}`}`;
-  const example = requestBody?.content["application/json"]?.example;
+  return `${EXAMPLE_ORIGIN}${address}${query.size === 0 ? "" : `?${query}`}`;
+}
+
+/** Returns a command that sends the operation, as somebody would type it. */
+function curlOf(method: string, path: string, operation: ApiOperation): string {
+  const [[type, { example }] = ["", {}]] = Object.entries<{ example?: unknown }>(
+    operation.requestBody?.content ?? {},
+  );
+  const body =
+    example === undefined ? ["--data-binary", "@FILE"] : ["-d", shellWord(JSON.stringify(example))];
+  const isImplied = method === "get" || (method === "post" && type !== "");
   return [
     "curl",
-    ...(method === "get" || (method === "post" && example !== undefined)
-      ? []
-      : ["-X", method.toUpperCase()]),
-    ...(example === undefined
-      ? []
-      : ["-H 'Content-Type: application/json' -d", shellWord(JSON.stringify(example))]),
-    shellWord(url),
+    ...(isImplied ? [] : ["-X", method.toUpperCase()]),
+    ...(type === "" ? [] : ["-H", shellWord(`Content-Type: ${type}`), ...body]),
+    shellWord(addressOf(path, operation)),
   ].join(" ");
 }

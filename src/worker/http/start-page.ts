@@ -34,10 +34,16 @@ async function startPage(env: Env, origin: string): Promise<string> {
     ${door(`${DOCS_PATH}/api`, "HTTP API", "Every operation, to be tried here")}
     </ul>
     ${isOpen(env) ? "" : keyNote(env)}
-    ${section("cli", "Command line", "In a clone, or where the package is installed:", cliOf(env, origin))}
-    ${section("http", "HTTP", `The address is ${origin}.`, httpOf(env, origin))}
-    ${section("sdk", "SDK", "In a program that has the package:", sdkOf(env, origin))}
-    ${kafkaSection(env, origin)}
+    ${section("cli", "Command line", [
+      html`<p>In a clone, or where the package is installed.</p>`,
+      ...[address(origin), codeBlock(cliOf(env, origin))],
+    ])}
+    ${section("http", "HTTP", [address(origin), codeBlock(httpOf(env, origin))])}
+    ${section("sdk", "SDK", [
+      html`<p>In a program that has the package.</p>`,
+      ...[address(origin), codeBlock(sdkOf(env, origin))],
+    ])}
+    ${section("kafka", "Kafka’s clients", kafkaParts(env, origin))}
     <p class="more">For programs: <a href="/openapi.json">OpenAPI</a>, <a href="/health">health</a>,
     <a href="${TOPICS_PATH}">topics</a> and <a href="${GROUPS_PATH}">groups</a> as JSON.</p>`;
   return String(await page);
@@ -47,8 +53,15 @@ function door(href: string, name: string, about: string) {
   return html`<li><a href="${href}"><strong>${name}</strong> <span>${about}</span></a></li>`;
 }
 
-function section(id: string, name: string, about: unknown, code: string) {
-  return html`<section><h2 id="${id}">${name}</h2><p>${about}</p>${codeBlock(code)}</section>`;
+type Html = ReturnType<typeof html>;
+
+function section(id: string, name: string, parts: readonly Html[]) {
+  return html`<section aria-labelledby="${id}"><h2 id="${id}">${name}</h2>${parts}</section>`;
+}
+
+/** An address that can be copied by itself. */
+function address(text: string) {
+  return html`<div class="code address"><code>${text}</code></div>`;
 }
 
 function keyNote(env: Env) {
@@ -66,8 +79,9 @@ function cliOf(env: Env, origin: string): string {
   const token = isOpen(env) ? "" : " RIVULET_TOKEN=YOUR_KEY";
   return [
     `export RIVULET_URL=${shellWord(origin)}${token}`,
-    "npx rivulet topics create hello-cli",
-    `echo '{"text":"Hello"}' | npx rivulet produce hello-cli && npx rivulet consume hello-cli --exit`,
+    "npx rivulet topics create hello",
+    `echo '{"text":"Hello"}' | npx rivulet produce hello`,
+    "npx rivulet consume hello --exit",
   ].join("\n");
 }
 
@@ -93,15 +107,17 @@ function sdkOf(env: Env, origin: string): string {
 /** The port of `rivulet kafka-bridge`, unless its user names another. */
 const BRIDGE = "127.0.0.1:9092";
 
-function kafkaSection(env: Env, origin: string) {
+function kafkaParts(env: Env, origin: string): Html[] {
   const { KAFKA_ADVERTISE: advertised } = env;
   const isBridged = advertised === undefined || advertised === "";
   const addresses = isBridged ? BRIDGE : advertised;
-  const about = isBridged
-    ? html`Kafka’s clients connect to a bridge on your machine, at <code>${BRIDGE}</code>. It runs until Ctrl-C:</p>
-      ${codeBlock(`npx rivulet kafka-bridge --url ${shellWord(origin)}`)}<p>Then, in another terminal:`
-    : html`The bootstrap servers are <code>${addresses}</code>.`;
-  return section("kafka", "Kafka’s clients", about, kcatOf(env, origin, addresses));
+  const example = codeBlock(kcatOf(env, origin, addresses));
+  if (!isBridged) return [html`<p>The bootstrap servers:</p>`, address(addresses), example];
+  return [
+    html`<p>They connect to a bridge on their own machine. It listens at this address until Ctrl-C:</p>`,
+    codeBlock(`npx rivulet --url ${shellWord(origin)} kafka-bridge`),
+    ...[address(addresses), html`<p>Then, in another terminal:</p>`, example],
+  ];
 }
 
 function kcatOf(env: Env, origin: string, addresses: string): string {
