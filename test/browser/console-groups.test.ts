@@ -37,7 +37,7 @@ async function opened(path: string) {
   return window;
 }
 
-test("[CON-20] records are seen to flow to the member that reads them, and the lag over time, until somebody pauses it", async () => {
+test("[CON-20] records flow to the member that reads them, and the lag is shown over time, until the user pauses it", async () => {
   const { rivulet } = world;
   await rivulet.admin.createTopic({ name: "orders", partitions: 3 });
   const consumer = rivulet.consumer({
@@ -113,7 +113,7 @@ test("[CON-21] an alert is set, tried, changed and removed, and its secret is sh
   await context.close();
 });
 
-test("[CON-22] all groups are found by how far they are behind, and those of a topic at the topic", async () => {
+test("[CON-22] all groups are listed by lag, and those of a topic at the topic", async () => {
   const { rivulet } = world;
   const stand = async (groupId: string, offset: number) => {
     await rivulet.admin.alterGroup(groupId, { config: { "group.max.size": 9 } });

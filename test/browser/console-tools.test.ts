@@ -117,7 +117,7 @@ describe("the form that produces a record", () => {
     await context.close();
   });
 
-  test("[CON-15] stays open if it is to, and takes tombstones, base64 and the number of a partition", async () => {
+  test("[CON-15] stays open on request, and takes tombstones, base64 and a partition number", async () => {
     const { context, page, faults } = await opened("/topics/tools");
     await page.getByRole("button", { name: "Produce a record…" }).click();
     await page.getByLabel("Keep the form open").check();
@@ -153,7 +153,7 @@ describe("the form that produces a record", () => {
     await context.close();
   });
 
-  test("[CON-15] tells what the broker refuses where it stands, and stores once what is sent again without an answer", async () => {
+  test("[CON-15] shows a refusal of the broker where it belongs, and stores once what is sent again for lack of a response", async () => {
     const { context, page, faults } = await opened("/topics/tools");
     await page.getByRole("button", { name: "Produce a record…" }).click();
     await page.getByLabel("Value", { exact: true }).fill("x".repeat(1_200_000));
@@ -181,7 +181,7 @@ describe("the form that produces a record", () => {
     await context.close();
   });
 
-  test("[CON-15] [CON-4] is offered to whoever may write alone", async () => {
+  test("[CON-15] [CON-4] is offered only to those who may write", async () => {
     const make = (operations: ("READ" | "WRITE")[]) =>
       world.rivulet.admin.createKey({
         principal: "User:some",
@@ -204,7 +204,7 @@ describe("the form that produces a record", () => {
 });
 
 describe("a record that is sent again", () => {
-  test("[CON-15] [CON-2] has the same key, value and headers, whatever is in them", async () => {
+  test("[CON-15] [CON-2] has the same key, value and headers, whatever they contain", async () => {
     const { context, page, faults } = await opened("/topics/payments");
     for (let offset = 0; offset < 2 + ATTACKS.length; offset++) {
       await page.goto(`${url()}/console/topics/payments/records/0/${offset}`);
@@ -219,7 +219,7 @@ describe("a record that is sent again", () => {
     await context.close();
   });
 
-  test("[CON-15] may be changed, and go where its key belongs", async () => {
+  test("[CON-15] may be changed, and sent where its key belongs", async () => {
     const { context, page, faults } = await opened("/topics/orders");
     await page.getByRole("button", { name: /^Open record 65 of partition 1/ }).click();
     const before = await recordAt("orders", 1, 65);
@@ -256,7 +256,7 @@ describe("a topic that is followed", () => {
   const rowsOf = (page: Page) => page.locator("table.records tbody tr");
   const status = (page: Page) => page.locator("section[aria-label='Newest records']");
 
-  test("[CON-16] [CON-6] shows what comes, pauses, and counts what was passed over", async () => {
+  test("[CON-16] [CON-6] shows new records, pauses, and counts the skipped ones", async () => {
     const { context, page, faults } = await opened("/topics/followed");
     const sockets = socketsOf(page);
     await page.getByText("There are no records here.").waitFor();
@@ -297,7 +297,7 @@ describe("a topic that is followed", () => {
     await context.close();
   });
 
-  test("[CON-16] is not read while the page is hidden, nor once it is left", async () => {
+  test("[CON-16] is not read while the page is hidden, nor after it is left", async () => {
     const { context, page, faults } = await opened("/topics/followed");
     const sockets = socketsOf(page);
     await page.getByRole("button", { name: "Follow", exact: true }).click();
@@ -319,7 +319,7 @@ describe("a topic that is followed", () => {
     await context.close();
   });
 
-  test("[CON-16] keeps the newest 500 rows, of the records that fit", async () => {
+  test("[CON-16] keeps the newest 500 rows, of the records that match", async () => {
     const { context, page, faults } = await opened("/topics/followed");
     await page.getByText("Only some of the records").click();
     await page.getByLabel("Text", { exact: true }).fill("wanted");
@@ -359,7 +359,7 @@ describe("a topic that is followed", () => {
     await context.close();
   });
 
-  test("[CON-16] ends with the reason where the topic is deleted", async () => {
+  test("[CON-16] ends with the reason when the topic is deleted", async () => {
     await world.rivulet.admin.createTopic({ name: "short-lived" });
     const { context, page, faults } = await opened("/topics/short-lived");
     await page.getByRole("button", { name: "Follow", exact: true }).click();
@@ -458,7 +458,7 @@ describe("what is copied", () => {
     return await page.evaluate<string>("navigator.clipboard.readText()");
   }
 
-  test("[CON-19] is a command and a program that print the record, and a command that produces one", async () => {
+  test("[CON-19] is a command and a program that print the record, or a command that produces one", async () => {
     const { context, page, faults } = await opened("/topics/orders/records/1/40");
     await context.grantPermissions(["clipboard-read", "clipboard-write"]);
     const { key, value, headers } = await recordAt("orders", 1, 40);
@@ -492,7 +492,7 @@ describe("a favorite", () => {
   const favorites = (page: Page, kind: string) =>
     page.getByRole("navigation", { name: `Favorite ${kind}` }).getByRole("link");
 
-  test("[CON-18] [CON-6] comes first, until its star is taken away", async () => {
+  test("[CON-18] [CON-6] comes first, until its star is removed", async () => {
     const { context, page, faults } = await opened("/topics/orders");
     await page.locator("table.records").waitFor();
     await tabTo(page, /Favorite orders$/);
@@ -522,7 +522,7 @@ describe("a favorite", () => {
     await context.close();
   });
 
-  test("[CON-18] holds on the page where the browser keeps nothing", async () => {
+  test("[CON-18] lasts on the page if the browser keeps nothing", async () => {
     const { context, page, faults } = await openWindow(browser, url());
     await page.addInitScript({
       content: `Object.defineProperty(window, "localStorage", {
@@ -548,7 +548,7 @@ describe.each([
   { theme: "light", width: 360 },
   { theme: "dark", width: 360 },
 ] as const)("$theme, $width pixels", ({ theme, width }) => {
-  test("[CON-5] what a developer uses is accessible", async () => {
+  test("[CON-5] the tools for developers are accessible", async () => {
     const { context, page, faults } = await openWindow(browser, url(), { theme, width });
     await signIn(page, url());
     const wrong: string[] = [];

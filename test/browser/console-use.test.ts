@@ -125,7 +125,7 @@ test("[CON-2] [CON-3] an attacker's bytes are text, and numbers are exact", asyn
   await context.close();
 });
 
-test("[CON-3] [CON-13] a record has an address; a long value is shown as far as is asked, bytes in hexadecimal", async () => {
+test("[CON-3] [CON-13] a record has an address; a long value is shown as far as requested, bytes in hexadecimal", async () => {
   const { context, page, faults } = await opened("/topics/payments/records/0/1");
   await page.getByRole("button", { name: /^Show all/ }).waitFor();
   const shown = async () => (await page.locator(".bytes").last().textContent())?.length ?? 0;
@@ -171,7 +171,7 @@ describe("what is held of who signs in", () => {
     await context.close();
   });
 
-  test("[CON-4] what the grants forbid is not offered", async () => {
+  test("[CON-4] actions that the grants forbid are not offered", async () => {
     const { key } = await world.rivulet.admin.createKey({
       principal: "User:reader",
       grants: [
@@ -202,7 +202,7 @@ describe("what is held of who signs in", () => {
   });
 });
 
-test("[CON-11] a group is asked for while it is seen, and not while the page is hidden or paused", async () => {
+test("[CON-11] a group is fetched while it is visible, and not while the page is hidden or paused", async () => {
   const { context, page, faults } = await opened("/groups/billing");
   let asked = 0;
   page.on("request", (request) => {
@@ -231,7 +231,7 @@ test("[CON-11] a group is asked for while it is seen, and not while the page is 
   await context.close();
 });
 
-test("[CON-11] [CON-10] what somebody has begun stays when an update fails", async () => {
+test("[CON-11] [CON-10] what the user has begun stays when an update fails", async () => {
   const { context, page, faults } = await opened("/groups/billing/offsets");
   await page.getByRole("checkbox", { name: /^orders/ }).check();
   await page.route(/\/v1\/groups\/billing(\/lag)?(\?|$)/, (route) => route.abort());
@@ -263,7 +263,7 @@ test("[CON-8] a page says that its file is loading, and is loaded again where th
   await context.close();
 });
 
-test("[CON-12] a search tells how far it got; a key is looked for in its own partition", async () => {
+test("[CON-12] a search shows its progress; a key is looked for in its own partition", async () => {
   const { context, page, faults } = await opened("/topics/orders");
   await until("the newest are there", async () =>
     (await page.locator("section[aria-label=Records]").textContent())?.startsWith("50 records"),
@@ -314,7 +314,7 @@ describe("many topics and groups", () => {
   }, 300_000);
   afterAll(() => broker?.stop());
 
-  test("[CON-7] come in pages of a hundred, and are narrowed to those that begin in some way", async () => {
+  test("[CON-7] come in pages of a hundred, and can be narrowed to a prefix", async () => {
     const { context, page, faults } = await openWindow(browser, broker.url);
     const asked: string[] = [];
     page.on("request", (request) => asked.push(request.url()));

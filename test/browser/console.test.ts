@@ -190,7 +190,7 @@ describe.each([
   { theme: "light", width: 360 },
   { theme: "dark", width: 360 },
 ] as const)("$theme, $width pixels", ({ theme, width }) => {
-  test("[CON-5] every page is accessible: full, empty, and where the broker fails", async () => {
+  test("[CON-5] every page is accessible: full, empty, and when the broker fails", async () => {
     const { url } = world.broker;
     const { context, page, faults } = await openWindow(browser, url, { theme, width });
     await page.goto(`${url}/console`);
@@ -233,7 +233,7 @@ describe.each([
     await context.close();
   });
 
-  test("[CON-5] what opens on a page is accessible", async () => {
+  test("[CON-5] everything that opens on a page is accessible", async () => {
     const { url } = world.broker;
     const { context, page, faults } = await openWindow(browser, url, { theme, width });
     await signIn(page, url);

@@ -238,7 +238,7 @@ test("[LRN-2] [LRN-3] [LRN-5] [LRN-6] [LRN-9] [LRN-11] the whole lesson, from th
   await context.close();
 }, 240_000);
 
-test("[LRN-9] [LRN-3] the keyboard alone does the first three steps, and what happens is told once", async () => {
+test("[LRN-9] [LRN-3] the keyboard alone does the first three steps, and each event is announced once", async () => {
   const { context, page, faults } = await openLesson();
   const told: string[] = [];
   await page.exposeFunction("told", (text: string) => void told.push(text));
@@ -288,7 +288,7 @@ test("[LRN-9] [LRN-3] the keyboard alone does the first three steps, and what ha
   await context.close();
 });
 
-test("[LRN-7] the picture can be paused while the lesson goes on, and no record moves for who asks for less motion", async () => {
+test("[LRN-7] the picture can be paused while the lesson continues, and no record moves with reduced motion", async () => {
   const { context, page, faults } = await openLesson({ motion: "reduce" });
   await page.evaluate(`
     window.seen = 0;
@@ -327,7 +327,7 @@ test("[LRN-7] the picture can be paused while the lesson goes on, and no record 
   await context.close();
 });
 
-test("[LRN-11] leaving the page stops its members, and the next lesson of the tab removes what was left", async () => {
+test("[LRN-11] leaving the page stops its members, and the next lesson in the tab removes the leftovers", async () => {
   const { context, page, faults } = await openLesson();
   const topic = await firstStep(page);
   await button(page, "Start the first consumer").click();
@@ -348,7 +348,7 @@ test("[LRN-11] leaving the page stops its members, and the next lesson of the ta
   await context.close();
 });
 
-test("[LRN-10] [LRN-11] a closed broker asks for a key, and says what one lacks", async () => {
+test("[LRN-10] [LRN-11] a closed broker asks for a key, and says what a key lacks", async () => {
   const closed = await BrokerProcess.start({ env: { RIVULET_ROOT_KEY: ROOT_KEY } });
   const { admin } = new Rivulet({ url: closed.url, token: ROOT_KEY });
   const grants = [
@@ -387,7 +387,7 @@ test("[LRN-10] [LRN-11] a closed broker asks for a key, and says what one lacks"
   await closed.stop();
 });
 
-test("[LRN-10] a page that came over plain HTTP from another machine says why it cannot begin", async () => {
+test("[LRN-10] a page loaded over plain HTTP from another machine says why it cannot begin", async () => {
   const { context, page, faults } = await openWindow(browser, broker.url);
   await page.addInitScript({
     content: 'Object.defineProperty(globalThis, "isSecureContext", { value: false })',
@@ -400,7 +400,7 @@ test("[LRN-10] a page that came over plain HTTP from another machine says why it
   await context.close();
 });
 
-test("[LRN-3] a broker that is away is told of until it is back, and the members go on", async () => {
+test("[LRN-3] a lost broker is reported until it is back, and the members continue", async () => {
   const own = await BrokerProcess.start();
   const { context, page } = await openWindow(browser, own.url);
   await page.goto(`${own.url}/console/learn`);

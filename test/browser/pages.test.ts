@@ -70,7 +70,7 @@ test("[EXA-2] a plain page and one with the SDK share a group, send, and take ov
   expect(plain.errors).toEqual([]);
 });
 
-test("[BRW-1] the SDK works in a browser: produce, fold, consume, seek, read, administer, fail", async () => {
+test("[BRW-1] the SDK works in a browser: produce, compress, consume, seek, read, administer, fail", async () => {
   const page = await browser.newPage();
   await runInPage(page, pages, "smoke.js");
   const result = await page.evaluate((url) => globalThis.smoke(url), broker.url);

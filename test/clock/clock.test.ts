@@ -126,7 +126,7 @@ class PlainMember {
 }
 
 describe.each(STEPS)("the clock is set by %i ms", (stepMs) => {
-  test("[CLK-6] [CLK-1] whoever produces goes on, and what is repeated is stored once", async () => {
+  test("[CLK-6] [CLK-1] producers continue, and a repeat is stored once", async () => {
     await ask("POST", "/v1/topics", { name: "t" });
     const first = await send("t", "keyed", { "idempotency-key": "once" });
     const producer = new Rivulet({ url: broker.url }).newProducer();
@@ -178,7 +178,7 @@ describe.each(STEPS)("the clock is set by %i ms", (stepMs) => {
     expect((await within("the next poll", next)).records).toHaveLength(1);
   });
 
-  test("[CLK-6] [CLK-4] a group reads on, rebalances, and gives away what a dead member had", async () => {
+  test("[CLK-6] [CLK-4] a group reads on, rebalances, and reassigns a dead member's partitions", async () => {
     await ask("POST", "/v1/topics", { name: "t", partitions: 4 });
     const read: string[] = [];
     const consume = () => {
@@ -231,7 +231,7 @@ describe.each(STEPS)("the clock is set by %i ms", (stepMs) => {
     await two.close();
   });
 
-  test("[CLK-6] [CLK-4] a quiet group gives away what was a member's that died before", async () => {
+  test("[CLK-6] [CLK-4] a quiet group reassigns the partitions of a member that died before", async () => {
     await ask("POST", "/v1/topics", { name: "t", partitions: 2 });
     const members = ["a", "b"].map((memberId) => new PlainMember(memberId));
     const [stays, dies] = members as [PlainMember, PlainMember];
@@ -270,7 +270,7 @@ test.each([
   { how: "", config: {} },
   { how: ", those too that wait for others", config: { "commit.linger.ms": 100 } },
 ])(
-  "[CLK-6] [CLK-1] the clock is set back and right again, again and again, and every append goes on$how",
+  "[CLK-6] [CLK-1] the clock is set back and right again, repeatedly, and every append completes$how",
   async ({ config }) => {
     await ask("POST", "/v1/topics", { name: "t", partitions: 4, config });
     const sent: string[] = [];
@@ -306,7 +306,7 @@ test.each([
   },
 );
 
-test("[CLK-6] [CLK-3] a plain client that says nothing over what it holds is let go where the clock was set back", async () => {
+test("[CLK-6] [CLK-3] a plain client that is silent over unacknowledged records is removed when the clock was set back", async () => {
   await ask("POST", "/v1/topics", { name: "t" });
   await send("t", "held");
   const query = `topics=t&sessionTimeoutMs=${SESSION_MS}`;

@@ -106,7 +106,7 @@ async function read(how: (typeof READERS)[number], topic: string, token: string)
 }
 
 describe.concurrent("a token that expires", () => {
-  test("[ACL-8] while records flow ends every reader, and no later one is sent", async () => {
+  test("[ACL-8] while records flow ends every reader, and no later record is sent", async () => {
     const topic = "orders.flow";
     await broker.createTopic(topic);
     await broker.produce(topic, "early");
@@ -134,7 +134,7 @@ describe.concurrent("a token that expires", () => {
   });
 
   test.each(["stream?from=earliest&ack=explicit", "consume"])(
-    "[ACL-8] ends what waits for an acknowledgement: %s",
+    "[ACL-8] ends what waits for an acknowledgment: %s",
     async (what) => {
       const topic = `orders.window.${what.slice(0, 6)}`;
       await broker.createTopic(topic);
@@ -155,7 +155,7 @@ describe.concurrent("a token that expires", () => {
   );
 
   test.each(["poll", "read"])(
-    "[ACL-8] while a %s waits ends the wait, without an answer",
+    "[ACL-8] while a %s waits ends the wait, without a response",
     async (how) => {
       const topic = `orders.wait.${how}`;
       await broker.createTopic(topic);
@@ -174,7 +174,7 @@ describe.concurrent("a token that expires", () => {
   );
 
   test.each(["reads", "takes nothing"])(
-    "[ACL-8] takes a member's place away that only pings, and %s",
+    "[ACL-8] takes its place from a member that only pings, and %s",
     async (what) => {
       const topic = `orders.ping.${what.slice(0, 5)}`;
       const group = `billing.ping.${what.slice(0, 5)}`;
@@ -199,7 +199,7 @@ describe.concurrent("a token that expires", () => {
     },
   );
 
-  test("[SDK-40] does not end a consumer that is given another", async () => {
+  test("[SDK-40] does not end a consumer that gets another", async () => {
     const topic = "orders.renewed";
     await broker.createTopic(topic);
     const { expiresAtMs } = await broker.token(TTL_MS);
@@ -235,7 +235,7 @@ describe.concurrent("a token that expires", () => {
   });
 });
 
-test("[ACL-8] a key that is revoked ends everything that is open with it", async () => {
+test("[ACL-8] a revoked key ends everything that is open with it", async () => {
   const [topic, group] = ["orders.revoked", "billing.revoked"];
   await broker.createTopic(topic);
   const key = await broker.createKey("revoked", GRANTS.C);
@@ -278,7 +278,7 @@ test("[ACL-8] a key that is revoked ends everything that is open with it", async
   expect(await poll()).toMatchObject({ status: 401 });
 });
 
-test("[ACL-8] a key that is narrowed has its new rights in the next call of a member", async () => {
+test("[ACL-8] a narrowed key has its new rights in a member's next call", async () => {
   const [kept, gone] = ["orders.kept", "orders.gone"];
   for (const topic of [kept, gone]) {
     await broker.createTopic(topic);

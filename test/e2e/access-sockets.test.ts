@@ -96,7 +96,7 @@ async function outcome(socket: TestSocket): Promise<unknown> {
 }
 
 describe("a partition's socket", () => {
-  test("[ACL-7] appends for whoever may write", async () => {
+  test("[ACL-7] appends for a caller that may write", async () => {
     const told = await ofEach((column) =>
       overSocket(SOCKET, column, async (socket) => {
         socket.send(FRAME);
@@ -127,7 +127,7 @@ describe("a partition's socket", () => {
   test.each([
     ["without an owner", false, ["attached", T, T, T, "attached", "attached"]],
     ["as the owner of a group", true, [G, T, T, T, "attached", "attached"]],
-  ] as const)("[ACL-7] is read by whoever may read, %s", async (_, isOwner, expected) => {
+  ] as const)("[ACL-7] is read by a caller that may read, %s", async (_, isOwner, expected) => {
     const group = "billing.owned";
     const member = await broker.member(group, TOPIC, keyOf("C"));
     const { incarnation, memberEpoch, memberNumber, partitions } = member.messages[0] as {
@@ -228,7 +228,7 @@ describe("the SDK", () => {
   const sdkOf = (column: Column) => new Rivulet({ url: broker.url, token: keyOf(column) });
   const codeOf = (error: unknown) => (error as { code?: string }).code ?? String(error);
 
-  test("[ACL-5] its producer writes for whoever may", async () => {
+  test("[ACL-5] its producer writes for a caller that may", async () => {
     const told = await ofEach(async (column) => {
       const producer = sdkOf(column).newProducer({ deliveryTimeoutMs: 10_000 });
       const send = () => producer.send(TOPIC, [{ value: "b" }]).then(() => "stored", codeOf);
@@ -316,7 +316,7 @@ describe("a credential that is none", () => {
     ["alg none", async () => unsigned(await own.sign({}))],
   ];
 
-  test("[JWT-3] the same token with nothing wrong is taken", async () => {
+  test("[JWT-3] the same token without a fault is accepted", async () => {
     const token = await own.sign({});
     for (const way of WAYS)
       expect(await statusOf(way, token), way.path).toBe(way.isSocket ? 101 : 200);
@@ -335,7 +335,7 @@ describe("a credential that is none", () => {
     await client.closed;
   });
 
-  test("[APK-5] nor is one in the query of a socket, whatever it is", async () => {
+  test("[APK-5] neither is one in the query of a socket, whatever it is", async () => {
     for (const credential of [keyOf("C"), keyOf("A"), await own.sign({})])
       for (const { path } of WAYS.filter(({ isSocket }) => isSocket)) {
         const query = `${path.includes("?") ? "&" : "?"}access_token=${credential}`;
@@ -345,7 +345,7 @@ describe("a credential that is none", () => {
 });
 
 describe("a token of an issuer", () => {
-  test("[JWT-4] a flood of made-up keys fetches the set once, and good tokens go on", async () => {
+  test("[JWT-4] a flood of made-up keys fetches the set once, and valid tokens still work", async () => {
     expect((await broker.ask(await issuer.sign(), "GET", "/v1/me")).body).toMatchObject({
       principal: "User:alice",
     });
@@ -390,7 +390,7 @@ describe("Kafka over a WebSocket", () => {
   };
   const ORDERS = ["orders.x", "orders.z"];
 
-  test("[SASL-1] acts for whom the WebSocket's credential names, until it logs in as another", async () => {
+  test("[SASL-1] acts for the WebSocket's credential, until it authenticates as another", async () => {
     expect(await topicsOf("C")).toEqual(ORDERS);
     expect(await topicsOf("P")).toEqual(["other.y"]);
     expect(await topicsOf("C", "P")).toEqual(["other.y"]);
@@ -398,12 +398,12 @@ describe("Kafka over a WebSocket", () => {
     expect(await topicsOf(null, "C")).toEqual(ORDERS);
   });
 
-  test("[KFK-22] without a credential has to log in", async () => {
+  test("[KFK-22] without a credential must authenticate", async () => {
     await expect(topicsOf(null)).rejects.toThrow(/closed|ILLEGAL_SASL_STATE/i);
   });
 });
 
-test("[SASL-5] a second log-in as another principal, or by another mechanism, ends the connection", async () => {
+test("[SASL-5] a second authentication as another principal, or by another mechanism, ends the connection", async () => {
   const { P, C } = broker.keys;
   const token = await own.sign({ sub: "C" });
   for (const [mechanism, next] of [

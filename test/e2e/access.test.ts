@@ -172,7 +172,7 @@ describe("the matrix", () => {
     expect((await admin("DELETE", key)).status).toBe(204);
   });
 
-  test("[ACL-5] records as lines and as batches are written and read by whoever may", async () => {
+  test("[ACL-5] records as lines and as batches are written and read by callers with the rights", async () => {
     const lines = "application/x-ndjson";
     const batch = encodeBatch([{ key: null, value: null, headers: [], timestamp: 1 }] as never);
     const told = async (name: Name | null) => {
@@ -207,7 +207,7 @@ describe("the matrix", () => {
   });
 
   test.each(["/health", "/", "/docs", "/openapi.json"])(
-    "[MODE-2] GET %s is answered whoever asks",
+    "[MODE-2] GET %s is answered for any caller",
     async (path) => {
       for (const [what, credential] of await badCredentials())
         expect((await ask(credential, "GET", path)).status, what).toBe(200);
@@ -356,7 +356,7 @@ describe("a socket", () => {
     ["/v1/groups/billing.s/socket", ["G", "G", 101, "G", 101]],
     ["/v1/groups/billing.s/consume?topics=orders.x", ["G", "G", "T", "G", 101]],
   ] as [string, Expected[]][])(
-    "[ACL-5] [APK-5] %s opens for whom it may",
+    "[ACL-5] [APK-5] %s opens for callers with the right",
     async (path, answers) => {
       for (const [i, name] of NAMES.entries()) {
         const socket = await open(path, keys[name]);
@@ -373,7 +373,7 @@ describe("a socket", () => {
     },
   );
 
-  test("[ACL-7] a topic's id leads to no other topic than that of the path", async () => {
+  test("[ACL-7] a topic's id leads only to the topic of the path", async () => {
     const other = (await admin("GET", "/v1/topics/other.y")).body.topicId;
     const path = `${PART}/socket?topicId=${other}`;
     for (const credential of [keys.R, keys.W, keys.C, ROOT_KEY])
@@ -382,7 +382,7 @@ describe("a socket", () => {
       expect(await open(path, credential)).toMatchObject({ status: 403 });
   });
 
-  test("[ACL-7] a partition judges each message", async () => {
+  test("[ACL-7] a partition checks each message", async () => {
     const attach = { type: "attach", attachId: 1, offset: 0 };
     const append = new Uint8Array([0]);
     const reader = await opened(`${PART}/socket`, keys.R);
@@ -469,7 +469,7 @@ describe("a token", () => {
     return answer;
   };
 
-  test("[JWT-1] has at most the rights of who asks for it", async () => {
+  test("[JWT-1] has at most the rights of its maker", async () => {
     const wide = [{ topics: { prefix: "" }, operations: ["READ"] }];
     expectAnswer(await mint(keys.C, { grants: wide }), "C", "wide");
     expectAnswer(await mint(keys.C, { role: "admin" }), "C", "admin");
@@ -489,7 +489,7 @@ describe("a token", () => {
     expect(listed.topics).toMatchObject([{ name: "orders.x" }]);
   });
 
-  test("[APK-5] comes in the query for an EventSource only, and a key never does", async () => {
+  test("[APK-5] is accepted in the query for an EventSource only, and a key never is", async () => {
     const { body } = await mint(keys.C, {});
     const token = body.token as string;
     expect((await ask(null, "GET", `${T}/stream?access_token=${token}`)).status).toBe(200);
@@ -499,7 +499,7 @@ describe("a token", () => {
         expect((await ask(null, "GET", `${path}?access_token=${key}`)).status).toBe(401);
   });
 
-  test("[APK-5] Basic takes the id and the secret of a key, and root and its key", async () => {
+  test("[APK-5] Basic takes the id and secret of a key, and root with its key", async () => {
     const basic = (user: string, password: string) => ({
       authorization: `Basic ${Buffer.from(`${user}:${password}`).toString("base64")}`,
     });
@@ -519,7 +519,7 @@ describe("a token", () => {
       expect(await me(user, password)).toMatchObject({ code: "SASL_AUTHENTICATION_FAILED" });
   });
 
-  test("[ACL-8] ends, and with it the sockets that it opened", async () => {
+  test("[ACL-8] ends, and the sockets that it opened end with it", async () => {
     const { body } = await mint(keys.C, { ttlMs: 2_000 });
     const token = body.token as string;
     const partition = await opened(`${PART}/socket`, token);
@@ -563,7 +563,7 @@ describe("an API key", () => {
     expect(await found()).toMatchObject({ lastUsed: new Date().toISOString().slice(0, 10) });
   });
 
-  test("[APK-3] [ACL-8] can be changed, expires, and is gone when it is revoked", async () => {
+  test("[APK-3] [ACL-8] can be changed, expires, and is gone once revoked", async () => {
     const { body } = await admin("POST", "/v1/keys", { principal: "p", role: "read" });
     const key = body.key as string;
     expect((await ask(key, "GET", "/v1/topics/other.y")).status).toBe(200);
@@ -631,7 +631,7 @@ describe("an open broker", () => {
     expect(await status).toBe(403);
   });
 
-  test("[MODE-1] [APK-5] honours a credential, and refuses a wrong one", async () => {
+  test("[MODE-1] [APK-5] honors a credential, and refuses a wrong one", async () => {
     const { url } = openBroker;
     const created = await fetch(`${url}/v1/keys`, {
       method: "POST",
@@ -647,7 +647,7 @@ describe("an open broker", () => {
   });
 });
 
-test("[MODE-2] on another HOST a root key is made, said once and kept", async () => {
+test("[MODE-2] on another HOST a root key is made, printed once and kept", async () => {
   const first = await BrokerProcess.start({ env: { HOST: "0.0.0.0" } });
   const url = first.url.replace("0.0.0.0", "127.0.0.1");
   const [, key] = /root key of this broker is (\S+)/.exec(first.lines.join("\n")) ?? [];

@@ -44,7 +44,7 @@ afterAll(async () => {
   await broker?.stop();
 });
 
-test("[ALR-3] [ALR-4] an alert reaches its webhook with one id, though the broker was killed, and is resolved once", async () => {
+test("[ALR-3] [ALR-4] an alert reaches its webhook with one id, even if the broker was killed, and is resolved once", async () => {
   const { url, port, dataDir } = broker;
   await post("/v1/topics", { name: TOPIC, partitions: 1 });
   await post(`/v1/topics/${TOPIC}/records`, { records: [{ value: "a" }, { value: "b" }] });

@@ -69,7 +69,7 @@ beforeAll(async () => {
 });
 afterAll(() => broker.stop());
 
-test("[AUD-1] every change is told, with who made it", async () => {
+test("[AUD-1] every change is noted, with its caller", async () => {
   await admin("POST", "/v1/topics", { name: "orders" });
   await admin("PATCH", "/v1/topics/orders", { partitions: 2 });
   await admin("POST", "/v1/topics/orders/records", { records: [{ value: "a", partition: 0 }] });
@@ -108,7 +108,7 @@ test("[AUD-1] every change is told, with who made it", async () => {
     });
 });
 
-test("[AUD-1] what changes nothing has no line", async () => {
+test("[AUD-1] a request that changes nothing has no line", async () => {
   const config = { "retention.ms": 86_400_000 };
   const session = { "consumer.session.timeout.ms": 10_000 };
   await admin("POST", "/v1/topics", { name: "still" });
@@ -155,7 +155,7 @@ test("[AUD-1] what changes nothing has no line", async () => {
   client.close();
 });
 
-test("[AUD-1] a refusal is told if something was named, and what a list leaves out is none", async () => {
+test("[AUD-1] a refusal is noted if something was named; what a list leaves out is no refusal", async () => {
   const before = (await events())[0]?.number ?? 0;
   await ask(key.key, "GET", "/v1/topics");
   await ask(key.key, "GET", "/v1/groups");
@@ -170,7 +170,7 @@ test("[AUD-1] a refusal is told if something was named, and what a list leaves o
   expect(since.map(({ resource }) => resource.name)).toEqual(["billing"]);
 });
 
-test("[AUD-1] so are those over Kafka's protocol and over the sockets of objects", async () => {
+test("[AUD-1] refusals over Kafka's protocol and over the sockets of objects are noted too", async () => {
   const kafka = new Kafka({
     brokers: [broker.kafka],
     clientId: "auditor",
@@ -201,7 +201,7 @@ test("[AUD-1] so are those over Kafka's protocol and over the sockets of objects
   socket.close();
 });
 
-test("[AUD-1] a token is told with the key that made it, and nobody is called like the root", async () => {
+test("[AUD-1] a token is noted with the key that made it, and nobody can be named like root", async () => {
   const { body: made } = await ask(key.key, "POST", "/v1/tokens", { subject: "visitor" });
   await ask(made.token, "GET", "/v1/topics/by-token");
   expect(await told({ name: "by-token" })).toMatchObject({
@@ -223,7 +223,7 @@ test("[AUD-1] a token is told with the key that made it, and nobody is called li
   }
 });
 
-test("[AUD-4] the operator is told of wrong credentials, and the kept log is not", async () => {
+test("[AUD-4] wrong credentials are in the operator's log, and not in the kept log", async () => {
   await ask("wrong-over-http", "GET", "/v1/topics");
   const kafka = new Kafka({
     brokers: [broker.kafka],
@@ -249,7 +249,7 @@ test("[AUD-4] the operator is told of wrong credentials, and the kept log is not
   expect(lines().length).toBe(before + 1);
 });
 
-test("[AUD-2] a flood of refusals is counted, and the log goes back as far as it is asked", async () => {
+test("[AUD-2] a flood of refusals is counted, and the log can be read back as far as requested", async () => {
   await Promise.all(Array.from({ length: 100 }, () => ask(key.key, "GET", "/v1/topics/flooded")));
   const first = await told({ name: "flooded" });
   const flooded = (await events()).filter(({ resource }) => resource.name === "flooded");
@@ -261,7 +261,7 @@ test("[AUD-2] a flood of refusals is counted, and the log goes back as far as it
   );
 });
 
-test("[AUD-2] tokens of one key crowd out nobody, and each of their refusals is told or counted", async () => {
+test("[AUD-2] tokens of one key crowd out nobody, and each of their refusals is noted or counted", async () => {
   const { body: other } = await admin("POST", "/v1/keys", {
     principal: "other",
     grants: [{ topics: { prefix: "orders" }, operations: ["READ"] }],
@@ -291,14 +291,14 @@ test("[AUD-2] tokens of one key crowd out nobody, and each of their refusals is 
   await admin("DELETE", `/v1/keys/${other.id}`);
 });
 
-test("[AUD-1] whoever may not DESCRIBE the cluster does not see it", async () => {
+test("[AUD-1] a caller that may not DESCRIBE the cluster does not see it", async () => {
   const { status, body } = await ask(key.key, "GET", "/v1/audit");
   expect([status, body.code]).toEqual([403, "CLUSTER_AUTHORIZATION_FAILED"]);
   for (const query of ["limit=0", "limit=1001", "before=0", "after=1"])
     expect((await admin("GET", `/v1/audit?${query}`)).status).toBe(400);
 });
 
-test("[AUD-1] the lines stand in the operator's log, and have nothing of a secret", async () => {
+test("[AUD-1] the lines are in the operator's log, and contain no secret", async () => {
   const lines = broker.lines.filter((line) => line.includes('"audit"'));
   expect(lines.some((line) => line.includes('"createTopic"'))).toBe(true);
   const all = JSON.stringify([lines, await events()]);

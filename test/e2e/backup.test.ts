@@ -99,7 +99,7 @@ const KINDS: readonly ProducerRecord[] = [
 const dense = (length: number) => Array.from({ length }, (_, offset) => offset);
 
 describe.each(FORMATS)("as %s", (format) => {
-  test("[BAK-1] [BAK-3] what is exported is what is restored: records of every kind, config, positions", async () => {
+  test("[BAK-1] [BAK-3] what is exported is what is restored: records of every kind, config, committed offsets", async () => {
     const topic = `kinds-${format}`;
     const config = {
       "cleanup.policy": "compact,delete",
@@ -161,7 +161,7 @@ describe.each(FORMATS)("as %s", (format) => {
     expect(await contentOf(copy, 3)).toEqual(after);
   });
 
-  test("[BAK-5] a file that is cut off or damaged changes nothing, and says where", async () => {
+  test("[BAK-5] a truncated or damaged file changes nothing, and the error says where", async () => {
     const topic = `cut-${format}`;
     await admin().createTopic({ name: topic });
     await appendBatch(topic, 0, encodeBatch(KINDS));
@@ -194,7 +194,7 @@ describe.each(FORMATS)("as %s", (format) => {
   });
 });
 
-test("[BAK-2] a complete export is not written over, and one of several topics goes on with what is missing", async () => {
+test("[BAK-2] a complete export is not overwritten, and one of several topics continues with what is missing", async () => {
   const to = `${join(folder, "several")}/`;
   for (const name of ["several-a", "several-b"]) await admin().createTopic({ name });
   await appendBatch("several-a", 0, encodeBatch(KINDS));
@@ -212,7 +212,7 @@ test("[BAK-2] a complete export is not written over, and one of several topics g
   expect(await contentOf("several-c", 1)).toEqual([{ records: [], offsets: [] }]);
 });
 
-test("[BAK-4] a topic that holds anything else is refused, and stays as it is", async () => {
+test("[BAK-4] a topic with any other content is refused, and stays as it is", async () => {
   const file = join(folder, "other");
   await admin().createTopic({ name: "other", partitions: 2 });
   await appendBatch("other", 0, encodeBatch(KINDS));
@@ -240,7 +240,7 @@ test("[BAK-4] a topic that holds anything else is refused, and stays as it is", 
   expect((await admin().describeTopic("other-5")).overrides).toEqual({ "retention.ms": -1 });
 });
 
-test("[BAK-4] a group with members keeps its positions out, which is said, and a run after that sets them", async () => {
+test("[BAK-4] a group with members keeps its committed offsets, which the import says, and a later run sets them", async () => {
   const { consumer, admin: admins } = new Rivulet({ url: broker.url });
   await admins.createTopic({ name: "manned" });
   await appendBatch("manned", 0, encodeBatch(KINDS));
@@ -325,7 +325,7 @@ describe.each(FORMATS)("broken off, as %s", (format) => {
   const file = join(folder, `${name}.file`);
   beforeAll(() => makeLarge(name));
 
-  test("[BAK-2] an export that is killed, while records come in, goes on and has each record once", async () => {
+  test("[BAK-2] an export that is killed while records arrive continues and has each record once", async () => {
     let kills = 0;
     // Each try is killed a little later than where the one before has come to.
     for (let size = 1; kills < 4; ) {
@@ -358,7 +358,7 @@ describe.each(FORMATS)("broken off, as %s", (format) => {
     }
   });
 
-  test("[BAK-4] an import that is killed, and whose broker is, goes on and stores nothing twice", async () => {
+  test("[BAK-4] an import that is killed, like its broker, continues and stores nothing twice", async () => {
     const copy = `${name}-b`;
     let kills = 0;
     for (let stored = 1; kills < 3; ) {
@@ -388,7 +388,7 @@ describe.each(FORMATS)("broken off, as %s", (format) => {
     expect((await admin().describeTopic(copy)).overrides).toEqual({});
   });
 
-  test("[BAK-2] a full disk is said, with what to do, and then it goes on", async () => {
+  test("[BAK-2] a full disk is reported with what to do, and then the run continues", async () => {
     const full = join(folder, `${name}.full`);
     // A shell that ignores the signal of the limit has its programs told by an error, as on a full disk.
     const shell = `trap '' XFSZ; ulimit -f 4000; exec "$@"`;
@@ -425,7 +425,7 @@ describe.each(FORMATS)("broken off, as %s", (format) => {
   });
 });
 
-test("[BAK-6] a topic of many times the memory goes out and comes back", async () => {
+test("[BAK-6] a topic of many times the memory is exported and imported", async () => {
   const name = "wide";
   await admin().createTopic({ name });
   // 120 MB, in batches that fold to nearly nothing.

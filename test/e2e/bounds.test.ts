@@ -95,7 +95,7 @@ describe.each(PATHS)("$what", (to) => {
     ["no chunk at all", CHUNKED, "ZZ\r\n", false],
     ["cut off", "content-length: 10\r\n", "[[[", true],
     ["cut off within a chunk", CHUNKED, "5\r\n[[", true],
-  ])("[BND-2] a broken body is refused with the reason: %s", async (_, more, body, endsThere) => {
+  ])("[BND-2] a broken body is rejected with the reason: %s", async (_, more, body, endsThere) => {
     const client = raw(to, more, body);
     if (endsThere) client.socket.end();
     const { status, code, detail } = await client.error();
@@ -123,7 +123,7 @@ async function memoryOf(pid: number): Promise<number> {
 }
 
 describe("many of them", () => {
-  test("[BND-1] [BND-2] uploads that announce much and send little refuse nobody, and end by themselves", async () => {
+  test("[BND-1] [BND-2] uploads that announce much and send little block nobody, and end by themselves", async () => {
     const slow = PATHS.map((to) => raw(to, `content-length: ${16 * MIB}\r\n`, "["));
     const drip = setInterval(() => {
       for (const { socket } of slow) if (!socket.destroyed) socket.write("[");
@@ -142,7 +142,7 @@ describe("many of them", () => {
     for (const { socket } of slow) socket.destroy();
   });
 
-  test("[BND-2] bombs cost no more than their bound, wherever they go", async () => {
+  test("[BND-2] compression bombs cost no more than their bound, wherever they go", async () => {
     const before = await memoryOf(broker.pid);
     const bomb = gzipSync(Buffer.alloc(100 * MIB, "["));
     const clients = [...PATHS, ...PATHS, ...PATHS].map((to) =>
@@ -199,7 +199,7 @@ describe("many of them", () => {
     ],
   ];
   test.each(ASKED)(
-    "[BND-17] %s that asks and does not read is closed",
+    "[BND-17] %s that sends requests and does not read is closed",
     async (_, way, first, again) => {
       const group = `asks-${way.split("?")[0]}`;
       const url = `${broker.url.replace("http", "ws")}/v1/groups/${group}/${way}`;
@@ -266,7 +266,7 @@ describe("many of them", () => {
     for (const socket of readers) socket.terminate();
   });
 
-  test("[BND-7] what a plain client does not read is not sent, and not taken for done", async () => {
+  test("[BND-7] a plain client is sent nothing more until it reads, and it does not count as done", async () => {
     const count = 48;
     const topic = "unread";
     await call("POST", "/v1/topics", JSON.stringify({ name: topic }));

@@ -189,7 +189,7 @@ function kafkaReader(client: typeof kafkaJs): Reader {
   };
 }
 
-test("[CLU-5] while the cluster is out of reach, members of all kinds go on, resume, rejoin and commit, over real sockets", async () => {
+test("[CLU-5] while the cluster is unreachable, members of all kinds continue, resume, rejoin and commit, over real sockets", async () => {
   const rivulet = new Rivulet({ url });
   await rivulet.admin.createTopic({ name: TOPIC, partitions: PARTITIONS });
   const readers = [

@@ -275,7 +275,7 @@ async function comeInRightly(): Promise<void> {
   line.close();
 }
 
-test("[APK-5] [JWT-3] [SASL-1] whatever somebody shows who may not come in, it is refused as such, and memory stays as it was", async () => {
+test("[APK-5] [JWT-3] [SASL-1] any invalid credential is refused as such, and memory stays as it was", async () => {
   const counts = new Map<string, number>();
   let rounds = 0;
   let isOver = false;

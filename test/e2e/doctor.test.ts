@@ -91,7 +91,7 @@ async function meanwhile(tamper: (cluster: string) => void): Promise<void> {
   broker = await BrokerProcess.start({ port, dataDir });
 }
 
-test("[DRX-1] [DRX-4] where all is well it says so, and wakes used partitions and listed groups only", async () => {
+test("[DRX-1] [DRX-4] it says if all is well, and wakes only used partitions and listed groups", async () => {
   const topic = await admin().createTopic({ name: "well", partitions: 5 });
   expect(topic.partitions).toBe(5);
   await produce("well", 1, 3);
@@ -105,7 +105,7 @@ test("[DRX-1] [DRX-4] where all is well it says so, and wakes used partitions an
   expect(report).toEqual({ woken: { partitions: 2, groups: 1 }, findings: [], notLooked: [] });
 });
 
-test("[DRX-2] looking leaves no file behind and changes none", async () => {
+test("[DRX-2] looking creates no file and changes none", async () => {
   const state = () =>
     ["partition", "group"].flatMap((kind) => {
       const folder = folderOf(kind as "partition");
@@ -127,7 +127,7 @@ test("[DRX-2] looking leaves no file behind and changes none", async () => {
 });
 
 describe("what is wrong", () => {
-  test("[DRX-1] a partition that has lost its storage, and one whose storage is another's", async () => {
+  test("[DRX-1] a partition that has lost its storage, and one with another's storage", async () => {
     await admin().createTopic({ name: "lost", partitions: 4 });
     await produce("lost", 0, 1, 2, 3);
     const [lost, another, kept] = filesOf("lost") as [string, string, string];
@@ -155,7 +155,7 @@ describe("what is wrong", () => {
     expect((await examined()).found).toEqual([]);
   });
 
-  test("[DRX-1] [DRX-3] a config that has not come through, and groups that are listed wrongly or not at all", async () => {
+  test("[DRX-1] [DRX-3] a config that did not arrive, and groups that are listed wrongly or not at all", async () => {
     await admin().createTopic({ name: "tampered", partitions: 2 });
     await produce("tampered", 0, 1);
     await admin().alterGroup("hidden", { config: {} });
@@ -201,7 +201,7 @@ describe("what is wrong", () => {
     expect(offset).toBe(1);
   });
 
-  test("[DRX-2] [DRX-3] an orphan is freed only if that is asked for, and never what the cluster knows", async () => {
+  test("[DRX-2] [DRX-3] an orphan is freed only on request, and what the cluster knows never is", async () => {
     const { topicId } = await admin().createTopic({ name: "orphaned", partitions: 2 });
     await produce("orphaned", 0, 1);
     const known = (await admin().describeTopic("well")).topicId;
@@ -242,7 +242,7 @@ describe("what is wrong", () => {
     expect((await admin().listOffset("well", 1, "latest")).offset).toBe(1);
   });
 
-  test("[DRX-2] [DRX-3] a deleted topic that is kept is no orphan, and is not freed", async () => {
+  test("[DRX-2] [DRX-3] a kept deleted topic is no orphan, and is not freed", async () => {
     const config = { "topic.delete.delay.ms": 3_600_000 };
     const { topicId } = await admin().createTopic({ name: "kept", config });
     await produce("kept", 0);
@@ -256,7 +256,7 @@ describe("what is wrong", () => {
     expect(status).toBe(400);
   });
 
-  test("[DRX-1] positions beyond the end of a log, and a task that does not get done", async () => {
+  test("[DRX-1] committed offsets beyond the end of a log, and a task that does not get done", async () => {
     await admin().createTopic({ name: "older", partitions: 1 });
     await produce("older", 0);
     const [file] = filesOf("older") as [string];

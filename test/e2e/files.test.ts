@@ -195,13 +195,13 @@ describe("looking makes no file", () => {
     expect(filesOf(broker.dataDir, "partition")).toEqual([]);
   });
 
-  test("[FIL-1] deleting a topic makes no file of partitions that were never used", async () => {
+  test("[FIL-1] deleting a topic creates no file for partitions that were never used", async () => {
     expect((await ask(broker, "DELETE", "/v1/topics/there")).status).toBe(204);
     expect(filesOf(broker.dataDir, "partition")).toEqual([]);
   });
 });
 
-test("[FIL-2] what is deleted goes from the disk, while the broker runs and when it starts", async () => {
+test("[FIL-2] deleted data goes from the disk, while the broker runs and when it starts", async () => {
   let broker = await BrokerProcess.start({ env: { SWEEP_MS: "100" } });
   const { dataDir, port } = broker;
   const count = () => filesOf(dataDir, "group").length + filesOf(dataDir, "partition").length;
@@ -231,7 +231,7 @@ test("[FIL-2] what is deleted goes from the disk, while the broker runs and when
   await broker.stop();
 });
 
-test("[FIL-2] groups that come and go under one name lose nothing they acknowledged, whoever cleans up, and over kill -9", async () => {
+test("[FIL-2] groups that come and go under one name lose nothing acknowledged, across clean-up and kill -9", async () => {
   const env = { SWEEP_MS: "5" };
   let broker = await BrokerProcess.start({ env });
   const { dataDir, port } = broker;
@@ -380,7 +380,7 @@ describe("a partition that lost something", () => {
     await broker.stop();
   });
 
-  test("[FIL-4] a whole one goes on after kill -9", async () => {
+  test("[FIL-4] an intact one continues after kill -9", async () => {
     const dataDir = stopped();
     const first = await BrokerProcess.start({ dataDir });
     for (let i = 0; i < 4; i++) await ask(first, "POST", produce, { records });
@@ -392,7 +392,7 @@ describe("a partition that lost something", () => {
     await broker.stop();
   });
 
-  test("[FIL-6] a group's file is gone: nobody joins or commits until it is deleted or restored", async () => {
+  test("[FIL-6] a group's file is gone: nobody joins or commits until the group is deleted or restored", async () => {
     const dataDir = stopped();
     const file = onlyFile(dataDir, "group");
     renameSync(file, `${file}.saved`);
@@ -440,7 +440,7 @@ describe("a partition that lost something", () => {
     }
   }
 
-  test("[FIL-7] files are swapped: nobody is served another's, and put back all is as it was", async () => {
+  test("[FIL-7] files are swapped: nobody is served another's data, and swapped back all is as it was", async () => {
     const dataDir = stopped();
     const first = await BrokerProcess.start({ dataDir });
     const [t, g] = [onlyFile(dataDir, "partition"), onlyFile(dataDir, "group")];
@@ -513,7 +513,7 @@ describe("a partition that lost something", () => {
     ],
   ];
   test.each(damages)(
-    "[ERR-2] [ERR-3] [ERR-4] %s: its own name on every way in",
+    "[ERR-2] [ERR-3] [ERR-4] %s: its own error on every interface",
     async (_, damage) => {
       const dataDir = stopped();
       for (const kind of ["partition", "group"] as const) damage(onlyFile(dataDir, kind));
@@ -563,7 +563,7 @@ describe("a partition that lost something", () => {
       /is damaged \(it is not a cluster's\)/,
     ],
   ])(
-    "[FIL-5] [FIL-7] the cluster's database is %s: the start says so in a sentence",
+    "[FIL-5] [FIL-7] the cluster's database is %s: startup says so in one sentence",
     async (_, damage, said) => {
       const dataDir = stopped();
       damage(onlyFile(dataDir, "cluster"));

@@ -38,7 +38,7 @@ async function idleKafkaClient(groupId: string, isClassic: boolean): Promise<Kaf
   return consumer;
 }
 
-test("[GRP-11] [GRP-19] [KFK-20] [RPT-2] idle groups, native and of Kafka's clients, sleep for a minute, wake for their alarms only, and then receive", async () => {
+test("[GRP-11] [GRP-19] [KFK-20] [RPT-2] quiet groups, native and of Kafka clients, sleep for a minute, wake only for their alarms, and then receive", async () => {
   broker = await BrokerProcess.start({ env: { RIVULET_TRACE: "1" } });
   const { admin, producer } = new Rivulet({ url: broker.url });
   await admin.createTopic({ name: "quiet", partitions: 3 });

@@ -348,7 +348,7 @@ describe.each(Object.keys(WAYS) as (keyof typeof WAYS)[])("over %s", (way) => {
     }
   });
 
-  test("[KFK-31] the access matrix: a fetch by the id of a topic of somebody else", async () => {
+  test("[KFK-31] the access matrix: a fetch by the id of another's topic", async () => {
     const { topicId } = await admin<{ topicId: string }>("GET", "/v1/topics/other.y");
     const request = filled({
       maxWaitMs: 0,
@@ -362,7 +362,7 @@ describe.each(Object.keys(WAYS) as (keyof typeof WAYS)[])("over %s", (way) => {
   });
 });
 
-test("[KFK-31] a root may do all of that", async () => {
+test("[KFK-31] root may do all of that", async () => {
   const client = await loggedIn(broker.keys.A);
   for (const { what, ask } of ROWS) {
     if (what.startsWith("Delete")) continue;
@@ -375,11 +375,14 @@ test.each([
   [apis.METADATA, 9, { topics: null }],
   [apis.LIST_GROUPS, 4, { statesFilter: [] }],
   [apis.DELETE_TOPICS, 5, { topicNames: ["orders.x"], timeoutMs: 1 }],
-] as const)("[KFK-22] nothing is served before a log-in: %#", async (api, version, request) => {
-  const client = broker.tcp();
-  await client.ask(apis.API_VERSIONS, 0, {});
-  await expect(client.ask(api, version, request)).rejects.toThrow("closed");
-});
+] as const)(
+  "[KFK-22] nothing is served before authentication: %#",
+  async (api, version, request) => {
+    const client = broker.tcp();
+    await client.ask(apis.API_VERSIONS, 0, {});
+    await expect(client.ask(api, version, request)).rejects.toThrow("closed");
+  },
+);
 
 describe("a log-in", () => {
   test.each(["plain", "scram-sha-256", "scram-sha-512"] as const)(
@@ -431,7 +434,7 @@ describe("a log-in", () => {
     },
   );
 
-  test("[SDK-40] KafkaJS over WebSockets asks for the token of each, and says what keeps it from coming", async () => {
+  test("[SDK-40] KafkaJS over WebSockets asks for a token for each, and says why one is missing", async () => {
     let token: () => string | Promise<string> = () => broker.keys.C.key;
     const client = new Kafka({
       brokers: ["rivulet:9092"],
@@ -457,7 +460,7 @@ describe("a log-in", () => {
     }
   });
 
-  test("[SASL-4] by a token, and again for as long as it is the same principal", async () => {
+  test("[SASL-4] by a token, and again as long as the principal is the same", async () => {
     const ask = (credential: string, body: object) =>
       fetch(`${broker.url}/v1/tokens`, {
         method: "POST",
@@ -486,7 +489,7 @@ describe("a log-in", () => {
     await client.closed;
   });
 
-  test("[SASL-6] without headers after version 0 of the handshake, and what follows has them", async () => {
+  test("[SASL-6] without headers after version 0 of the handshake; later messages have them", async () => {
     const logIn = async (password: string) => {
       const client = broker.tcp();
       const handshake = await client.ask(apis.SASL_HANDSHAKE, 0, { mechanism: "PLAIN" });

@@ -73,7 +73,7 @@ describe.each(TRANSPORTS)("over %s", { concurrent: true }, (transport) => {
   );
 
   test.each(ADMINS)(
-    "[KFK-13] $name is told where the broker is, the bounds of a log, and offsets by time",
+    "[KFK-13] $name learns where the broker is, the bounds of a log, and offsets by time",
     async (kind) => {
       const address = rig.address(transport);
       const admin = await kind.connect(address);

@@ -154,7 +154,7 @@ async function fire(
 const CALM = "calm";
 const TARGET = "target";
 
-test("[KFK-2] whatever is sent to it, every connection ends, none harms another, and memory stays as it was", async () => {
+test("[KFK-2] whatever is sent, every connection ends, none harms another, and memory stays as it was", async () => {
   await rivulet.admin.createTopic({ name: CALM });
   const { topicId } = await rivulet.admin.createTopic({ name: TARGET, partitions: 2 });
   const fuzz = new KafkaFuzz(1, TARGET, topicId);

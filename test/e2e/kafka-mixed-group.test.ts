@@ -52,7 +52,7 @@ async function shared(count: number): Promise<void> {
   expect(all.flat().sort()).toEqual(PARTITIONS);
 }
 
-test("[KFK-9] one group of Kafka's clients, the SDK and a plain WebSocket: each partition has one owner, whoever is killed", async () => {
+test("[KFK-9] one group of Kafka clients, the SDK and a plain WebSocket: each partition has one owner, whichever is killed", async () => {
   await rivulet.admin.createTopic({ name: TOPIC, partitions: PARTITIONS.length });
   const config = {
     "consumer.heartbeat.interval.ms": 500,

@@ -14,7 +14,7 @@ afterAll(() => rig.stop());
 const WAYS = TRANSPORTS.flatMap((transport) => CLIENTS.map((client) => ({ transport, client })));
 
 test.each(WAYS)(
-  "[IDM-7] producers of $client.name over $transport store all that each sends",
+  "[IDM-7] producers of $client.name over $transport store everything that each sends",
   async ({ transport, client }) => {
     const topic = await rig.newTopic(1);
     const producers = 4;
@@ -28,7 +28,7 @@ test.each(WAYS)(
 );
 
 test.each(TRANSPORTS)(
-  "[IDM-7] two producers of @platformatic/kafka that send in turn over %s store all they send",
+  "[IDM-7] two producers of @platformatic/kafka that alternate over %s store everything they send",
   async (transport) => {
     const topic = await rig.newTopic(1);
     const open = () =>

@@ -49,7 +49,7 @@ interface Fetched {
 
 const only = (answer: Fetched) => answer.topics[0]?.partitions[0];
 
-test("[KFK-3] ApiVersions is answered whatever the version, and lists what is served", async () => {
+test("[KFK-3] ApiVersions is answered in any version, and lists what is served", async () => {
   const client = new RawKafka(broker.kafka);
   const known = await client.ask<{ apiKeys: { apiKey: number; minVersion: number }[] }>(
     messages.API_VERSIONS,
@@ -68,7 +68,7 @@ test("[KFK-3] ApiVersions is answered whatever the version, and lists what is se
   client.close();
 });
 
-test("[KFK-4] a fetch waits for min.bytes, and no longer than max.wait; at the end it is told the high watermark", async () => {
+test("[KFK-4] a fetch waits for min.bytes, and no longer than max.wait; at the end it returns the high watermark", async () => {
   await rivulet.admin.createTopic({ name: "waits" });
   await rivulet.producer.send("waits", [{ value: "first" }]);
   const client = new RawKafka(broker.kafka);
@@ -122,7 +122,7 @@ test("[KFK-5] acks 0 is not answered, 1 and all are; other acks and old versions
   client.close();
 });
 
-test("[KFK-5] what came before its client went is stored, over a WebSocket too", async () => {
+test("[KFK-5] records that arrived before their client left are stored, over a WebSocket too", async () => {
   await rivulet.admin.createTopic({ name: "gone" });
   const request = encodeRequest(messages.PRODUCE, 7, produceRequest("gone", 0, batchOf("sent")));
   for (let i = 0; i < 20; i++) {
@@ -138,7 +138,7 @@ test("[KFK-5] what came before its client went is stored, over a WebSocket too",
   });
 });
 
-test("[KFK-2] what stands behind a request is passed over: librdkafka asks so for all topics", async () => {
+test("[KFK-2] bytes behind a request are skipped: librdkafka asks for all topics so", async () => {
   await rivulet.admin.createTopic({ name: "behind" });
   const client = new RawKafka(broker.kafka);
   const request = encodeRequest(messages.METADATA, 12, { topics: null });
@@ -152,7 +152,7 @@ test("[KFK-2] what stands behind a request is passed over: librdkafka asks so fo
   client.close();
 });
 
-test("[KFK-2] what is no request closes its connection, with the reason in the log, and no other", async () => {
+test("[KFK-2] an invalid request closes its connection, with the reason in the log, and no other", async () => {
   const other = new RawKafka(broker.kafka);
   await other.ask(messages.METADATA, 1, { topics: null });
   const wrong = [
@@ -178,7 +178,7 @@ test("[KFK-2] what is no request closes its connection, with the reason in the l
   other.close();
 });
 
-test("[KFK-6] nodes over TCP: each has a port of its own, and answers there", async () => {
+test("[KFK-6] nodes over TCP: each has its own port, and answers there", async () => {
   const first = new RawKafka(broker.kafka);
   const { brokers } = await first.ask<{ brokers: { host: string; port: number }[] }>(
     messages.METADATA,
@@ -195,7 +195,7 @@ test("[KFK-6] nodes over TCP: each has a port of its own, and answers there", as
   }
 });
 
-test("[KFK-2] requests over TCP are whole however they are cut: byte by byte, with the next behind them, large ones by the piece", async () => {
+test("[KFK-2] requests over TCP are whole however they are cut: byte by byte, with the next behind them, large ones in pieces", async () => {
   await rivulet.admin.createTopic({ name: "cut" });
   const client = new RawKafka(broker.kafka);
   client.socket.setNoDelay(true);
@@ -239,7 +239,7 @@ async function valuesOf(topic: string): Promise<string[]> {
   return values;
 }
 
-test("[KFK-35] what is sent ahead is stored and answered in its order, from a topic's first append on", async () => {
+test("[KFK-35] requests sent ahead are stored and answered in order, from a topic's first append on", async () => {
   const count = 40;
   const values = Array.from({ length: count }, (_, i) => `${i}`);
   for (let round = 0; round < 5; round++) {
@@ -276,7 +276,7 @@ test("[KFK-35] what is sent ahead is stored and answered in its order, from a to
   }
 });
 
-test("[KFK-35] what was sent before the client went, or broke a rule, is stored", async () => {
+test("[KFK-35] requests sent before the client left, or broke a rule, are stored", async () => {
   for (const acks of [0, 1]) {
     await rivulet.admin.createTopic({ name: `gone-${acks}` });
     const client = new RawKafka(broker.kafka);
@@ -292,7 +292,7 @@ test("[KFK-35] what was sent before the client went, or broke a rule, is stored"
   }
 });
 
-test("[KFK-6] several nodes are told of, and a request to the wrong one is refused", async () => {
+test("[KFK-6] several nodes are advertised, and a request to the wrong one is refused", async () => {
   const { topicId } = await rivulet.admin.createTopic({ name: "nodes", partitions: 6 });
   const url = `${broker.url.replace("http", "ws")}/kafka?advertise=a:1,b:2,[::1]:3`;
   const ask = async <T>(node: string, api: Api, version: number, request: unknown) => {

@@ -110,7 +110,7 @@ const WAYS = [
 const closedLines = (reason: string) =>
   broker.lines.filter((line) => line.includes("connection closed") && line.includes(reason));
 
-test("[BND-11] [BND-12] whoever does not do its part is closed, over TCP and over WebSockets, and nobody else", async () => {
+test("[BND-11] [BND-12] a client that does not do its part is closed, over TCP and over WebSockets, and no other", async () => {
   const ended: Promise<unknown>[] = [];
   const sockets: Socket[] = [];
   for (const { way, open } of WAYS)
@@ -142,7 +142,7 @@ test("[BND-11] [BND-12] whoever does not do its part is closed, over TCP and ove
   other.close();
 });
 
-test("[BND-10] fifteen half-sent requests of the largest size close some of themselves, and nobody who is served", async () => {
+test("[BND-10] fifteen half-sent requests of the largest size close some of themselves, and no client that is served", async () => {
   const other = new RawKafka(broker.kafka);
   await other.ask(METADATA, 1, { topics: [] });
   const before = closedLines("this one takes the most").length;

@@ -19,14 +19,14 @@ beforeAll(async () => {
 });
 afterAll(() => broker.stop());
 
-test("[MODE-4] the line that says it is ready says so of TLS too", () => {
+test("[MODE-4] the ready line names TLS too", () => {
   expect(broker.lines).toEqual([
     expect.stringMatching(/\(Kafka on 127\.0\.0\.1:\d+,127\.0\.0\.1:\d+ over TLS, data in /),
   ]);
 });
 
 test.each(["plain", "scram-sha-256"] as const)(
-  "[MODE-4] KafkaJS logs in by %s, and large records come as they were sent, through both nodes",
+  "[MODE-4] KafkaJS authenticates by %s, and large records arrive as sent, through both nodes",
   async (mechanism) => {
     const kafka = new Kafka({
       brokers: [broker.kafka],
@@ -64,7 +64,7 @@ test.each(["plain", "scram-sha-256"] as const)(
   },
 );
 
-test("[MODE-4] platformatic logs in by PLAIN", async () => {
+test("[MODE-4] platformatic authenticates by PLAIN", async () => {
   const client = new PlatformaticAdmin({
     clientId: "c",
     bootstrapBrokers: [broker.kafka],
@@ -77,7 +77,7 @@ test("[MODE-4] platformatic logs in by PLAIN", async () => {
   await client.close();
 });
 
-test("[MODE-4] whoever speaks without TLS is not heard", async () => {
+test("[MODE-4] a client without TLS is not heard", async () => {
   const client = new RawKafka(broker.kafka);
   await expect(client.ask(apis.API_VERSIONS, 0, {})).rejects.toThrow("closed");
   const kafka = new Kafka({
@@ -94,7 +94,7 @@ test("[MODE-4] whoever speaks without TLS is not heard", async () => {
   );
 });
 
-test("[MODE-4] a client that does not know the certificate, or another name, turns away", async () => {
+test("[MODE-4] a client that does not know the certificate, or expects another name, disconnects", async () => {
   const [host = "", port] = broker.kafka.split(":");
   const dialed = (options: object) =>
     new Promise<string>((resolve) => {
@@ -112,7 +112,7 @@ test("[MODE-4] a client that does not know the certificate, or another name, tur
   );
 });
 
-test("[MODE-4] [SYS-1] a file that cannot be used is explained in one sentence", async () => {
+test("[MODE-4] [SYS-1] an unusable file is explained in one sentence", async () => {
   const { lines, exited } = launch({
     PORT: "0",
     DATA_DIR: temporaryFolder(),

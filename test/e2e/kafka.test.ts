@@ -121,7 +121,7 @@ describe.each(TRANSPORTS)("over %s", { concurrent: true }, (transport) => {
   });
 
   test.each(CLIENTS)(
-    "[KFK-7] $name reads what every client sends, compressed in every way both know",
+    "[KFK-7] $name reads what every client sends, in every compression that both know",
     async (client) => {
       const sent = SENT.filter(({ compression }) => client.compressions.includes(compression));
       const member = await client.join(rig.address(transport), {
@@ -146,7 +146,7 @@ describe.each(TRANSPORTS)("over %s", { concurrent: true }, (transport) => {
     },
   );
 
-  test("[KFK-7] what they send is stored as it was compressed, with the producer's id, and HTTP reads it", async () => {
+  test("[KFK-7] what they send is stored in its compression, with the producer's id, and HTTP reads it", async () => {
     for (const { topic, sender, compression } of SENT) {
       expect(shown(await readOverHttp(topic), sender), topic).toEqual(shown(RECORDS, sender));
       const batches = [...(await stored(topic, 0)), ...(await stored(topic, 1))];
@@ -159,7 +159,7 @@ describe.each(TRANSPORTS)("over %s", { concurrent: true }, (transport) => {
   });
 
   test.each(CLIENTS)(
-    "[KFK-8] $name: a group shares the partitions, and goes on where one has left",
+    "[KFK-8] $name: a group shares the partitions, and continues where one member left",
     async (client) => {
       const { admin, producer } = rig.rivulet;
       const topic = await rig.newTopic(4);
@@ -194,7 +194,7 @@ describe.each(TRANSPORTS)("over %s", { concurrent: true }, (transport) => {
   );
 
   test.each(CLIENTS)(
-    "[KFK-11] $name commits by hand, goes on there, and reads from where it seeks to",
+    "[KFK-11] $name commits by hand, continues there, and reads from where it seeks to",
     async (client) => {
       const topic = await rig.newTopic(1);
       const groupId = `${topic}-group`;
@@ -218,7 +218,7 @@ describe.each(TRANSPORTS)("over %s", { concurrent: true }, (transport) => {
   );
 
   test.each(CLIENTS)(
-    "[KFK-12] $name deletes records: who begins, and who had committed before, reads what is left",
+    "[KFK-12] $name deletes records: new members, and those that committed before, read what is left",
     async (client) => {
       const { admin, producer } = rig.rivulet;
       const topic = await rig.newTopic(1);

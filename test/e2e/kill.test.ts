@@ -34,7 +34,7 @@ async function readLog(url: string, partition: number): Promise<string[]> {
   }
 }
 
-test("[SYS-2] kill -9 of the broker under load loses no acknowledged record, moves none, and the group goes on", async () => {
+test("[SYS-2] kill -9 of the broker under load loses no acknowledged record, moves none, and the group continues", async () => {
   broker = await BrokerProcess.start();
   const { url, port, dataDir } = broker;
   const { admin } = new Rivulet({ url });

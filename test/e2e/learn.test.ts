@@ -89,7 +89,7 @@ const membersOf = async (group: string) => (await rivulet.admin.describeGroup(gr
 const DONE = { code: 0, signal: null };
 
 describe("each program of the lesson runs as it is shown", () => {
-  test("[LRN-8] a topic: it is created once, and the key's partition is told", async () => {
+  test("[LRN-8] a topic: it is created once, and the key's partition is shown", async () => {
     for (const offset of [0, 1]) {
       const program = run("topic");
       expect(await program.exited, program.text).toEqual(DONE);
@@ -177,7 +177,7 @@ describe("each program of the lesson runs as it is shown", () => {
     expect(await program.interrupt()).toEqual(DONE);
   });
 
-  test("[LRN-8] lag: it says what the group has not read", async () => {
+  test("[LRN-8] lag: it shows what the group has not read", async () => {
     const { offsets } = await rivulet.admin.describeGroup(BILLING);
     const lag = offsets.reduce((sum, each) => sum + (each.lag ?? 0), 0);
     expect(lag).toBeGreaterThan(0);
@@ -186,14 +186,14 @@ describe("each program of the lesson runs as it is shown", () => {
     expect(program.lines).toEqual([`lag ${lag}`]);
   });
 
-  test("[LRN-8] rewind: the group stands at the start again", async () => {
+  test("[LRN-8] rewind: the group is at the start again", async () => {
     const program = run("rewind");
     expect(await program.exited, program.text).toEqual(DONE);
     const { offsets } = await rivulet.admin.describeGroup(AUDIT);
     expect(offsets.map(({ committedOffset }) => committedOffset)).toEqual([0, 0, 0, 0]);
   });
 
-  test("[LRN-8] no step is without one", () => {
+  test("[LRN-8] every step has a program", () => {
     expect([...ran].sort()).toEqual(STEPS.map(({ id }) => id).sort());
   });
 });
@@ -212,7 +212,7 @@ test("[LRN-8] [LRN-10] at a closed broker a program takes its key from the envir
 describe("npm run learn", () => {
   const LEARN = fileURLToPath(new URL("../../src/self-host/learn.ts", import.meta.url));
 
-  test("[LRN-12] starts a broker and says where the lesson is; where one runs, it says that only", async () => {
+  test("[LRN-12] starts a broker and says where the lesson is; with a running broker, it only says that", async () => {
     const dataDir = temporaryFolder();
     const env = { PORT: "0", KAFKA_PORT: "0", DATA_DIR: dataDir };
     const first = launch(env, LEARN);
@@ -230,7 +230,7 @@ describe("npm run learn", () => {
     rmSync(dataDir, { recursive: true, force: true });
   });
 
-  test("[LRN-12] says what is wrong as npm start does", async () => {
+  test("[LRN-12] reports errors as npm start does", async () => {
     const { lines, exited } = launch({ PORT: "x" }, LEARN);
     expect(await exited).toEqual({ code: 1, signal: null });
     expect(lines).toEqual(['rivulet: PORT is "x", it must be a number from 0 to 65535']);

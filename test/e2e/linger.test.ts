@@ -30,7 +30,7 @@ async function newTopic(name: string, lingerMs: number): Promise<Rivulet> {
   return rivulet;
 }
 
-test("[LNG-1] producers of the SDK, of Kafka's clients and over HTTP share rows", async () => {
+test("[LNG-1] producers of the SDK, of Kafka clients and over HTTP share rows", async () => {
   const topic = "shared";
   const rivulet = await newTopic(topic, 1_000);
   const http = (value: string) =>

@@ -53,7 +53,7 @@ async function refusedAfter(send: Promise<unknown>): Promise<{ ms: number; reaso
   return { ms: performance.now() - startMs, reason };
 }
 
-test.each(CLIENTS)("[LOG-13] $name hears at once that the partition is full", async (client) => {
+test.each(CLIENTS)("[LOG-13] $name learns at once that the partition is full", async (client) => {
   const record = { partition: 0, key: null, headers: {}, timestamp: 1, value: Buffer.from("x") };
   const sent = client.send({ brokers: broker.kafka }, TOPIC, [record], "none");
   const { ms, reason } = await refusedAfter(sent);
@@ -61,14 +61,14 @@ test.each(CLIENTS)("[LOG-13] $name hears at once that the partition is full", as
   expect(ms).toBeLessThan(FAST_MS);
 });
 
-test("[LOG-13] so does the SDK, and the reason says what makes room", async () => {
+test("[LOG-13] the SDK does too, and the reason says what makes room", async () => {
   const { producer } = new Rivulet({ url: broker.url });
   const { ms, reason } = await refusedAfter(producer.send(TOPIC, [{ value: "x" }]));
   expect(reason).toMatch(/full.*retention/);
   expect(ms).toBeLessThan(FAST_MS);
 });
 
-test("[LOG-13] it is read, and a lower retention has it take records again", async () => {
+test("[LOG-13] it can be read, and with a lower retention it takes records again", async () => {
   const { admin, producer } = new Rivulet({ url: broker.url });
   const path = `${broker.url}/v1/topics/${TOPIC}/partitions/0/records?offset=0&maxRecords=1`;
   expect((await fetch(path)).status).toBe(200);

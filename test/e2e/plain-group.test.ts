@@ -32,7 +32,7 @@ test("[ASN-5] two clients split six partitions 3 and 3; a third makes it 2, 2, 2
   for (const client of [one, two, three]) client.close();
 });
 
-test("[GRP-6] a client cut off without a close keeps its partitions for its session timeout, not less", async () => {
+test("[GRP-6] a client cut off without a close keeps its partitions for its full session timeout", async () => {
   await rivulet.admin.createTopic({ name: "cut", partitions: 6 });
   const query = "topics=cut&sessionTimeoutMs=2000";
   const one = new PlainClient(broker.url, "cutters", query);
@@ -60,7 +60,7 @@ test("[GRP-5] a clean close is a leave: the partitions move at once", async () =
   one.close();
 });
 
-test("[GRP-8] a static client that comes back gets its partitions without a rebalance", async () => {
+test("[GRP-8] a static client that returns gets its partitions without a rebalance", async () => {
   await rivulet.admin.createTopic({ name: "static", partitions: 4 });
   const query = "topics=static&sessionTimeoutMs=600000";
   const other = new PlainClient(broker.url, "statics", query);
@@ -124,7 +124,7 @@ test("[OFF-4] a group rewound to earliest, to an offset and to a time reads the 
   expect(await readAll(fromTime.length)).toEqual(fromTime);
 });
 
-test("[GRP-12] members of one group share a topic, each other group gets all of it", async () => {
+test("[GRP-12] members of one group share a topic; each other group gets all of it", async () => {
   await rivulet.admin.createTopic({ name: "both", partitions: 4 });
   const workers = [1, 2].map(() => new PlainClient(broker.url, "queue", "topics=both"));
   const subscribers = ["a", "b"].map((group) => new PlainClient(broker.url, group, "topics=both"));
@@ -141,7 +141,7 @@ test("[GRP-12] members of one group share a topic, each other group gets all of 
   for (const client of [...workers, ...subscribers]) client.close();
 });
 
-test("[PLN-5] a socket that breaks the protocol is closed with a reason, and others go on", async () => {
+test("[PLN-5] a socket that breaks the protocol is closed with a reason, and others continue", async () => {
   await rivulet.admin.createTopic({ name: "rude", partitions: 2 });
   const good = new PlainClient(broker.url, "polite", "topics=rude");
   await until("the good one has all", () => good.held.size === 2);
@@ -166,7 +166,7 @@ test("[PLN-5] a socket that breaks the protocol is closed with a reason, and oth
   good.close();
 });
 
-test("[ERR-1] a body of 100 MB is refused with 413, and the broker goes on", async () => {
+test("[ERR-1] a body of 100 MB is refused with 413, and the broker continues", async () => {
   await rivulet.admin.createTopic({ name: "large" });
   const response = await fetch(`${broker.url}/v1/topics/large/records`, {
     method: "POST",

@@ -41,7 +41,7 @@ function placeOf(outcome: RecordOutcome | undefined): [number, number] {
   return [outcome.partition, outcome.offset];
 }
 
-test("[IDM-6] what the producer sends again over a network that loses things is stored once, in order", async () => {
+test("[IDM-6] records that the producer sends again over a lossy network are stored once, in order", async () => {
   await direct.admin.createTopic({ name: "lossy", partitions: 3 });
   const fates: readonly Fate[] = ["lose answer", "pass", "lose request", "lose answer", "pass"];
   let appends = 0;
@@ -63,7 +63,7 @@ test("[IDM-6] what the producer sends again over a network that loses things is 
   }
 });
 
-test("[IDM-6] after an outcome that stayed unknown the next records are stored, not taken for repeats", async () => {
+test("[IDM-6] after an unknown outcome, the next records are stored, not taken for repeats", async () => {
   await direct.admin.createTopic({ name: "given-up" });
   let isLosing = true;
   const { producer } = await lossy((path) =>
@@ -76,7 +76,7 @@ test("[IDM-6] after an outcome that stayed unknown the next records are stored, 
   expect(await stored("given-up", 0)).toEqual(["a", "b"]);
 });
 
-test("[IDM-6] one refused record among calls that shared an append fails alone", async () => {
+test("[IDM-6] one rejected record among calls that shared an append fails alone", async () => {
   await direct.admin.createTopic({
     name: "shared",
     config: { "message.timestamp.after.max.ms": 0 },
@@ -125,7 +125,7 @@ test("[CND-1] a conditional send is stored at its offset, or told the next one",
   expect(await stored("events", 0)).toHaveLength(30);
 });
 
-test("[KEY-1] a send under an idempotency key is tried again by itself, repeated by others, and stored once", async () => {
+test("[KEY-1] a send under an idempotency key is retried by itself, repeated by others, and stored once", async () => {
   await direct.admin.createTopic({ name: "keyed", partitions: 4 });
   const records = Array.from({ length: 20 }, (_, i) => ({ key: `k${i}`, value: i }));
   let losses = 3;

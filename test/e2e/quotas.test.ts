@@ -54,7 +54,7 @@ const RECORDS = "/v1/topics/orders/records";
 const READ = "/v1/topics/orders/partitions/0/records?offset=0";
 
 describe("over HTTP", () => {
-  test("[QUO-2] requests beyond the rate are refused, and told when to come again", async () => {
+  test("[QUO-2] requests beyond the rate are refused, with the time to return", async () => {
     const key = await keyWith({ requestRate: 5 });
     const answers = await Promise.all(
       Array.from({ length: 60 }, () => ask(key, "GET", "/v1/topics/orders")),
@@ -71,7 +71,7 @@ describe("over HTTP", () => {
     );
   });
 
-  test("[QUO-2] what is produced counts: a large request is served, and the next one waits", async () => {
+  test("[QUO-2] produced bytes count: a large request is served, and the next one waits", async () => {
     const key = await keyWith({ producerByteRate: 2_000 });
     expect((await ask(key, "POST", RECORDS, record(20_000))).status).toBe(200);
     const { body } = await ask(key, "GET", "/v1/topics/orders/partitions/0/offsets");
@@ -81,7 +81,7 @@ describe("over HTTP", () => {
     expect((await ask(key, "GET", READ)).status).toBe(200);
   });
 
-  test("[QUO-2] what is read counts, also by polls", async () => {
+  test("[QUO-2] read bytes count, by polls too", async () => {
     const key = await keyWith({ consumerByteRate: 2_000 });
     expect((await ask(key, "GET", READ)).status).toBe(200);
     expectThrottled(await ask(key, "GET", READ));
@@ -90,7 +90,7 @@ describe("over HTTP", () => {
     expect((await ask(key, "POST", RECORDS, record(1))).status).toBe(200);
   });
 
-  test("[QUO-1] a token has the quota of whoever made it, or a stricter one", async () => {
+  test("[QUO-1] a token has its maker's quota, or a stricter one", async () => {
     const key = await keyWith({ requestRate: 50 });
     const wanted = { role: "read", quota: { requestRate: 500, connections: 2 } };
     const { body: token } = await ask(key, "POST", "/v1/tokens", wanted);
@@ -102,7 +102,7 @@ describe("over HTTP", () => {
     }
   });
 
-  test("[QUO-1] all tokens that a key makes share its quota with it, whatever their subjects", async () => {
+  test("[QUO-1] all tokens of a key share its quota with it, whatever their subjects", async () => {
     const key = await keyWith({ requestRate: 20, connections: 2 });
     const tokens: { key: string }[] = [];
     for (const subject of ["a", "b", "c", "d"]) {
@@ -133,7 +133,7 @@ describe("over HTTP", () => {
     for (const socket of open) socket.close();
   });
 
-  test("[QUO-1] a key's quota can be changed, and taken away", async () => {
+  test("[QUO-1] a key's quota can be changed, and removed", async () => {
     const key = await keyWith({ connections: 3 });
     const path = `/v1/keys/${key.id}`;
     const changed = await broker.admin("PATCH", path, { quota: { requestRate: 7 } });
@@ -146,7 +146,7 @@ describe("over HTTP", () => {
 });
 
 describe("the SDK", () => {
-  test("[QUO-2] [QUO-3] produces and consumes everything, at the rate that it may", async () => {
+  test("[QUO-2] [QUO-3] produces and consumes everything, at its rate", async () => {
     await broker.createTopic("slow");
     const key = await keyWith({ producerByteRate: 20_000, consumerByteRate: 20_000 });
     const rivulet = new Rivulet({ url: broker.url, token: key.key });
@@ -165,7 +165,7 @@ describe("the SDK", () => {
 });
 
 describe("over Kafka's protocol", () => {
-  test("[QUO-3] the answer says how long the client is muted, and the next one comes after that", async () => {
+  test("[QUO-3] the response says how long the client is muted, and the next one comes after that", async () => {
     const key = await keyWith({ requestRate: 2 });
     const client = broker.tcp();
     await logIn(client, "PLAIN", key);
@@ -204,7 +204,7 @@ describe("over Kafka's protocol", () => {
     await consumer.disconnect();
   });
 
-  test("[QUO-4] a connection too many is closed once it has logged in", async () => {
+  test("[QUO-4] a connection too many is closed once it has authenticated", async () => {
     const key = await keyWith({ connections: 1 });
     const [first, second] = [broker.tcp(), broker.tcp()];
     await logIn(first, "PLAIN", key);
@@ -218,7 +218,7 @@ describe("over Kafka's protocol", () => {
     await until("its place is free", () => hasPlace(key));
   });
 
-  test("[QUO-4] whoever goes while its fetch waits gives its place back, and not when the wait is over", async () => {
+  test("[QUO-4] a client that leaves while its fetch waits gives its place back at once", async () => {
     const key = await keyWith({ connections: 1 });
     const topic = `empty-${made}`;
     await broker.admin("POST", "/v1/topics", { name: topic });
@@ -279,7 +279,7 @@ describe("an upgrade that is no WebSocket's", () => {
     "/v1/topics/orders/partitions/0/socket",
     "/v1/groups/g/socket",
     "/kafka",
-  ])("[BND-22] %s begins nothing", async (path) => {
+  ])("[BND-22] %s starts nothing", async (path) => {
     const key = await keyWith({ connections: 1 });
     const authorization = `Bearer ${key.key}`;
     for (const more of [{}, { "sec-websocket-version": "13" }, { "sec-websocket-key": "short" }]) {
@@ -301,7 +301,7 @@ describe("an upgrade that is no WebSocket's", () => {
 });
 
 describe("the number of names", () => {
-  test("[QUO-5] topics by a grant are bounded, and those that exist may be used", async () => {
+  test("[QUO-5] topics by a grant are bounded, and existing ones may be used", async () => {
     const grants = [{ topics: { prefix: "few." }, operations: ["CREATE", "WRITE"], max: 2 }];
     const key = await keyWith({}, grants);
     const answers = await Promise.all(
@@ -325,7 +325,7 @@ describe("the number of names", () => {
     expect((await ask(key, "POST", "/v1/topics", { name: "few.5" })).status).toBe(201);
   });
 
-  test("[QUO-5] so are groups, however they come to be", async () => {
+  test("[QUO-5] groups are too, however they are created", async () => {
     const grants = [
       { topics: { prefix: "orders" }, operations: ["READ"] },
       { groups: { prefix: "few." }, operations: ["READ", "ALTER_CONFIGS"], max: 1 },
@@ -374,7 +374,7 @@ describe("the number of names", () => {
   });
 });
 
-test("[QUO-1] RIVULET_QUOTA is the quota of whoever has none, and not of the root", async () => {
+test("[QUO-1] RIVULET_QUOTA is the quota of callers without one, and not of root", async () => {
   const other = await ClosedBroker.start([], { RIVULET_QUOTA: '{"requestRate": 1000}' });
   try {
     const { body } = await other.ask(other.keys.R.key, "GET", "/v1/me");

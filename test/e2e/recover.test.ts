@@ -15,7 +15,7 @@ const rivulet = (...args: string[]) =>
     ...{ XDG_CONFIG_HOME: broker.dataDir, RIVULET_URL: broker.url, RIVULET_TOKEN: "" },
   });
 
-test("[RCV-1] on a machine each recovery says that it is not there, and what is instead", async () => {
+test("[RCV-1] on a machine each recovery says that it is unavailable, and what to use instead", async () => {
   const { admin, producer } = new Rivulet({ url: broker.url });
   await admin.createTopic({ name: "orders" });
   await producer.send("orders", [{ value: "a" }]);
@@ -35,7 +35,7 @@ test("[RCV-1] on a machine each recovery says that it is not there, and what is 
   expect((await admin.listOffset("orders", 0, "latest")).offset).toBe(1);
 });
 
-test("[RCV-2] without a terminal nobody can be asked, and a time or a state has to be named", async () => {
+test("[RCV-2] without a terminal nobody can be asked, and a time or a state must be named", async () => {
   const unasked = await rivulet("recover", "group", "billing", "--to", "1");
   expect(unasked).toMatchObject({ code: 2, err: expect.stringContaining("give --yes") });
   const unnamed = await rivulet("recover", "cluster", "--yes");

@@ -154,7 +154,7 @@ class SdkReader {
 
 const all = Array.from({ length: RECORDS }, (_, offset) => offset);
 
-test("[RLY-1] [RLY-2] hundreds of readers follow to relays, and none misses a record or gets one twice, though the broker is killed", async () => {
+test("[RLY-1] [RLY-2] hundreds of readers follow to relays, and none misses a record or gets one twice, even if the broker is killed", async () => {
   const readers = Array.from({ length: READERS }, () => new Reader());
   const areAttached = (some: readonly Reader[]) => some.every(({ isAttached }) => isAttached);
   for (let from = 0; from < READERS; from += AT_ONCE) {

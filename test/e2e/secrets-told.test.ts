@@ -32,7 +32,7 @@ test("[APK-7] a secret that a broker prints is found", async () => {
   expect(secretWatch.takeLeaks()).toEqual([]);
 });
 
-test("[APK-7] a secret that an answer tells is found, and one that is made is known from then on", async () => {
+test("[APK-7] a secret in a response is found, and a new one is known from then on", async () => {
   const server = createServer((_, response) => {
     const text = JSON.stringify({ key: KEY });
     response.writeHead(200, { "content-type": "application/json", "content-length": text.length });
@@ -51,7 +51,7 @@ test("[APK-7] a secret that an answer tells is found, and one that is made is kn
   expect(secretWatch.takeLeaks()).toEqual([expect.stringContaining(SECRET)]);
 });
 
-test("[APK-7] a root key that is made is said once, and not again", () => {
+test("[APK-7] a new root key is printed once, and not again", () => {
   const watch = new SecretWatch();
   const said = `The root key of this broker is ${ROOT_KEY} (kept in a file; it is not shown again)`;
   watch.watchOutput([said, "Rivulet is ready"]);

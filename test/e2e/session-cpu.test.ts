@@ -143,7 +143,7 @@ describe("a plain client whose session has used its CPU", () => {
     ["memberId", `memberId=${crypto.randomUUID()}`],
     ["instanceId", "instanceId=one"],
   ])(
-    "[SES-14] [PLN-9] comes back under its %s: nothing is lost or repeated, and nobody rebalances",
+    "[SES-14] [PLN-9] returns under its %s: nothing is lost or repeated, and nobody rebalances",
     async (_, name) => {
       const topic = await newTopic();
       const groupId = `${topic}-group`;
@@ -169,7 +169,7 @@ describe("a plain client whose session has used its CPU", () => {
     },
   );
 
-  test("[SES-14] that has no name leaves and joins anew: nothing is lost or repeated", async () => {
+  test("[SES-14] without a name leaves and joins again: nothing is lost or repeated", async () => {
     const topic = await newTopic();
     const client = new Stubborn(`${topic}-group`, `topics=${topic}`);
     await until("it has all", () => client.held.size === PARTITIONS);
@@ -182,7 +182,7 @@ describe("a plain client whose session has used its CPU", () => {
     client.close();
   });
 
-  test("[PLN-9] cuts its older connection off when it comes back", async () => {
+  test("[PLN-9] cuts its older connection off when it returns", async () => {
     const topic = await newTopic();
     const groupId = `${topic}-group`;
     const query = `topics=${topic}&memberId=${crypto.randomUUID()}`;
@@ -196,7 +196,7 @@ describe("a plain client whose session has used its CPU", () => {
     newer.close();
   });
 
-  test("[PLN-9] is told so where a member of another kind has its id, and asks no more", async () => {
+  test("[PLN-9] is told if a member of another kind has its id, and gives up", async () => {
     const topic = await newTopic();
     const groupId = `${topic}-group`;
     const memberId = crypto.randomUUID();
@@ -224,7 +224,7 @@ describe("a plain client whose session has used its CPU", () => {
   });
 });
 
-test("[SES-14] [STR-2] an event stream ends behind a whole event, and goes on with Last-Event-ID", async () => {
+test("[SES-14] [STR-2] an event stream ends after a whole event, and continues with Last-Event-ID", async () => {
   const topic = await newTopic();
   await fill(topic);
   const values: unknown[] = [];
@@ -247,7 +247,7 @@ test("[SES-14] [STR-2] an event stream ends behind a whole event, and goes on wi
 });
 
 describe.each(CLIENTS)("$name, whose connections have used their CPU", (client) => {
-  test("[SES-14] [KFK-21] go on: nothing is lost or repeated, and nobody rebalances", async () => {
+  test("[SES-14] [KFK-21] continues: nothing is lost or repeated, and nobody rebalances", async () => {
     const own = new Rivulet({ url: forKafka.url });
     const topic = await newTopic(own);
     const groupId = `${topic}-group`;
@@ -305,7 +305,7 @@ test("[SES-14] [KFK-21] a Kafka connection over a WebSocket closes between two r
 describe("a request of any length", () => {
   const NDJSON = { "content-type": "application/x-ndjson", accept: "application/x-ndjson" };
 
-  test("[SES-14] [BLK-1] that writes ends with how many lines are done, and the next goes on behind them", async () => {
+  test("[SES-14] [BLK-1] that writes ends with the number of lines done, and the next request continues behind them", async () => {
     const topic = await newTopic();
     const lines = everything.map((value) =>
       JSON.stringify({ value, partition: value % PARTITIONS }),
@@ -339,7 +339,7 @@ describe("a request of any length", () => {
     expect(sorted(values)).toEqual(everything);
   });
 
-  test("[SES-14] [BLK-2] that reads ends with the offset that comes next", async () => {
+  test("[SES-14] [BLK-2] that reads ends with the next offset", async () => {
     const topic = await newTopic();
     for (let i = 0; i < 4; i++) await fill(topic);
     const offsets: number[] = [];

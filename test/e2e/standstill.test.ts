@@ -71,7 +71,7 @@ async function end(pair: readonly Reporter<Handled>[]): Promise<void> {
   for (const member of pair) expect(await member.signal("SIGTERM")).toBe(0);
 }
 
-test("[GRP-17] a member that stands still while records for it arrive loses its partitions to the other", async () => {
+test("[GRP-17] a member that stands still while it has records to read loses its partitions to the other", async () => {
   const { pair, shares } = await settledPair("waiting", "waited-for");
   const [stands, goesOn] = pair;
   void stands.signal("SIGSTOP");

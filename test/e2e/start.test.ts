@@ -25,7 +25,7 @@ test.each(["SIGTERM", "SIGINT"] as const)(
   },
 );
 
-test("[WEB-1] JSON, the console and the documentation go in gzip to whoever takes it", async () => {
+test("[WEB-1] JSON, the console and the documentation are sent in gzip to clients that accept it", async () => {
   const broker = await BrokerProcess.start();
   const ask = async (path: string, encoding: string) => {
     const headers = { "accept-encoding": encoding };
@@ -118,7 +118,7 @@ test("[SYS-1] a taken port is explained in one sentence", async () => {
   server.close();
 });
 
-test("[SYS-1] a data folder that cannot be written is explained in one sentence", async () => {
+test("[SYS-1] an unwritable data folder is explained in one sentence", async () => {
   const file = join(temporaryFolder(), "file");
   writeFileSync(file, "");
   const { lines, exited } = launch({ PORT: "0", DATA_DIR: file });
@@ -138,7 +138,7 @@ test("[SYS-1] a data folder in use by another broker is explained in one sentenc
   await broker.stop();
 });
 
-test("[SYS-1] a port that is none is explained in one sentence", async () => {
+test("[SYS-1] an invalid port is explained in one sentence", async () => {
   const { lines, exited } = launch({ PORT: "http", DATA_DIR: temporaryFolder() });
   expect((await exited).code).toBe(1);
   expect(lines).toEqual(['rivulet: PORT is "http", it must be a number from 0 to 65535']);

@@ -17,7 +17,7 @@ function startBounded(dataDir: string): ChildProcess {
   return spawn("/bin/sh", ["-c", script, workerd, dataDir], { stdio: "ignore" });
 }
 
-test("[LOG-12] a full disk refuses with a retriable error, loses nothing acknowledged, and reads go on", async () => {
+test("[LOG-12] a full disk refuses with a retriable error, loses nothing acknowledged, and reads continue", async () => {
   const first = await BrokerProcess.start();
   const { url, port, dataDir } = first;
   await fetch(`${url}/v1/topics`, { method: "POST", body: '{"name":"full"}' });

@@ -89,7 +89,7 @@ describe.each(TENANTS)("tenant %s", (tenant) => {
     expect(plan).toMatchObject({ groupId: "polled", offsets: [{ topic: "orders", offset: 0 }] });
   });
 
-  test("[TEN-2] is told of errors in its own words", async () => {
+  test("[TEN-2] gets errors with its own names", async () => {
     const { status, body } = await asTenant(tenant, "GET", "/v1/topics/missing");
     expect([status, body.detail]).toEqual([404, "topic missing does not exist"]);
     const again = await asTenant(tenant, "POST", "/v1/topics", { name: "orders" });
@@ -100,7 +100,7 @@ describe.each(TENANTS)("tenant %s", (tenant) => {
     expect((await asTenant(tenant, "GET", "/v1/topics/..")).status).not.toBe(500);
   });
 
-  test("[TEN-1] has no rights beyond its name space, whatever it asks", async () => {
+  test("[TEN-1] has no rights outside its namespace, whatever it requests", async () => {
     const other = TENANTS.find((each) => each !== tenant) as Tenant;
     const named = await asTenant(tenant, "GET", `/v1/topics/${other}orders`);
     expect(named.status).toBe(404); // This is another topic, in its own name space.
@@ -292,7 +292,7 @@ function leaveAlone(client: RawKafka, groupId: string, { memberId }: Joined) {
   });
 }
 
-test("[TEN-2] what classic members name is in the name space, however much it is, or is refused", async () => {
+test("[TEN-2] names from classic members are in the namespace, however many there are, or are refused", async () => {
   const made = { principal: "many", role: "admin", namespace: "acme." };
   const { body: key } = await ask(ROOT_KEY, "POST", "/v1/keys", made);
   const client = await loggedIn(key);
@@ -343,7 +343,7 @@ test("[TEN-2] what classic members name is in the name space, however much it is
   await ask(ROOT_KEY, "DELETE", `/v1/keys/${key.id}`);
 });
 
-test("[TEN-2] what a member of the whole deployment names is not told to a tenant in its group", async () => {
+test("[TEN-2] names from a member of the whole deployment are hidden from a tenant in its group", async () => {
   const { body: key } = await ask(ROOT_KEY, "POST", "/v1/keys", { principal: "w", role: "admin" });
   const whole = await loggedIn(key);
   const names = ["globex.orders", "acme.orders"];
@@ -377,7 +377,7 @@ describe.each([
   ["a tenant", { namespace: "acme." }, ""],
   ["whoever has no name space", {}, "spy."],
 ] as const)("%s", (_, namespace, prefix) => {
-  test("[ACL-6] learns from a group whether no topic exists that it may not see", async () => {
+  test("[ACL-6] does not learn from a group whether a topic exists that it may not see", async () => {
     const grants = [{ groups: { prefix }, operations: ["READ"] }];
     const made = { principal: "spy", grants, ...namespace };
     const { body: key } = await ask(ROOT_KEY, "POST", "/v1/keys", made);
@@ -414,7 +414,7 @@ describe.each([
 });
 const TIMES = /"atMs":\d+,?/g;
 
-test("[TEN-2] whoever may not join a group has nothing of what it sends looked at, and nobody sends a million names", async () => {
+test("[TEN-2] a caller that may not join a group has nothing of its request processed, and nobody sends a million names", async () => {
   const named = (count: number) => {
     const bytes = Buffer.alloc(6 + 3 * count, 1);
     bytes.writeInt32BE(count, 2);
@@ -437,7 +437,7 @@ test("[TEN-2] whoever may not join a group has nothing of what it sends looked a
   expect((await ask(ROOT_KEY, "GET", "/v1/groups/acme.g")).status).toBe(404);
 });
 
-test("[TEN-1] the deployment's admin sees all names as they are, and the key's name space", async () => {
+test("[TEN-1] the deployment's admin sees all names in full, and the key's namespace", async () => {
   const { body } = await ask(ROOT_KEY, "GET", "/v1/topics");
   expect(body.topics.map(({ name }: { name: string }) => name)).toEqual(
     expect.arrayContaining(["acme.orders", "globex.orders"]),
@@ -449,7 +449,7 @@ test("[TEN-1] the deployment's admin sees all names as they are, and the key's n
 });
 
 test.each(["acme", "a me.", ".acme.", "", `${"x".repeat(64)}.`])(
-  "[TEN-1] %j is no name space",
+  "[TEN-1] %j is not a namespace",
   async (namespace) => {
     const key = { principal: "x", role: "read", namespace };
     const { status, body } = await ask(ROOT_KEY, "POST", "/v1/keys", key);

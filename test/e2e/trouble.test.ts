@@ -1479,7 +1479,7 @@ test.each(titled(ENDS))("[TRB-4] %s", (_, run) => run());
 
 // Those that need the broker to die come last.
 
-test("[TRB-1] the broker is killed with many sends in flight over a socket, and started again: all are stored once, in order", async () => {
+test("[TRB-1] the broker is killed with many sends in flight over a socket, and restarted: all are stored once, in order", async () => {
   const { sdk, proxy } = await trouble();
   const sending = await Sending.to("killed-busy", sdk);
   await sending.onSocket(proxy);
@@ -1496,7 +1496,7 @@ test("[TRB-1] the broker is killed with many sends in flight over a socket, and 
   expect(await sending.check()).toEqual([]);
 });
 
-test("[TRB-1] the broker is killed with a lone send on its way, and started again: it is stored once", async () => {
+test("[TRB-1] the broker is killed with a lone send in flight, and restarted: it is stored once", async () => {
   const { sdk, proxy } = await trouble();
   const sending = await Sending.to("killed-lone", sdk);
   await sending.send();
@@ -1509,7 +1509,7 @@ test("[TRB-1] the broker is killed with a lone send on its way, and started agai
   expect(await sending.check()).toEqual([]);
 });
 
-test("[TRB-2] the broker is killed while two members read, and started again: nothing is skipped, what repeats was not committed", async () => {
+test("[TRB-2] the broker is killed while two members read, and restarted: nothing is skipped, and only uncommitted records repeat", async () => {
   const { sdk } = await trouble();
   const topic = await topicWith("killed-readers", 200, 4);
   const crew = new Crew(topic);

@@ -51,7 +51,7 @@ describe.each(WAYS)("over %s", (way) => {
   test.each<readonly [string, () => Client]>(
     way === BETWEEN ? everywhere : [...everywhere, ...others],
   )(
-    "[KFK-10] what %s writes, in every codec that it knows, all clients, the SDK and HTTP read byte for byte",
+    "[KFK-10] what %s writes, in every codec it knows, all clients, the SDK and HTTP read byte for byte",
     async (_, clientOf) => {
       const writer = clientOf();
       const brokers = ways.brokers(way);

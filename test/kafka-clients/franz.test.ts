@@ -55,7 +55,7 @@ describe.each(["TCP", "a bridge with three nodes"] as const)("over %s", (way) =>
   });
 
   test.each(["eager", "cooperative", "consumer"])(
-    "[KFK-10] kadm describes a group of %s members, tells how far behind it is, resets and deletes it",
+    "[KFK-10] kadm describes a group of %s members, shows its lag, resets and deletes it",
     async (protocol) => {
       const topic = newName();
       const groupId = `${topic}-group`;
@@ -89,7 +89,7 @@ describe.each(["TCP", "a bridge with three nodes"] as const)("over %s", (way) =>
   );
 
   test.each(["eager", "consumer"])(
-    "[KFK-10] %s members of franz-go read the topics of a pattern, one that comes later too",
+    "[KFK-10] %s members of franz-go read the topics of a pattern, including a later one",
     async (protocol) => {
       const stem = newName();
       for (const topic of [`${stem}-a`, `${stem}-b`, `other-${stem}-a`])

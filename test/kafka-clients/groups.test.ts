@@ -44,7 +44,7 @@ describe.each(WAYS)("over %s", { concurrent: true }, (way) => {
     ...franzKinds(() => franz),
   ];
   test.each<MemberKind>(way === BETWEEN ? [kcat, kafkaPython] : [kcat, kafkaPython, ...others])(
-    "[KFK-10] $name: two members share a group's partitions, one goes on where the other left, a third where both stopped",
+    "[KFK-10] $name: two members share a group's partitions, one continues where the other left, a third where both stopped",
     async (client) => {
       const topic = await newTopic(PARTITIONS);
       const groupId = `${topic}-group`;

@@ -77,7 +77,7 @@ describe.each([
     );
   });
 
-  test("[KFK-10] the Java admin sets, adds to, takes from and removes a topic's configs, and reads the broker's", async () => {
+  test("[KFK-10] the Java admin sets, appends to, subtracts from and removes a topic's configs, and reads the broker's", async () => {
     const topic = await newTopic(1);
     const resource = { type: "TOPIC", name: topic };
     const alter = (...changes: [op: string, config: string, value: string][]) =>
@@ -196,7 +196,7 @@ describe.each([
     },
   );
 
-  test("[KFK-10] a cooperative Java member keeps what it need not give, an eager one gives all", async () => {
+  test("[KFK-10] a cooperative Java member keeps what it need not give up, and an eager one gives up everything", async () => {
     const topic = await newTopic(4);
     const brokers = ways.brokers(way);
     for (const [protocol, given] of [
@@ -228,7 +228,7 @@ describe.each([
     ["consumer", "pattern"],
     ...(version === "newest" ? [["consumer", "brokerPattern"] as const] : []),
   ] as const)(
-    "[KFK-10] %s Java members read the topics of a %s, one that comes later too",
+    "[KFK-10] %s Java members read the topics of a %s, including a later one",
     async (protocol, how) => {
       const stem = `java-pattern-${++names}`;
       const brokers = ways.brokers(way);
@@ -252,14 +252,14 @@ describe.each([
     },
   );
 
-  test("[KFK-10] the Java client is told that there are no transactions, in these words", async () => {
+  test("[KFK-10] the Java client is told in plain words that there are no transactions", async () => {
     await expect(ask("begin_transaction", { transactionalId: "tx" })).rejects.toThrow(
       "does not serve transactions",
     );
   });
 });
 
-test("[KFK-10] Kafka Streams counts words, with topics of its own, and goes on from them where its disk is lost", async () => {
+test("[KFK-10] Kafka Streams counts words, with its own topics, and continues from them when its disk is lost", async () => {
   const brokers = ways.brokers("TCP");
   const input = await newTopic(2);
   const output = await newTopic(2);

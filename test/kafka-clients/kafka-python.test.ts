@@ -126,7 +126,7 @@ describe.each(WAYS)("over %s", (way) => {
     await python.close();
   });
 
-  test("[KFK-10] kafka-python commits when it is told to, and goes on there", async () => {
+  test("[KFK-10] kafka-python commits on request, and continues there", async () => {
     const topic = await newTopic(1);
     const group = {
       group_id: `${topic}-group`,

@@ -83,7 +83,7 @@ describe.each(WAYS)("over %s", (way) => {
     }
   });
 
-  test("[KFK-10] kcat -Q finds offsets by time; it reads from a time, up to a time, and what is last", async () => {
+  test("[KFK-10] kcat -Q finds offsets by time; it reads from a time, up to a time, and the last records", async () => {
     const topic = await newTopic(2);
     const brokers = ways.brokers(way);
     const timestamps = [1_000, 2_000, 3_000, 4_000, 5_000].map((ms) => 1_700_000_000_000 + ms);
@@ -110,7 +110,7 @@ describe.each(WAYS)("over %s", (way) => {
     expect(await offsets("-o", "3", "-c", "1")).toEqual([3]);
   });
 
-  test("[KFK-10] kcat says why a record was refused", async () => {
+  test("[KFK-10] kcat says why a record was rejected", async () => {
     const topic = await newTopic(1, { "max.message.bytes": 1_000 });
     const brokers = ways.brokers(way);
     const args = ["-P", "-b", brokers, "-t", topic, "-p", "0"];

@@ -152,7 +152,7 @@ function failureOf(sending: Promise<void>): Promise<string> {
 describe.each<Way>(["TCP", "a bridge with three nodes"])("over %s", (way) => {
   describe.each(CLIENTS)("$name", ({ client, mechanisms, refused, isToldWhy, mayNot }) => {
     test.each(mechanisms)(
-      "[SASL-1] [SASL-6] logs in by %s, writes and reads",
+      "[SASL-1] [SASL-6] authenticates by %s, writes and reads",
       async (mechanism) => {
         const topic = await newTopic("written");
         const brokers = ways.brokers(way);
@@ -177,21 +177,21 @@ describe.each<Way>(["TCP", "a bridge with three nodes"])("over %s", (way) => {
         );
     });
 
-    test("[KFK-31] with a right too few it names the error", async () => {
+    test("[KFK-31] with a missing right it names the error", async () => {
       const topic = await newTopic("read");
       const sending = client().send(ways.brokers(way), right("SCRAM-SHA-512"), topic, "a value");
       expect(await failureOf(sending)).toContain(mayNot);
     });
   });
 
-  test("[SASL-4] kcat is refused with a token that nobody has signed", async () => {
+  test("[SASL-4] kcat is refused with an unsigned token", async () => {
     const topic = await newTopic("written");
     const sending = kcat.send(ways.brokers(way), right("OAUTHBEARER"), topic, "a value");
     expect(await failureOf(sending)).toContain("the token is not valid");
   });
 
   test.each(["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] as const)(
-    "[MODE-2] [SASL-3] root logs in by %s with either of its keys",
+    "[MODE-2] [SASL-3] root authenticates by %s with either of its keys",
     async (mechanism) => {
       const topic = await newTopic("written");
       for (const rootKey of [ROOT_KEY, NEXT_ROOT_KEY]) {

@@ -94,7 +94,7 @@ test("[KFK-10] kafka-topics and kafka-configs create a topic, describe, grow, co
   expect(await tool("kafka-topics", "--list")).not.toContain("tools");
 });
 
-test("[KFK-10] the console's producer and kcat read each other, and kafka-consumer-groups tells and moves where a group is", async () => {
+test("[KFK-10] the console's producer and kcat read each other, and kafka-consumer-groups shows and moves a group's offsets", async () => {
   await rivulet.admin.createTopic({ name: "lines", partitions: 1 });
   const keyed = "--reader-property parse.key=true --reader-property key.separator=:";
   const producer = `--topic lines --compression-codec zstd ${keyed}`;
@@ -165,7 +165,7 @@ test("[KFK-10] the verifiable producer's records are all there, for the verifiab
   expect(begins).toEqual(ends.map((_, partition) => (partition === fullest ? 7 : 0)));
 });
 
-test("[KFK-32] [KFK-33] kafka-acls lists what API keys may do, and is told how to change it", async () => {
+test("[KFK-32] [KFK-33] kafka-acls lists what API keys may do, and learns how to change it", async () => {
   const made = await fetch(`${ways.url}/v1/keys`, {
     method: "POST",
     body: JSON.stringify({

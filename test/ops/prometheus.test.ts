@@ -93,29 +93,26 @@ describe.skipIf(MISSING !== null)("Prometheus", () => {
     expect(known).toMatchObject([{ type, unit }]);
   });
 
-  test("[MET-13] it makes quantiles of the durations", async () => {
+  test("[MET-13] it computes quantiles of the durations", async () => {
     const series = 'rivulet_request_duration_seconds_bucket{job="text"}';
     const [median] = await prometheus.query(`histogram_quantile(0.5, ${series})`);
     expect(Number(median?.value[1])).toBeCloseTo(0.001);
   });
 
   test.each(dashboardQueries())(
-    "[MET-12] the dashboard's $panel can be asked for",
+    "[MET-12] the dashboard's $panel can be queried",
     async ({ query }) => {
       const asked = query.replaceAll(/\$(job|topic|consumergroup)/g, ".*");
       expect((await prometheus.query(asked)).length).toBeGreaterThan(0);
     },
   );
 
-  test.each(EXPORTER_QUERIES)(
-    "[MET-9] kafka_exporter's dashboard can ask for %s",
-    async (query) => {
-      const asked = query.replaceAll("$instance", target).replaceAll("$topic", ".*");
-      expect((await prometheus.query(asked)).length).toBeGreaterThan(0);
-    },
-  );
+  test.each(EXPORTER_QUERIES)("[MET-9] kafka_exporter's dashboard can query %s", async (query) => {
+    const asked = query.replaceAll("$instance", target).replaceAll("$topic", ".*");
+    expect((await prometheus.query(asked)).length).toBeGreaterThan(0);
+  });
 
-  test("[MET-4] it sees no counter fall where the object that sums was evicted", async () => {
+  test("[MET-4] no counter falls when the object that sums is evicted", async () => {
     state = MetricsState.fromJSON(state.toJSON());
     const grown = { life: "3", appendedRecords: 11, logEndOffset: 3_611 };
     state.take(END_MS + MINUTE_MS, "orders/0", partitionSnapshot(grown));
@@ -141,19 +138,19 @@ describe.skipIf(MISSING !== null)("promtool", () => {
     return { status, text: `${stdout}${stderr}` };
   }
 
-  test("[MET-13] it has nothing against the metrics but two names of kafka_exporter", () => {
+  test("[MET-13] it accepts the metrics, except two names of kafka_exporter", () => {
     const { text } = promtool(["check", "metrics"], exposed("text"));
     const complaints = text.split("\n").filter((line) => line !== "");
     expect(complaints.map((line) => line.split(" ")[0])).toEqual(EXPORTERS_OWN);
   });
 
-  test("[MET-12] it takes the alerts", () => {
+  test("[MET-12] it accepts the alerts", () => {
     const { status, text } = promtool(["check", "rules", "ops/prometheus/rivulet.rules.yml"]);
     expect(text).toContain("7 rules found");
     expect(status).toBe(0);
   });
 
-  test("[MET-12] each alert fires when it has to, and not before", () => {
+  test("[MET-12] each alert fires when it must, and not before", () => {
     const { status, text } = promtool(["test", "rules", "test/ops/alerts.yml"]);
     expect(text).toContain("SUCCESS");
     expect(status).toBe(0);

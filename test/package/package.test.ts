@@ -30,7 +30,7 @@ const installedFile = (...path: readonly string[]) =>
 /** The result of `exchange.ts` for a topic. */
 const exchanged = (topic: string) => [`hello from ${topic}`, "compressed"];
 
-test("[PKG-4] the install brings one package, which takes less than 1 MB, and runs nothing", () => {
+test("[PKG-4] the install adds one package, which takes less than 1 MB, and runs nothing", () => {
   const modules = join(project.folder, "node_modules");
   expect(readdirSync(modules).filter((name) => !name.startsWith("."))).toEqual(["rivulet"]);
   const files = readdirSync(modules, { recursive: true, withFileTypes: true })
@@ -41,7 +41,7 @@ test("[PKG-4] the install brings one package, which takes less than 1 MB, and ru
   expect(project.installed).not.toMatch(/^> /m);
 });
 
-test("[PKG-4] the package holds the SDK, the command line, their types and licenses, and no more", () => {
+test("[PKG-4] the package contains the SDK, the command line, their types and licenses, and nothing else", () => {
   const files = readdirSync(installedFile(), { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => join(entry.parentPath, entry.name).slice(installedFile().length + 1))
@@ -66,7 +66,7 @@ test("[PKG-6] a program in Node produces and consumes", async () => {
   expect(printed).toBe(JSON.stringify(exchanged("node")));
 });
 
-test("[PKG-6] a page's bundle produces and consumes, and asks for nothing of Node", async () => {
+test("[PKG-6] a page's bundle produces and consumes, and needs nothing of Node", async () => {
   const { metafile } = await build({
     absWorkingDir: project.folder,
     entryPoints: ["page.ts"],
@@ -162,7 +162,7 @@ test("[PKG-6] the command line works by its name", async () => {
   expect(await rivulet("--version")).toBe(version);
 });
 
-test("[PKG-6] the program that is compiled uses everything that is exported", () => {
+test("[PKG-6] the compiled program uses everything that is exported", () => {
   const names = (text: string) =>
     [...text.matchAll(/(?:import|export)(?: type)? \{([^}]*)\}/g)]
       .flatMap(([, list = ""]) => list.split(","))
@@ -183,7 +183,7 @@ test.each([
     options: ["--lib", "es2024"],
     files: ["worker.ts"],
   },
-])("[PKG-6] $whose compiler takes it at its strictest", async ({ types, options, files }) => {
+])("[PKG-6] $whose compiler accepts it at its strictest", async ({ types, options, files }) => {
   if (types === "node") for (const name of ["@types/node", "undici-types"]) project.link(name);
   if (types.startsWith("@")) project.link(types);
   for (const resolution of [

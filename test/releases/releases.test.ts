@@ -77,7 +77,7 @@ describe.each(keptVersions())("what release %s has written", (version) => {
     expect(tasks).toMatchObject([{ type: "destroy-topic", topicId: deleting }]);
   });
 
-  test("[VER-5] members, positions and history are found in the storage of each group", () => {
+  test("[VER-5] members, committed offsets and history are found in the storage of each group", () => {
     const groups = opened("group", "group_state").map((storage) => {
       const query = "SELECT group_id FROM group_state";
       const groupId = firstRow<{ group_id: string }>(storage.sql, query)?.group_id ?? "";
@@ -111,7 +111,7 @@ describe.each(keptVersions())("what release %s has written", (version) => {
     expect(described).toEqual(expected);
   });
 
-  test("[VER-6] the release before finds what it wrote, once it is brought to this version", () => {
+  test("[VER-6] the previous release finds what it wrote, once it is upgraded to this version", () => {
     const before = join(dataDir, "before");
     mkdirSync(before);
     thaw(version, before);

@@ -22,7 +22,7 @@ function run(...args: readonly string[]): Promise<{ code: number; output: string
 
 const SEEDS = runs(6).numRuns;
 
-test(`[SIM-1] ${SEEDS} seeds: nothing that must hold is ever broken, and everything comes to rest`, async () => {
+test(`[SIM-1] ${SEEDS} seeds: no invariant is ever broken, and everything comes to rest`, async () => {
   const { code, output } = await run("--seeds", `${SEEDS}`);
   const [, seeds, steps] = /^(\d+) seeds, (\d+) steps, 0 with findings/m.exec(output) ?? [];
   expect(Number(seeds), output).toBe(SEEDS);
@@ -42,7 +42,7 @@ test("[SIM-2] a seed run twice gives the same trace, and another seed another on
   expect(other.trace).not.toBe(first.trace);
 });
 
-test("[GRP-11] groups in which nothing happens wake twice an hour, write a row each time, and keep all members", async () => {
+test("[GRP-11] quiet groups wake twice an hour, write a row each time, and keep all members", async () => {
   const counts = await idle({ groups: 2, membersPerGroup: 10, hours: 2 });
   expect(counts.members).toBe(20);
   expect(counts.wakes).toBeLessThanOrEqual(2);

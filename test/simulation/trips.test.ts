@@ -25,7 +25,7 @@ function msOf(trips: Trips | null): string {
   return String(cluster * CLUSTER_MS + objects * OBJECT_MS + client * CLIENT_MS);
 }
 
-test("[COST-2] each operation makes the round trips that ARCHITECTURE.md says, one after another", async () => {
+test("[COST-2] each operation makes the sequential round trips that ARCHITECTURE.md says", async () => {
   const section = ARCHITECTURE.split("### Cold and far\n")[1]?.split("\n#")[0] ?? "";
   const rows = section.split("\n").filter((line) => /^\| .*\d \+ \d/.test(line));
   expect(rows).toEqual((await measureTrips()).map(rowOf));

@@ -26,7 +26,7 @@ export function sdkSuite(connect: () => Rivulet): void {
     );
   }
 
-  test("[SES-1] a handler that seeks is given the records from there next, and none from before the seek", async () => {
+  test("[SES-1] a handler that seeks gets the records from there next, and none from before the seek", async () => {
     await topicWith("sought", 20);
     const offsets: number[] = [];
     const consumer: Consumer = rivulet.consumer({ groupId: "seekers", topics: ["sought"] });
@@ -83,7 +83,7 @@ export function sdkSuite(connect: () => Rivulet): void {
     expect(seen).toEqual([1, 2]);
   });
 
-  test("[SES-8] with maxProcessingMs a member whose handler is stuck makes way for another, a static one too", async () => {
+  test("[SES-8] with maxProcessingMs, a member with a stuck handler leaves the group, a static one too", async () => {
     await topicWith("stuck", 3);
     // Only a leave can pass the partition on in time.
     const options = { groupId: "stuck", topics: ["stuck"], sessionTimeoutMs: 600_000 };
@@ -124,7 +124,7 @@ export function sdkSuite(connect: () => Rivulet): void {
     stuck.resolve();
   });
 
-  test("[SES-8] without it a handler that takes longer than the session keeps its partition, and its record comes once", async () => {
+  test("[SES-8] without it, a handler that takes longer than the session keeps its partition, and its record comes once", async () => {
     await topicWith("slow", 2);
     const options = { groupId: "slow", topics: ["slow"], sessionTimeoutMs: 2_000 };
     const told: unknown[] = [];
@@ -152,7 +152,7 @@ export function sdkSuite(connect: () => Rivulet): void {
     expect(told).toEqual([]);
   });
 
-  test("[GRP-9] a consumer of a topic that does not exist is told so, and reads it once it is created", async () => {
+  test("[GRP-9] a consumer of a missing topic is told so, and reads the topic once it is created", async () => {
     const errors: BrokerError[] = [];
     let value: Uint8Array | null = null;
     const consumer: Consumer = rivulet.consumer({
@@ -177,7 +177,7 @@ export function sdkSuite(connect: () => Rivulet): void {
     expect(errors).toHaveLength(1);
   });
 
-  test("[SES-6] a reader without a group reads everything, each time anew, and leaves no group behind", async () => {
+  test("[SES-6] a reader without a group reads everything, each time from the start, and leaves no group behind", async () => {
     await topicWith("alone", 5);
     const read = async () => {
       const offsets: number[] = [];
@@ -240,7 +240,7 @@ export function sdkSuite(connect: () => Rivulet): void {
     }
   });
 
-  test("[SRD-2] [SRD-3] what a serde refuses is not sent, and ends a consumer where it is read", async () => {
+  test("[SRD-2] [SRD-3] a value that a serde rejects is not sent, and ends a consumer where it is read", async () => {
     await rivulet.admin.createTopic({ name: "poison" });
     const valueSerde = jsonSerde(z.object({ total: z.number() }));
     const wrong = { total: "12" as unknown as number };
@@ -289,7 +289,7 @@ export function sdkSuite(connect: () => Rivulet): void {
     expect(read).toEqual([expected, expected]);
   });
 
-  test("[PRO-5] [PRO-1] a batch over topics, folded, is read back in order", async () => {
+  test("[PRO-5] [PRO-1] a compressed batch over several topics is read back in order", async () => {
     for (const name of ["one", "two"]) await rivulet.admin.createTopic({ name });
     const producer = rivulet.newProducer({ compression: "gzip", lingerMs: 1 });
     const values = Array.from({ length: 500 }, (_, i) => `value ${i}`);
@@ -334,7 +334,7 @@ export function sdkSuite(connect: () => Rivulet): void {
     });
   });
 
-  test("[ADM-2] a signal ends whatever waits for an answer, with its reason", async () => {
+  test("[ADM-2] a signal ends every pending call, with its reason", async () => {
     const reason = new Error("enough");
     const admin = rivulet.admin.with({ signal: AbortSignal.abort(reason) });
     await expect(admin.listTopics()).rejects.toBe(reason);

@@ -102,7 +102,7 @@ describe.each(CONFIGS)("the configs of $what", ({ rows, defaults, change }) => {
     expect(listed.map(({ key }) => key).sort()).toEqual(Object.keys(defaults).sort());
   });
 
-  test.each(listed)("[DOC-1] $key is by default as PROTOCOL.md says", ({ key, byDefault }) => {
+  test.each(listed)("[DOC-1] $key has the default that PROTOCOL.md gives", ({ key, byDefault }) => {
     if (key === "rivulet.region") return expect(defaults[key]).toBe(""); // Where it comes from.
     const [shown = ""] = byDefault.replaceAll("`", "").split(" ");
     const none = String(Number.MAX_SAFE_INTEGER);

@@ -28,7 +28,7 @@ test("[KFK-3] the README lists every API that is served with its versions, and n
   expect(listed.sort()).toEqual(served.sort());
 });
 
-test("[KFK-1] each API has a file of its own name, and there is no other", () => {
+test("[KFK-1] each API has a file of its own name, and there are no others", () => {
   expect(filesBelow(FOLDER)).toEqual(SERVED.map(({ name }) => fileOf(name)).sort());
 });
 

@@ -34,7 +34,7 @@ test.each([
   expect(names.filter((name) => !finds("", name))).toEqual([]);
 });
 
-test("[SYS-6] the lock file names no host but npm's", () => {
+test("[SYS-6] the lock file names no host except npm's", () => {
   const hosts = new Set(
     Object.values(packages).flatMap(({ resolved }) =>
       resolved === undefined ? [] : [new URL(resolved).host],

@@ -3,14 +3,14 @@ import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { filesBelow } from "./files.ts";
 
-test("[PLC-2] the Worker takes partitions from one place, which knows their regions", () => {
+test("[PLC-2] the Worker gets partitions from one place, which knows their regions", () => {
   const calling = filesBelow("src").filter((file) =>
     /\bpartitionStub\(/.test(readFileSync(file, "utf8")),
   );
   expect(calling).toEqual(["src/env.ts", "src/worker/edge/metadata.ts"]);
 });
 
-test("[RLY-6] relays are taken from there too, and from the partition, which knows its region", () => {
+test("[RLY-6] it gets relays from there too, and from the partition, which knows its region", () => {
   const calling = [...filesBelow("src"), ...filesBelow("durable-objects")].filter((file) =>
     /\brelayStub\(/.test(readFileSync(file, "utf8")),
   );

@@ -326,7 +326,7 @@ test.each(allowed)("[SYS-2] the torture's checker allows $what", ({ lines }) => 
   expect(check(history(...PRODUCED, ...lines), LOG, GROUPS).findings.lines).toEqual([]);
 });
 
-test("[SYS-2] a torture of ten minutes has the faults it is for, the same ones for the same seed", () => {
+test("[SYS-2] a torture run of ten minutes has its faults, the same ones for the same seed", () => {
   const faults = planFaults(7, 600_000);
   const count = (kind: string) => faults.filter((fault) => fault.kind === kind).length;
   expect(count("broker kill")).toBeGreaterThanOrEqual(20);

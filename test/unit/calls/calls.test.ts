@@ -83,7 +83,7 @@ describe.each(CALLS)("%s.%s %#", (kind, method, positions, request) => {
     expect(read).toMatchObject(positions as unknown as unknown[]);
   });
 
-  test("[VER-9] comes as it was made, with fields of a newer release, and by name alone", () => {
+  test("[VER-9] arrives as it was made, with fields of a newer release, and by name alone", () => {
     expect(toRequest(kind, method, toArguments(kind, method, request))).toEqual(request);
     const newer = { ...request, ofANewerRelease: { a: 1 } };
     expect(toRequest(kind, method, toArguments(kind, method, newer))).toEqual(newer);
@@ -91,7 +91,7 @@ describe.each(CALLS)("%s.%s %#", (kind, method, positions, request) => {
   });
 });
 
-test("[VER-9] any request of named fields comes as it was made", () => {
+test("[VER-9] any request of named fields arrives as it was made", () => {
   const request = fc.dictionary(fc.string({ minLength: 1 }), fc.jsonValue());
   const calls = CALLS.filter(([, method]) => method !== "readAs" && method !== "alterTopic");
   fc.assert(
@@ -108,7 +108,7 @@ test("[VER-9] no bytes are sent twice", () => {
   expect(sent.at(-1)).toEqual({ callsVersion: expect.any(Number) });
 });
 
-test("[VER-9] an object that is older than its caller answers again: nothing was done", () => {
+test("[VER-9] an object that is older than its caller says that nothing was done", () => {
   const thrown = new TypeError('The RPC receiver does not implement the method "acquire".');
   expect(failureOf(thrown)).toBe("older");
   const told = brokerError(new ObjectError(thrown, { name: "group orders", file: "f" }));
@@ -119,7 +119,7 @@ test("[VER-9] an object that is older than its caller answers again: nothing was
   });
 });
 
-test("[VER-10] calls that store something anew each time are not repeated, and those that only look are", () => {
+test("[VER-10] calls that store something each time are not repeated, and read-only calls are", () => {
   const all = { ...CLUSTER_CALLS, ...PARTITION_CALLS, ...GROUP_CALLS, ...RELAY_CALLS };
   const once = Object.keys(all).filter((method) => !all[method as keyof typeof all]);
   expect(once.sort()).toEqual([

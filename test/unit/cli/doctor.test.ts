@@ -19,13 +19,13 @@ const topic: KnownTopic = {
 };
 const state = { logStartOffset: 0, highWatermark: 9, hasConfig: true };
 
-test("[DRX-4] used partitions are woken, or all of a topic of which nobody remembers that", () => {
+test("[DRX-4] used partitions are woken, or all of a topic if its use is not remembered", () => {
   expect(partitionsToWake(topic)).toEqual([1, 2]);
   expect(partitionsToWake({ ...topic, used: null })).toEqual([0, 1, 2]);
   expect(partitionsToWake({ ...topic, used: [] })).toEqual([]);
 });
 
-test("[DRX-1] a log that ends before where it had ended is told, with what is lost", () => {
+test("[DRX-1] a log that ends before its earlier end is reported, with what is lost", () => {
   expect(partitionFindings(topic, 1, state)).toEqual([]);
   expect(partitionFindings(topic, 2, { ...state, highWatermark: 0 })).toEqual([]);
   const [found] = partitionFindings(topic, 1, { ...state, highWatermark: 4 });
@@ -33,7 +33,7 @@ test("[DRX-1] a log that ends before where it had ended is told, with what is lo
   expect(found?.meaning).toContain("Records 4 to 8 are lost");
 });
 
-test("[DRX-1] each finding says what it means and what to type, and only what loses nothing is repaired by itself", () => {
+test("[DRX-1] each finding says what it means and what to type, and only safe repairs are automatic", () => {
   const failed = { code: "KAFKA_STORAGE_ERROR", detail: "gone" };
   const known = new Map([[topic.topicId, topic]]);
   const file = "f.sqlite";
@@ -73,7 +73,7 @@ test("[DRX-1] each finding says what it means and what to type, and only what lo
     expect(findingText(each)).toMatch(/^[a-z-]+: .+\n {2}.+\n {2}.+\.\n {2}Repair: .+$/);
 });
 
-test("[DRX-1] a position at the end of a log, or in one that was not read, is no finding", () => {
+test("[DRX-1] a committed offset at the end of a log, or in a log that was not read, is no finding", () => {
   const at = (offset: number, end: number | undefined) =>
     positionFindings("g", [{ topic: "orders", partition: 0, offset }], () => end).length;
   expect([at(9, 9), at(10, 9), at(10, undefined)]).toEqual([0, 1, 0]);

@@ -172,7 +172,7 @@ describe.each(Object.values(FORMATS))("the format $name", (format) => {
     );
   });
 
-  test("[BAK-6] cuts what is long into chunks of a bounded size", async () => {
+  test("[BAK-6] cuts long data into chunks of a bounded size", async () => {
     const value = new Uint8Array(300_000).fill(120);
     const records = Array.from({ length: 20 }, (_, timestamp) => ({
       ...{ key: null, headers: [], timestamp },
@@ -203,7 +203,7 @@ describe.each(Object.values(FORMATS))("the format $name", (format) => {
   }));
   const sound = written(format, { logs: [logOf(some, 10, 4)], ranges: [[10, 19]], groups });
 
-  test("[BAK-5] one changed byte, anywhere, is noticed, and so is one that is missing", async () => {
+  test("[BAK-5] one changed byte, anywhere, is noticed, and so is a missing one", async () => {
     expect((await verified(sound)).counts).toEqual([9]);
     for (let at = 0; at < sound.length; at += STRIDE) {
       const changed = sound.slice();
@@ -220,7 +220,7 @@ describe.each(Object.values(FORMATS))("the format $name", (format) => {
     }
   });
 
-  test("[BAK-5] wherever the file is cut off, it is said, and what is whole in it is found again", async () => {
+  test("[BAK-5] wherever the file is cut off, this is reported, and the intact part is found again", async () => {
     for (let at = 1; at < sound.length; at += STRIDE) {
       const path = newPath();
       writeFileSync(path, sound.subarray(0, at));
@@ -239,7 +239,7 @@ describe.each(Object.values(FORMATS))("the format $name", (format) => {
     await expect(look("payments", path, format)).rejects.toThrow("an export of topic orders");
   });
 
-  test("[BAK-5] a file that is something else is left alone", async () => {
+  test("[BAK-5] a file of another kind is left alone", async () => {
     const path = newPath();
     writeFileSync(path, "something else\n");
     await expect(look("orders", path, format)).rejects.toThrow("is no export of Rivulet");
@@ -250,7 +250,7 @@ describe.each(Object.values(FORMATS))("the format $name", (format) => {
     await expect(look("orders", path, format)).rejects.toThrow("more than the export");
   });
 
-  test("[BAK-3] a position is that of the same record where the log began later and has gaps", async () => {
+  test("[BAK-3] a committed offset is that of the same record if the log began later and has gaps", async () => {
     const all = Array.from({ length: 10 }, (_, i) => ({
       ...(some[0] as ProducerRecord),
       offset: 10 + i,
@@ -270,7 +270,7 @@ describe.each(Object.values(FORMATS))("the format $name", (format) => {
     expect(mapped.map(({ positions: [first] }) => first?.offset)).toEqual([0, 0, 1, 1, 3, 4, 4]);
   });
 
-  test("[BAK-1] markers of transactions are no records, and a transaction is not exported as if it were none", () => {
+  test("[BAK-1] transaction markers are not records, and a transaction is not exported as plain records", () => {
     const marked = (bits: number) => {
       const batch = encodeBatch([some[0] as ProducerRecord], { baseOffset: 10 });
       const view = new DataView(batch.buffer);
@@ -319,7 +319,7 @@ describe("batches on their way into another log", () => {
     header: readBatchHeader(batch),
   });
 
-  test("[BAK-3] a plain batch goes as it is, folded as it was, from the importing producer", () => {
+  test("[BAK-3] a plain batch stays as it is, with its compression, from the importing producer", () => {
     const batch = encodeBatch(records, {
       baseOffset: 100,
       producerId: 4,
@@ -334,7 +334,7 @@ describe("batches on their way into another log", () => {
     expect(validateAppend(copy, rules)).toMatchObject({ ok: true, recordCount: 3 });
   });
 
-  test("[BAK-3] what cannot be appended as it is, is encoded anew: gaps, times of the append, what was deleted", () => {
+  test("[BAK-3] what cannot be appended as it is, is encoded again: gaps, times of the append, deleted records", () => {
     const batch = encodeBatch(records, { baseOffset: 100 });
     const header = readBatchHeader(batch);
     const gaps = encodeCompacted(header, decodeAnyBatch(batch).slice(1), 9_999, undefined);
@@ -350,7 +350,7 @@ describe("batches on their way into another log", () => {
   });
 });
 
-test("[BAK-3] positions of many groups are mapped in one pass", () => {
+test("[BAK-3] committed offsets of many groups are mapped in one pass", () => {
   const map = new PositionMap();
   map.add({
     group: "a",

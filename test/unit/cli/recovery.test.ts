@@ -7,7 +7,7 @@ const group = { type: "group", group: "billing" } as const;
 const plan = { bookmark: "b", dryRun: true };
 const TIME = "2026-11-29T12:00:00Z";
 
-test("[RCV-3] before a partition goes back, the offsets that are lost are named, and that they are given out again", () => {
+test("[RCV-3] before a partition goes back, the lost offsets are named, and that they are given out again", () => {
   const log = { ...plan, logStartOffset: 0, logEndOffset: 9 };
   const told = warningText(partition, { ...log, firstLostOffset: 4 }, TIME);
   expect(told).toContain(`orders/0 ends at 9. Records that were stored since ${TIME} will be lost`);
@@ -24,7 +24,7 @@ test("[RCV-3] before a partition goes back, the offsets that are lost are named,
   );
 });
 
-test("[RCV-2] before a group or the cluster goes back, it is told what that loses, and what comes back", () => {
+test("[RCV-2] before a group or the cluster goes back, the plan says what is lost, and what comes back", () => {
   expect(warningText(group, { ...plan, positions: 3 }, TIME)).toContain("It has 3 now.");
   const told = warningText({ type: "cluster" }, { ...plan, topics: 2, groups: 1 }, TIME);
   expect(told).toContain("There are 2 topics and 1 groups.");
@@ -32,7 +32,7 @@ test("[RCV-2] before a group or the cluster goes back, it is told what that lose
   expect(told).toContain("begin anew at offset 0");
 });
 
-test("[RCV-3] afterwards it says where the log ends, which offsets are given out again, and how it is taken back", () => {
+test("[RCV-3] afterward it says where the log ends, which offsets are given out again, and how to undo it", () => {
   const restored = { ...plan, undoBookmark: "u", logEndOffset: 9, restoredLogEndOffset: 5 };
   expect(restoredText(partition, restored)).toBe(
     [

@@ -81,12 +81,12 @@ describe("the console's files", () => {
     expect(bytesOf(sentAtFirst())).toBeLessThanOrEqual(MAX_BYTES);
   });
 
-  test.each(PAGES)("[CON-8] %s is small with all that it loads", (page) => {
+  test.each(PAGES)("[CON-8] %s is small with everything that it loads", (page) => {
     for (const frame of [undefined, ...framesOf(page)])
       expect(bytesOf([...sentAtFirst(), ...loadedBy(page, frame)])).toBeLessThanOrEqual(MAX_BYTES);
   });
 
-  test("[CON-8] what is loaded later belongs to some page, and to the first script nothing that is", () => {
+  test("[CON-8] code loaded later belongs to some page, and the first script imports none of it", () => {
     const loaded = new Set(PAGES.flatMap((page) => loadedBy(page)));
     for (const { name } of scripts()) expect([...loaded]).toContain(name);
     expect(loadedBy("src/console/pages/access.tsx").length).toBeGreaterThan(1);
@@ -114,7 +114,7 @@ describe("the console's files", () => {
     ["", 4],
     ["learn", 5],
   ])(
-    "[CON-1] [CON-8] [LRN-1] the page %j names nothing but what is served with it",
+    "[CON-1] [CON-8] [LRN-1] the page %j refers only to files that are served with it",
     (path, count) => {
       const page = files.find(({ name }) => name === path)?.text ?? "";
       const named = [...page.matchAll(/(?:src|href)="([^"]*)"/g)].map(([, name]) => name ?? "");
@@ -136,20 +136,20 @@ describe("the console's files", () => {
     expect(bytesOf(sdk)).toBeLessThanOrEqual(MAX_SDK_BYTES);
   });
 
-  test("[CON-1] names change with what is in the files, and with nothing else", async () => {
+  test("[CON-1] names change with the content of the files, and with nothing else", async () => {
     const again = await bundleConsole();
     expect(again.files.map(({ name }) => name)).toEqual(files.map(({ name }) => name));
     for (const { name, type, hash } of files)
       if (!type.startsWith("text/html")) expect(name).toContain(hash);
   });
 
-  test("[CON-8] [LRN-1] the licenses of all packages in them are handed on", () => {
+  test("[CON-8] [LRN-1] the licenses of all packages in them are included", () => {
     const licenses = files.find(({ name }) => name.startsWith("licenses"))?.text ?? "";
     for (const name of ["preact", "@preact/signals", "@preact/signals-core", "fflate", "fzstd"])
       expect(licenses).toContain(`${name}\n\n`);
   });
 
-  test("[CON-2] the scripts make no HTML of text", () => {
+  test("[CON-2] the scripts make no HTML from text", () => {
     for (const { text } of files.filter(({ name }) => name.endsWith(".js")))
       expect(text).not.toMatch(
         /insertAdjacentHTML|outerHTML|document\.write|\beval\(|new Function/,

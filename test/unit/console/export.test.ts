@@ -13,7 +13,7 @@ const RECORD = {
   headers: { h: [{ base64: "AP8=" }, null] },
 };
 
-test("[CON-17] records are lines that are JSON, and what was stored is in them as it was", () => {
+test("[CON-17] records are lines of JSON, with the stored content unchanged", () => {
   const text = ndjsonOf([RECORD, { ...RECORD, offset: 1, value: "a\nb" }]);
   const lines = text.split("\n");
   expect(lines).toHaveLength(3);
@@ -22,7 +22,7 @@ test("[CON-17] records are lines that are JSON, and what was stored is in them a
   expect(lines[0]).toContain(JSON.stringify(VALUE));
 });
 
-test("[CON-17] records are rows, in which null is not the empty text", () => {
+test("[CON-17] records are rows, in which null differs from the empty text", () => {
   expect(
     csvOf(RECORD_HEAD, [recordCells(RECORD), recordCells({ ...RECORD, key: "", value: 'a"b\nc' })]),
   ).toBe(
@@ -36,7 +36,7 @@ test("[CON-17] records are rows, in which null is not the empty text", () => {
 });
 
 test.each(["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "＝1", '=HYPERLINK("x")'])(
-  "[CON-17] %j is no formula",
+  "[CON-17] %j does not become a formula",
   (text) => {
     expect(csvOf(["h"], [[text]])).toBe(`"h"\r\n"'${text.replaceAll('"', '""')}"\r\n`);
   },
@@ -48,7 +48,7 @@ test("[CON-17] numbers are numbers, those below 0 too", () => {
   );
 });
 
-test("[CON-17] a file's name is one, whatever the topic is called", () => {
+test("[CON-17] a file name is valid, whatever the topic is called", () => {
   expect(fileName(["../a b\u202e", "records"], "csv")).toBe(".._a_b_-records.csv");
   expect(fileName(["x".repeat(300)], "csv")).toHaveLength(104);
 });

@@ -31,7 +31,7 @@ test("[CON-18] are kept by name, and forgotten", () => {
   expect(kept.get(KEPT)).toBe('[{"kind":"group","name":"orders"}]');
 });
 
-test("[CON-18] come by name, and can be narrowed to those that begin in some way", () => {
+test("[CON-18] come by name, and can be narrowed to a prefix", () => {
   for (const name of ["b", "ab", "aa"]) toggleFavorite("topic", name);
   toggleFavorite("group", "a");
   expect(favoritesOf("topic")).toEqual(["aa", "ab", "b"]);
@@ -45,7 +45,7 @@ test("[CON-18] are a hundred at most", () => {
   expect(isFavorite("topic", `t${MAX_FAVORITES + 1}`)).toBe(true);
 });
 
-test("[CON-18] hold where the browser keeps nothing", () => {
+test("[CON-18] last if the browser keeps nothing", () => {
   vi.stubGlobal("localStorage", {
     setItem: () => {
       throw new Error("SecurityError");
@@ -61,7 +61,7 @@ describe("what was kept", () => {
     ["text"],
     [{ topics: [] }],
     [[null, 1, "x", { kind: "topic" }, { kind: "key", name: "x" }, { kind: "group", name: 1 }]],
-  ])("[CON-18] is left out if it is none: %j", (value) => {
+  ])("[CON-18] is left out if it is invalid: %j", (value) => {
     expect(favoritesIn(value)).toEqual([]);
   });
 

@@ -14,7 +14,7 @@ function groupAt(...committed: (number | null)[]): GroupInfo {
   };
 }
 
-test("[CON-20] what flows is what positions moved by in the time between, and none that went back", () => {
+test("[CON-20] the flow is what committed offsets moved by in the time between, and none that went back", () => {
   const flows = flowsOf(groupAt(10, 20, 30, null), groupAt(20, 20, 5, 7), 2_000);
   expect([...flows]).toEqual([["orders/0", 5]]);
   expect([...flowsOf(groupAt(0), groupAt(3), 0)], "no time is a moment").toEqual([
@@ -24,7 +24,7 @@ test("[CON-20] what flows is what positions moved by in the time between, and no
 
 const point = (atMs: number, lag: number) => ({ atMs, lag, oldestUnreadMs: null });
 
-test("[CON-20] what was seen follows on what was told", () => {
+test("[CON-20] observed lag continues reported lag", () => {
   const told = [point(0, 1), point(60_000, 2), point(120_000, 3)];
   expect(joinTrend(told, [])).toEqual(told);
   expect(joinTrend(told, [point(60_000, 9), point(65_000, 8)])).toEqual([
@@ -34,7 +34,7 @@ test("[CON-20] what was seen follows on what was told", () => {
   ]);
 });
 
-test("[CON-20] a point is kept for five seconds of what was seen, and the newest of all", () => {
+test("[CON-20] an observed point is kept every five seconds, and the newest of all", () => {
   let seen: readonly { atMs: number; lag: number; oldestUnreadMs: null }[] = [];
   for (let i = 0; i <= 50; i++) seen = withPoint(seen, point(i * 1_000, i)) as typeof seen;
   expect(seen.length).toBeLessThanOrEqual(15);

@@ -43,7 +43,7 @@ const edgesOf = (info: GroupInfo) =>
   ]);
 
 describe("a group is drawn", () => {
-  test("[CON-14] with who has what", () => {
+  test("[CON-14] with its owners", () => {
     const info = group(3, member("a", [0, 1]), member("b", [2]), member("c", []));
     expect(edgesOf(info)).toEqual([
       ["a", ["keeps", "keeps"]],
@@ -54,7 +54,7 @@ describe("a group is drawn", () => {
     expect(pictureOf(info)).toMatchObject({ hiddenPartitions: 0, hiddenMembers: 0 });
   });
 
-  test("[CON-14] with what is on its way", () => {
+  test("[CON-14] with what is moving", () => {
     const info = group(4, member("a", [0], [0], [1, 2]), member("b", [3], [1, 3]));
     expect(partitionsOf(info)).toMatchObject([
       { owner: { memberId: "a" }, holder: null, next: null },
@@ -68,14 +68,14 @@ describe("a group is drawn", () => {
     ]);
   });
 
-  test("[CON-14] with partitions that nobody has", () => {
+  test("[CON-14] with partitions without an owner", () => {
     expect(partitionsOf(group(2))).toMatchObject([
       { owner: null, next: null },
       { owner: null, next: null },
     ]);
   });
 
-  test("[CON-14] with partitions that cannot be read", () => {
+  test("[CON-14] with unreadable partitions", () => {
     const info = {
       ...group(1),
       unreadable: [{ topic: "s", partition: 0, offset: 0, code: "X", detail: "" }],
@@ -86,7 +86,7 @@ describe("a group is drawn", () => {
     ]);
   });
 
-  test("[CON-14] as far as there is room, and says what there is none for", () => {
+  test("[CON-14] as far as there is room, and says what was left out", () => {
     const info = group(MAX_DRAWN + 7, member("a", [0]));
     expect(pictureOf(info).partitions).toHaveLength(MAX_DRAWN);
     expect(pictureOf(info).hiddenPartitions).toBe(7);

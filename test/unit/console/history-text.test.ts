@@ -33,7 +33,7 @@ test("[CON-9] a death is told with its reason and with what moved", () => {
   expect(episode?.steps).toHaveLength(3);
 });
 
-test("[CON-9] the moves of a rebalance stand with it, and the newest rebalance first", () => {
+test("[CON-9] the moves of a rebalance are listed with it, and the newest rebalance first", () => {
   const told = episodesOf([
     entry("joined", { ...m1, epoch: 0 }, 1),
     entry("rebalanced", { newEpoch: 1, epoch: 0 }, 1),
@@ -56,7 +56,7 @@ test("[CON-9] the moves of a rebalance stand with it, and the newest rebalance f
   ]);
 });
 
-test("[CON-9] a thousand members that go at once are not all named", () => {
+test("[CON-9] a thousand members that leave at once are not all named", () => {
   const gone = Array.from({ length: 10 }, (_, i) =>
     entry("removed", { memberId: `m-${i}`, reason: "left" }),
   );

@@ -17,7 +17,7 @@ test("[CON-3] a value has a line of its own", () => {
   );
 });
 
-test("[CON-3] names are told from other strings", () => {
+test("[CON-3] names are distinguished from other strings", () => {
   const kinds = laidOut('{"a" : "b"}').filter(({ text }) => text.startsWith('"'));
   expect(kinds.map(({ kind }) => kind)).toEqual(["name", "string"]);
 });
@@ -33,7 +33,7 @@ test("[CON-3] tokens are the whole text, whatever it is", () => {
   );
 });
 
-test("[CON-3] long and deep texts take no longer than they are", () => {
+test("[CON-3] long and deep texts take time in proportion to their length", () => {
   const long = `["${'\\"x'.repeat(300_000)}"]`;
   expect(jsonTokens(long)).toHaveLength(3);
   const deep = "[".repeat(20_000) + "]".repeat(20_000);

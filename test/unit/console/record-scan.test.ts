@@ -87,14 +87,14 @@ describe("a look through records", () => {
     expect(told).toMatchObject({ looked: 2_510, total: 2_510, isDone: true });
   });
 
-  test("[CON-12] passes over gaps that compaction left", async () => {
+  test("[CON-12] skips gaps that compaction left", async () => {
     broker([[record(3), record(700), record(1_500)]]);
     const told = await looked([0], { type: "newest" }, NO_FILTER, 50);
     expect(offsetsOf(told)).toEqual([1_500, 700, 3]);
     expect(told.isDone).toBe(true);
   });
 
-  test("[CON-12] goes on where it ended, and ends when it is told to", async () => {
+  test("[CON-12] continues where it ended, and ends on request", async () => {
     broker([log(30)]);
     const scan = new Scan("t", [0], { type: "oldest" }, NO_FILTER);
     const { signal } = new AbortController();
@@ -106,7 +106,7 @@ describe("a look through records", () => {
   });
 });
 
-test("[CON-12] a key is looked for where Kafka's clients put it", () => {
+test("[CON-12] a key is looked for where Kafka clients put it", () => {
   // The test vectors of Kafka's own murmur2.
   expect(partitionOfKey("21", 1_000)).toBe((-973932308 & 0x7fffffff) % 1_000);
   expect(partitionOfKey("foobar", 1_000)).toBe((-790332482 & 0x7fffffff) % 1_000);
@@ -121,7 +121,7 @@ test.each([
   [{ headerName: "constructor" }, false],
   [{ text: "V1" }, true],
   [{ text: "other" }, false],
-])("[CON-12] a record fits %j: %s", (filter, expected) => {
+])("[CON-12] a record matches %j: %s", (filter, expected) => {
   const one = record(1, { headers: { h: ["1", "2"], b: { base64: "AA==" }, n: null } });
   expect(isFit(one, { ...NO_FILTER, ...filter })).toBe(expected);
 });

@@ -25,7 +25,7 @@ test.each(PAGES)("[CON-13] %s is the address of a page", (path, route) => {
   expect(parseRoute(path)).toEqual(route);
 });
 
-test("[CON-13] [CON-7] the place in a list is a part of the address", () => {
+test("[CON-13] [CON-7] the place in a list is part of the address", () => {
   const path = paths.topics({ prefix: "a b", after: "a b&c" });
   const { pathname, search } = new URL(path, "http://localhost");
   expect(parseRoute(pathname, search)).toEqual({ page: "topics", prefix: "a b", after: "a b&c" });

@@ -16,7 +16,7 @@ const records = (from: number, count: number) =>
   Array.from({ length: count }, (_, i) => record(from + i));
 
 describe("the rows", () => {
-  test("[CON-16] are the newest 500, the newest first; those before are passed over", () => {
+  test("[CON-16] are the newest 500, newest first; earlier ones are skipped", () => {
     const rows = new TailRows(NO_FILTER);
     rows.begin(0, 10);
     rows.add(0, records(10, 600));
@@ -26,7 +26,7 @@ describe("the rows", () => {
     expect(rows.passed).toBe(100);
   });
 
-  test("[CON-16] are fewer where they are long, and one at least", () => {
+  test("[CON-16] are fewer if they are long, and at least one", () => {
     const rows = new TailRows(NO_FILTER);
     rows.add(0, [record(0), record(1, "x".repeat(MAX_CHARS))]);
     expect(rows.records.map(({ offset }) => offset)).toEqual([1]);
@@ -35,7 +35,7 @@ describe("the rows", () => {
     expect(rows.passed).toBe(2);
   });
 
-  test("[CON-16] what came while nobody looked is passed over, in each partition", () => {
+  test("[CON-16] records that arrived while nobody looked are skipped, in each partition", () => {
     const rows = new TailRows(NO_FILTER);
     rows.begin(0, 5);
     rows.begin(1, 0);
@@ -47,7 +47,7 @@ describe("the rows", () => {
     expect(rows.passed).toBe(12 + 7);
   });
 
-  test("[CON-16] are those that fit", () => {
+  test("[CON-16] are those that match", () => {
     const rows = new TailRows({ ...NO_FILTER, text: "V3" });
     rows.add(2, records(0, 10));
     expect(rows.records).toEqual([{ ...record(3), partition: 2 }]);
@@ -116,7 +116,7 @@ describe("the socket", () => {
     return found;
   };
 
-  test("[CON-16] is told what was taken in, and closed when it is stopped", () => {
+  test("[CON-16] reports what was taken in, and is closed when stopped", () => {
     const { rows, stop } = followed();
     socket(0).say({ type: "assigned", partitions: [{ topic: "t", partition: 0, offset: 3 }] });
     socket(0).say({ type: "records", topic: "t", partition: 0, records: records(3, 2) });
@@ -154,7 +154,7 @@ describe("the socket", () => {
     expect(FakeSocket.opened).toHaveLength(1);
   });
 
-  test("[CON-16] asks the broker for keys and headers, where it can look for them", () => {
+  test("[CON-16] asks the broker for keys and headers, if the broker can filter by them", () => {
     const urlOf = (partition: number | null, filter: Partial<typeof NO_FILTER>) =>
       streamUrl({ ...place, topic: "a b", partition, filter: { ...NO_FILTER, ...filter } }).href;
     expect(urlOf(null, {})).toBe("ws://localhost:1/v1/topics/a%20b/stream?ack=explicit");

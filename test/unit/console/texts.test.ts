@@ -21,11 +21,11 @@ test.each([
   [3_600_000, "1 h"],
   [3_580_000, "59 min"],
   [604_800_000, "7 d"],
-])("[CON-14] %d ms are told as %s", (ms, text) => {
+])("[CON-14] %d ms are shown as %s", (ms, text) => {
   expect(durationText(ms)).toBe(text);
 });
 
-test("[CON-14] times, counts and sizes are told as people read them", () => {
+test("[CON-14] times, counts and sizes are shown as people read them", () => {
   expect(relativeText(1_000, 61_000)).toBe("1 min ago");
   expect(relativeText(61_000, 1_000)).toBe("in 1 min");
   expect(timeText(0)).toBe("1970-01-01T00:00:00.000Z");
@@ -54,7 +54,7 @@ test.each([
 });
 
 test.each(["a", "orders", "ä", "b\ue000", "\u{1f600}"])(
-  "[CON-7] the page of the names that begin with %s begins before them",
+  "[CON-7] the page of the names with the prefix %s begins before them",
   (prefix) => {
     const before = Buffer.from(beforePrefix(prefix));
     expect(Buffer.compare(before, Buffer.from(prefix))).toBe(-1);
@@ -62,14 +62,14 @@ test.each(["a", "orders", "ä", "b\ue000", "\u{1f600}"])(
   },
 );
 
-test("[CON-7] a page ends with the last name that fits", () => {
+test("[CON-7] a page ends with the last matching name", () => {
   const names = ["ab", "abc", "b"];
   expect(withPrefix(names, "b", "ab", String)).toEqual({ items: ["ab", "abc"], next: undefined });
   expect(withPrefix(names, "abd", "ab", String).next).toBe("abd");
   expect(withPrefix(names, undefined, "", String)).toEqual({ items: names, next: undefined });
 });
 
-test("[CON-13] a record is read elsewhere by a command or a program", () => {
+test("[CON-13] a record can be read elsewhere by a command or a program", () => {
   const place = { topic: "it's", partition: 0, offset: 42 };
   expect(curlOf("http://localhost:1", place, false)).not.toContain("Authorization");
   expect(curlOf("http://localhost:1", place, true)).toBe(
@@ -78,7 +78,7 @@ test("[CON-13] a record is read elsewhere by a command or a program", () => {
   expect(sdkOf("http://localhost:1", place)).toContain(`{ topic: "it's", partition: 0 }`);
 });
 
-test("[CON-19] a record is produced elsewhere by a command, whatever is in it", () => {
+test("[CON-19] a record can be produced elsewhere by a command, whatever it contains", () => {
   const record = { key: null, value: `it's "$HOME" \\ \n`, headers: {} };
   const command = produceCurlOf("http://localhost:1", "t", record, true);
   expect(command).toBe(
@@ -86,7 +86,7 @@ test("[CON-19] a record is produced elsewhere by a command, whatever is in it", 
   );
 });
 
-test("[CON-3] bytes that are no text are shown in hexadecimal", () => {
+test("[CON-3] bytes that are not text are shown in hexadecimal", () => {
   expect(hexDump(new Uint8Array([0, 255, 65]))).toBe(`00000000  00 ff 41${" ".repeat(40)} ..A`);
 });
 

@@ -12,7 +12,7 @@ test.each([
   { name: "an hour forward", atMs: HOUR_MS, within: false, left: 0 },
   { name: "a millisecond back", atMs: -1, within: false, left: 0 },
   { name: "an hour back", atMs: -HOUR_MS, within: false, left: 0 },
-])("[CLK-3] 500 ms, looked at $name", ({ atMs, within, left }) => {
+])("[CLK-3] 500 ms, checked $name", ({ atMs, within, left }) => {
   expect(isWithin(SINCE_MS, 500, SINCE_MS + atMs)).toBe(within);
   expect(leftOf(SINCE_MS, 500, SINCE_MS + atMs)).toBe(left);
 });

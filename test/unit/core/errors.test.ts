@@ -77,12 +77,12 @@ const PLACE = { name: "partition x/0", file: "x.sqlite" };
 const NAMES = Object.keys(ERRORS) as ErrorName[];
 
 describe("errors", () => {
-  test("[ERR-1] the table is ordered by number, and each number is there once", () => {
+  test("[ERR-1] the table is ordered by number, and each number appears once", () => {
     const codes = Object.values(ERRORS).map(({ code }) => code);
     expect(codes).toEqual([...new Set(codes)].sort((a, b) => a - b));
   });
 
-  test("[ERR-1] numbers and retriable are Kafka's, but where a comment says why they are not", () => {
+  test("[ERR-1] numbers and retriable are Kafka's, except where a comment says why not", () => {
     const differing = NAMES.filter((name) => {
       const { code, retriable } = ERRORS[name];
       const [kafkaCode, kafkaRetriable] = IN_KAFKA[name];
@@ -108,7 +108,7 @@ describe("errors", () => {
     for (const name of NAMES) expect(ERRORS[name].httpStatus, name).toBeGreaterThanOrEqual(400);
   });
 
-  test("[IDM-1] only what is found after the search for a repeat says that no earlier try was stored", () => {
+  test("[IDM-1] only an error found after the search for a repeat says that no earlier attempt was stored", () => {
     expect(NAMES.filter((name) => ERRORS[name].outcomeKnown)).toEqual([
       "OUT_OF_ORDER_SEQUENCE_NUMBER",
       "INVALID_PRODUCER_EPOCH",
@@ -116,7 +116,7 @@ describe("errors", () => {
     ]);
   });
 
-  test("[ERR-1] each has Kafka's number, and says whether it is worth trying again, unless told otherwise", () => {
+  test("[ERR-1] each has Kafka's number, and says whether a retry may help, unless given otherwise", () => {
     for (const code of NAMES) {
       const { code: errorCode, retriable } = ERRORS[code];
       expect(new BrokerError(code, "why")).toMatchObject({ code, errorCode, retriable, data: {} });
@@ -131,7 +131,7 @@ describe("errors", () => {
     expect(errorOf(failureOf(lost)).retriable).toBe(false);
   });
 
-  test("[ERR-1] [CRC-2] a batch that was sent wrong is the request's fault, one that was stored is the broker's", () => {
+  test("[ERR-1] [CRC-2] a batch that was sent wrong is the request's fault, and a stored one the broker's", () => {
     const status = (code: ErrorName, offset?: number) =>
       httpStatusOf(new BrokerError(code, "", { data: offset === undefined ? {} : { offset } }));
     expect(status("CORRUPT_MESSAGE")).toBe(400);
@@ -141,7 +141,7 @@ describe("errors", () => {
     expect(status("INVALID_REQUEST")).toBe(400);
   });
 
-  test("[ERR-1] what throws a broker's error fails with it, and anything else goes on", () => {
+  test("[ERR-1] a broker's error that is thrown is a failure, and anything else is thrown on", () => {
     expect(attempt(() => 5)).toBe(5);
     const thrown = () => {
       throw new BrokerError("INVALID_REQUEST", "why");
@@ -156,7 +156,7 @@ describe("errors", () => {
     expect(() => unwrap(fail("INVALID_REQUEST", "why"))).toThrow("why");
   });
 
-  test("[ERR-1] another's error keeps its code where it is one of ours, and its message where it has one", () => {
+  test("[ERR-1] a foreign error keeps its code if it is one of ours, and its message if it has one", () => {
     const own = new BrokerError("INVALID_REQUEST", "why");
     expect(brokerErrorOf(own, "UNKNOWN_SERVER_ERROR")).toBe(own);
     const told = (error: unknown) => {
@@ -195,7 +195,7 @@ describe("errors", () => {
 });
 
 describe("the platform's errors", () => {
-  test("[ERR-2] only a full, damaged or failing storage is the storage's failure", () => {
+  test("[ERR-2] only a full, damaged or failing storage is a storage failure", () => {
     const kinds = ["overloaded", "full", "damaged", "storage", "unanswered", "unexpected"] as const;
     expect(kinds.filter(isStorageFailure)).toEqual(["full", "damaged", "storage"]);
   });
@@ -282,7 +282,7 @@ describe("the platform's errors", () => {
       says: "unexpected",
     },
   ] as const)(
-    "[ERR-2] $error is told as $code, by the object's name",
+    "[ERR-2] $error is reported as $code, by the object's name",
     ({ error, code, retriable, says }) => {
       expect(brokerError(error)).toMatchObject({
         code,
@@ -295,7 +295,7 @@ describe("the platform's errors", () => {
     },
   );
 
-  test("[ERR-2] a broker's error that an object threw comes as it was, also where its class was lost on the way", () => {
+  test("[ERR-2] a broker's error that an object threw arrives as it was, even if its class was lost on the way", () => {
     const own = new BrokerError("INVALID_REQUEST", "why", { data: { offset: 3 } });
     expect(brokerError(own)).toBe(own);
     const crossed = Object.assign(new Error("why"), {
@@ -314,7 +314,7 @@ describe("the platform's errors", () => {
 });
 
 describe("many at a time", () => {
-  test("[BND-16] so many are under way at once, in order, and each answer is at its place", async () => {
+  test("[BND-16] a bounded number runs at once, in order, and each result is at its place", async () => {
     for (const [count, limit] of [
       [7, 3],
       [2, 5],

@@ -16,7 +16,7 @@ function never(): never {
 }
 
 describe("a ledger of bytes", () => {
-  it("[BND-1] counts what each holds now, and nothing once it is released", () => {
+  it("[BND-1] counts what each holder has now, and nothing once it is released", () => {
     const ledger = ledgerOf(100, "bodies");
     const [a, b] = [ledger.hold(never), ledger.hold(never)];
     a.set(40);
@@ -28,7 +28,7 @@ describe("a ledger of bytes", () => {
     expect(ledger.bytes).toBe(10);
   });
 
-  it("[BND-1] lets go whoever holds the most, not whoever comes next", () => {
+  it("[BND-1] drops the largest holder, not the newest", () => {
     const ledger = ledgerOf(100, "bodies");
     const evicted: BrokerError[] = [];
     const large = ledger.hold((error) => evicted.push(error));
@@ -42,7 +42,7 @@ describe("a ledger of bytes", () => {
     expect(ledger.bytes).toBe(25);
   });
 
-  it("[BND-1] refuses the one that grows where it holds the most itself", () => {
+  it("[BND-1] refuses the one that grows if it is the largest itself", () => {
     const ledger = ledgerOf(100, "bodies");
     const small = ledger.hold(never);
     small.set(30);
@@ -68,7 +68,7 @@ describe("a ledger of bytes", () => {
     expect([ledger.bytes, evicted.length]).toEqual([30, 1]);
   });
 
-  it("[BND-10] lets go those of the lowest rank first, as many as it takes", () => {
+  it("[BND-10] drops those of the lowest rank first, as many as needed", () => {
     const ledger = ledgerOf(100, "bodies");
     const gone: string[] = [];
     const held = (name: string, rank: number, bytes: number) => {
@@ -91,7 +91,7 @@ describe("a ledger of bytes", () => {
     expect(ledger.bytes).toBe(30);
   });
 
-  it("[BND-1] among equals refuses the one that grows, so two do not let each other go in turn", () => {
+  it("[BND-1] among equals refuses the one that grows, so two do not drop each other in turn", () => {
     const ledger = ledgerOf(100, "bodies");
     const held = ledger.hold(never);
     held.set(60);
@@ -100,7 +100,7 @@ describe("a ledger of bytes", () => {
     expect([held.bytes, next.bytes, ledger.bytes]).toEqual([60, 0, 60]);
   });
 
-  it("[BND-1] is never above its bound, and lets nobody go who holds less than another that stays", () => {
+  it("[BND-1] is never above its bound, and drops nobody smaller than one that stays", () => {
     const steps = fc.array(fc.record({ who: fc.nat(5), bytes: fc.nat(60) }), { maxLength: 60 });
     fc.assert(
       fc.property(steps, (taken) => {
@@ -156,7 +156,7 @@ describe("the budget of an isolate", () => {
     return { room, dropped, add, kept };
   }
 
-  it("[BND-23] counts what all ledgers hold, and lets the largest of all go", () => {
+  it("[BND-23] counts what all ledgers hold, and drops the largest of all", () => {
     const { budget, bodies, answers } = isolate();
     const gone: string[] = [];
     bodies.hold(({ message }) => gone.push(message)).set(60);
@@ -170,7 +170,7 @@ describe("the budget of an isolate", () => {
     expect(budget.bytes).toBe(41);
   });
 
-  it("[BND-23] drops what is spare before anybody goes: of the first kind the one not used for longest", () => {
+  it("[BND-23] drops spare data before any holder: of the first kind, the least recently used", () => {
     const { budget, bodies } = isolate();
     const tails = spares(budget, "oldest");
     const feeds = spares(budget, "largest");
@@ -190,7 +190,7 @@ describe("the budget of an isolate", () => {
     expect([tails.room.bytes, feeds.room.bytes, budget.bytes]).toEqual([0, 5, 86]);
   });
 
-  it("[BND-23] makes room of what is spare, and of nothing else", () => {
+  it("[BND-23] makes room from spare data, and from nothing else", () => {
     const { budget, bodies } = isolate();
     const { add, dropped, room } = spares(budget, "oldest");
     bodies.hold(never).set(50);
@@ -203,7 +203,7 @@ describe("the budget of an isolate", () => {
     expect(room.makeRoom(51)).toBe(false);
   });
 
-  it("[BND-23] what is spare never passes the bound: it is dropped itself where nothing else is", () => {
+  it("[BND-23] spare data never exceeds the bound: it is dropped itself if nothing else is", () => {
     const { budget, bodies } = isolate();
     const { add, dropped, room } = spares(budget, "oldest");
     bodies.hold(never).set(90);
@@ -211,7 +211,7 @@ describe("the budget of an isolate", () => {
     expect([dropped, room.bytes, budget.bytes]).toEqual([["a"], 0, 90]);
   });
 
-  it("[BND-23] who cannot be let go is refused, and keeps what it has", () => {
+  it("[BND-23] a holder that cannot be dropped is refused, and keeps what it has", () => {
     const { budget, bodies, answers } = isolate();
     const fixed = bodies.holdFixed();
     fixed.set(30);
@@ -227,7 +227,7 @@ describe("the budget of an isolate", () => {
     expect(fixed.bytes).toBe(50);
   });
 
-  it("[BND-23] what exists is counted, whatever the bound; the next one feels it", () => {
+  it("[BND-23] existing data is counted, whatever the bound; the next holder feels it", () => {
     const { budget, bodies, answers } = isolate();
     const fixed = bodies.holdFixed();
     fixed.note(120);
@@ -239,7 +239,7 @@ describe("the budget of an isolate", () => {
     expect(budget.bytes).toBe(1);
   });
 
-  it("[BND-24] who has not moved for long counts no more, whichever ledger it is in, until it moves again", () => {
+  it("[BND-24] a holder that has not moved for long does not count, in whichever ledger, until it moves again", () => {
     const { budget, bodies, answers } = isolate();
     const [killed, fixed, lives] = [bodies.hold(never), answers.holdFixed(), answers.hold(never)];
     killed.set(40);
@@ -255,7 +255,7 @@ describe("the budget of an isolate", () => {
     expect(budget.bytes).toBe(130);
   });
 
-  it("[BND-24] a spare thing that nobody has any more counts no more", async () => {
+  it("[BND-24] spare data without an owner no longer counts", async () => {
     setFlagsFromString("--expose-gc");
     const collect = runInNewContext("gc") as () => void;
     const budget = new Budget(100, () => 0);

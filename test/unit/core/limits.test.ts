@@ -10,13 +10,10 @@ const MINUTE = 60 * SECOND;
 const textOf = (name: string) =>
   readFileSync(new URL(`../../../${name}`, import.meta.url), "utf8").replace(/\s+/g, " ");
 
-test.each(Object.entries(limits))(
-  "[BND-20] %s is a whole number, and more than nothing",
-  (_, bound) => {
-    expect(Number.isSafeInteger(bound)).toBe(true);
-    expect(bound).toBeGreaterThan(0);
-  },
-);
+test.each(Object.entries(limits))("[BND-20] %s is a positive whole number", (_, bound) => {
+  expect(Number.isSafeInteger(bound)).toBe(true);
+  expect(bound).toBeGreaterThan(0);
+});
 
 /** Each `{}` is a bound, in its unit. */
 test.each<[string, string, ...[number, number][]]>([
@@ -93,7 +90,7 @@ test.each<[string, string, ...[number, number][]]>([
   ["PROTOCOL.md", "LogAppendTime). At most {} MiB together", [limits.MAX_APPEND_BYTES, MIB]],
   ["PROTOCOL.md", "One response decompresses about {} MiB", [limits.MAX_DECODED_FETCH_BYTES, MIB]],
   ["SPEC.md", "holds at most {} MiB of decompressed", [limits.MAX_SESSION_IN_HAND_BYTES, MIB]],
-])("[BND-20] %s names what holds: %s", (document, phrase, ...bounds) => {
+])("[BND-20] %s has the bound in effect: %s", (document, phrase, ...bounds) => {
   const shown = bounds.map(([bound, unit]) => (bound / unit).toLocaleString("en-US"));
   expect(textOf(document)).toContain(phrase.replaceAll("{}", () => shown.shift() ?? "nothing"));
   expect(shown).toEqual([]);
@@ -107,7 +104,7 @@ test("[BND-20] what is stored as one row fits in one", () => {
   expect(limits.MAX_MESSAGE_BYTES).toBeLessThanOrEqual(limits.MAX_CHUNK_BYTES);
 });
 
-test("[BND-20] a default is within its bounds, and what holds many holds the largest of them", () => {
+test("[BND-20] a default is within its bounds, and a bound for many covers the largest of them", () => {
   const ascending = [
     [limits.DEFAULT_FETCH_BYTES, limits.MAX_FETCH_BYTES, 32 * MIB],
     [limits.DEFAULT_FETCH_RECORDS, limits.MAX_FETCH_RECORDS],

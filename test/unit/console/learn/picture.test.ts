@@ -74,7 +74,7 @@ describe.each(WIDTHS)("in %i pixels", (width) => {
   });
 });
 
-test("[LRN-6] positions of both groups stand where they are in the whole log", () => {
+test("[LRN-6] committed offsets of both groups are at their place in the whole log", () => {
   const [first, second, third, fourth] = pictureOf(BUSY, 815, 0).logs;
   const at = (bar: { x: number; width: number; markX: number } | undefined) =>
     bar === undefined ? null : (bar.markX - bar.x) / bar.width;
@@ -85,7 +85,7 @@ test("[LRN-6] positions of both groups stand where they are in the whole log", (
   expect(fourth?.bars[1]).toMatchObject({ group: "audit", position: null });
 });
 
-test("[LRN-6] members stand with what they own, those elsewhere too", () => {
+test("[LRN-6] members are shown with what they own, those elsewhere too", () => {
   const { members } = pictureOf(BUSY, 815, 0);
   expect(members.map(({ name, state, kind, count }) => [name, kind, state, count])).toEqual([
     ["Consumer 1", "working", "owns 0, 1", "1 handled: Kyoto"],
@@ -123,22 +123,25 @@ test("[LRN-6] the words say what the picture shows", () => {
   expect(words).toContain("Consumer 1 of billing: owns 0, 1, 1 handled: Kyoto.");
 });
 
-test("[LRN-7] the more are on their way, the faster they are, and beyond the bound none sets out", () => {
+test("[LRN-7] the more records move, the faster they are, and beyond the bound none starts", () => {
   const paces = Array.from({ length: MAX_FLYING }, (_, flying) => paceOf(flying) ?? 0);
   for (const [i, pace] of paces.entries()) if (i > 0) expect(pace).toBeLessThan(paces[i - 1] ?? 0);
   expect(paces.at(-1)).toBeGreaterThan(300);
   expect(paceOf(MAX_FLYING)).toBe(null);
 });
 
-test.each([328, 815])("[LRN-6] a way leads from the producer to the log, in %i pixels", (width) => {
-  const { producer, logs } = pictureOf(BUSY, width, 0);
-  for (const log of logs) {
-    const [from, to] = wayTo(producer, log);
-    const points = pointsBetween(from, to, 12);
-    expect(points).toHaveLength(12);
-    expect(points[0]).toEqual(from);
-    expect(points.at(-1)?.x).toBeCloseTo(to.x);
-    expect(to.y).toBe(log.tail.y);
-    expect(from.x).toBeLessThanOrEqual(producer.x + producer.width);
-  }
-});
+test.each([328, 815])(
+  "[LRN-6] a path leads from the producer to the log, in %i pixels",
+  (width) => {
+    const { producer, logs } = pictureOf(BUSY, width, 0);
+    for (const log of logs) {
+      const [from, to] = wayTo(producer, log);
+      const points = pointsBetween(from, to, 12);
+      expect(points).toHaveLength(12);
+      expect(points[0]).toEqual(from);
+      expect(points.at(-1)?.x).toBeCloseTo(to.x);
+      expect(to.y).toBe(log.tail.y);
+      expect(from.x).toBeLessThanOrEqual(producer.x + producer.width);
+    }
+  },
+);

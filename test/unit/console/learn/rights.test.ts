@@ -38,6 +38,6 @@ test.each<{ name: string; grants: readonly Grant[]; missing: string | null }>([
     grants: [{ topics: { prefix: "orders" }, operations: ["ALL"] }, GROUPS],
     missing: "create, write, read and delete topics",
   },
-])("[LRN-10] of a key with $name", ({ grants, missing }) => {
+])("[LRN-10] with a key with $name", ({ grants, missing }) => {
   expect(missingWith(grants)).toBe(missing);
 });

@@ -39,7 +39,7 @@ test("[LRN-4] each partition has two cities, all with letters of their own", () 
   expect(CITIES).toContain(OWN_CITY);
 });
 
-test("[LRN-3] no goal is met before anything has happened, and a goal that was met stays met", () => {
+test("[LRN-3] no goal is met before anything has happened, and a met goal stays met", () => {
   for (const { goals } of STEPS) {
     expect(goals.length).toBeGreaterThan(0);
     expect(goals.filter(({ isMet }) => isMet(BEGINNING))).toEqual([]);
@@ -74,7 +74,7 @@ describe("[LRN-3] a step is done by what was shown", () => {
     expect(stepOf("topic").finding?.(once)).toBe("Your last order is in partition 2, at offset 1.");
   });
 
-  test("[LRN-3] one: all four partitions and a position in each, both from the broker", () => {
+  test("[LRN-3] one: all four partitions and a committed offset in each, both from the broker", () => {
     const own = [CREATED, joined("a", 1), assigned("a", [0, 1, 2, 3])];
     expect(metOf("one", replayed(own))).toEqual([false, false]);
     expect(metOf("one", replayed([...own, told({ a: [0, 1, 2, 3] }, [1, 1, null, 1])]))).toEqual([
@@ -90,7 +90,7 @@ describe("[LRN-3] a step is done by what was shown", () => {
     expect(labelsOf("one", replayed(own))).toEqual(["Start the first consumer"]);
   });
 
-  test("[LRN-3] two: somebody gave up, and the shares are even", () => {
+  test("[LRN-3] two: somebody gave up partitions, and the shares are even", () => {
     const two = [CREATED, joined("a", 1), joined("b", 2)];
     const even = told({ a: [0, 1], b: [2, 3] });
     expect(metOf("two", replayed([...two, even]))).toEqual([false, true]);
@@ -104,7 +104,7 @@ describe("[LRN-3] a step is done by what was shown", () => {
     expect(offeredOf("two", replayed(two))).toEqual([]);
   });
 
-  test("[LRN-3] four and five: one each, and one without", () => {
+  test("[LRN-3] four and five: one each, and one member without any", () => {
     expect(metOf("four", replayed([told({ a: [0, 1], b: [2], c: [3] })]))).toEqual([false]);
     expect(metOf("four", replayed([told({ a: [0], b: [1], c: [2], d: [3] })]))).toEqual([true]);
     expect(metOf("five", replayed([told({ a: [0], b: [1], c: [2], d: [3] })]))).toEqual([false]);
@@ -114,7 +114,7 @@ describe("[LRN-3] a step is done by what was shown", () => {
     ]);
   });
 
-  test("[LRN-3] [LRN-5] death: it keeps its partition, is removed, and another goes on where it was", () => {
+  test("[LRN-3] [LRN-5] death: it keeps its partition, is removed, and another continues where it was", () => {
     const dead = replayed([
       ...FIVE,
       handled("a", 0, 8),
@@ -135,7 +135,7 @@ describe("[LRN-3] a step is done by what was shown", () => {
     );
   });
 
-  test("[LRN-3] death: a successor that skips something is no success, and one elsewhere counts", () => {
+  test("[LRN-3] death: a successor that skips records does not count, and one elsewhere does", () => {
     const dead = replayed([
       ...FIVE,
       handled("a", 0, 8),
@@ -186,7 +186,7 @@ describe("[LRN-3] a step is done by what was shown", () => {
     expect(metOf("groups", replayed([handled("z", 3, 0)], some))).toEqual([true, true]);
   });
 
-  test("[LRN-3] lag: much of it while they are slow, and little again once they are not", () => {
+  test("[LRN-3] lag: large while they are slow, and small again after", () => {
     const slow = replayed([...FIVE, { type: "paced", isSlow: true }]);
     expect(offeredOf("lag", replayed(FIVE))).toEqual(["slow"]);
     expect(offeredOf("lag", slow)).toEqual(["fast"]);

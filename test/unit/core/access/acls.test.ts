@@ -145,6 +145,6 @@ test.each<[Partial<AclFilter>, string]>([
   [{ operation: 16 }, "operation is 16, it must be from 1 to 15"],
   [{ permissionType: 0 }, "permissionType is 0, it must be from 1 to 3"],
   [{ permissionType: -1 }, "permissionType is -1, it must be from 1 to 3"],
-])("[KFK-32] the filter %j is refused", (own, detail) => {
+])("[KFK-32] the filter %j is rejected", (own, detail) => {
   expect(whyNotAclFilter({ ...all, ...own })).toMatchObject({ error: "INVALID_REQUEST", detail });
 });

@@ -29,7 +29,7 @@ test("[APK-1] different bytes make different keys", () => {
   expect(new Set(keys).size).toBe(keys.length);
 });
 
-test("[APK-1] a key with one wrong character is none", () => {
+test("[APK-1] a key with one wrong character is invalid", () => {
   fc.assert(
     fc.property(
       bytes,
@@ -45,6 +45,6 @@ test("[APK-1] a key with one wrong character is none", () => {
   );
 });
 
-test.each(["", "rvk_", "rvk_abc_def", "x".repeat(5_000)])("[APK-1] %j is no key", (text) => {
+test.each(["", "rvk_", "rvk_abc_def", "x".repeat(5_000)])("[APK-1] %j is not a key", (text) => {
   expect(parseApiKey(text)).toBeNull();
 });

@@ -19,7 +19,7 @@ const event = (more: Partial<AuditEvent> = {}): AuditEvent => ({
   ...more,
 });
 
-test("[AUD-2] so many refusals of a principal are told, and the others are counted", () => {
+test("[AUD-2] a bounded number of a principal's refusals is noted, and the others are counted", () => {
   const buffer = new AuditBuffer();
   const tell = (nowMs: number, principal = "User:a") => buffer.add(event({ principal }), nowMs);
   for (let i = 0; i < AUDIT_RATE; i++) expect(tell(0)).toEqual(event());
@@ -31,14 +31,14 @@ test("[AUD-2] so many refusals of a principal are told, and the others are count
   expect(buffer.take()).toEqual([]);
 });
 
-test("[AUD-2] changes are all told, and as many kept as there is room for", () => {
+test("[AUD-2] all changes are noted, and as many kept as there is room for", () => {
   const buffer = new AuditBuffer();
   const change = event({ decision: "allowed", action: "createTopic" });
   for (let i = 0; i < MAX_AUDIT_PENDING + 5; i++) expect(buffer.add(change, 0)).toEqual(change);
   expect(buffer.take()).toHaveLength(MAX_AUDIT_PENDING);
 });
 
-test("[AUD-2] of all principals together so many refusals are told, and no change is kept out by them", () => {
+test("[AUD-2] a bounded number of all principals' refusals is noted, and they displace no change", () => {
   const buffer = new AuditBuffer();
   for (let i = 0; i < MAX_AUDIT_PRINCIPALS + 5; i++) {
     const told = buffer.add(event({ principal: `User:${i}` }), 0);
@@ -50,7 +50,7 @@ test("[AUD-2] of all principals together so many refusals are told, and no chang
   expect(buffer.add(event(), AUDIT_RATE_MS)).toEqual(event());
 });
 
-test("[AUD-2] of each refusal, it is told or counted in one that is told later", () => {
+test("[AUD-2] each refusal is noted, or counted in a later line", () => {
   const buffer = new AuditBuffer();
   const principals = Array.from({ length: 14 }, (_, i) => `User:${i}`);
   let told = 0;
@@ -67,7 +67,7 @@ test("[AUD-2] of each refusal, it is told or counted in one that is told later",
   expect(told + omitted).toBe(20 * principals.length + principals.length);
 });
 
-test("[AUD-2] whoever makes many tokens is one, and does not crowd out another", () => {
+test("[AUD-2] a maker of many tokens counts as one, and crowds out nobody", () => {
   const buffer = new AuditBuffer();
   const flood = (nowMs: number) => {
     const lines = Array.from({ length: 14 * 30 }, (_, i) =>
@@ -81,7 +81,7 @@ test("[AUD-2] whoever makes many tokens is one, and does not crowd out another",
   expect(flood(AUDIT_RATE_MS)[0]?.omitted).toBe(14 * 30 - AUDIT_RATE);
 });
 
-test("[AUD-2] whoever has stopped is told with its newest refusal and the number of the others", () => {
+test("[AUD-2] a principal that has stopped gets a line of its newest refusal with the number of the others", () => {
   const buffer = new AuditBuffer();
   for (let i = 0; i < AUDIT_RATE; i++) buffer.add(event(), 0);
   expect([buffer.owes, buffer.addOwed(2 * AUDIT_RATE_MS)]).toEqual([false, []]);
@@ -96,7 +96,7 @@ test("[AUD-2] whoever has stopped is told with its newest refusal and the number
   expect([buffer.owes, buffer.addOwed(later + 2 * AUDIT_RATE_MS)]).toEqual([false, []]);
 });
 
-test("[AUD-2] of those who have stopped as many are told at a time as of all, and each in the end", () => {
+test("[AUD-2] such lines are as bounded as all others, and each comes in the end", () => {
   const buffer = new AuditBuffer();
   for (let i = 0; i < 3 * MAX_AUDIT_REFUSALS; i++)
     for (let n = 0; n < 2; n++) buffer.add(event({ principal: `User:${i}` }), 0);
@@ -112,7 +112,7 @@ test("[AUD-2] of those who have stopped as many are told at a time as of all, an
   expect(told).toBe(6 * MAX_AUDIT_REFUSALS);
 });
 
-test("[AUD-2] who has to make room is told with the next line of anybody", () => {
+test("[AUD-2] refusals of a principal that must make room are in anybody's next line", () => {
   const buffer = new AuditBuffer();
   for (let i = 0; i < AUDIT_RATE + 3; i++) buffer.add(event({ principal: "User:first" }), 0);
   for (let i = 0; i < MAX_AUDIT_PRINCIPALS; i++) buffer.add(event({ principal: `User:${i}` }), 0);
@@ -123,7 +123,7 @@ test("[AUD-2] who has to make room is told with the next line of anybody", () =>
   ).toBeUndefined();
 });
 
-test("[AUD-2] whoever is only told to the operator takes no room", () => {
+test("[AUD-2] a caller noted only in the operator's log takes no room", () => {
   const buffer = new AuditBuffer();
   expect(buffer.add(event({ action: "logIn" }), 0, { isKept: false })).toEqual(
     event({ action: "logIn" }),

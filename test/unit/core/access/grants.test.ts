@@ -83,7 +83,7 @@ describe("a grant", () => {
     },
   );
 
-  test("[ACL-2] operations of several grants add up, and nothing takes one away", () => {
+  test("[ACL-2] operations of several grants add up, and none takes one away", () => {
     fc.assert(
       fc.property(grantList, grantList, resource, operation, (some, others, where, what) => {
         const alone = isAllowed({ grants: some }, what, where);
@@ -116,7 +116,7 @@ describe("a grant", () => {
     expect(isAllowedSomewhere({ grants: [...ROLES.write] }, "WRITE", "topic")).toBe(true);
   });
 
-  test("[ACL-1] what may be done is listed by the kind of resource", () => {
+  test("[ACL-1] the allowed operations are listed by the kind of resource", () => {
     expect(allowedOperations({ grants: ORDERS }, topicResource("orders.x"))).toEqual([
       "READ",
       "DESCRIBE",
@@ -125,7 +125,7 @@ describe("a grant", () => {
     expect(allowedOperations(all, CLUSTER)).toEqual(OPERATIONS_OF.cluster);
   });
 
-  test("[ACL-5] a refusal names who, what and where", () => {
+  test("[ACL-5] a refusal names caller, operation and resource", () => {
     const text = whatIsMissing({ principal: "User:a" }, "WRITE", topicResource("t"));
     expect(text).toBe("User:a may not WRITE topic t; it needs a grant of WRITE on topics");
   });
@@ -155,7 +155,7 @@ describe("grants within others", () => {
     },
   );
 
-  test("[ACL-3] what is within allows nothing more", () => {
+  test("[ACL-3] grants within others allow nothing more", () => {
     fc.assert(
       fc.property(grantList, grantList, resource, operation, (grants, wanted, where, what) => {
         fc.pre(grantBeyond({ grants }, wanted) === null);
@@ -166,7 +166,7 @@ describe("grants within others", () => {
   });
 });
 
-test("[ACL-7] the topics that a principal may read are told from its grants", () => {
+test("[ACL-7] the topics that a principal may read follow from its grants", () => {
   fc.assert(
     fc.property(grantList, fc.constantFrom("", "a", "ab", "abc", "b"), (grants, name) => {
       const readable = readableTopics({ grants });

@@ -90,7 +90,7 @@ test("[TEN-1] a right on the cluster becomes one on all names inside", () => {
   expect(isAllowed(lists, "READ", groupResource("a.x"))).toBe(false);
 });
 
-test("[TEN-1] a grant whose names would be too long fits no name, and goes", () => {
+test("[TEN-1] a grant whose names would be too long matches no name, and is dropped", () => {
   const long = "x".repeat(MAX_GRANT_NAME_CHARS);
   const own: Grant[] = [{ topics: { prefix: long }, operations: ["READ"] }];
   expect(confined(own, "a.")).toEqual([]);
@@ -104,7 +104,7 @@ test.each([
   [".", false],
   ["a b.", false],
   ["ä.", false],
-])("[TEN-1] %j is a name space: %j", (text, is) => {
+])("[TEN-1] %j is a namespace: %j", (text, is) => {
   expect(NAMESPACE.test(text)).toBe(is);
 });
 
@@ -124,7 +124,7 @@ test.each([
   ["topic acme.acme.x", "topic acme.x"],
   ["topic other.acme.x", "topic other.acme.x"],
   ["no names", "no names"],
-])("[TEN-2] the text %j is told as %j", (text, told) => {
+])("[TEN-2] the text %j is shown as %j", (text, told) => {
   expect(textOutside("acme.", text)).toBe(told);
 });
 
@@ -137,7 +137,7 @@ describe("patterns", () => {
     ["^ord.*|^pay.*", "acme.payments", true],
     ["ord", "acme.orders", false],
     ["acme\\.orders", "acme.orders", false],
-  ])("[TEN-2] %j fits %j: %j", (own, topic, fits) => {
+  ])("[TEN-2] %j matches %j: %j", (own, topic, fits) => {
     const subscription = { topics: [], topicPattern: patternInside("acme.", own) };
     expect(subscribes(subscription, topic)).toBe(fits);
   });
@@ -208,7 +208,7 @@ describe("the bytes of classic members", () => {
   const any = fc.oneof(fc.uint8Array({ maxLength: 40 }), likely);
   const NO_NAMES = ["", ".", ".."];
 
-  test("[TEN-2] have other names in the first list, and the rest as it was", () => {
+  test("[TEN-2] have other names in the first list, and the rest unchanged", () => {
     expect(into(subscriptionsInside, subscription)).toEqual(
       Uint8Array.of(0, 3, ...listOf(text("acme.a"), text("acme.bc")), 9, 9, 9),
     );
@@ -230,7 +230,7 @@ describe("the bytes of classic members", () => {
     );
   });
 
-  test.each(FORMATS)("[TEN-2] $kind names nothing in a group but what is inside", (format) => {
+  test.each(FORMATS)("[TEN-2] $kind names nothing in a group except what is inside", (format) => {
     fc.assert(
       fc.property(any, namespace, (bytes, prefix) => {
         const own = format.names(bytes);
@@ -269,7 +269,7 @@ describe("the bytes of classic members", () => {
   );
 
   test.each(FORMATS)(
-    "[TEN-2] $kind that cannot be translated is refused",
+    "[TEN-2] $kind that cannot be translated is rejected",
     ({ inside, of, maxBytes }) => {
       const refused = { ok: false, error: "INVALID_REQUEST" };
       const longest = "x".repeat(32_767 - "acme.".length);

@@ -42,7 +42,7 @@ function fill(book: QuotaBook, maker: Caller, tokens: number, nowMs = 0): number
 }
 
 describe("an attacker", () => {
-  test("[QUO-7] who uses 16,000 tokens between two requests has its key's debt still", () => {
+  test("[QUO-7] who uses 16,000 tokens between two requests still has its key's debt", () => {
     const book = new QuotaBook();
     const key = keyOf("k", slow);
     let taken = 0;
@@ -59,7 +59,7 @@ describe("an attacker", () => {
     expect(taken).toBe(7_200_000);
   });
 
-  test("[QUO-7] gets no more of a quota than its rate and what may come at once, whatever else it uses", () => {
+  test("[QUO-7] gets no more of a quota than its rate and its burst, whatever else it uses", () => {
     for (let seed = 1; seed <= runs(5).numRuns; seed++) {
       const random = new Random(seed);
       const book = new QuotaBook();
@@ -106,7 +106,7 @@ describe("an attacker", () => {
     }
   });
 
-  test("[QUO-7] who asks and is refused makes nothing that could put out others", () => {
+  test("[QUO-7] that is refused creates nothing that could displace others", () => {
     const book = new QuotaBook();
     const key = keyOf("k");
     for (let i = 0; i < 2 * MAX_TOKEN_QUOTA_BUCKETS; i++)
@@ -125,7 +125,7 @@ describe("an attacker", () => {
     expect(book.waitMs(newcomer, RATE, 10_000_000)).toBe(0);
   });
 
-  test("[QUO-7] shuts out neither keys nor the tokens of others", () => {
+  test("[QUO-7] locks out neither keys nor the tokens of others", () => {
     const book = new QuotaBook();
     fill(book, keyOf("attacker"), 2 * MAX_TOKEN_QUOTA_BUCKETS);
     for (let i = 0; i < 100; i++) expect(use(book, keyOf(`k${i}`, slow), 1, 0)).toBe(true);
@@ -139,7 +139,7 @@ describe("an attacker", () => {
 });
 
 describe("a book", () => {
-  test("[QUO-7] has places for keys that those whom other issuers know cannot take", () => {
+  test("[QUO-7] has places for keys that callers of other issuers cannot take", () => {
     const book = new QuotaBook();
     const issued = (i: number) => ({
       ...keyOf(`i${i}`, slow),
@@ -180,7 +180,7 @@ describe("a book", () => {
 });
 
 describe("buckets", () => {
-  test("[QUO-7] that are full do not add up, and those in debt do not hide them", () => {
+  test("[QUO-7] that are full do not accumulate, and those in debt do not hide them", () => {
     const buckets = new Buckets();
     for (let i = 0; i < 1_000; i++) buckets.use(`debt ${i}`, 1, 0).take(1_000_000, 1, 0);
     for (let i = 0; i < 100_000; i++) buckets.use(`full ${i}`, 100, i).take(1, 100, i);
@@ -188,7 +188,7 @@ describe("buckets", () => {
     for (let i = 0; i < 1_000; i++) expect(buckets.get(`debt ${i}`)).toBeDefined();
   });
 
-  test("[QUO-7] that are used are looked at last", () => {
+  test("[QUO-7] that are in use are looked at last", () => {
     const buckets = new Buckets();
     for (let i = 0; i < 8; i++) buckets.use(`${i}`, 1, 0).take(1, 1, 0);
     for (let i = 0; i < 4; i++) buckets.use(`${i}`, 1, 0);

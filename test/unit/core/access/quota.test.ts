@@ -16,7 +16,7 @@ import { HOLDER_SILENT_MS } from "../../../../src/core/limits.ts";
 const caller = (principal: string, quota: object) => ({ ...ANYBODY, principal, quota });
 
 describe("a bucket", () => {
-  test("[QUO-2] has what comes in within a second, and what is taken beyond is waited for", () => {
+  test("[QUO-2] holds what comes in within a second, and more must be waited for", () => {
     const bucket = new Bucket(100, 0);
     expect(bucket.waitMs(100, 0)).toBe(0);
     bucket.take(99, 100, 0);
@@ -27,7 +27,7 @@ describe("a bucket", () => {
     expect(bucket.waitMs(100, 10_010)).toBe(0);
   });
 
-  test("[QUO-2] never has more than that, however long it is left alone", () => {
+  test("[QUO-2] never holds more than that, however long it is left alone", () => {
     const bucket = new Bucket(100, 0);
     expect(bucket.isFull(0)).toBe(true);
     bucket.take(100, 100, 1_000_000);
@@ -44,7 +44,7 @@ describe("a bucket", () => {
     expect(bucket.waitMs(0.5, 2_000)).toBe(0);
   });
 
-  test("[QUO-7] is full when it is at each of the rates that it was used at", () => {
+  test("[QUO-7] is full when it is full at each of the rates that it was used at", () => {
     const bucket = new Bucket(1_000, 0);
     bucket.take(999, 1_000, 0);
     expect(bucket.waitMs(1, 0)).toBe(0); // Full for this one, and far from it for the other.
@@ -56,14 +56,14 @@ describe("a bucket", () => {
     expect(bucket.isFull(12_000)).toBe(true);
   });
 
-  test("[CLK-3] goes on from a clock that was set back", () => {
+  test("[CLK-3] continues after the clock was set back", () => {
     const bucket = new Bucket(100, 1_000_000);
     bucket.take(200, 100, 1_000_000);
     expect(bucket.waitMs(100, 0)).toBe(1_010);
     expect(bucket.waitMs(100, 1_010)).toBe(0);
   });
 
-  test("[CLK-3] fills again where a clock was set back and only whether it is full is asked", () => {
+  test("[CLK-3] fills again after the clock was set back, even if only its fullness is asked", () => {
     const bucket = new Bucket(100, 1_000_000);
     bucket.take(200, 100, 1_000_000);
     expect(bucket.isFull(0)).toBe(false);
@@ -73,7 +73,7 @@ describe("a bucket", () => {
 });
 
 describe("quotas", () => {
-  test("[QUO-1] are shared by all who act by a principal, and by nobody else", () => {
+  test("[QUO-1] are shared by all callers with one principal, and by nobody else", () => {
     const book = new QuotaBook();
     const [a, b] = [caller("User:a", { requestRate: 2 }), caller("User:b", { requestRate: 2 })];
     const elsewhere = { ...a, namespace: "acme." };
@@ -102,7 +102,7 @@ describe("quotas", () => {
     expect(book.open(user, 0)).not.toBeNull();
   });
 
-  test("[QUO-4] give the place of a connection that was killed to the next one", () => {
+  test("[QUO-4] give the place of a killed connection to the next one", () => {
     const book = new QuotaBook();
     const user = caller("User:a", { connections: 2 });
     const living = book.open(user, 0);

@@ -42,17 +42,17 @@ describe("PLAIN", () => {
     "bob\0alice\0secret",
     "Alice\0alice\0secret",
     "n,,n=alice,r=nonce",
-  ])("[SASL-2] %j is refused", (text) => {
+  ])("[SASL-2] %j is rejected", (text) => {
     expect(readPlain(bytes(text))).toBe(null);
   });
 
-  test("[SASL-2] what is no UTF-8 is refused", () => {
+  test("[SASL-2] bytes that are not UTF-8 are rejected", () => {
     expect(readPlain(joined("\0alice\0", NOT_UTF8))).toBe(null);
     expect(readPlain(joined("\0", NOT_UTF8, "\0secret"))).toBe(null);
     expect(readUtf8(NOT_UTF8)).toBe(null);
   });
 
-  test("[SASL-2] whatever user and password are, they are read as they were written", () => {
+  test("[SASL-2] any user and password are read as they were written", () => {
     const word = fc
       .string({ unit: "grapheme", minLength: 1 })
       .filter((text) => !text.includes("\0"));
@@ -113,7 +113,7 @@ describe("OAUTHBEARER", () => {
     "n,,\x01auth=Bearer abc\x01extension\x01\x01",
     "n,,\x01auth=Bearer abc\x01=value\x01\x01",
     "\0alice\0secret",
-  ])("[SASL-4] %j is refused", (text) => {
+  ])("[SASL-4] %j is rejected", (text) => {
     expect(readOauthBearer(bytes(text))).toBe(null);
   });
 
@@ -123,7 +123,7 @@ describe("OAUTHBEARER", () => {
     expect(readOauthBearer(bytes(message(8193)))).toBe(null);
   });
 
-  test("[SASL-4] the largest message that a caller lets through takes no time", () => {
+  test("[SASL-4] the largest accepted message takes no time", () => {
     const endings = ["=", "\x01", "a=\x01", " ", "=2C", "auth=\x01"];
     for (const ending of endings) {
       const text = `n,,\x01auth=Bearer a${ending.repeat(524_288 / ending.length)}`;
@@ -133,12 +133,12 @@ describe("OAUTHBEARER", () => {
     }
   });
 
-  test("[SASL-4] what is no UTF-8 is refused", () => {
+  test("[SASL-4] bytes that are not UTF-8 are rejected", () => {
     expect(readOauthBearer(joined("n,a=", NOT_UTF8, ",\x01auth=Bearer abc\x01\x01"))).toBe(null);
   });
 });
 
-test("[SASL-2] [SASL-4] whatever comes is read or refused, and throws nothing", () => {
+test("[SASL-2] [SASL-4] any input is read or rejected, and throws nothing", () => {
   const PIECES = [
     "\0",
     "\x01",
@@ -168,7 +168,7 @@ test("[SASL-2] [SASL-4] whatever comes is read or refused, and throws nothing", 
   );
 });
 
-test("[SASL-3] names are read with their escapes, and others refused", () => {
+test("[SASL-3] names are read with their escapes, and others rejected", () => {
   const escaped = (name: string) => name.replaceAll("=", "=3D").replaceAll(",", "=2C");
   for (const name of ["alice", "a,b", "a=b", "=2C", "=3D2C", "ä, =", "User:x"])
     expect(readSaslName(escaped(name))).toBe(name);

@@ -44,7 +44,7 @@ function revived(): AlertBook {
 }
 
 describe("an alert", () => {
-  test("[ALR-2] [ALR-3] fires once and is resolved once, for each thing that it is about", () => {
+  test("[ALR-2] [ALR-3] fires once and is resolved once, for each subject", () => {
     book.set(RULE);
     expect(look([reading("a", 59), reading("b", 10)], NOON)).toEqual([]);
     expect(look([reading("a", 60), reading("b", 10)], NOON + 1)).toEqual(["a firing"]);
@@ -59,7 +59,7 @@ describe("an alert", () => {
     expect(look([reading("a", 99)], NOON + 6), "it may fire again").toEqual(["a firing"]);
   });
 
-  test("[ALR-2] that has to be so for a while fires when that has passed, and not before", () => {
+  test("[ALR-2] whose condition must hold for a while fires when that has passed, and not before", () => {
     book.set({ ...RULE, forSeconds: 300 });
     expect(look([reading("a", 60)], NOON)).toEqual([]);
     expect(book.nextMs, "it is looked at then").toBe(NOON + 300_000);
@@ -68,7 +68,7 @@ describe("an alert", () => {
     expect(look([reading("a", 60)], NOON + 300_000)).toEqual(["a firing"]);
   });
 
-  test("[ALR-2] that was not so for a moment begins anew", () => {
+  test("[ALR-2] whose condition failed for a moment begins again", () => {
     book.set({ ...RULE, forSeconds: 300 });
     look([reading("a", 60)], NOON);
     expect(look([reading("a", 0)], NOON + 200_000), "nothing fired").toEqual([]);
@@ -77,7 +77,7 @@ describe("an alert", () => {
     expect(look([reading("a", 60)], NOON + 550_000)).toEqual(["a firing"]);
   });
 
-  test("[ALR-2] is looked at when it is known to change, whoever tells nothing", () => {
+  test("[ALR-2] is checked when it is known to change, even without a report", () => {
     book.set(RULE);
     look([{ ...reading("a", 20), changesMs: NOON + 40_000 }], NOON);
     expect(book.nextMs).toBe(NOON + 40_000);
@@ -85,7 +85,7 @@ describe("an alert", () => {
     expect(book.nextMs).toBeNull();
   });
 
-  test("[ALR-2] is resolved when what it is about is gone, and when its rule is removed", () => {
+  test("[ALR-2] is resolved when its subject is gone, and when its rule is removed", () => {
     book.set(RULE);
     look([reading("a", 60), reading("b", 60)], NOON);
     expect(look([reading("b", 60)], NOON + 1)).toEqual(["a resolved"]);
@@ -96,7 +96,7 @@ describe("an alert", () => {
     expect(book.remove("late", NOON + 3)).toBe(false);
   });
 
-  test("[ALR-1] whose rule is set anew goes on firing if it still meets it, and is resolved if not", () => {
+  test("[ALR-1] whose rule is set again keeps firing if it still meets it, and is resolved if not", () => {
     book.set(RULE);
     look([reading("a", 60), reading("b", 90)], NOON);
     book.set({ ...RULE, threshold: 80 });
@@ -118,7 +118,7 @@ describe("an alert", () => {
 });
 
 describe("a message", () => {
-  test("[ALR-3] that is not taken is sent again with the same id, after ever longer, for a day", () => {
+  test("[ALR-3] that is not accepted is sent again with the same id, after ever longer, for a day", () => {
     book.set(RULE);
     book.evaluate(() => [reading("a", 60)], NOON);
     const waits: number[] = [];
@@ -145,7 +145,7 @@ describe("a message", () => {
     });
   });
 
-  test("[ALR-3] is sent again if whoever sent it has died, and the one that follows waits for it", () => {
+  test("[ALR-3] is sent again if its sender died, and the one that follows waits for it", () => {
     book.set(RULE);
     book.evaluate(() => [reading("a", 60)], NOON);
     expect(book.takeDue(NOON)).toHaveLength(1);
@@ -170,7 +170,7 @@ describe("a message", () => {
     expect(book.takeDue(NOON + 10 * ALERT_RETRY_MS)).toMatchObject([{ id: first?.id }]);
   });
 
-  test("[ALR-3] goes to a webhook with a few others at most, so one that hangs keeps no other waiting", () => {
+  test("[ALR-3] goes to a webhook with a few others at most, so a hanging one delays no other", () => {
     book.set(RULE);
     book.set({ ...RULE, name: "other", webhook: "https://example.com/other" });
     const many = Array.from({ length: 50 }, (_, i) => reading(`group-${i}`, 60));
@@ -183,7 +183,7 @@ describe("a message", () => {
     expect(book.takeDue(NOON), "the next one, as soon as there is room").toHaveLength(1);
   });
 
-  test("[ALR-3] that waits is sent at once to the webhook that its rule has by then, with its secret, or to none", () => {
+  test("[ALR-3] that waits is sent at once to its rule's current webhook, with its secret, or to none", () => {
     book.set(RULE);
     book.evaluate(() => [reading("a", 60)], NOON);
     for (const delivery of book.takeDue(NOON)) book.answered(delivery, false, "", NOON);
@@ -225,7 +225,7 @@ describe("a message", () => {
     expect(book.takeDue(NOON - 3_600_000 + 1), "and then as others are").toEqual([]);
   });
 
-  test("[ALR-3] says what, since when and how much, and is a sentence too", () => {
+  test("[ALR-3] says what, since when and how much, and is also a sentence", () => {
     book.set(RULE);
     book.evaluate(() => [reading("a", 60)], NOON);
     look([reading("a", 60)], NOON);
@@ -244,7 +244,7 @@ describe("a message", () => {
 });
 
 describe("the book", () => {
-  test("[ALR-2] [ALR-3] goes on where it was after an eviction", () => {
+  test("[ALR-2] [ALR-3] continues where it was after an eviction", () => {
     book.set({ ...RULE, forSeconds: 60 });
     look([reading("a", 60)], NOON);
     book = revived();
@@ -265,7 +265,7 @@ describe("the book", () => {
     expect(AlertBook.fromJSON(json, newId).isEmpty).toBe(true);
   });
 
-  test("[ALR-1] has a bound on rules, on what stands, and on messages that wait", () => {
+  test("[ALR-1] has a bound on rules, on standing alerts, and on waiting messages", () => {
     const many = Array.from({ length: 1_200 }, (_, i) => reading(`group-${i}`, 60));
     book.set({ ...RULE, name: "rule-0" });
     book.evaluate(() => many, NOON);

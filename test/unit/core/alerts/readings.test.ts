@@ -74,7 +74,7 @@ describe("lag", () => {
     expect(later?.changesMs).toBeUndefined();
   });
 
-  test("[ALR-2] of a group that has committed nothing, and in a partition that has told nothing, is not known", () => {
+  test("[ALR-2] of a group without commits, and in a partition without reports, is unknown", () => {
     state.take(NOW_MS, "new", groupSnapshot({ groupId: "new" }));
     const unknown = groupSnapshot({ groupId: "lost", positions: [position(5, 0, "unheard")] });
     state.take(NOW_MS, "lost", unknown);
@@ -84,7 +84,7 @@ describe("lag", () => {
       ]);
   });
 
-  test("[ALR-1] is looked at of those groups that the rule is about", () => {
+  test("[ALR-1] is checked for the groups that the rule names", () => {
     state.take(NOW_MS, "audit", groupSnapshot({ groupId: "audit" }));
     expect(read(ruleOf("group-lag", 60, "bil*")).map(({ subject }) => subject)).toEqual([
       "billing",
@@ -92,7 +92,7 @@ describe("lag", () => {
   });
 });
 
-test("[ALR-2] a group without members is one, and with members it is none", () => {
+test("[ALR-2] a group without members fires, and with members does not", () => {
   state.take(NOW_MS, "left", groupSnapshot({ groupId: "left", members: 0 }));
   state.take(NOW_MS, "billing", groupSnapshot({ members: 2 }));
   expect(read(ruleOf("group-empty", 0))).toEqual([
@@ -114,7 +114,7 @@ test("[ALR-2] a partition is as full as its storage is of what it can hold", () 
   expect(read(ruleOf("partition-full", 80, "other"))).toEqual([]);
 });
 
-test("[ALR-2] a budget is used by what its owner has cost today, and begins anew at midnight", () => {
+test("[ALR-2] a budget is used by its owner's cost today, and begins again at midnight", () => {
   budgets.setTopic("orders", 2, NOW_MS);
   spent.set("orders", 1.7);
   const midnight = START_MS + 24 * HOUR_MS;

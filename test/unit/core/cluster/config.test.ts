@@ -183,7 +183,7 @@ describe("the table of configs", () => {
     );
   });
 
-  test.each(TABLE)("[CFG-1] $key takes each of its legal values", ({ key, field, legal }) => {
+  test.each(TABLE)("[CFG-1] $key accepts each of its legal values", ({ key, field, legal }) => {
     for (const [value, becomes] of legal) {
       const overrides = overridesOf({}, { [key]: value });
       const config = resolveConfig(overrides);
@@ -194,7 +194,7 @@ describe("the table of configs", () => {
     }
   });
 
-  test.each(TABLE)("[CFG-1] $key refuses any other value, and says what it takes", (row) => {
+  test.each(TABLE)("[CFG-1] $key rejects any other value, and says what it accepts", (row) => {
     const { key, illegal, bound } = row;
     for (const value of illegal) {
       const shown = value === undefined ? "nothing" : JSON.stringify(value);
@@ -228,7 +228,7 @@ describe("the table of configs", () => {
     "hasOwnProperty",
     "toString",
     "__proto__",
-  ])("[CFG-1] the key %j is not known, with a value or without", (key) => {
+  ])("[CFG-1] the key %j is unknown, with a value or without", (key) => {
     for (const value of [5, "5", null, {}]) {
       const changes = JSON.parse(`{${JSON.stringify(key)}: ${JSON.stringify(value)}}`);
       const refused = changeOverrides({}, changes);
@@ -257,7 +257,7 @@ describe("the table of configs", () => {
     expect(base).toEqual({ "retention.ms": 5, "segment.ms": 9 });
   });
 
-  test("[CFG-1] the first that is wrong is the one named", () => {
+  test("[CFG-1] the first wrong key is the one named", () => {
     const changes = { "retention.ms": 6, "segment.ms": "x", nothing: 1, "retention.bytes": -2 };
     expect(changeOverrides({}, changes)).toMatchObject({
       detail: expect.stringContaining('segment.ms is "x"'),
@@ -266,7 +266,7 @@ describe("the table of configs", () => {
 });
 
 describe("layers of configs", () => {
-  test("[CFG-2] changes are laid over what is set, and leave it as it was", () => {
+  test("[CFG-2] changes are laid over what is set, and do not modify it", () => {
     const base = Object.freeze({ "retention.ms": 5, "segment.ms": 9 });
     const changed = overridesOf(base, { "segment.ms": 10, "retention.bytes": 11 });
     expect(changed).toEqual({ "retention.ms": 5, "segment.ms": 10, "retention.bytes": 11 });
@@ -274,7 +274,7 @@ describe("layers of configs", () => {
     expect(overridesOf(base, {})).toEqual(base);
   });
 
-  test.each(TABLE)("[CFG-2] null takes $key away, whether it is set or not", (row) => {
+  test.each(TABLE)("[CFG-2] null removes $key, whether it is set or not", (row) => {
     const { key, legal } = row;
     const set = overridesOf({}, { [key]: legal[0]?.[0] });
     expect(Object.keys(set)).toEqual([key]);
@@ -282,7 +282,7 @@ describe("layers of configs", () => {
     expect(overridesOf({}, { [key]: null })).toEqual({});
   });
 
-  test.each(TABLE)("[CFG-2] $key is the topic's, else the cluster's, else the table's", (row) => {
+  test.each(TABLE)("[CFG-2] $key is the topic's, then the cluster's, then the table's", (row) => {
     const { key, field, legal } = row;
     const [first, last] = [legal[0], legal.at(-1)];
     const cluster = overridesOf({}, { [key]: first?.[0] });
@@ -295,7 +295,7 @@ describe("layers of configs", () => {
     expect(resolveConfig({}, {})).toEqual(DEFAULT_TOPIC_CONFIG);
   });
 
-  test("[CFG-2] each key is looked for in the layers by itself", () => {
+  test("[CFG-2] each key is looked up in the layers by itself", () => {
     const cluster = { "retention.ms": 1, "segment.ms": 2, "cleanup.policy": "compact" };
     const topic = { "segment.ms": 3, "max.message.bytes": 4 };
     expect(resolveConfig(cluster, topic)).toEqual({

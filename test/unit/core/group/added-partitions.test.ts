@@ -120,7 +120,7 @@ describe("a group", () => {
     expect(added(group, "later")).toEqual([0, 1]);
   });
 
-  test("[OFF-14] a topic created while no member is there that subscribed to it was all there before", () => {
+  test("[OFF-14] a topic created while no subscriber is present was all there before", () => {
     const group = new GroupScenario({ t: 2 });
     group.join("a", { topics: ["later"] });
     group.leave("a");
@@ -129,7 +129,7 @@ describe("a group", () => {
     expect(added(group, "later")).toEqual([]);
   });
 
-  test("[OFF-14] a join tells of a topic that others wait for", () => {
+  test("[OFF-14] a join reports a topic that others wait for", () => {
     const group = new GroupScenario({ t: 2 });
     group.join("a", { topics: ["later"] });
     const later = { topicId: "later", name: "later", partitions: 2 };
@@ -141,7 +141,7 @@ describe("a group", () => {
     expect(added(group, "later")).toEqual([0, 1]);
   });
 
-  test("[OFF-14] as release 0.1 stored a topic, all of it was there", () => {
+  test("[OFF-14] with a topic stored by release 0.1, all of it was there", () => {
     const state = emptyGroup("group");
     const old = { topicId: "t", name: "t", partitions: 2 };
     replay(state, { type: "topic", topic: old });

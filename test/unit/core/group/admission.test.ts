@@ -170,7 +170,7 @@ describe.each(Object.entries(TABLE))(
       );
     });
 
-    test("[GRP-8] refuses the instance id of a live member to another, and gives that of one that is silent or polls", () => {
+    test("[GRP-8] refuses a live member's instance id to another, and gives that of a silent or polling one", () => {
       const holder = [...group.members.values()][0];
       if (holder === undefined) return expect(kind).not.toMatch(/native|polls|Kafka/);
       const state = { ...group, members: new Map([["n", { ...holder, instanceId: "i" }]]) };
@@ -179,7 +179,7 @@ describe.each(Object.entries(TABLE))(
       expect(refused?.error ?? "ok").toBe(isGone ? "ok" : "UNRELEASED_INSTANCE_ID");
     });
 
-    test("[GRP-14] is reset and deleted only where nobody is in it, and forgets no topic that is read", () => {
+    test("[GRP-14] is reset and deleted only if nobody is in it, and forgets no topic that is read", () => {
       expect(whyNotUnused(group)?.error ?? "ok").toBe(unused);
       expect(whyNotForgetTopic(group, "t")?.error ?? "ok").toBe(forget);
       const other = forget === "NON_EMPTY_GROUP" ? forget : "ok";
@@ -187,7 +187,7 @@ describe.each(Object.entries(TABLE))(
     });
 
     test.each(STRANGERS)(
-      "[CLS-6] [GRP-14] takes a commit of %j without a generation only where it has no member",
+      "[CLS-6] [GRP-14] accepts a commit of %j without a generation only if it has no member",
       (stranger) => {
         for (const generation of [-99_999, -2, -1]) {
           const committer = committerOf(group, { ...stranger, generation });
@@ -198,7 +198,7 @@ describe.each(Object.entries(TABLE))(
     );
 
     test.each(STRANGERS)(
-      "[CLS-6] [GRP-14] takes a commit of %j at a generation never",
+      "[CLS-6] [GRP-14] never accepts a commit of %j at a generation",
       (stranger) => {
         for (const generation of [0, 1, 7])
           expect(committerOf(group, { ...stranger, generation })).toEqual({
@@ -210,7 +210,7 @@ describe.each(Object.entries(TABLE))(
   },
 );
 
-test("[GRP-15] nobody commits by Kafka's protocol in the name of a member that joined in another way", () => {
+test("[GRP-15] nobody commits by Kafka's protocol for a member that joined in another way", () => {
   for (const kind of ["a native member", "a member that polls"] as const)
     for (const generation of [-1, 0, 1])
       expect(committerOf(GROUPS[kind], { ...MANUAL, memberId: "n", generation })).toEqual({
@@ -220,7 +220,7 @@ test("[GRP-15] nobody commits by Kafka's protocol in the name of a member that j
 });
 
 test.each(["a Kafka consumer", "a classic member"] as const)(
-  "[CLS-6] %s commits under no instance id but its own",
+  "[CLS-6] %s commits under no instance id except its own",
   (kind) => {
     const group = GROUPS[kind];
     const { generation } = kind === "a classic member" ? group.classic : { generation: 1 };
@@ -261,7 +261,7 @@ test("[GRP-14] a commit of a member counts as that member's, whatever its kind",
   });
 });
 
-test("[GRP-14] positions are fetched by a native member at an epoch it was told, and by any classic one", () => {
+test("[GRP-14] committed offsets are fetched by a native member at an epoch it received, and by any classic one", () => {
   const fetch = (kind: Kind, memberId: string, memberEpoch: number) =>
     offsetFetchErrorCode(GROUPS[kind], { memberId, memberEpoch });
   expect(fetch("a native member", "n", 1)).toBe(NONE);
@@ -296,7 +296,7 @@ const OF_CLASSIC_KIND: Record<string, GroupState> = {
 };
 
 test.each(Object.entries(OF_CLASSIC_KIND))(
-  "[CLS-11] a group %s tells its positions whatever member is named",
+  "[CLS-11] a group %s returns its committed offsets whatever member is named",
   (_, group) => {
     for (const memberId of ["", "c", "stranger"])
       for (const memberEpoch of [-1, 0, 1, 9])
@@ -309,7 +309,7 @@ test.each([
   ["a classic member", 1, " that use Kafka's classic protocol"],
   ["a Kafka consumer", 1, ""],
 ] as const)(
-  "[GRP-14] a refusal tells how many members %s is among, and of which kind",
+  "[GRP-14] a refusal says how many members %s is among, and of which kind",
   (kind, count, speaks) => {
     const group = GROUPS[kind];
     expect(whyNotUnused(group)?.detail).toBe(
@@ -334,7 +334,7 @@ test("[CLS-6] a classic member commits once its generation has its assignments; 
     });
 });
 
-test("[CLS-11] a classic group tells its positions to anybody, also where native members made it once", () => {
+test("[CLS-11] a classic group returns its committed offsets to anybody, even if native members made it once", () => {
   const mixed = native((group) => {
     group.join("n");
     group.leave("n");

@@ -110,7 +110,7 @@ describe("the beginning of the names that a pattern matches", () => {
     expect(told).toBeGreaterThan(60);
   });
 
-  test("[CLU-7] [TEN-2] is in its name space, with the prefix of it", () => {
+  test("[CLU-7] [TEN-2] is in its namespace, with its prefix", () => {
     fc.assert(
       fc.property(legal, fc.constantFrom("team.", "a.", "a-b."), (each, prefix) => {
         const inside = patternInside(prefix, each);

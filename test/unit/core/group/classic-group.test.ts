@@ -25,7 +25,7 @@ describe("joining", () => {
     expect(rig.beat(id, 1)).toBe(0);
   });
 
-  test("[CLS-1] members wait for each other; only the leader is told of all; each gets its part", () => {
+  test("[CLS-1] members wait for each other; only the leader learns of all; each gets its part", () => {
     const rig = new Rig();
     const { a, b } = rig.two();
     expect(text(rig.sync(b, 2).synced?.assignment)).toBe("rest");
@@ -55,7 +55,7 @@ describe("joining", () => {
       }
   });
 
-  test("[CLS-2] of the protocols that all can follow the one that most like best is chosen", () => {
+  test("[CLS-2] among the protocols that all support, the one that most prefer is chosen", () => {
     const rig = new Rig();
     const protocols = (...names: string[]) => ({
       protocols: names.map((name) => ({ name, metadata: utf8(name) })),
@@ -71,7 +71,7 @@ describe("joining", () => {
     expect(rig.join("", connect).joined?.errorCode).toBe(KAFKA_ERRORS.INCONSISTENT_GROUP_PROTOCOL);
   });
 
-  test("[CLS-3] who does not come back in time is left out; who is silent is removed", () => {
+  test("[CLS-3] a member that does not return in time is left out, and a silent one is removed", () => {
     const rig = new Rig();
     const { a, b } = rig.two();
     const c = rig.newcomer();
@@ -95,7 +95,7 @@ describe("joining", () => {
     expect(rig.beat(b, 3)).toBe(KAFKA_ERRORS.REBALANCE_IN_PROGRESS);
   });
 
-  test("[CLS-3] a leader that says nothing makes way for another", () => {
+  test("[CLS-3] a leader that is silent is replaced by another", () => {
     const rig = new Rig();
     const { id } = rig.newcomer();
     const b = rig.newcomer();
@@ -106,7 +106,7 @@ describe("joining", () => {
     expect(rig.group.phase).toBe("PREPARING");
   });
 
-  test("[CLS-4] leaving acts at once; the last one leaves an empty group", () => {
+  test("[CLS-4] a leave acts at once; the last one leaves an empty group", () => {
     const rig = new Rig();
     const { a, b } = rig.two();
     expect(rig.group.leave(a, null, rig.nowMs)).toBe(0);
@@ -139,7 +139,7 @@ describe("ids that nobody joins with", () => {
     expect(rig.group.members.size).toBe(3);
   });
 
-  test("[CLS-10] they count for no bound: it is the members' own, at each way of joining", () => {
+  test("[CLS-10] they count toward no bound, which is for members, in each way of joining", () => {
     const rig = new Rig();
     rig.maxSize = 2;
     const ids = Array.from({ length: 4 }, () => rig.join("").joined?.memberId ?? "");
@@ -152,7 +152,7 @@ describe("ids that nobody joins with", () => {
     expect(rig.join(ids[0] ?? "").joined?.errorCode).not.toBe(FULL);
   });
 
-  test("[CLS-10] nothing is kept for them, nothing rings, and they end by themselves", () => {
+  test("[CLS-10] nothing is kept for them, no alarm is set, and they end by themselves", () => {
     const rig = new Rig();
     const id = rig.join("", { sessionTimeoutMs: 1_800_000 }).joined?.memberId ?? "";
     expect(rig.group.takeState()).toBeNull();
@@ -191,7 +191,7 @@ describe("ids that nobody joins with", () => {
 });
 
 describe("static members", () => {
-  test("[CLS-5] one that comes back takes its place without a rebalance, and who had the id is fenced", () => {
+  test("[CLS-5] one that returns takes its place without a rebalance, and whoever had the id is fenced", () => {
     const rig = new Rig();
     const one = rig.join("", { instanceId: "i" }).joined?.memberId ?? "";
     rig.sync(one, 1, { [one]: "all" });
@@ -207,7 +207,7 @@ describe("static members", () => {
 });
 
 describe("state", () => {
-  test("[CLS-7] a group that wakes up is as it was when its last rebalance was done", () => {
+  test("[CLS-7] a group that wakes is as it was after its last finished rebalance", () => {
     const rig = new Rig();
     const { a, b } = rig.two();
     const state = rig.group.takeState();
@@ -218,7 +218,7 @@ describe("state", () => {
     expect(text(rig.sync(b, 2).synced?.assignment)).toBe("rest");
   });
 
-  test("[CLS-7] a rebalance that was not done begins anew, and goes on without who does not come", () => {
+  test("[CLS-7] an unfinished rebalance begins again, and continues without members that do not come", () => {
     const rig = new Rig();
     const { a, b } = rig.two();
     expect(rig.group.leave(b, null, rig.nowMs)).toBe(0);
@@ -234,7 +234,7 @@ describe("state", () => {
     expect(rig.group.phase).toBe("COMPLETING");
   });
 
-  test("[CLS-3] who was silent when the group woke up, or whose connection went, has its session left, and no more", () => {
+  test("[CLS-3] a member that was silent when the group woke, or lost its connection, has its session left, and no more", () => {
     const rig = new Rig();
     const { a, b } = rig.two();
     const seen = new Map([[a, 0]]);
@@ -282,7 +282,7 @@ describe("state", () => {
     expect(rig.sync(a, 0).synced?.errorCode).toBe(KAFKA_ERRORS.ILLEGAL_GENERATION);
   });
 
-  test("[CLS-8] a consumer's assignment is read for people, and nothing of what is none", () => {
+  test("[CLS-8] a consumer's assignment is readable, and empty if the bytes are not one", () => {
     const bytes = Buffer.from([0, 1, 0, 0, 0, 1, 0, 1, 0x74, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 3]);
     expect(readAssignment(bytes)).toEqual([{ topic: "t", partitions: [0, 3] }]);
     expect(readAssignment(bytes.subarray(0, 9))).toEqual([]);
@@ -301,7 +301,7 @@ describe("state", () => {
     expect(readSubscription(Uint8Array.from([0, 0, ...bytes]))).toEqual(topics);
   });
 
-  test("[CLS-8] an assignment with a count of partitions that cannot be is none", () => {
+  test("[CLS-8] an assignment with an impossible count of partitions is none", () => {
     for (const count of [
       [255, 255, 255, 255],
       [0, 0, 0, 2],

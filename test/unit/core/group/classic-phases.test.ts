@@ -48,7 +48,7 @@ describe("joining again", () => {
     }
   });
 
-  test("[CLS-1] the leader is told what each subscribes to now, by the protocol that was chosen", () => {
+  test("[CLS-1] the leader learns what each subscribes to now, by the chosen protocol", () => {
     const rig = new ClassicRig();
     const both = (first: string, text: string) => ({
       protocols: [first, first === "range" ? "sticky" : "range"].map((name) => ({
@@ -65,7 +65,7 @@ describe("joining again", () => {
     ]);
   });
 
-  test("[CLS-3] the times that a member names with its last join count", () => {
+  test("[CLS-3] the times that a member names in its last join count", () => {
     const rig = new ClassicRig();
     const { a, b } = rig.two();
     rig.join(a);
@@ -80,7 +80,7 @@ describe("joining again", () => {
     expect(rig.ids).toEqual([]);
   });
 
-  test("[CLS-1] an earlier try that still waits is told to join or sync again, and the later one is answered", () => {
+  test("[CLS-1] an earlier waiting attempt is told to join or sync again, and the later one is answered", () => {
     const { rig, a, b } = completing();
     const first = rig.sync(b, 2);
     const second = rig.sync(b, 2);
@@ -137,7 +137,7 @@ describe("protocols", () => {
     expect(rig.join("a", by("sticky")).joined?.protocolName).toBe("sticky");
   });
 
-  test("[CLS-2] who is alone changes its protocol, under its id or its instance id", () => {
+  test("[CLS-2] a lone member changes its protocol, under its id or its instance id", () => {
     const rig = new ClassicRig();
     const { id } = rig.newcomer(by("range"));
     expect(rig.join(id, by("sticky")).joined?.protocolName).toBe("sticky");
@@ -166,7 +166,7 @@ describe("protocols", () => {
     expect(rig.group.protocolName).toBe(row.wins);
   });
 
-  test("[CLS-2] a group has a protocol from when it was chosen until all are to join again", () => {
+  test("[CLS-2] a group has a protocol from its choice until all must join again", () => {
     const rig = new ClassicRig();
     expect(rig.group.protocolName).toBeNull();
     const { id } = rig.newcomer();
@@ -212,14 +212,14 @@ describe("syncing", () => {
     if (errorCode === NONE) expect(told.synced).toEqual(again);
   });
 
-  test("[CLS-3] a sync while members are to join again is told so", () => {
+  test("[CLS-3] a sync while members must join again is told so", () => {
     const rig = new ClassicRig();
     const { a, b } = rig.two();
     rig.newcomer();
     for (const id of [a, b]) expect(rig.sync(id, 2).synced?.errorCode).toBe(REBALANCE_IN_PROGRESS);
   });
 
-  test("[CLS-1] a member that the leader gives nothing has nothing", () => {
+  test("[CLS-1] a member that gets nothing from the leader has nothing", () => {
     const { rig, a, b } = completing();
     rig.sync(a, 2, { [a]: "all", stranger: "some" });
     expect(rig.sync(b, 2).synced?.assignment).toEqual(new Uint8Array());
@@ -230,7 +230,7 @@ describe("syncing", () => {
 describe("waiting", () => {
   const SLOW = { sessionTimeoutMs: 10_000, rebalanceTimeoutMs: 60_000 };
 
-  test("[CLS-13] who waited to join for longer than its session has a whole one from the answer on", () => {
+  test("[CLS-13] a member that waited to join for longer than its session has a whole session from the response on", () => {
     const rig = new ClassicRig();
     const a = rig.newcomer(SLOW).id;
     rig.sync(a, 1);
@@ -247,7 +247,7 @@ describe("waiting", () => {
     expect(rig.ids).toEqual([]);
   });
 
-  test("[CLS-13] so has who waited for its part", () => {
+  test("[CLS-13] so has one that waited for its part", () => {
     const { rig, a, b } = completing(SLOW);
     rig.sync(b, 2);
     for (let i = 0; i < 4; i++) {
@@ -272,7 +272,7 @@ describe("waiting", () => {
       act: (rig: ClassicRig, a: string) => void rig.join(a, { ...SLOW, ...OTHER }),
     },
   ])(
-    "[CLS-13] so has who waited for its part and is told to join again, because $title",
+    "[CLS-13] so has one that waited for its part and is told to join again, because $title",
     ({ act }) => {
       const { rig, a, b } = completing(SLOW);
       const told = rig.sync(b, 2);
@@ -332,7 +332,7 @@ describe("sessions", () => {
   };
 
   test.each(Object.entries(SIGNS))(
-    "[CLS-3] %s begins the session anew, after the connection went too",
+    "[CLS-3] %s begins the session again, after the connection went too",
     (_, sign) => {
       for (const isSilent of [false, true]) {
         const rig = new ClassicRig();
@@ -352,7 +352,7 @@ describe("sessions", () => {
     },
   );
 
-  test("[CLS-3] a connection that goes twice, or was nobody's, begins nothing anew", () => {
+  test("[CLS-3] a connection that goes twice, or was nobody's, begins nothing again", () => {
     const rig = new ClassicRig();
     const { a, b } = rig.two();
     rig.group.silent("stranger", rig.nowMs);
@@ -367,7 +367,7 @@ describe("sessions", () => {
     expect(rig.ids).toEqual([b]);
   });
 
-  test("[CLS-3] nothing is remembered of when who left, ended or was replaced was last heard from", () => {
+  test("[CLS-3] nothing is remembered about when a member that left, ended or was replaced was last heard from", () => {
     const rig = new ClassicRig();
     const { a, b } = rig.two();
     expect(rig.group.heardIds.sort()).toEqual([a, b].sort());
@@ -384,7 +384,7 @@ describe("sessions", () => {
     expect([rig.ids, rig.group.heardIds]).toEqual([[], []]);
   });
 
-  test("[CLK-4] when the clock is set members, a rebalance and ids have all their time, and nobody is silent any longer than before", () => {
+  test("[CLK-4] when the clock is set, members, a rebalance and ids have their full time, and nobody is silent longer than before", () => {
     const rig = new ClassicRig();
     rig.nowMs = 1_000_000;
     const { a, b } = rig.two();
@@ -411,7 +411,7 @@ describe("sessions", () => {
 });
 
 describe("ids that were given out", () => {
-  test("[CLS-10] who gives its id back holds nobody up", () => {
+  test("[CLS-10] a client that gives its id back delays nobody", () => {
     const rig = new ClassicRig();
     const pending = rig.join("").joined?.memberId ?? "";
     const { told } = rig.newcomer();
@@ -432,7 +432,7 @@ describe("ids that were given out", () => {
     }
   });
 
-  test("[CLS-10] a rebalance whose time is over goes on without it, and it joins the next one", () => {
+  test("[CLS-10] a rebalance whose time is over continues without it, and it joins the next one", () => {
     const rig = new ClassicRig();
     const quick = { rebalanceTimeoutMs: 2_000 };
     const pending = rig.join("", quick).joined?.memberId ?? "";
@@ -465,7 +465,7 @@ describe("ids that were given out", () => {
 });
 
 describe("what is stored", () => {
-  test("[CLS-7] who leaves, or is left out, in the middle of a rebalance is not there after it", () => {
+  test("[CLS-7] a member that leaves, or is left out, during a rebalance is not there after it", () => {
     const rig = new ClassicRig();
     const { a, b } = rig.two();
     const c = rig.newcomer();
@@ -516,7 +516,7 @@ describe("topics that were deleted", () => {
   });
 
   test.each(["PREPARING", "COMPLETING"] as const)(
-    "[CLS-9] in the middle of a rebalance (%s) it is noted, stored, and begins no other",
+    "[CLS-9] during a rebalance (%s) it is noted and stored, and begins no other",
     (phase) => {
       const { rig } = completing();
       if (phase === "PREPARING") rig.newcomer();

@@ -24,7 +24,7 @@ describe("static members", () => {
     return { rig, leader, id };
   }
 
-  test("[CLS-5] one that comes back leads if it led, and that is stored", () => {
+  test("[CLS-5] one that returns leads if it led, and that is stored", () => {
     const { rig, leader, id } = led();
     const back = rig.join("", STATIC).joined;
     expect(back).toMatchObject({ generation: 2, leaderId: back?.memberId, skipAssignment: true });
@@ -54,14 +54,14 @@ describe("static members", () => {
     }
   });
 
-  test("[CLS-5] a client that cannot be told to skip the assignment is told of the leader that was", () => {
+  test("[CLS-5] a client that cannot be told to skip the assignment is told of the former leader", () => {
     const { rig, leader } = led();
     const back = rig.join("", { ...STATIC, canSkipAssignment: false }).joined;
     expect(back).toMatchObject({ leaderId: leader, members: [], skipAssignment: false });
     expect(back?.members).toEqual([]);
   });
 
-  test("[CLS-5] one that comes back with other topics makes all join again; a protocol that is not in use changes nothing", () => {
+  test("[CLS-5] one that returns with other topics makes all join again; an unused protocol changes nothing", () => {
     for (const canSkipAssignment of [true, false]) {
       const { rig } = led();
       expect(rig.join("", { ...other, canSkipAssignment }).joined).toBeUndefined();
@@ -76,7 +76,7 @@ describe("static members", () => {
     expect(rig.group.phase).toBe("STABLE");
   });
 
-  test("[CLS-5] one that comes back in a rebalance joins it", () => {
+  test("[CLS-5] one that returns during a rebalance joins it", () => {
     const { rig, id } = led();
     rig.newcomer();
     const back = rig.join("", STATIC);
@@ -85,7 +85,7 @@ describe("static members", () => {
     expect(back.joined).toMatchObject({ errorCode: NONE, generation: 3 });
   });
 
-  test("[CLS-5] one that comes back has a whole session, be it at the end of its last", () => {
+  test("[CLS-5] one that returns has a whole session, even at the end of its last", () => {
     const { rig, id } = led();
     rig.group.silent(rig.ids[0] ?? "", rig.nowMs);
     rig.nowMs += 9_000;
@@ -106,7 +106,7 @@ describe("static members", () => {
     expect(told.joined).toMatchObject({ memberId: leader, generation: 3, leaderId: leader });
   });
 
-  test("[CLS-5] whoever has its old id, or another's instance id, is refused at each call", () => {
+  test("[CLS-5] a client with its old id, or another's instance id, is refused at each call", () => {
     const { rig, leader, id } = led();
     const back = rig.join("", STATIC).joined?.memberId ?? "";
     const told = (memberId: string, instanceId: string) => [
@@ -129,7 +129,7 @@ describe("static members", () => {
   test.each([
     { title: "joins", phase: "PREPARING" },
     { title: "syncs", phase: "COMPLETING" },
-  ])("[CLS-5] who waits under its old id while it $title is fenced", ({ phase }) => {
+  ])("[CLS-5] a client that waits under its old id while it $title is fenced", ({ phase }) => {
     const rig = new ClassicRig();
     const { id } = rig.newcomer();
     rig.sync(id, 1);
@@ -145,7 +145,7 @@ describe("static members", () => {
     expect(syncing.synced?.errorCode).toBe(FENCED_INSTANCE_ID);
   });
 
-  test("[CLS-5] a rebalance goes on without one that restarts, and keeps its place for its session", () => {
+  test("[CLS-5] a rebalance continues without one that restarts, and keeps its place for its session", () => {
     const rig = new ClassicRig();
     const long = { ...STATIC, sessionTimeoutMs: 100_000 };
     const one = rig.join("", long).joined?.memberId ?? "";
@@ -158,7 +158,7 @@ describe("static members", () => {
     expect(rig.beat(one, 1, "i")).toBe(ILLEGAL_GENERATION);
   });
 
-  test("[CLS-5] where nobody joins the next generation, one whose session goes on leads it", () => {
+  test("[CLS-5] if nobody joins the next generation, one with a running session leads it", () => {
     const rig = new ClassicRig();
     const long = { ...STATIC, sessionTimeoutMs: 100_000 };
     const one = rig.join("", long).joined?.memberId ?? "";

@@ -90,7 +90,7 @@ describe("joining", () => {
     expect(group.coordinator.stateName).toBe("STABLE");
   });
 
-  test("[GRP-3] each join raises the group epoch by one and is answered with the member's assignment", () => {
+  test("[GRP-3] each join raises the group epoch by one and returns the member's assignment", () => {
     const group = new GroupScenario({ t: 6 });
     for (let i = 1; i <= 8; i++) {
       const joined = group.join(`m${i}`);
@@ -104,7 +104,7 @@ describe("joining", () => {
     expect(sizes.sort()).toEqual([0, 0, 1, 1, 1, 1, 1, 1]);
   });
 
-  test("[GRP-3] a subscription to a topic that does not exist is stable with nothing", () => {
+  test("[GRP-3] a subscription to a missing topic is stable with nothing", () => {
     const group = new GroupScenario({});
     expect(group.join("a", { topics: ["later"] })).toMatchObject({
       ok: true,
@@ -138,7 +138,7 @@ describe("joining", () => {
     expect(group.assigned("b")).toEqual(expect.arrayContaining(["t:0", "t:1"]));
   });
 
-  test("[GRP-3] a group has at most its bound of members, and one more when one has left", () => {
+  test("[GRP-3] a group has at most its bound of members, and one more once one has left", () => {
     const coordinator = fullGroup();
     const join = (memberId: string, instanceId: string | null = null) =>
       outcome(coordinator.join({ ...JOIN, memberId, instanceId }, [], 1));
@@ -156,7 +156,7 @@ describe("joining", () => {
 });
 
 describe("revoke before assign", () => {
-  test("[GRP-2] a newcomer gets nothing until the owner says that it let go", () => {
+  test("[GRP-2] a newcomer gets nothing until the owner has revoked it", () => {
     const group = twoMembers();
     expect(group.member("a")).toMatchObject({ state: "UNREVOKED_PARTITIONS", memberEpoch: 1 });
     expect(group.assigned("a")).toHaveLength(3);
@@ -176,7 +176,7 @@ describe("revoke before assign", () => {
     expect(group.coordinator.stateName).toBe("STABLE");
   });
 
-  test("[GRP-2] partitions let go of one by one go over one by one", () => {
+  test("[GRP-2] partitions revoked one by one move one by one", () => {
     const group = twoMembers();
     const given = group.revoking("a");
     for (const [i, key] of given.entries()) {
@@ -188,7 +188,7 @@ describe("revoke before assign", () => {
     expect(group.coordinator.stateName).toBe("STABLE");
   });
 
-  test("[GRP-2] a member cannot let go of what it was not told to give up", () => {
+  test("[GRP-2] a member cannot revoke what it was not told to give up", () => {
     const group = twoMembers();
     const kept = group.assigned("a");
     const events = group.events.length;
@@ -202,7 +202,7 @@ describe("revoke before assign", () => {
     expect(outcome(group.revoked("c", kept))).toBe("UNKNOWN_MEMBER_ID");
   });
 
-  test("[GRP-2] a member that owes partitions gives those up before it is told of the next ones", () => {
+  test("[GRP-2] a member that owes partitions gives those up before it learns of the next ones", () => {
     const group = twoMembers();
     const first = group.revoking("a");
     group.join("c");
@@ -217,7 +217,7 @@ describe("revoke before assign", () => {
     for (const memberId of ["a", "b", "c"]) expect(group.assigned(memberId)).toHaveLength(2);
   });
 
-  test("[GRP-2] a partition told to be given up comes back only after it was let go of", () => {
+  test("[GRP-2] a partition that is to be given up comes back only after it was revoked", () => {
     const group = twoMembers();
     const given = group.revoking("a");
     group.leave("b");
@@ -266,7 +266,7 @@ describe("coming back", () => {
     expect(group.assigned("a")).toEqual(held);
   });
 
-  test("[GRP-4] a member may resume at an older epoch and learns what has changed meanwhile", () => {
+  test("[GRP-4] a member may resume at an older epoch and learns what has changed since", () => {
     const group = new GroupScenario({ t: 6 });
     group.join("a");
     group.disconnect("a");
@@ -287,7 +287,7 @@ describe("coming back", () => {
     expect(group.assigned("b")).toEqual(given);
   });
 
-  test("[GRP-4] a member that resumes with a part left of what it owed has given the rest up", () => {
+  test("[GRP-4] a member that resumes with a part of what it owed has given up the rest", () => {
     const group = twoMembers();
     const [kept, given] = [group.assigned("a"), group.revoking("a")];
     group.disconnect("a");
@@ -315,7 +315,7 @@ describe("coming back", () => {
     expect(group.coordinator.stateName).toBe("STABLE");
   });
 
-  test("[GRP-4] nor what it was assigned while away, when that is taken together with what it reads", () => {
+  test("[GRP-4] nor what it was assigned while away, if that is removed while it reads it", () => {
     const group = new GroupScenario({ u: 1 });
     group.join("a", { topics: ["t", "u"] });
     group.disconnect("a");
@@ -331,7 +331,7 @@ describe("coming back", () => {
     expect(group.coordinator.stateName).toBe("STABLE");
   });
 
-  test("[GRP-4] a member that resumes with less than it was assigned has it still", () => {
+  test("[GRP-4] a member that resumes with less than it was assigned still has it", () => {
     // The message that told it of the partitions was lost with the connection.
     const group = settled();
     const held = group.assigned("b");
@@ -341,7 +341,7 @@ describe("coming back", () => {
     expect(group.state.groupEpoch).toBe(2);
   });
 
-  test("[GRP-4] a member that claims a partition of somebody else is fenced, and nothing changes", () => {
+  test("[GRP-4] a member that claims another's partition is fenced, and nothing changes", () => {
     const group = settled();
     const foreign = group.assigned("b").slice(0, 1);
     group.disconnect("a");
@@ -359,7 +359,7 @@ describe("coming back", () => {
     expect(outcome(group.join("a", { memberEpoch: 2, owned: [] }))).toBe("ok");
   });
 
-  test("[GRP-4] a fenced member joins anew with epoch 0 and nothing in hand", () => {
+  test("[GRP-4] a fenced member joins again with epoch 0 and nothing in hand", () => {
     const group = twoMembers();
     const [kept, given] = [group.assigned("a"), group.revoking("a")];
     group.join("a");
@@ -440,7 +440,7 @@ describe("going away", () => {
     expect(group.coordinator.offsets.isDead(group.nextDeadlineMs ?? 0)).toBe(true);
   });
 
-  test("[GRP-7] an owner that dies makes way for those who wait for its partitions", () => {
+  test("[GRP-7] an owner that dies yields to those who wait for its partitions", () => {
     const group = twoMembers();
     group.join("c");
     group.disconnect("a");
@@ -462,7 +462,7 @@ describe("going away", () => {
     expect(group.assigned("c")).toEqual(ALL);
   });
 
-  test("[GRP-7] nobody has to give up what it got and lost again within one alarm", () => {
+  test("[GRP-7] nobody must give up what it got and lost again within one alarm", () => {
     const group = new GroupScenario({ t: 1, x: 2, y: 1 });
     group.join("a", { topics: ["t"] });
     group.join("b", { topics: ["x"], rebalanceTimeoutMs: SESSION_MS });
@@ -479,7 +479,7 @@ describe("going away", () => {
     expect(group.assigned("d")).toEqual(["t:0", "y:0"]);
   });
 
-  test("[GRP-7] a member that does not let go is removed exactly at its rebalance timeout", () => {
+  test("[GRP-7] a member that does not revoke is removed exactly at its rebalance timeout", () => {
     const group = new GroupScenario({ t: 6 });
     group.join("a", { rebalanceTimeoutMs: 60_000 });
     group.advance(500);
@@ -495,7 +495,7 @@ describe("going away", () => {
     ]);
   });
 
-  test("[GRP-7] a member that lets go of a part only gets no more time for the rest", () => {
+  test("[GRP-7] a member that revokes only a part gets no more time for the rest", () => {
     const group = twoMembers();
     group.advance(REBALANCE_MS - 1);
     group.revoked("a", group.revoking("a").slice(0, 2));
@@ -536,7 +536,7 @@ describe("going away", () => {
 });
 
 describe("static members", () => {
-  test("[GRP-8] one that comes back under a new id takes over without a rebalance", () => {
+  test("[GRP-8] one that returns under a new id takes over without a rebalance", () => {
     const group = settled({ instanceId: "i" });
     const [held, others] = [group.assigned("a"), group.assigned("b")];
     const before = group.member("a");
@@ -556,7 +556,7 @@ describe("static members", () => {
     expect(group.assigned("a2")).toEqual(held);
   });
 
-  test("[GRP-8] the one that was replaced is unknown from then on", () => {
+  test("[GRP-8] the replaced one is unknown from then on", () => {
     const group = settled({ instanceId: "i" });
     const held = group.assigned("a");
     group.disconnect("a");
@@ -579,7 +579,7 @@ describe("static members", () => {
   });
 
   test.each([0, 2])(
-    "[GRP-8] a member that comes with epoch %i and the instance id of another member is refused",
+    "[GRP-8] a member with epoch %i and the instance id of another member is refused",
     (memberEpoch) => {
       const group = settled({ instanceId: "i" });
       const join = { instanceId: "i", memberEpoch, owned: [] };
@@ -650,7 +650,7 @@ describe("topics", () => {
     expect(group.state.groupEpoch).toBe(2);
   });
 
-  test("[GRP-9] a topic that nobody of the group subscribes to changes nothing", () => {
+  test("[GRP-9] a topic without a subscriber in the group changes nothing", () => {
     const group = settled();
     const events = group.events.length;
     group.createTopic("other", 3);
@@ -659,14 +659,14 @@ describe("topics", () => {
     expect(group.events).toHaveLength(events);
   });
 
-  test("[GRP-9] being told again what is known changes nothing", () => {
+  test("[GRP-9] repeated news changes nothing", () => {
     const group = settled();
     const events = group.events.length;
     group.growTopic("t", 6);
     expect(group.events).toHaveLength(events);
   });
 
-  test("[GRP-9] a join that brings news of a topic gives all its subscribers a new target", () => {
+  test("[GRP-9] a join with news of a topic gives all its subscribers a new target", () => {
     const group = new GroupScenario({ t: 2 });
     group.join("a");
     const grown = [{ topicId: "t", name: "t", partitions: 4 }];
@@ -685,7 +685,7 @@ describe("topics", () => {
     expect(group.state.groupEpoch).toBe(2);
   });
 
-  test("[GRP-9] the partitions of a deleted topic are to be given up, and its offsets are gone", () => {
+  test("[GRP-9] the partitions of a deleted topic must be given up, and its offsets are gone", () => {
     const group = new GroupScenario({ t: 2, u: 1 });
     group.join("a");
     group.commit("a", { "t:0": 7, "u:0": 3 });
@@ -698,7 +698,7 @@ describe("topics", () => {
     expect(group.coordinator.stateName).toBe("STABLE");
   });
 
-  test("[GRP-9] the last commit of a member does not bring back offsets of a deleted topic", () => {
+  test("[GRP-9] a member's last commit does not bring back offsets of a deleted topic", () => {
     const group = new GroupScenario({ t: 1, u: 1 });
     group.join("a");
     group.deleteTopic("t");
@@ -721,7 +721,7 @@ describe("topics", () => {
     expect(group.committed("t-2:0")).toBeNull();
   });
 
-  test("[GRP-9] a topic replaced by another of its name is noticed by its id", () => {
+  test("[GRP-9] a topic replaced by another of its name is recognized by its id", () => {
     const group = new GroupScenario({ t: 2 });
     group.join("a");
     group.commit("a", { "t:0": 7 });
@@ -757,7 +757,7 @@ describe("offsets", () => {
     });
   });
 
-  test("[OFF-1] a commit by a stranger is refused", () => {
+  test("[OFF-1] a commit by a stranger is rejected", () => {
     const group = settled();
     expect(outcome(group.commit("c", { "t:0": 1 }))).toBe("UNKNOWN_MEMBER_ID");
     group.disconnect("a");
@@ -767,7 +767,7 @@ describe("offsets", () => {
   });
 
   test.each([0, 1, 3])(
-    "[OFF-1] a commit at epoch %i by a member at epoch 2 is refused whole",
+    "[OFF-1] a commit at epoch %i by a member at epoch 2 is rejected whole",
     (epoch) => {
       const group = settled();
       const [key] = group.assigned("a");
@@ -778,7 +778,7 @@ describe("offsets", () => {
     },
   );
 
-  test("[OFF-1] of a commit only the partitions of somebody else are refused", () => {
+  test("[OFF-1] of a commit, only the partitions of another are rejected", () => {
     const group = settled();
     const own = group.assigned("a")[0] ?? "t:0";
     const foreign = group.assigned("b")[0] ?? "t:0";
@@ -793,7 +793,7 @@ describe("offsets", () => {
     expect([...group.state.offsets.keys()]).toEqual([own]);
   });
 
-  test("[OFF-1] a member commits what it was told to give up until it has let go, and not after", () => {
+  test("[OFF-1] a member commits what it must give up until it has revoked it, and not after", () => {
     const group = twoMembers();
     const key = group.revoking("a")[0] ?? "t:0";
     expect(group.commit("a", { [key]: 5 })).toEqual({ ok: true, rejected: [] });
@@ -822,14 +822,14 @@ describe("offsets", () => {
     },
   );
 
-  test("[GRP-15] a member that is silent comes back with another client", () => {
+  test("[GRP-15] a silent member returns with another client", () => {
     const group = new GroupScenario();
     group.join("a");
     group.disconnect("a");
     expect(outcome(group.join("a", { heartbeats: true }))).toBe("ok");
   });
 
-  test("[OFF-11] of older epochs those count from which on the member has the partition", () => {
+  test("[OFF-11] older epochs count from the one at which the member got the partition", () => {
     const group = settled({ heartbeats: true }); // Epoch 2; what a keeps it has from epoch 1 on.
     const [kept = "t:0"] = group.assigned("a");
     const since = (memberId: string, epoch: number, key: PartitionKey) =>
@@ -861,7 +861,7 @@ describe("offsets", () => {
     expect(group.committed(moved)).toBe(10);
   });
 
-  test("[OFF-11] a member that joins anew under its id begins anew", () => {
+  test("[OFF-11] a member that joins again under its id begins anew", () => {
     const group = settled();
     group.join("c");
     group.revokeAll();
@@ -921,7 +921,7 @@ describe("offsets", () => {
     });
   });
 
-  test("[OFF-3] a commit after a seek may go back, and what follows may not go behind it", () => {
+  test("[OFF-3] a commit after a seek may go back, and later ones may not go behind it", () => {
     const group = new GroupScenario({ t: 1 });
     group.join("a");
     group.commit("a", { "t:0": 10 });
@@ -933,7 +933,7 @@ describe("offsets", () => {
     expect(group.committed("t:0")).toBe(5);
   });
 
-  test("[OFF-3] a commit that goes back is refused also by the next owner", () => {
+  test("[OFF-3] a commit that goes back is rejected by the next owner too", () => {
     const group = twoMembers();
     const key = group.revoking("a")[0] ?? "t:0";
     group.commit("a", { [key]: 10 });
@@ -942,7 +942,7 @@ describe("offsets", () => {
     expect(group.committed(key)).toBe(10);
   });
 
-  test("[OFF-4] a reset sets positions back and forth, of a group without members only", () => {
+  test("[OFF-4] a reset moves committed offsets back and forth, only in a group without members", () => {
     const group = new GroupScenario({ t: 2 });
     group.join("a");
     group.commit("a", { "t:0": 10 });

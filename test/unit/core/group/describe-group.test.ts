@@ -7,7 +7,7 @@ import { ClassicRig } from "../../../support/classic-rig.ts";
 import { GroupScenario } from "../../../support/group-scenario.ts";
 
 describe("describe", () => {
-  test("[OFF-6] while partitions move, a member's target is what it shall have in the end", () => {
+  test("[OFF-6] while partitions move, a member's target is what it gets in the end", () => {
     const group = new GroupScenario({ t: 4 });
     group.join("a");
     group.join("b");
@@ -28,7 +28,7 @@ describe("describe", () => {
     expect(settled.members[1]?.target).toEqual(b?.target);
   });
 
-  test("[OFF-6] a group whose target is yet to be computed is ASSIGNING, unless it is EMPTY", () => {
+  test("[OFF-6] a group whose target is not yet computed is ASSIGNING, unless it is EMPTY", () => {
     const group = new GroupScenario({ t: 1 });
     group.join("a");
     const { state } = group;
@@ -72,7 +72,7 @@ describe("describe", () => {
     ]);
   });
 
-  test("[OFF-6] what a member holds of a topic that is gone is told by its id", () => {
+  test("[OFF-6] what a member holds of a deleted topic is shown by its id", () => {
     const group = new GroupScenario({ t: 1, u: 1 });
     group.join("a");
     group.replaceTopic("t", 1);
@@ -98,7 +98,7 @@ describe("describe", () => {
     expect(members).toMatchObject([{ connected }]);
   });
 
-  test("[OFF-6] a name that a member has is told, one that it has not is left out", () => {
+  test("[OFF-6] a name that a member has is shown, a missing one left out", () => {
     const group = new GroupScenario({ t: 1 });
     group.join("a", { instanceId: "i" });
     group.join("b");
@@ -111,7 +111,7 @@ describe("describe", () => {
     expect(b).not.toHaveProperty("instanceId");
   });
 
-  test("[CLS-8] [DOC-1] a classic group is told by its members, in each phase", () => {
+  test("[CLS-8] [DOC-1] a classic group is described by its members, in each phase", () => {
     const rig = new ClassicRig();
     const one = rig.join("", { instanceId: "i" }).joined?.memberId ?? "";
     const told = () => {

@@ -126,7 +126,7 @@ describe("the group's config", () => {
       { "consumer.min.session.timeout.ms": 9000, "consumer.max.session.timeout.ms": 8000 },
       "at most",
     ],
-  ])("[GCF-1] %j is refused and changes nothing", (changes, bound) => {
+  ])("[GCF-1] %j is rejected and changes nothing", (changes, bound) => {
     const group = new GroupScenario();
     group.join("m1");
     const before = structuredClone(group.state.overrides);
@@ -137,7 +137,7 @@ describe("the group's config", () => {
     expect(group.state.overrides).toEqual(before);
   });
 
-  test("[GCF-1] a group can be told how to work before anybody joins", () => {
+  test("[GCF-1] a group can be configured before anybody joins", () => {
     const group = new GroupScenario({ t: 4 });
     group.alterConfig({ "consumer.assignor": "range" });
     expect(group.coordinator.stateName).toBe("EMPTY");
@@ -157,7 +157,7 @@ describe("expiry of offsets", () => {
     return group;
   }
 
-  test("[OFF-10] an empty group forgets its positions after the retention, counted from when it was left", () => {
+  test("[OFF-10] an empty group forgets its committed offsets after the retention, counted from when it was left", () => {
     const group = committedGroup();
     group.advance(60 * MINUTE_MS);
     group.leave("m1");
@@ -186,7 +186,7 @@ describe("expiry of offsets", () => {
     expect(group.state.offsets.get("t:0")?.offset).toBe(5);
   });
 
-  test("[OFF-10] a group without config is dead then, one with a config stays", () => {
+  test("[OFF-10] a group without config is dead then, and one with a config stays", () => {
     const group = committedGroup();
     group.leave("m1");
     group.advance(10 * MINUTE_MS);

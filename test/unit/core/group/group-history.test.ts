@@ -67,7 +67,7 @@ function short(entry: HistoryEntry): string {
     .join(" ");
 }
 
-test("[HIS-1] a join is told with what it set off: the epoch, why, who gives what up and gets it", () => {
+test("[HIS-1] a join is noted with its effects: the epoch, why, who gives what up and gets it", () => {
   const group = new Recorded();
   group.join("a");
   expect(group.told()).toEqual([
@@ -90,7 +90,7 @@ test("[HIS-1] a join is told with what it set off: the epoch, why, who gives wha
   ]);
 });
 
-test("[HIS-1] a lost connection, its return, a timeout, a leave and changes from outside are told with their reasons", () => {
+test("[HIS-1] a lost connection, its return, a timeout, a leave and outside changes are noted with their reasons", () => {
   const group = new Recorded();
   group.join("a");
   group.join("b");
@@ -131,7 +131,7 @@ test("[HIS-1] a lost connection, its return, a timeout, a leave and changes from
   ]);
 });
 
-test("[HIS-1] commits are not told, and an entry names so many partitions at most", () => {
+test("[HIS-1] commits are not noted, and an entry names a bounded number of partitions", () => {
   const group = new Recorded();
   const many = { ...TOPIC, partitions: 1_000 };
   group.join("a");
@@ -149,7 +149,7 @@ test("[HIS-1] commits are not told, and an entry names so many partitions at mos
   expect(group.told()).toEqual([]);
 });
 
-test("[HIS-2] it outlives evictions, in order, and the oldest operations make room", () => {
+test("[HIS-2] it survives evictions, in order, and the oldest operations make room", () => {
   const group = new Recorded();
   const rounds = MAX_HISTORY_OPERATIONS + 30;
   for (let round = 0; round < rounds; round++) {
@@ -175,7 +175,7 @@ test("[HIS-2] it outlives evictions, in order, and the oldest operations make ro
   expect(newest.at(-1)?.atMs).toBe(1_000 + rounds - 1);
 });
 
-test("[HIS-1] a config that is set or taken away is told, with what is set then", () => {
+test("[HIS-1] a config that is set or removed is noted, with what is set then", () => {
   const group = new Recorded();
   group.join("a");
   group.told();
@@ -188,7 +188,7 @@ test("[HIS-1] a config that is set or taken away is told, with what is set then"
   expect(group.told()[0]).toBe("config changed nothing set");
 });
 
-test("[HIS-1] a subscription that changes is told with its topics and its pattern, and causes the rebalance", () => {
+test("[HIS-1] a changed subscription is noted with its topics and its pattern, and causes the rebalance", () => {
   const group = new Recorded();
   group.join("a");
   group.told();
@@ -210,7 +210,7 @@ test("[HIS-1] a subscription that changes is told with its topics and its patter
   expect(told(a)).toEqual([]);
 });
 
-test("[HIS-1] only a socket that is lost or comes back is told as such, once, not a poll", () => {
+test("[HIS-1] only a lost or returned socket is noted as such, once, not a poll", () => {
   const group = new GroupScenario({ t: 1 });
   const told = () => group.coordinator.takeHistory().map(({ type }) => type);
   group.join("a");
@@ -230,7 +230,7 @@ test("[HIS-1] only a socket that is lost or comes back is told as such, once, no
   expect(polling.coordinator.takeHistory()).toEqual([]);
 });
 
-test("[HIS-1] entries have the names that members have, and epochs from before", () => {
+test("[HIS-1] entries have the names of the members, and epochs from before", () => {
   const group = new GroupScenario({ t: 1 });
   group.join("a", { instanceId: "i" });
   const [joined, , rebalanced] = group.coordinator.takeHistory();
@@ -253,7 +253,7 @@ test("[HIS-1] entries have the names that members have, and epochs from before",
   });
 });
 
-test("[HIS-1] positions that expire, or are deleted, rebalance nobody and are no cause of the next rebalance", () => {
+test("[HIS-1] expired or deleted offsets rebalance nobody and are no cause of the next rebalance", () => {
   const recorder = new HistoryRecorder();
   const state = emptyGroup("g");
   for (const reason of ["offsets deleted", "offsets expired", "topic removed"] as const)
@@ -273,7 +273,7 @@ function groupEvent({ incarnation, groupEpoch, assignmentEpoch, ...rest }: Group
   return { type: "group" as const, ...counts, overrides, emptySinceMs };
 }
 
-test("[HIS-1] an operation has so many entries, names so many causes and so many partitions", () => {
+test("[HIS-1] an operation has a bounded number of entries, causes and partitions", () => {
   const recorder = new HistoryRecorder();
   const state = emptyGroup("g");
   const group = new GroupScenario({ t: 1 });
@@ -327,7 +327,7 @@ function assignment(...partitions: number[]): string {
   return String.fromCharCode(...bytes, ...partitions.flatMap((each) => [0, 0, 0, each]));
 }
 
-test("[HIS-1] of a classic group it is told who joined and was removed and why, and who was assigned what", () => {
+test("[HIS-1] a classic group notes who joined and was removed and why, and who was assigned what", () => {
   const rig = new RecordedClassic();
   const known = { mustKnowId: false, clientId: "" };
   expect(rig.told(() => rig.join("", { ...known, newMemberId: "a" }))).toEqual([
@@ -383,7 +383,7 @@ test("[HIS-1] an entry of a classic group has the member's names and the generat
   expect(rig.takeHistory()[0]).not.toHaveProperty("instanceId");
 });
 
-test("[HIS-1] an operation of a classic group has so many entries, causes and partitions", () => {
+test("[HIS-1] an operation of a classic group has a bounded number of entries, causes and partitions", () => {
   const member = (i: number, partitions: number) => ({
     memberId: `m${i}`,
     instanceId: null,

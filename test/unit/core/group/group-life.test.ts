@@ -71,7 +71,7 @@ describe.each(Object.entries(BEGINNINGS))("a group that %s makes", (_, { begin, 
   });
 });
 
-test("[OFF-10] a group is empty from when the last member of any kind went, until one comes", () => {
+test("[OFF-10] a group is empty from when the last member of any kind left, until one comes", () => {
   const group = new TestedCoordinator(emptyGroup("g"));
   const told = () => [group.state.emptySinceMs, group.takeEvents().length];
   /** Classic members are there, or are not. */
@@ -102,7 +102,7 @@ test("[OFF-10] a group is empty from when the last member of any kind went, unti
   expect(group.state.emptySinceMs).toBe(9_000);
 });
 
-test("[GRP-7] an alarm is set while somebody can be removed, and where nobody is, for the positions", () => {
+test("[GRP-7] an alarm is set while somebody can be removed, and otherwise for the committed offsets", () => {
   const group = new GroupScenario({ t: 1 });
   expect(group.nextDeadlineMs).toBeNull();
   group.join("a");
@@ -114,7 +114,7 @@ test("[GRP-7] an alarm is set while somebody can be removed, and where nobody is
   expect(group.nextDeadlineMs).toBe(leftMs + retentionMs);
 });
 
-test("[CLK-4] when the clock is set who is silent or gives up has all its time, and nothing else changes", () => {
+test("[CLK-4] when the clock is set, silent and revoking members have their full time, and nothing else changes", () => {
   const group = new GroupScenario({ t: 4 });
   group.join("a");
   group.join("b", { rebalanceTimeoutMs: 7_000 });
@@ -134,7 +134,7 @@ test("[CLK-4] when the clock is set who is silent or gives up has all its time, 
   expect(group.member("b")).toBe(before);
 });
 
-test("[GCF-5] a change of either time is told to Kafka's consumers, one of another key to nobody", () => {
+test("[GCF-5] a change of either time reaches Kafka consumers, one of another key nobody", () => {
   const group = new GroupScenario({ t: 2 });
   group.join("k", { heartbeats: true });
   group.join("n");
@@ -153,7 +153,7 @@ test("[GCF-5] a change of either time is told to Kafka's consumers, one of anoth
   expect(group.member("n").sessionTimeoutMs).toBe(SESSION_MS);
 });
 
-test("[GCF-2] a change of the assignor rebalances a group that has members, at once, and no other", () => {
+test("[GCF-2] a change of the assignor rebalances a group with members, at once, and no other", () => {
   const group = new GroupScenario({ t: 3, u: 3 });
   group.alterConfig({ "consumer.assignor": "range" });
   expect(group.state.groupEpoch).toBe(0);
@@ -167,7 +167,7 @@ test("[GCF-2] a change of the assignor rebalances a group that has members, at o
   expect(group.state.groupEpoch).toBe(groupEpoch + 1);
 });
 
-test("[GRP-2] letting go of nothing, or of what one need not give up, is no error and changes nothing", () => {
+test("[GRP-2] revoking nothing, or what one need not give up, is no error and changes nothing", () => {
   const group = new GroupScenario({ t: 4 });
   group.join("a");
   group.join("b");

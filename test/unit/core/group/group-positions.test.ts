@@ -31,7 +31,7 @@ function changes(group: GroupScenario, act: () => unknown): number {
 }
 
 describe("deleting", () => {
-  test("[OFF-7] the positions of the topics that are named go, with the topics, and no others", () => {
+  test("[OFF-7] the committed offsets of the named topics go, with the topics, and no others", () => {
     const group = left();
     const { offsets } = group.coordinator;
     expect(outcome(offsets.delete(["t"]))).toBe("ok");
@@ -44,7 +44,7 @@ describe("deleting", () => {
     expect(outcome(offsets.delete(["t"]))).toBe("UNKNOWN_TOPIC_OR_PARTITION");
   });
 
-  test("[OFF-7] where one topic is unknown, or is read, none is forgotten", () => {
+  test("[OFF-7] if one topic is unknown, or is read, none is forgotten", () => {
     const unknown = left();
     const names = ["t", "nope"];
     expect(
@@ -66,7 +66,7 @@ describe("deleting", () => {
     expect(outcome(read.coordinator.offsets.delete(["t"]))).toBe("ok");
   });
 
-  test("[KFK-14] one position goes alone, its topic stays known, and what is read or unknown is refused", () => {
+  test("[KFK-14] one committed offset goes alone, its topic stays known, and what is read or unknown is refused", () => {
     const group = left();
     const deleted = ({ coordinator }: GroupScenario, topic: string, partition: number) => {
       const result = coordinator.offsets.deletePositions([{ topic, partition }]);
@@ -96,7 +96,7 @@ describe("deleting", () => {
 describe("setting", () => {
   const topic = (name: string) => ({ name, topicId: name, partitions: 1 });
 
-  test("[OFF-4] positions are set in topics that the group has not read, and in none that is gone", () => {
+  test("[OFF-4] offsets are set in topics that the group has not read, and in none that is gone", () => {
     const group = left();
     const { offsets } = group.coordinator;
     const resets = [
@@ -118,7 +118,7 @@ describe("setting", () => {
     expect(entry).toMatchObject({ type: "offsets reset", partitionCount: 2 });
   });
 
-  test("[OFF-4] nothing is set while there are members, and the refusal tells how many", () => {
+  test("[OFF-4] nothing is set while there are members, and the refusal says how many", () => {
     const group = left();
     group.join("a");
     const result = group.reset({ "t:0": 1 });
@@ -129,7 +129,7 @@ describe("setting", () => {
     expect(group.committed("t:0")).toBe(4);
   });
 
-  test("[CLS-6] a commit of a classic member goes back too, makes its topics known, and is told of those that are gone", () => {
+  test("[CLS-6] a commit of a classic member goes back too, makes its topics known, and reports deleted ones", () => {
     const group = left();
     const rig = new ClassicRig();
     const { id: memberId } = rig.newcomer();
@@ -148,7 +148,7 @@ describe("setting", () => {
     expect(group.state.topics.get("t")?.partitions).toBe(2);
   });
 
-  test("[OFF-13] a leader epoch is kept where one was named, 0 too", () => {
+  test("[OFF-13] a leader epoch is kept if one was named, even 0", () => {
     const group = left();
     const commits = [
       commitOf("t:0", 1, { leaderEpoch: 0, metadata: "m" }),
@@ -171,7 +171,7 @@ describe("setting", () => {
 });
 
 describe("committing", () => {
-  test("[OFF-11] commits at an epoch that the member was told count for what it had by then, those ahead for nothing", () => {
+  test("[OFF-11] commits at an epoch that the member received count for what it had by then, and those ahead for nothing", () => {
     const group = new GroupScenario({ t: 2 });
     group.join("a", { heartbeats: true });
     group.join("b", { heartbeats: true });
@@ -210,7 +210,7 @@ describe("committing", () => {
 });
 
 describe("expiring", () => {
-  test("[OFF-10] each position goes a retention after it was committed and the group left, and the topics with the last", () => {
+  test("[OFF-10] each committed offset goes a retention after its commit and after the group was left, and the topics with the last", () => {
     const group = new GroupScenario({ t: 2, u: 1 });
     group.alterConfig({ "offsets.retention.minutes": 24 * 60 });
     group.join("a");
@@ -240,7 +240,7 @@ describe("expiring", () => {
     expect(offsets.isDead(leftMs + retentionMs)).toBe(true);
   });
 
-  test("[OFF-10] a group that is not there, has a member, or has a position is not dead, whatever the time", () => {
+  test("[OFF-10] a group that does not exist, has a member, or has a committed offset is not dead, whatever the time", () => {
     const never = new GroupScenario({ t: 1 });
     expect(never.coordinator.offsets.isDead(1e15)).toBe(false);
     const read = new GroupScenario({ t: 1 });

@@ -437,7 +437,7 @@ describe("a request", () => {
     }
   });
 
-  test("[CLK-5] only these bring a group into being, and none does without an incarnation", () => {
+  test("[CLK-5] only these create a group, and none does without an incarnation", () => {
     const makers = new Set(["join", "poll", "poll with an ack", "heartbeat that joins"]);
     for (const name of ["joinClassic", "commitOffsets by hand", "alterConfig"]) makers.add(name);
     for (const [name, request] of TABLE) {
@@ -452,7 +452,7 @@ describe("a request", () => {
     }
   });
 
-  test("[CLK-5] a group that exists keeps its incarnation, whatever the cluster tells", () => {
+  test("[CLK-5] a group that exists keeps its incarnation, whatever the cluster says", () => {
     for (const [, request] of TABLE)
       for (const kind of ["an empty group", "a native group", "a classic group"] as const) {
         const rig = GROUPS[kind]();
@@ -513,7 +513,7 @@ describe("what a join asks of the cluster", () => {
     expect(asked(empty, topics, pattern), "no group knows nothing").toEqual(lookup);
   });
 
-  test("[GRP-16] a member that comes back with what it had asks nothing, and gets all of it", () => {
+  test("[GRP-16] a member that returns with what it had asks nothing, and gets all of it", () => {
     const rig = known();
     expect(asked(rig, ["t", "x"], null, { memberId: "a", memberEpoch: 1 })).toBe(null);
     const { own } = rig.join("c", { topics: ["u", "t"] }, []);
@@ -526,14 +526,14 @@ describe("what a join asks of the cluster", () => {
     expect(keys.sort()).toEqual(["t-id:0", "t-id:1", "u-id:0", "v-id:0"]);
   });
 
-  test("[GRP-16] a topic that was deleted is not known any more, unless a member still names it", () => {
+  test("[GRP-16] a deleted topic is no longer known, unless a member still names it", () => {
     const rig = known();
     for (const name of ["t", "u", "v"]) rig.handle({ type: "changeTopic", name, topic: null });
     const unknown = ["t", "u", "v"].filter((name) => asked(rig, [name]) !== null);
     expect(unknown).toEqual(["u", "v"]);
   });
 
-  test("[GRP-16] what a commit has learned is known, and a member's heartbeat that goes on asks nothing", () => {
+  test("[GRP-16] topics learned from a commit are known, and a member's regular heartbeat asks nothing", () => {
     const rig = new Rig();
     const position = { topic: "u", partition: 0, offset: 1, metadata: "" };
     const commit = { type: "commitOffsets", token: byHand, offsets: [position] } as const;
@@ -572,7 +572,7 @@ describe("when a group wants to be woken because of what has happened", () => {
     return rig;
   }
 
-  test("[GRP-7] of members the changed ones count, and of these whoever has no connection", () => {
+  test("[GRP-7] of the changed members, those without a connection count", () => {
     const rig = mixed();
     const event = (memberId: string) => member(rig, memberId);
     expect(wakeInMs(rig)).toBe(NEVER);
@@ -583,7 +583,7 @@ describe("when a group wants to be woken because of what has happened", () => {
     expect(rig.group.nextDeadlineMs - NOW_MS, "of all members").toBe(30_000);
   });
 
-  test("[GRP-7] it counts how a member is now, not how it was when it changed, nor one that has gone", () => {
+  test("[GRP-7] it counts a member as it is now, not as it was when it changed, nor one that has gone", () => {
     const rig = mixed();
     const events = [member(rig, "s"), member(rig, "p")];
     rig.connected.add("s");
@@ -592,7 +592,7 @@ describe("when a group wants to be woken because of what has happened", () => {
     expect(wakeInMs(rig, ...events)).toBe(NEVER);
   });
 
-  test("[KFK-20] one of whom nobody reports any more counts, one that was heard does not change it", () => {
+  test("[KFK-20] a member that is no longer reported counts, and one that was heard does not change it", () => {
     const rig = mixed();
     rig.nowMs += 5_000;
     rig.heardMs.set("n", rig.nowMs);
@@ -602,7 +602,7 @@ describe("when a group wants to be woken because of what has happened", () => {
     expect(wakeInMs(rig, { type: "unheard", memberId: "nobody" })).toBe(NEVER);
   });
 
-  test("[GRP-7] a connected member that owes partitions has to be heard from, and to give them up in time", () => {
+  test("[GRP-7] a connected member that owes partitions must be heard from, and give them up in time", () => {
     for (const rebalanceTimeoutMs of [5_000, REBALANCE_MS]) {
       const rig = new Rig();
       rig.join("n", { rebalanceTimeoutMs });
@@ -614,7 +614,7 @@ describe("when a group wants to be woken because of what has happened", () => {
     }
   });
 
-  test("[OFF-10] an empty group's positions count when it has become empty, and not again", () => {
+  test("[OFF-10] an empty group's committed offsets count when it has become empty, and not again", () => {
     const rig = new Rig();
     rig.handle({ type: "commitOffsets", token: byHand, offsets: NAMED, ...found });
     const retentionMs = rig.group.config.offsetsRetentionMinutes * 60_000;
@@ -629,7 +629,7 @@ describe("when a group wants to be woken because of what has happened", () => {
     expect(wakeInMs(rig)).toBe(NEVER);
   });
 
-  test("[CLS-3] the sessions and the rebalance of classic members count in any case", () => {
+  test("[CLS-3] the sessions and the rebalance of classic members always count", () => {
     const rig = GROUPS["a classic group"]();
     expect(wakeInMs(rig)).toBe(SESSION_MS);
     rig.connected.add("c");
@@ -641,7 +641,7 @@ describe("when a group wants to be woken because of what has happened", () => {
   });
 });
 
-test("[GRP-18] the epoch goes on where members of the other kind have ended, and an empty group shows the newest", () => {
+test("[GRP-18] the epoch continues where members of the other kind have ended, and an empty group shows the newest", () => {
   const rig = new Rig();
   const epochs = [];
   const shown = () => describeGroup(rig.group.state).epoch;

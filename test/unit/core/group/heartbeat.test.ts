@@ -94,7 +94,7 @@ class Rig {
   }
 }
 
-test("[KCG-1] a member joins with epoch 0 and is given everything; another's half is revoked first", () => {
+test("[KCG-1] a member joins with epoch 0 and gets everything; another's half is revoked first", () => {
   const rig = new Rig();
   expect(rig.beat("a", 0).ok).toBe(true);
   expect(rig.assigned("a")).toEqual([0, 1, 2, 3]);
@@ -111,7 +111,7 @@ test("[KCG-1] a member joins with epoch 0 and is given everything; another's hal
   expect(rig.assigned("b")).toHaveLength(2);
 });
 
-test("[KCG-1] an epoch that was told earlier is taken; one that was not, and what is another's, is fenced", () => {
+test("[KCG-1] an epoch that was given earlier is accepted; one that was not, and another's, is fenced", () => {
   const rig = new Rig();
   rig.beat("a", 0);
   const epoch = rig.epoch("a");
@@ -125,7 +125,7 @@ test("[KCG-1] an epoch that was told earlier is taken; one that was not, and wha
   });
 });
 
-test("[KCG-2] -1 leaves; -2 keeps a static member's place for who comes with its instance id", () => {
+test("[KCG-2] -1 leaves; -2 keeps a static member's place for whoever comes with its instance id", () => {
   const rig = new Rig();
   rig.beat("a", 0, { instanceId: "i" });
   rig.beat("b", 0);
@@ -139,7 +139,7 @@ test("[KCG-2] -1 leaves; -2 keeps a static member's place for who comes with its
   expect(rig.beat("gone", -1)).toMatchObject({ error: "UNKNOWN_MEMBER_ID" });
 });
 
-test("[KCG-3] a subscription that changes counts from that heartbeat on; one that is not told stays", () => {
+test("[KCG-3] a changed subscription counts from that heartbeat on; an omitted one stays", () => {
   const rig = new Rig();
   rig.beat("a", 0);
   rig.beat("a", rig.epoch("a"));
@@ -195,7 +195,7 @@ test("[KCG-2] -1 leaves at once, a static member too; -2 keeps it, silent", () =
   expect(rig.beat("a", -2)).toMatchObject({ error: "UNKNOWN_MEMBER_ID" });
 });
 
-test("[KCG-4] a heartbeat that says nothing new changes nothing", () => {
+test("[KCG-4] a heartbeat without news changes nothing", () => {
   const rig = new Rig();
   rig.beat("a", 0, { topicPattern: "x.*" });
   rig.coordinator.takeEvents();
@@ -226,7 +226,7 @@ const PARTIAL: [
 ];
 
 test.each(PARTIAL)(
-  "[KCG-3] [KCG-4] who says %s subscribes to that and keeps the rest",
+  "[KCG-3] [KCG-4] a member that names %s subscribes to that and keeps the rest",
   (_, said, topics, pattern) => {
     for (const isSilent of [false, true]) {
       const rig = new Rig();
@@ -238,7 +238,7 @@ test.each(PARTIAL)(
   },
 );
 
-test("[KCG-3] who joins says all that it subscribes to", () => {
+test("[KCG-3] a joining member names its whole subscription", () => {
   const rig = new Rig();
   rig.beat("a", 0, { topics: null, topicPattern: "t.*" });
   expect(rig.member("a")).toMatchObject({ topics: [], topicPattern: "t.*" });
@@ -255,14 +255,17 @@ test.each([
   { joins: 0, says: 0, is: DEFAULT_REBALANCE_TIMEOUT_MS },
   { joins: 60_000, says: 0, is: 60_000 },
   { joins: 60_000, says: 1, is: 1 },
-])("[KCG-4] who joins with a rebalance timeout of $joins and then says $says has $is", (row) => {
-  const rig = new Rig();
-  rig.beat("a", 0, { rebalanceTimeoutMs: row.joins });
-  rig.beat("a", rig.epoch("a"), { rebalanceTimeoutMs: row.says, topics: ["t", "u"] });
-  expect(rig.member("a").rebalanceTimeoutMs).toBe(row.is);
-});
+])(
+  "[KCG-4] a member that joins with a rebalance timeout of $joins and then says $says has $is",
+  (row) => {
+    const rig = new Rig();
+    rig.beat("a", 0, { rebalanceTimeoutMs: row.joins });
+    rig.beat("a", rig.epoch("a"), { rebalanceTimeoutMs: row.says, topics: ["t", "u"] });
+    expect(rig.member("a").rebalanceTimeoutMs).toBe(row.is);
+  },
+);
 
-test("[KCG-1] [KCG-4] who comes back, or subscribes anew, and does not say what it owns owns what it did", () => {
+test("[KCG-1] [KCG-4] a member that returns, or subscribes anew, and omits what it owns owns what it did", () => {
   for (const isSilent of [false, true]) {
     const rig = new Rig();
     rig.beat("a", 0, { instanceId: "i" });
@@ -285,7 +288,7 @@ test("[KCG-1] [KCG-4] who comes back, or subscribes anew, and does not say what 
   }
 });
 
-test("[KCG-1] who joins anew owns nothing, whatever it says", () => {
+test("[KCG-1] a member that joins again owns nothing, whatever it says", () => {
   const rig = new Rig();
   rig.beat("a", 0);
   rig.beat("b", 0);
@@ -295,7 +298,7 @@ test("[KCG-1] who joins anew owns nothing, whatever it says", () => {
   expect(rig.assigned("b")).toHaveLength(2);
 });
 
-test("[GRP-15] heartbeats reach no live member that joined in another way; a silent one may come back so", () => {
+test("[GRP-15] heartbeats reach no live member that joined in another way; a silent one may return so", () => {
   const rig = new Rig();
   rig.joinNatively("n");
   for (const epoch of [-2, -1, 0, 1])
@@ -309,7 +312,7 @@ test("[GRP-15] heartbeats reach no live member that joined in another way; a sil
   expect(rig.member("n")).toMatchObject({ heartbeats: true, silentSinceMs: null });
 });
 
-test("[KCG-1] who went, or was refused, while its topics were looked up is told so, and nothing changes", () => {
+test("[KCG-1] a member that left, or was refused, while its topics were looked up is told so, and nothing changes", () => {
   const rig = new Rig();
   rig.beat("a", 0);
   const quiet = rig.heartbeat("a", 1);
@@ -327,7 +330,7 @@ test("[KCG-1] who went, or was refused, while its topics were looked up is told 
   expect(rig.takeStored()).toEqual([]);
 });
 
-test("[KCG-1] an epoch ahead of the member's is fenced also by the heartbeat itself, and so are foreign partitions", () => {
+test("[KCG-1] an epoch ahead of the member's is fenced by the heartbeat too, and so are foreign partitions", () => {
   const rig = new Rig();
   rig.beat("a", 0);
   rig.beat("b", 0);

@@ -58,7 +58,7 @@ class Polls extends GroupScenario {
   }
 }
 
-test("[POL-5] it is remembered up to where a member was sent records, and never less", () => {
+test("[POL-5] the group remembers up to where a member was sent records, and never less", () => {
   const group = new Polls();
   expect(group.deliver([sent("t:0", 9), sent("t:1", null)])).toEqual({
     keys: ["t:0", "t:1"],
@@ -89,7 +89,7 @@ test.each([
   expect(polls.state.offsets.get("t:0")?.offset).toBe(500);
 });
 
-test("[POL-4] where a member begins is committed, back too, and only where it is told", () => {
+test("[POL-4] a member's beginning is committed, back too, and only on request", () => {
   const group = new Polls();
   group.deliver([sent("t:0", 9, 5), sent("t:1", 3)]);
   expect([group.committed("t:0"), group.committed("t:1")]).toEqual([5, null]);
@@ -122,7 +122,7 @@ test("[POL-2] nobody is sent what is another's, or was read before it was its ow
   expect(regained.deliver([sent(late, 9, 5)], "p", memberEpoch).keys).toEqual([late]);
 });
 
-test("[POL-5] an ack counts up to what was sent; one beyond refuses all and changes nothing", () => {
+test("[POL-5] an ack counts up to what was sent; one beyond rejects all and changes nothing", () => {
   const group = new Polls();
   group.deliver([sent("t:0", 9), sent("t:1", 4)]);
   expect(group.ack({ "t:0": 9, "t:1": 5 })).toEqual({
@@ -136,7 +136,7 @@ test("[POL-5] an ack counts up to what was sent; one beyond refuses all and chan
   expect(group.ack({ "t:0": 9, "t:1": 3 })).toEqual({ rejected: [], changes: 0 });
 });
 
-test("[POL-5] an ack of a partition of which nothing was sent is told, and the others count", () => {
+test("[POL-5] an ack of a partition of which nothing was sent is reported, and the others count", () => {
   const group = new Polls();
   group.deliver([sent("t:0", 9)]);
   expect(group.ack({ "t:1": 5, "t:0": 9 })).toEqual({
@@ -153,7 +153,7 @@ test("[POL-5] an ack of a partition of which nothing was sent is told, and the o
   expect(group.ack({ "t:1": 2 })).toEqual({ rejected: [], changes: 1 });
 });
 
-test("[POL-2] an ack of what is another's, or of one that is no member, is told and does not count", () => {
+test("[POL-2] an ack for another's partition, or by a non-member, is reported and does not count", () => {
   const group = new Polls();
   expect(group.ack({ "t:0": 1 }, "stranger")).toEqual({
     rejected: ["t:0 UNKNOWN_MEMBER_ID"],
@@ -172,7 +172,7 @@ test("[POL-2] an ack of what is another's, or of one that is no member, is told 
   });
 });
 
-test("[POL-5] only a refusal that is new, and of a partition that is the member's now, is remembered", () => {
+test("[POL-5] only a new rejection, for a partition that the member has now, is remembered", () => {
   const group = new Polls();
   group.deliver([sent("t:0", 4)]);
   expect(group.note({ "t:0": 4 })).toBe(0);

@@ -139,7 +139,7 @@ describe.each(BOUNDS.flatMap(([what, by, ...parts]) => by.map((kind) => ({ what,
     const whyNot = (part: object) =>
       group().whyNot((REQUESTS[kind] as (typeof REQUESTS)[string])(part));
 
-    test("[BND-21] is taken up to its bound, and refused beyond it", () => {
+    test("[BND-21] is accepted up to its bound, and rejected beyond it", () => {
       expect(whyNot(most)?.error).not.toBe("INVALID_REQUEST");
       expect(whyNot(more)?.error).toBe("INVALID_REQUEST");
     });
@@ -155,7 +155,7 @@ const member = (memberId: string, more: Partial<ClassicMember> = {}): [string, C
   },
 ];
 
-test("[BND-21] a classic group holds so much metadata of all its members, and no more", () => {
+test("[BND-21] a classic group holds a bounded amount of its members' metadata", () => {
   const protocols = [{ name: "range", metadata: new Uint8Array(MAX_CLASSIC_GROUP_BYTES - 10) }];
   const members = new Map([member("a", { protocols })]);
   const state = { ...NO_CLASSIC_MEMBERS, protocolType: "consumer", members };
@@ -180,7 +180,7 @@ describe("what many names cost", () => {
     return { looks, members: Object.assign(new Map(members), { values }) };
   }
 
-  test("[BND-21] positions in any number of topics are forgotten with one look at the members", () => {
+  test("[BND-21] committed offsets in any number of topics are forgotten with one look at the members", () => {
     const native = counted(
       new Map([["n", { topics: ["t0"], topicPattern: "x.*" } as unknown as Member]]),
     );
@@ -196,7 +196,7 @@ describe("what many names cost", () => {
     expect([native.looks.count, classic.looks.count]).toEqual([1, 1]);
   });
 
-  test("[BND-21] [COST-1] whether a topic has a subscriber is asked of the members when there is a topic, and once", () => {
+  test("[BND-21] [COST-1] the members are asked once for subscribers, and only if there is a topic", () => {
     const { looks, members } = counted(
       new Map([["n", { topics: ["t0"], topicPattern: null } as unknown as Member]]),
     );

@@ -25,7 +25,7 @@ const state = (more: Partial<CompactionState> = {}): CompactionState => ({
   ...more,
 });
 
-test("[CMP-4] without a pass, or before its place, only what is cleaned moves, and never back", () => {
+test("[CMP-4] without a pass, or before its place, only the clean end moves, and never back", () => {
   const { store, done } = noting();
   const none = state({ pass: null, nextHorizonMs: 7 });
   expect(withoutSegment(store, none, 0, 30)).toEqual({ ...none, cleanedOffset: 30 });
@@ -34,7 +34,7 @@ test("[CMP-4] without a pass, or before its place, only what is cleaned moves, a
   expect(done).toEqual([]);
 });
 
-test("[CMP-4] a pass whose segments are dropped begins anew behind them", () => {
+test("[CMP-4] a pass whose segments are dropped begins again behind them", () => {
   const { store, done } = noting();
   expect(withoutSegment(store, state(), 40, 80)).toEqual({
     cleanedOffset: 80,
@@ -52,7 +52,7 @@ test.each([
   { log: 5, pass: 6, is: 5 },
   { log: 8, pass: 6, is: 6 },
 ])(
-  "[CMP-2] [CMP-4] a pass that has nothing left ends, and tombstones kept till $log and $pass go at $is",
+  "[CMP-2] [CMP-4] a pass with nothing left ends, and tombstones kept till $log and $pass go at $is",
   ({ log, pass, is }) => {
     for (const next of [100, 150]) {
       const { store, done } = noting();

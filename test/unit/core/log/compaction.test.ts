@@ -108,7 +108,7 @@ describe.each(PLACES)("$name", ({ newPlace }) => {
     expect(recordsOf(rig.log).map(show)).toEqual(rig.shown());
   });
 
-  test("[CMP-2] a tombstone goes delete.retention.ms after it was first seen, though nothing is appended", () => {
+  test("[CMP-2] a tombstone goes delete.retention.ms after it was first seen, even if nothing is appended", () => {
     const rig = new Rig(newPlace(), { deleteRetentionMs: HOUR });
     rig.segment(record("a", "1"), record("b", "1"));
     rig.segment(record("a", null), record("c", "1"));
@@ -128,7 +128,7 @@ describe.each(PLACES)("$name", ({ newPlace }) => {
     expect(rig.compactor.nextDueMs(rig.nowMs)).toBeNull();
   });
 
-  test("[CMP-2] later passes do not put off the end of a tombstone", () => {
+  test("[CMP-2] later passes do not delay the end of a tombstone", () => {
     const rig = new Rig(newPlace(), { deleteRetentionMs: HOUR });
     rig.segment(record("a", "1"), record("a", null), record("z", "0"));
     rig.drain();
@@ -246,7 +246,7 @@ describe.each(PLACES)("$name", ({ newPlace }) => {
     expect(rig.shown()).toEqual(["0 z=1", "2 a=2"]);
   });
 
-  test("[CLK-1] where the clock was set back, segments are closed and compacted, once", () => {
+  test("[CLK-1] after the clock was set back, segments are closed and compacted, once", () => {
     const rig = new Rig(newPlace(), { minCleanableDirtyRatio: 1, maxCompactionLagMs: HOUR });
     rig.segment(record("z", "1"));
     rig.drain();
@@ -287,7 +287,7 @@ describe.each(PLACES)("$name", ({ newPlace }) => {
     expect(rig.append([record("b", "1")])).toBe(2);
   });
 
-  test("[CMP-1] what is left of a batch keeps its offsets, its producer, its timestamps and its headers", () => {
+  test("[CMP-1] the rest of a batch keeps its offsets, its producer, its timestamps and its headers", () => {
     const rig = new Rig(newPlace());
     const headers = [{ key: "h", value: Uint8Array.of(1) }];
     const origin = { producerId: 7, producerEpoch: 3, baseSequence: 40 };
@@ -323,7 +323,7 @@ describe.each(PLACES)("$name", ({ newPlace }) => {
     expect(rig.headers()[0]).toMatchObject({ hasDeleteHorizon: false, baseOffset: 0 });
   });
 
-  test("[CMP-1] [LOG-10] what LogAppendTime gave stays", () => {
+  test("[CMP-1] [LOG-10] times from LogAppendTime stay", () => {
     const rig = new Rig(newPlace(), { messageTimestampType: "LogAppendTime" });
     rig.segment(record("a", "1", 5), record("b", null, 6), record("a", "2", 7));
     rig.drain();
@@ -341,7 +341,7 @@ describe.each(PLACES)("$name", ({ newPlace }) => {
     ["lz4", LZ4, COMPRESSIONS.gzip],
     ["zstd", ZSTD, COMPRESSIONS.zstd],
   ])(
-    "[CMP-1] [ZIP-1] a batch with compression %s that is written anew has one that all can read",
+    "[CMP-1] [ZIP-1] a batch with compression %s that is rewritten has one that all can read",
     (_, compression, expected) => {
       const rig = new Rig(newPlace());
       const options = compression === undefined ? {} : { compression };
@@ -447,7 +447,7 @@ describe.each(PLACES)("$name", ({ newPlace }) => {
     }
   });
 
-  test("[CMP-4] a pass over many slices goes on where it was after evictions", () => {
+  test("[CMP-4] a pass over many slices continues where it was after evictions", () => {
     const rig = new Rig(newPlace(), { segmentBytes: 1_500_000 });
     fillLarge(rig);
     const expected = newest(rig.stored());
@@ -501,7 +501,7 @@ describe.each(PLACES)("$name", ({ newPlace }) => {
     });
   });
 
-  test("[CMP-4] what is appended while a pass is under way is left for the next one", () => {
+  test("[CMP-4] records appended during a pass are left for the next one", () => {
     const rig = new Rig(newPlace(), { segmentBytes: 4_000 });
     fillSmall(rig);
     const before = newest(rig.stored());
@@ -521,28 +521,25 @@ describe.each(PLACES)("$name", ({ newPlace }) => {
   test.each([
     ["deletes records", false],
     ["deletes records and is evicted", true],
-  ])(
-    "[CMP-4] [LOG-8] a log that %s in the middle of a pass keeps what is behind",
-    (_, isEvicted) => {
-      for (let stopAt = 1, isOver = false; !isOver; stopAt += STRIDE) {
-        const rig = new Rig(newPlace(), { segmentBytes: 4_000 });
-        fillSmall(rig);
-        for (let i = 0; i < stopAt; i++) isOver = !rig.step();
-        const before = 30 * (stopAt % 8) + 31;
-        const expected = newest(rig.stored().filter(({ offset }) => offset >= before));
-        rig.log.deleteRecordsBefore(before, 0);
-        if (isEvicted) rig.reopen();
-        rig.drain(() => expect(newest(rig.stored())).toEqual(expected));
-        expect(newest(rig.stored())).toEqual(expected);
-        expect(rig.log.logStartOffset).toBe(before);
-        rig.close();
-        rig.drain();
-        expect(rig.shown().sort()).toEqual(expected);
-      }
-    },
-  );
+  ])("[CMP-4] [LOG-8] a log that %s during a pass keeps what is behind", (_, isEvicted) => {
+    for (let stopAt = 1, isOver = false; !isOver; stopAt += STRIDE) {
+      const rig = new Rig(newPlace(), { segmentBytes: 4_000 });
+      fillSmall(rig);
+      for (let i = 0; i < stopAt; i++) isOver = !rig.step();
+      const before = 30 * (stopAt % 8) + 31;
+      const expected = newest(rig.stored().filter(({ offset }) => offset >= before));
+      rig.log.deleteRecordsBefore(before, 0);
+      if (isEvicted) rig.reopen();
+      rig.drain(() => expect(newest(rig.stored())).toEqual(expected));
+      expect(newest(rig.stored())).toEqual(expected);
+      expect(rig.log.logStartOffset).toBe(before);
+      rig.close();
+      rig.drain();
+      expect(rig.shown().sort()).toEqual(expected);
+    }
+  });
 
-  test("[CMP-4] [RET-1] [RET-2] retention drops segments in the middle of a pass", () => {
+  test("[CMP-4] [RET-1] [RET-2] retention drops segments during a pass", () => {
     for (let stopAt = 1, isOver = false; !isOver; stopAt += STRIDE) {
       const isBySize = stopAt % 2 === 0;
       const rig = new Rig(newPlace(), { segmentBytes: 4_000 });
@@ -580,7 +577,7 @@ describe.each(PLACES)("$name", ({ newPlace }) => {
     }
   });
 
-  test("[CMP-4] a pass is given up when the policy goes, and another done when it comes back", () => {
+  test("[CMP-4] a pass is abandoned when the policy goes, and another done when it returns", () => {
     for (let stopAt = 1, isOver = false; !isOver; stopAt += STRIDE) {
       const rig = new Rig(newPlace(), { segmentBytes: 4_000 });
       fillSmall(rig);
@@ -598,7 +595,7 @@ describe.each(PLACES)("$name", ({ newPlace }) => {
     }
   });
 
-  test("[CMP-2] a tombstone goes although the pass that saw it first was given up", () => {
+  test("[CMP-2] a tombstone goes even if the pass that saw it first was abandoned", () => {
     for (let stopAt = 1, isOver = false; !isOver; stopAt += STRIDE) {
       const rig = new Rig(newPlace(), { deleteRetentionMs: HOUR, segmentBytes: 0 });
       rig.set({ minCleanableDirtyRatio: 0.5 });
@@ -649,7 +646,7 @@ describe.each(PLACES)("$name", ({ newPlace }) => {
     },
   );
 
-  test("[CMP-4] a pass ends at the bound on keys and the next one goes on", () => {
+  test("[CMP-4] a pass ends at the bound on keys and the next one continues", () => {
     const rig = new Rig(newPlace(), { segmentBytes: 50_000_000 });
     const size = 20_000;
     for (let from = 0; from < MAX_COMPACTION_KEYS; from += size)
@@ -668,7 +665,7 @@ describe.each(PLACES)("$name", ({ newPlace }) => {
   });
 });
 
-test("[CMP-4] a pass ends at the bound on bytes of keys, and goes on within the same chunk", () => {
+test("[CMP-4] a pass ends at the bound on bytes of keys, and continues within the same chunk", () => {
   const store = new MemoryLogStore();
   const rig = new Rig({ open: () => store });
   const keys = Array.from({ length: 18 }, (_, i) => record(String.fromCharCode(i), ""));

@@ -250,7 +250,7 @@ describe.each(RUNTIMES)("decompressing %s", (_, codecs) => {
     expect(new TextDecoder().decode(unfolded)).toBe(expected);
   });
 
-  test.each(NAMES)("[ZIP-1] anything folded by a client's %s comes back", (name) => {
+  test.each(NAMES)("[ZIP-1] anything compressed by a client's %s comes back", (name) => {
     const content = fc.oneof(
       fc.uint8Array({ maxLength: 5_000 }),
       fc
@@ -276,7 +276,7 @@ describe.each(RUNTIMES)("decompressing %s", (_, codecs) => {
     fc.assert(property, { numRuns: 60 });
   });
 
-  test.each(NAMES)("[ZIP-1] a batch in %s is stored as it came and decoded", (name) => {
+  test.each(NAMES)("[ZIP-1] a batch in %s is stored as received and decoded", (name) => {
     const batch = encodeBatch(RECORDS, { compression: compressorOf(name) });
     const config = resolveConfig({ "cleanup.policy": "delete" });
     const before = batch.slice();
@@ -288,7 +288,7 @@ describe.each(RUNTIMES)("decompressing %s", (_, codecs) => {
     expect(decoded).toEqual(RECORDS.map((each, offset) => plainRecord({ ...each, offset })));
   });
 
-  test.each(NAMES)("[ZIP-2] a batch in %s whose record count lies is corrupt", (name) => {
+  test.each(NAMES)("[ZIP-2] a batch in %s with a false record count is corrupt", (name) => {
     const batch = encodeBatch(RECORDS, { compression: compressorOf(name) });
     const most = Math.floor(MAX_DECOMPRESSED_BYTES / 7);
     for (const count of [0, 1, 39, 41, 10_000, most, most + 1, 2 ** 31 - 1, -1]) {
@@ -302,7 +302,7 @@ describe.each(RUNTIMES)("decompressing %s", (_, codecs) => {
     }
   });
 
-  test.each([-1, 0, 5, 6, 7])("[ZIP-2] compression %i is none that is known", (type) => {
+  test.each([-1, 0, 5, 6, 7])("[ZIP-2] compression %i is unknown", (type) => {
     expect(refusal(codecs, type, hex("00"))).toBe("UNSUPPORTED_COMPRESSION_TYPE");
   });
 
@@ -348,7 +348,7 @@ describe.each(RUNTIMES)("decompressing %s", (_, codecs) => {
     ["zstd: a dictionary", "zstd", hex("28b52ffd01000700000900004100")],
     ["zstd: the reserved bit", "zstd", hex("28b52ffd0800" + "0b000041")],
     ["zstd: the reserved kind of block", "zstd", hex("28b52ffd0000" + "0f000041")],
-  ])("[ZIP-2] malformed is refused: %s", (_name, type, folded) => {
+  ])("[ZIP-2] malformed is rejected: %s", (_name, type, folded) => {
     expect(refusal(codecs, COMPRESSIONS[type], folded)).toBe("CORRUPT_MESSAGE");
   });
 
@@ -444,7 +444,7 @@ describe("the bound on what is unfolded", () => {
     BOMBS.map(([name, type, folded]) => ({ name: `${name}, ${runtime}`, codecs, type, folded })),
   );
 
-  test.each(TABLE)("[ZIP-2] 100 MB of zeros are refused: $name", ({ codecs, type, folded }) => {
+  test.each(TABLE)("[ZIP-2] 100 MB of zeros are rejected: $name", ({ codecs, type, folded }) => {
     // Every array that our own decoders ask for, by its length.
     const lengths: number[] = [];
     class Counted extends Uint8Array<ArrayBuffer> {
@@ -468,7 +468,7 @@ describe("the bound on what is unfolded", () => {
   );
 
   test.each(EDGES)(
-    "[ZIP-2] $name $runtime unfolds to the bound and not a byte more",
+    "[ZIP-2] $name $runtime decompresses to the bound and not a byte more",
     ({ name, codecs }) => {
       const most = FOLD[name](zeros.subarray(0, MAX_DECOMPRESSED_BYTES));
       const over = FOLD[name](zeros.subarray(0, MAX_DECOMPRESSED_BYTES + 1));
@@ -498,7 +498,7 @@ describe("the bound on what is unfolded", () => {
   );
 
   test.each(RUNTIMES)(
-    "[ZIP-2] a zstd frame that claims more than its blocks can hold is refused for that, %s",
+    "[ZIP-2] a zstd frame that claims more than its blocks can hold is rejected for that, %s",
     (_, codecs) => {
       // One block of three bytes as they are, in a frame that claims `size` bytes.
       const frame = (size: number) =>
@@ -511,7 +511,7 @@ describe("the bound on what is unfolded", () => {
   );
 
   test.each(RUNTIMES)(
-    "[ZIP-2] many small blocks of zstd in a large window do not take for ever, %s",
+    "[ZIP-2] many small blocks of zstd in a large window take bounded time, %s",
     (_, codecs) => {
       // 128 MiB, the window of zstd's highest level: moved for each block it would take minutes.
       const blocks = 20_000;
@@ -540,7 +540,7 @@ describe("compressing", () => {
   });
 
   test.each(RUNTIMES)(
-    "[ZIP-3] gzip is made everywhere, also of nothing and of megabytes: %s",
+    "[ZIP-3] gzip is made everywhere, also from nothing and from megabytes: %s",
     async (_, codecs) => {
       for (const bytes of [hex(""), utf8(TEXT), Buffer.alloc(5_000_000, "some megabytes ")]) {
         const folded = await codecs.compressRecords(COMPRESSIONS.gzip, bytes);
@@ -555,20 +555,23 @@ describe("compressing", () => {
   test.each([
     { runtime: "with node:zlib", codecs: native, names: ["snappy", "lz4"] as const },
     { runtime: "without node:zlib", codecs: fallback, names: ["snappy", "lz4", "zstd"] as const },
-  ])("[ZIP-3] what cannot be made is refused by its name, $runtime", async ({ codecs, names }) => {
-    for (const name of names) {
-      const refused = codecs.compressRecords(COMPRESSIONS[name], utf8(TEXT));
-      await expect(refused).rejects.toThrow(codecs.CompressionError);
-      await expect(refused).rejects.toMatchObject({ code: "UNSUPPORTED_COMPRESSION_TYPE" });
-    }
-  });
+  ])(
+    "[ZIP-3] an unavailable compression is rejected by its name, $runtime",
+    async ({ codecs, names }) => {
+      for (const name of names) {
+        const refused = codecs.compressRecords(COMPRESSIONS[name], utf8(TEXT));
+        await expect(refused).rejects.toThrow(codecs.CompressionError);
+        await expect(refused).rejects.toMatchObject({ code: "UNSUPPORTED_COMPRESSION_TYPE" });
+      }
+    },
+  );
 
   test.each([
     { runtime: "with node:zlib", codecs: native, type: COMPRESSIONS.gzip },
     { runtime: "with node:zlib", codecs: native, type: COMPRESSIONS.zstd },
     { runtime: "without node:zlib", codecs: fallback, type: COMPRESSIONS.gzip },
   ])(
-    "[ZIP-3] batches are folded one by one as compression $type, $runtime",
+    "[ZIP-3] batches are compressed one by one as compression $type, $runtime",
     async ({ codecs, type }) => {
       const small: ProducerRecord = { key: null, value: utf8("x"), headers: [], timestamp: 7 };
       const sequence = { producerId: 77, producerEpoch: 3 };
@@ -602,7 +605,7 @@ describe("compressing", () => {
     },
   );
 
-  test("[ZIP-3] nothing folded stays nothing", async () => {
+  test("[ZIP-3] nothing compressed stays nothing", async () => {
     const compress = () => Promise.reject(new Error("not asked"));
     expect(await compressBatches(hex(""), COMPRESSIONS.gzip, compress)).toHaveLength(0);
   });

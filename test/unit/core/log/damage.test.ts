@@ -122,7 +122,7 @@ function stored(): Disk {
 }
 
 describe("a flipped bit", () => {
-  test("[CRC-1] of a chunk, wherever it is, is served to nobody; what is around it is", () => {
+  test("[CRC-1] of a chunk, wherever it is, is served to nobody; the data around it is", () => {
     const disk = stored();
     const whole = disk.chunk();
     let flips = 0;
@@ -192,7 +192,7 @@ describe("a flipped bit", () => {
     expect(disk.reports).toHaveLength(1);
   });
 
-  test("[CRC-1] what is good costs no second check in a life, and a new life checks again", () => {
+  test("[CRC-1] good data costs no second check in a life, and a new life checks again", () => {
     const disk = stored();
     const log = disk.open();
     expect(readable(log)).toEqual(ALL);
@@ -206,7 +206,7 @@ describe("a flipped bit", () => {
     expect(runsOf(garbage)).toMatchObject([{ baseOffset: 0, nextOffset: 8 }]);
   });
 
-  test("[CRC-2] a batch that says a later offset, and whose CRC is wrong as well, is told of by its CRC", () => {
+  test("[CRC-2] a batch with a later offset and a wrong CRC is reported by its CRC", () => {
     const bytes = stored().chunk();
     const at = STARTS[1] as number;
     bytes[at + 7] = 5;
@@ -244,7 +244,7 @@ describe("a reader that comes to damage", () => {
     return disk;
   }
 
-  test("[CRC-2] gets what is good before it, then the error; what is behind it can be read", () => {
+  test("[CRC-2] gets the good data before it, then the error; data behind it can be read", () => {
     const log = damaged().open();
     expect(log.read(0, 1_000_000).nextOffset).toBe(11);
     expect(log.read(10, 1_000_000)).toMatchObject({ nextOffset: 11 });
@@ -265,7 +265,7 @@ describe("a reader that comes to damage", () => {
     expect(ends).toEqual([16, 18, 19, 22, 24]);
   });
 
-  test("[CRC-2] is told once a life and chunk for whoever runs the broker", () => {
+  test("[CRC-2] is reported to the operator once per life and chunk", () => {
     const disk = damaged();
     const log = disk.open();
     for (let i = 0; i < 5; i++) readable(log);
@@ -274,7 +274,7 @@ describe("a reader that comes to damage", () => {
     expect(disk.reports).toHaveLength(2);
   });
 
-  test("[CRC-2] is pushed what is good before it, and told; its window counts what it was sent", () => {
+  test("[CRC-2] is sent the good data before it, and the error; its window counts what it was sent", () => {
     const log = damaged().open();
     const reader: TailReader = {
       nextOffset: 0,
@@ -299,7 +299,7 @@ describe("a reader that comes to damage", () => {
     expect(failures).toMatchObject([failure]);
   });
 
-  test("[CRC-2] by time finds what is before it, and is told where the damage may hold the record", () => {
+  test("[CRC-2] by time finds what is before it, and learns where the damage may hold the record", () => {
     const log = damaged().open();
     const at = (timestamp: number) => log.findOffsetByTimestamp(timestamp, decodeAnyBatch);
     expect(at(START + 5)).toBe(2);
@@ -360,7 +360,7 @@ function storedBytes(disk: Disk): Uint8Array {
 describe.each([false, true])(
   "compaction of what is damaged (evicted in the middle: %s)",
   (isEvicted) => {
-    test("[CRC-3] of any byte keeps its bytes as they are, never seals them, and comes to its end", () => {
+    test("[CRC-3] of any byte keeps its bytes as they are, never seals them, and finishes", () => {
       const length = stored().chunk().length;
       for (let position = 0; position < length; position += 5) {
         const disk = stored();
@@ -381,7 +381,7 @@ describe.each([false, true])(
       }
     });
 
-    test("[CRC-3] leaves of the rest what there is to keep, in later passes too", () => {
+    test("[CRC-3] keeps of the rest what there is to keep, in later passes too", () => {
       const disk = stored();
       disk.append([encodeBatch([record("a", "newer"), record("f", "5")])]);
       disk.flip(HIT);
@@ -429,7 +429,7 @@ describe("a batch that is as it was stored and that nobody can decode", () => {
     return disk;
   }
 
-  test("[CRC-4] ends a look-up by time with its place, and is read as what it is", () => {
+  test("[CRC-4] ends a lookup by time with its place, and is read as what it is", () => {
     const log = withGarbage().open();
     expect(log.read(0, 1_000_000).nextOffset).toBe(6);
     const error = errorOf(() => log.findOffsetByTimestamp(START + 40, decodeAnyBatch));

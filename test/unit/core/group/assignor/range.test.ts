@@ -35,7 +35,7 @@ function shown(members: readonly AssignorMember[], topics: readonly AssignorTopi
 }
 
 describe("range", () => {
-  test("[RNG-1] stretches in order, the first ones one longer", () => {
+  test("[RNG-1] contiguous ranges in order, the first ones one longer", () => {
     const members = [member("m1", ["a"]), member("m2", ["a"]), member("m3", ["a"])];
     expect(shown(members, [{ topicId: "a", partitions: 7 }])).toEqual({
       m1: "a:0,1,2",
@@ -44,7 +44,7 @@ describe("range", () => {
     });
   });
 
-  test("[RNG-1] more members than partitions leaves the last without any", () => {
+  test("[RNG-1] more members than partitions leaves the last ones without any", () => {
     const members = [member("m1", ["a"]), member("m2", ["a"]), member("m3", ["a"])];
     expect(shown(members, [{ topicId: "a", partitions: 2 }])).toEqual({
       m1: "a:0",
@@ -71,7 +71,7 @@ describe("range", () => {
     });
   });
 
-  test("[RNG-1] [RNG-3] each partition of each subscribed topic has one owner, in whatever order they are listed", () => {
+  test("[RNG-1] [RNG-3] each partition of each subscribed topic has one owner, in any listed order", () => {
     const groups = fc.record({
       members: fc.uniqueArray(
         fc.record({

@@ -368,7 +368,7 @@ describe("uniform, case by case", () => {
     expect(moves(previous, result)).toBe(moved);
   });
 
-  test("[ASN-3] an odd partition travels along a chain of topics to the member who has least", () => {
+  test("[ASN-3] an odd partition moves along a chain of topics to the member with the least", () => {
     // a and b share t, b and c share u: only by b giving u's odd one to c may a's t go to b.
     const members = { a: "x t", b: "t u", c: "u" };
     const topics = { x: 2, t: 1, u: 1 };
@@ -437,7 +437,7 @@ describe("uniform, any group", () => {
     );
   });
 
-  test("[ASN-5] of the assignments that are so balanced none moves fewer partitions, by brute force", () => {
+  test("[ASN-5] among assignments that are so balanced none moves fewer partitions, by brute force", () => {
     fc.assert(
       fc.property(anyGroup({ members: 4, topics: 3, partitions: 4 }), ({ members, topics }) => {
         const claimed = withoutDoubleClaims(members);
