@@ -111,19 +111,63 @@ test("[EXA-1] node-service handles, and on Ctrl-C commits and leaves", async () 
   expect(offsets.map(({ committedOffset }) => committedOffset ?? 0).sort()).toEqual([0, 0, 1]);
 });
 
-test("[EXA-1] [RPC-3] edge-function creates a topic and produces over its service binding", async () => {
-  const { blocks, printed } = readmeOf("edge-function");
-  const [[start = ""] = [], commands = []] = blocks;
-  const state = join(broker.dataDir, "wrangler");
-  const dev = begin(`${start} --port 0 --persist-to ${state}`);
+/** Starts an example that brings its own broker, with data of its own, and waits until it is ready. */
+async function beginAtEdge(start: string, example: string) {
+  const dev = begin(`${start} --port 0 --persist-to ${join(broker.dataDir, example)}`);
   const url = await until("it is ready", () =>
     /Ready on (http:\/\/\S+)/.exec(dev.output.text)?.[1]?.replace("localhost", "127.0.0.1"),
   );
+  return {
+    child: dev.child,
+    run: (command: string) => run(command.replace("http://127.0.0.1:8787", url), url),
+  };
+}
+
+test.each([
+  { example: "edge-function", rule: "[RPC-3]", does: "creates a topic and produces" },
+  { example: "edge-cron", rule: "[POL-1]", does: "polls until nothing is left, and acknowledges" },
+])("[EXA-1] $rule $example $does over its service binding", async ({ example }) => {
+  const { blocks, printed } = readmeOf(example);
+  const [[start = ""] = [], commands = []] = blocks;
+  const edge = await beginAtEdge(start, example);
   const outputs: string[] = [];
-  for (const command of commands)
-    outputs.push(await run(command.replace("http://127.0.0.1:8787", url), url));
+  for (const command of commands) outputs.push(await edge.run(command));
   expect(outputs.join("\n")).toBe(printed);
-  await stop(dev.child);
+  if (example === "edge-cron") {
+    const { lag } = JSON.parse(await edge.run("npx rivulet --json groups lag receipts"));
+    expect(lag).toBe(0);
+  }
+  await stop(edge.child);
+});
+
+test("[EXA-1] [EXA-4] edge-consumer adds up, starts again by its alarm, and stops", async () => {
+  const { blocks, printed } = readmeOf("edge-consumer");
+  const [[start = ""] = [], commands = [], [end = ""] = []] = blocks;
+  const totals = commands.at(-1) ?? "";
+  const first = await beginAtEdge(start, "edge-consumer");
+  const outputs: string[] = [];
+  for (const command of commands.slice(0, -1)) outputs.push(await first.run(command));
+  const added = printed.split("\n").at(-1);
+  await until("all is added up", async () => (await first.run(totals)) === added);
+  expect([...outputs, added].join("\n")).toBe(printed);
+
+  // All of it dies at once. Only the alarm is left of the consumer.
+  await stop(first.child, "SIGKILL");
+  const second = await beginAtEdge(start, "edge-consumer");
+  await second.run(commands.at(-2) ?? "");
+  const twice = '{"milk":4,"tea":14}';
+  await until("it goes on", async () => (await second.run(totals)) === twice, 90_000);
+  const { members } = JSON.parse(await second.run("npx rivulet --json groups describe totals"));
+  expect(members).toMatchObject([{ instanceId: "totals", connected: true }]);
+
+  expect(await second.run(end)).toBe("stopped");
+  const stopped = JSON.parse(await second.run("npx rivulet --json groups describe totals"));
+  expect(stopped.members).toMatchObject([{ instanceId: "totals", connected: false }]);
+  const positions = stopped.offsets.map(
+    ({ committedOffset }: { committedOffset: number | null }) => committedOffset ?? 0,
+  );
+  expect(positions.sort()).toEqual([0, 2, 4]);
+  await stop(second.child);
 });
 
 test("[EXA-1] every example is listed, and has a README", () => {
@@ -132,5 +176,5 @@ test("[EXA-1] every example is listed, and has a README", () => {
     .map(({ name }) => name);
   const list = readFileSync(join(ROOT, "examples/README.md"), "utf8");
   for (const name of folders) expect(list).toContain(`[${name}](${name})`);
-  expect(folders.length).toBeGreaterThanOrEqual(7);
+  expect(folders.length).toBeGreaterThanOrEqual(9);
 });
