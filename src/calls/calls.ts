@@ -1,35 +1,36 @@
 // Calls between the Worker and the objects, and among objects.
 //
-// During an upgrade old and new code call each other, in both directions, for minutes. So the names of methods and
-// fields are on the wire, and stay: a call takes one object of named fields, fields are added with a default, and
-// whoever is called ignores fields that it does not know. A call that an older object would get wrong gets a new
-// method. An object that lacks the method is older than its caller, and answers again once it has been replaced:
-// callers are told so with an error that may be tried again [VER-9].
+// During an upgrade, old and new code call each other in both directions for minutes. So the names of methods and
+// fields are on the wire and stay: a call takes one object of named fields, fields are added with a default, and the
+// callee ignores unknown fields. If an older object would misunderstand a call, it gets a new method. An object without
+// the method is older than its caller, and works again once it has been replaced. The caller then gets a retriable
+// error [VER-9].
 //
-// Release 0.1 passes arguments by position, and so does 0.2, with the named fields that 0.1 does not know in one more
-// argument. Objects take those. The release after this one no longer sends them, and the one after that drops POSITIONS.
+// Release 0.1 passes arguments by position. Release 0.2 does too, with one more argument for named fields that 0.1 does
+// not know. Objects accept both. The release after this one will no longer send them, and the one after that will drop
+// POSITIONS.
 
 import { MAX_REQUEST_ID_CHARS } from "../core/limits.ts";
 
 export type ObjectKind = "cluster" | "partition" | "group" | "relay" | "metrics";
 
-/** The version of the calls. It stands in each call, and grows with every change of their meaning. */
+/** The version of the calls. It is part of each call, and increases with every change of their meaning. */
 export const CALLS_VERSION = 2;
 
 export type CallRequest = Readonly<Record<string, unknown>>;
 
-/** [AUD-1] Whether a call has changed anything. An object of an older release does not say, and may have. */
+/** [AUD-1] True if the call has changed anything. An object of an older release does not say, so it may have. */
 export interface Changed {
   readonly isChanged?: boolean;
 }
 
-/** The field with the version. Nothing that a caller sends has this name by chance. */
+/** The field for the version. No other field of a caller has this name by accident. */
 const VERSION_FIELD = "callsVersion";
 
-/** The field that names the request in which the call is made. Objects of release 0.2 ignore it. */
+/** The field for the id of the request in which the call is made. Objects of release 0.2 ignore it. */
 const REQUEST_ID_FIELD = "callsRequestId";
 
-/** The fields that release 0.1 passes in each position. A list in a position is an object of those fields. */
+/** The fields that release 0.1 passes in each position. A list in a position means an object with those fields. */
 type Positions = readonly (string | readonly string[])[];
 
 const POSITIONS: Readonly<Record<ObjectKind, Readonly<Record<string, Positions>>>> = {
@@ -72,11 +73,11 @@ const POSITIONS: Readonly<Record<ObjectKind, Readonly<Record<string, Positions>>
     deletePositions: ["positions"],
     committedOffsets: ["member"],
   },
-  relay: {}, // Release 0.2 knew none of these two.
+  relay: {}, // Release 0.2 has neither of these two kinds.
   metrics: {},
 };
 
-/** Returns the arguments of a call as they are sent. */
+/** Returns the arguments of a call in the form in which they are sent. */
 export function toArguments(
   kind: ObjectKind,
   method: string,
@@ -103,14 +104,14 @@ export function toArguments(
   return [...placed, { ...rest, ...own }];
 }
 
-/** Returns the request in which a call is made, if its caller has named it. */
+/** Returns the id of the request in which a call is made, if the caller included it. */
 export function requestIdIn(args: readonly unknown[]): string | undefined {
   const last = args.at(-1);
   const named = isRequest(last) ? last[REQUEST_ID_FIELD] : undefined;
   return typeof named === "string" ? named.slice(0, MAX_REQUEST_ID_CHARS) : undefined;
 }
 
-/** Returns the request of a call, whichever release has sent it. */
+/** Returns the request of a call, from whichever release. */
 export function toRequest(kind: ObjectKind, method: string, args: readonly unknown[]): CallRequest {
   const last = args.at(-1);
   const { [VERSION_FIELD]: version, [REQUEST_ID_FIELD]: _, ...named } = isRequest(last) ? last : {};
@@ -119,7 +120,7 @@ export function toRequest(kind: ObjectKind, method: string, args: readonly unkno
   const request: Record<string, unknown> = {};
   for (const [i, place] of (POSITIONS[kind][method] ?? []).entries()) {
     const value = placed[i];
-    if (value === undefined) continue; // Left out. The method has a default for it.
+    if (value === undefined) continue; // It is absent. The method has a default for it.
     if (typeof place === "string") request[place] = value;
     else Object.assign(request, value);
   }

@@ -1,4 +1,4 @@
-// A group's answers to the classic protocol, as they cross the call: with Kafka's error codes in them. The shapes are on the
+// A group's answers to the classic protocol in the form of a call, with Kafka's error codes. The shapes are on the
 // wire: see calls.ts.
 import {
   errorCodeOf,
@@ -25,7 +25,7 @@ export interface SyncedReply extends ClassicSynced {
 
 const { NONE } = KAFKA_ERRORS;
 
-/** `memberId` is the id that the request named. */
+/** Makes the answer. `memberId` is the id in the request. */
 export function joinedReply(answer: ClassicJoinAnswer, memberId: string): JoinedReply {
   if (answer.ok) {
     const { ok: _ok, ...joined } = answer;
@@ -53,17 +53,17 @@ export function syncedReply(answer: ClassicSyncAnswer): SyncedReply {
 }
 
 /**
- * Returns the number of the failure. [FIL-6] Throws if the group's data is lost. Clients must not be told to try again,
- * because that would mend nothing.
+ * Returns the code of the failure. [FIL-6] Throws if the group's data is lost. A code would make clients try again,
+ * which cannot help.
  */
 export function codeOfFailure(failure: KafkaFailure): number {
   if (failure.error === "KAFKA_STORAGE_ERROR") throw errorOf(failure as Failure);
-  // A bound of the cluster's. Kafka's members try again after the one error, and give up after the other.
+  // A bound of the cluster. Kafka's members retry after the first error, and give up after the second.
   const isNoRoom = failure.error === "THROTTLING_QUOTA_EXCEEDED";
   return errorCodeOf(isNoRoom ? "COORDINATOR_NOT_AVAILABLE" : failure.error);
 }
 
-/** Returns the number of the outcome. */
+/** Returns the code of the outcome. */
 export function codeOfOutcome(outcome: KafkaErrorName | null): number {
   return outcome === null ? NONE : errorCodeOf(outcome);
 }

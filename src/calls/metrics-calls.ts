@@ -9,13 +9,13 @@ import type { LagPoint } from "../core/metrics/lag-trends.ts";
 import type { AnySnapshot } from "../core/metrics/snapshot.ts";
 
 export interface MetricsCalls {
-  /** [RPT-1] Takes what objects and isolates tell about themselves. A repeated snapshot counts once. */
+  /** [RPT-1] Takes the reports of objects and isolates. A repeated snapshot counts once. */
   report(request: ReportRequest): Promise<ReportAnswer>;
 
   /**
-   * [RPT-5] Asks the partitions and the groups that have told of themselves how they are now, which wakes them. Those of
-   * topics that begin with `topicPrefix`, and the groups that have positions in them. Returns how many were asked, and how
-   * many have answered.
+   * [RPT-5] Asks partitions and groups that have reported before for their current state, which wakes them. It asks the
+   * partitions of topics with `topicPrefix`, and the groups with offsets in such topics. Returns how many were asked,
+   * and how many have answered.
    * @throws BrokerError INVALID_REQUEST, before any is asked, if there are more than MAX_METRICS_ASKED
    */
   refresh(request: { topicPrefix: string }): Promise<{ asked: number; answered: number }>;
@@ -23,71 +23,71 @@ export interface MetricsCalls {
   /** [RPT-2] Returns the metrics as text, for Prometheus. */
   exposition(request: ExpositionRequest): Promise<{ text: string }>;
 
-  /** Returns how far a group is behind, from what was told, or null if it has told nothing. */
+  /** Returns the lag of a group from the reports, or null if it has not reported. */
   groupLag(request: { groupId: string }): Promise<ToldLag | null>;
 
-  /** [MET-15] Returns how all groups are that have told of themselves. */
+  /** [MET-15] Returns the summaries of all groups that have reported. */
   groupLags(request: { order: GroupOrder }): Promise<{ groups: readonly GroupSummary[] }>;
 
-  /** [MTR-1] Returns what each topic and group costs. */
+  /** [MTR-1] Returns the cost of each topic and group. */
   costs(): Promise<{ nowMs: number; lines: readonly CostLine[] }>;
 
-  /** Returns the alerts, and how much of each budget is used. */
+  /** Returns the alerts, and the used part of each budget. */
   alerts(): Promise<{ alerts: readonly AlertInfo[]; budgets: readonly BudgetUse[] }>;
 
   /**
-   * [ALR-1] Sets the rule of an alert. Returns the secret that signs its messages if it was made now: for a rule that is new,
-   * or because the request says so.
+   * [ALR-1] Sets the rule of an alert. Returns the secret that signs its messages if it was made now: for a new rule,
+   * or at the request of `newSecret`.
    * @throws BrokerError INVALID_REQUEST if there are MAX_ALERT_RULES
    */
   setAlert(request: { rule: AlertRule; newSecret?: boolean }): Promise<{ secret: string | null }>;
 
-  /** [ALR-1] Removes an alert. What was firing is resolved. */
+  /** [ALR-1] Removes an alert and resolves it if it fires. */
   removeAlert(request: { name: string }): Promise<{ isRemoved: boolean }>;
 
-  /** Sends a test to an alert's webhook, if it has one. */
+  /** Sends a test message to an alert's webhook, if it has one. */
   testAlert(request: { name: string }): Promise<{ isSent: boolean }>;
 
-  /** A topic was deleted. Its figures stay in the totals. */
+  /** Forgets a deleted topic. Its figures stay in the totals. */
   forgetTopic(request: { topicId: string }): Promise<void>;
 
-  /** A group was deleted. */
+  /** Forgets a deleted group. */
   forgetGroup(request: { groupId: string }): Promise<void>;
 }
 
 export interface ToldLag extends GroupLag {
-  /** [MET-14] How far it was behind over the last day, the oldest first. Objects of an earlier release tell none. */
+  /** [MET-14] The lags over the last day, the oldest first. Objects of an earlier release return none. */
   readonly trend?: readonly LagPoint[];
 }
 
 export interface ReportRequest {
   readonly snapshots: readonly AnySnapshot[];
-  /** [BGT-3] What principals with budgets have cost since it was told last. */
+  /** [BGT-3] The costs of principals with budgets since the last report. */
   readonly spent?: SpentBatch;
 }
 
-/** [BGT-3] What principals have cost today in all. Objects of an earlier release answer nothing. */
+/** [BGT-3] Today's total costs of principals. Objects of an earlier release return nothing. */
 export interface ReportAnswer {
-  /** Holds the principals that the request has told of, and all that have nothing left. */
+  /** The principals in the request, and all whose budget is used up. */
   readonly principals: readonly { readonly principal: string; readonly dollars: number }[];
   /** The end of the day: midnight UTC. */
   readonly untilMs: number;
-  /** Until when the topic of the first snapshot has nothing left. Null if it has, or has no budget. */
+  /** The time at which the budget of the first snapshot's topic is renewed, if it is used up. Otherwise null. */
   readonly topicUntilMs: number | null;
 }
 
 export interface ExpositionRequest {
   readonly format: "openmetrics" | "text";
-  /** If true, each partition gets series of its own. The default is true, unless there are too many partitions. */
+  /** If true, each partition has its own series. The default is true, unless there are too many partitions. */
   readonly partitions?: boolean;
-  /** Only topics whose names begin with this. */
+  /** Restricts the series to topics whose names begin with this. */
   readonly topicPrefix?: string;
 }
 
 /** The fields of a call. */
 export type MetricsRequest<Method extends keyof MetricsCalls> = Parameters<MetricsCalls[Method]>[0];
 
-/** [VER-10] The calls that do no harm if they run twice. */
+/** [VER-10] True for calls that may run twice without harm. */
 export const METRICS_CALLS: Readonly<Record<keyof MetricsCalls, boolean>> = {
   report: true,
   refresh: true,

@@ -17,9 +17,9 @@ export interface Bounds {
 }
 
 /**
- * [PLC-3] The partition's topic, as the Worker knows it, if the Worker takes the partition for one that was never used. A
- * partition that begins then need not ask the cluster. With `isCurrent`, the cluster has said so since this request began,
- * so an append need not wait for its word. Left out where the Worker does not know, and by releases up to 0.3.
+ * [PLC-3] The partition's topic, as the Worker knows it, if the Worker believes that the partition was never used. A
+ * partition that starts then need not ask the cluster. With `isCurrent`, the cluster has confirmed it since this
+ * request began, so an append need not wait for that. Absent if the Worker does not know, and in releases up to 0.3.
  */
 export interface Beginning {
   readonly begin?: (TopicDescription & { readonly isCurrent?: boolean }) | undefined;
@@ -28,9 +28,9 @@ export interface Beginning {
 export interface AppendRequest extends Beginning {
   /** Whole record batches, one after another. */
   readonly batches: Uint8Array;
-  /** [CND-1] Appends only if this is the offset of the first record. */
+  /** [CND-1] Appends only if this will be the offset of the first record. */
   readonly expectedOffset?: number | null;
-  /** [KEY-1] Set for an append of a request with an idempotency key. It is stored once for as long as the key lives. */
+  /** [KEY-1] Set for an append of a request with an idempotency key. It is stored once while the key is remembered. */
   readonly keyed?: KeyedAppend | null;
   /** [IDM-9] True if the producer is the Worker's own. The Worker sets it only for batches that it encoded itself. */
   readonly isOwn?: boolean;
@@ -40,18 +40,18 @@ export type AppendResult = Result<{
   readonly baseOffset: number;
   /** The timestamp of its records if the topic has LogAppendTime, else null. */
   readonly logAppendTimeMs: number | null;
-  /** Where the log begins. Left out where it still begins at 0. */
+  /** The log start offset. Absent while it is still 0. */
   readonly logStartOffset?: number;
 }>;
 
 export interface PartitionCalls {
-  /** [RPT-1] Returns what the partition tells of itself, or null if it is not in use. Called by the MetricsObject. */
+  /** [RPT-1] Returns the partition's report, or null if it is not in use. Called by the MetricsObject. */
   snapshot(): Promise<PartitionSnapshot | null>;
 
-  /** Appends whole record batches. Their records get consecutive offsets from `baseOffset` on. */
+  /** Appends whole record batches. Their records get consecutive offsets, starting at `baseOffset`. */
   append(request: AppendRequest): Promise<AppendResult>;
 
-  /** Reads whole batches, beginning with the one that holds `offset`. If there are any, it returns at least one. */
+  /** Reads whole batches, starting with the one that contains `offset`. If there are any, it returns at least one. */
   read(
     request: {
       offset: number;
@@ -60,8 +60,8 @@ export interface PartitionCalls {
   ): Promise<Result<{ batches: Uint8Array; nextOffset: number } & Bounds>>;
 
   /**
-   * [POL-2] Does the same as `read` for an owner without a socket. Only the newest owner may read, and the owner before
-   * it is cut off first. `offset` in the answer is where the read began.
+   * [POL-2] Reads for an owner without a socket. Only the newest owner may read, and the owner before it is cut off
+   * first. `offset` in the answer is the start of the read.
    */
   readAs(
     request: {
@@ -71,22 +71,25 @@ export interface PartitionCalls {
     } & Beginning,
   ): Promise<Result<{ offset: number; batches: Uint8Array; nextOffset: number } & Bounds>>;
 
-  /** [RLY-4] Tells whether the partition has sent readers to this relay. */
+  /** [RLY-4] Returns whether the partition has sent readers to this relay. */
   findRelay(request: { relay: number }): Promise<Result<{ isInUse: boolean }>>;
 
-  /** [RLY-2] A relay has readers. It is pushed what is appended from now on, until it says that it has none. */
+  /**
+   * [RLY-2] Called by a relay with readers. New batches are pushed to it from now on, until it reports that it has no
+   * readers.
+   */
   subscribeRelay(request: { relay: number }): Promise<Result<{ topic: string } & Bounds>>;
 
-  /** [RLY-2] Returns the offset at which a reader of a relay starts, and whether it lies in the log. */
+  /** [RLY-2] Returns the offset at which a reader of a relay starts, and the bounds of the log. */
   locate(request: { offset: number | InitialOffset }): Promise<Result<{ offset: number } & Bounds>>;
 
   /** Returns the bounds of the log. */
   offsets(request?: Beginning): Promise<Result<Bounds>>;
 
-  /** [DRX-1] Returns the bounds of the log, and the values that are set of the config that this partition goes by. */
+  /** [DRX-1] Returns the bounds of the log, and the overrides in the config that this partition uses. */
   inspect(): Promise<Result<{ config: ConfigOverrides } & Bounds>>;
 
-  /** [LOG-6] Returns the next batch that may hold a record with at least this timestamp, or null. */
+  /** [LOG-6] Returns the next batch that may contain a record with at least this timestamp, or null. */
   findBatchByTimestamp(request: {
     timestamp: number;
     from: number;
@@ -95,11 +98,12 @@ export interface PartitionCalls {
   /** [LOG-6] Returns the largest timestamp of any record, or null for an empty log (KIP-734). */
   maxTimestamp(): Promise<Result<{ timestamp: number | null }>>;
 
-  /** [LOG-8] Hides everything before `before` from readers. It is freed with its segment. */
+  /** [LOG-8] Hides all records before `before` from readers. Their storage is freed together with their segment. */
   deleteRecords(request: { before: number }): Promise<Result<{ logStartOffset: number } & Changed>>;
 
   /**
-   * [KEY-1] Returns what is known of the request with this idempotency key. If there is a `plan`, it is kept from now on.
+   * [KEY-1] Returns the remembered request with this idempotency key. Otherwise, a given `plan` is remembered from now
+   * on.
    */
   beginRequest(
     request: {
@@ -109,30 +113,30 @@ export interface PartitionCalls {
     } & Beginning,
   ): Promise<Result<{ request: KeyedRequest | null }>>;
 
-  /** Applies a change of the topic's config. An unused partition learns it with its first use. */
+  /** Applies a change of the topic's config. An unused partition gets it with its first use. */
   configure(request: { topic: TopicDescription }): Promise<void>;
 
-  /** [ACL-8] Closes the sockets that were opened with this API key. Called by the Worker when it is revoked. */
+  /** [ACL-8] Closes the sockets that were opened with this API key. Called by the Worker when the key is revoked. */
   revokeKey(request: { keyId: string }): Promise<void>;
 
   /** [CLK-1] [CLK-2] Notes that the clock was set back. Called by the Worker. */
   noticeClock(): Promise<void>;
 
   /**
-   * [DEL-1] Stops serving, as if the partition did not exist, and keeps what is stored. Called by the cluster when the topic
-   * is deleted. A partition without storage has nothing to keep.
+   * [DEL-1] Stops serving, as if the partition did not exist, and keeps the stored data. Called by the cluster when the
+   * topic is deleted. A partition without storage has nothing to keep.
    */
   retire(): Promise<void>;
-  /** [DEL-2] Serves again what was kept. Called by the cluster when the topic is brought back. */
+  /** [DEL-2] Serves the kept data again. Called by the cluster when the topic is restored. */
   restore(request: { topic: TopicDescription }): Promise<void>;
 
   /** [RCV-1] Finds the state that was stored at a time. It changes nothing. */
   recoveryPoint(request: { toMs: number }): Promise<Result<RecoveryPoint>>;
 
-  /** [RCV-2] Begins a new life with the state of a bookmark. What was stored since is gone. */
+  /** [RCV-2] Starts a new life with the state of a bookmark. Later changes are lost. */
   recoverTo(request: { bookmark: string }): Promise<Result<Restored>>;
 
-  /** [CLU-4] Frees everything. From here on this partition does not exist. Repeating the call is harmless. */
+  /** [CLU-4] Frees all storage. After this the partition does not exist. Repeating the call is harmless. */
   destroy(): Promise<void>;
 }
 
@@ -141,7 +145,7 @@ export type PartitionRequest<Method extends keyof PartitionCalls> = Parameters<
   PartitionCalls[Method]
 >[0];
 
-/** [VER-10] The calls that do no harm if they run twice. The platform may repeat those whose answer was lost. */
+/** [VER-10] True for calls that may run twice without harm. The platform may repeat those whose answer was lost. */
 export const PARTITION_CALLS: Readonly<Record<keyof PartitionCalls, boolean>> = {
   append: false,
   read: true,

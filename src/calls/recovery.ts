@@ -8,6 +8,6 @@ export interface RecoveryPoint {
 }
 
 export interface Restored {
-  /** Going there takes the recovery back. */
+  /** The bookmark that undoes the recovery. */
   readonly undoBookmark: string;
 }

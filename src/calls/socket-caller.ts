@@ -1,5 +1,5 @@
-// Who opens a socket to an object. The Worker has found that out, and tells it in a header of a request that it makes
-// itself: nothing of the client's request comes along, so no client can say who it is in this way.
+// The caller that opens a socket to an object. The Worker has authenticated it, and passes it in a header of a request
+// that it makes itself. The client's own headers are not passed on, so no client can forge it.
 import * as z from "zod";
 import { ANYBODY, type Caller, NOBODY } from "../core/access/caller.ts";
 import { whyNotKept } from "../core/access/kept-caller.ts";
@@ -11,10 +11,10 @@ import { makerSchema, namespaceSchema, quotaSchema } from "../protocol/tenancy.t
 
 export const CALLER_HEADER = "x-rivulet-caller";
 
-/** The topic of a partition that may be about to begin: see partition-calls.ts. */
+/** The topic of a partition that may be about to start: see partition-calls.ts. */
 export const BEGIN_HEADER = "x-rivulet-begin";
 
-/** The path says nothing. An object's name says which object it is. */
+/** The path has no meaning. The object's name identifies it. */
 export const OBJECT_SOCKET_URL = "https://object/socket";
 
 const sentCaller = z.object({
@@ -28,8 +28,8 @@ const sentCaller = z.object({
 });
 
 /**
- * Returns what to fetch an object's socket with, on behalf of this caller. `begin` is for a partition.
- * @throws BrokerError INVALID_REQUEST if no socket can keep the caller
+ * Returns the options for fetching an object's socket on behalf of this caller. `begin` is for a partition.
+ * @throws BrokerError INVALID_REQUEST if the caller is too large for a socket
  */
 export function upgradeFor(
   caller: Caller,
@@ -44,7 +44,7 @@ export function upgradeFor(
 }
 
 /**
- * [ACL-9] Refuses who no socket can keep. Credentials of releases before may be so large.
+ * [ACL-9] Refuses a caller that is too large for a socket's attachment. Credentials of earlier releases may be.
  * @throws BrokerError INVALID_REQUEST
  */
 export function assertKept(caller: Caller): void {
@@ -53,9 +53,9 @@ export function assertKept(caller: Caller): void {
 }
 
 /**
- * Returns the caller in the header. [ACL-7] Without it, it is somebody who may do nothing. [VER-9] But in an open broker the
- * request is that of a Worker of release 0.2, which says nothing of callers.
- * @throws BrokerError INVALID_REQUEST if the header is none that a Worker makes
+ * Returns the caller in the header. [ACL-7] Without the header, it is a caller without rights. [VER-9] But on an open
+ * broker such a request comes from a Worker of release 0.2, which sends no caller.
+ * @throws BrokerError INVALID_REQUEST if the header is malformed
  */
 export function callerOfUpgrade(request: Pick<Request, "headers">, isOpen: boolean): Caller {
   const text = request.headers.get(CALLER_HEADER);
@@ -63,13 +63,13 @@ export function callerOfUpgrade(request: Pick<Request, "headers">, isOpen: boole
   return isOpen ? ANYBODY : NOBODY;
 }
 
-/** Returns the topic that the Worker has sent with an upgrade, or null. The object checks that it is its own. */
+/** Returns the topic that the Worker has sent with an upgrade, or null. The object checks that the topic is its own. */
 export function beginOfUpgrade(request: Pick<Request, "headers">): TopicDescription | null {
   const text = request.headers.get(BEGIN_HEADER);
   return text === null ? null : (JSON.parse(text) as TopicDescription);
 }
 
-/** A header carries ASCII. JSON has an escape for everything else. */
+/** Escapes JSON for a header, which may only contain ASCII. */
 function asciiOf(json: string): string {
   return json.replace(
     /[^\x20-\x7e]/g,

@@ -1,5 +1,5 @@
-// Compresses batches if the runtime can: with the built-in zlib, else with
-// the platform's CompressionStream, which makes gzip.
+// Compresses batches if the runtime can: with the built-in zlib, or else with the platform's CompressionStream, which
+// supports gzip.
 import {
   COMPRESSIONS,
   type CompressionName,
@@ -9,7 +9,7 @@ import type { Compressor } from "../core/log/record-batch.ts";
 import { CompressionError } from "./compression-error.ts";
 import { ZLIB } from "./zlib.ts";
 
-/** Returns a compressor that works without waiting, or undefined if this runtime has none. */
+/** Returns a synchronous compressor, or undefined if this runtime has none. */
 export function compressor(type: CompressionType): Compressor | undefined {
   const zlib = ZLIB;
   if (zlib === undefined) return undefined;
@@ -27,7 +27,10 @@ function nameOf(type: CompressionType): string {
   return Object.entries(COMPRESSIONS).find(([, number]) => number === type)?.[0] ?? String(type);
 }
 
-/** Does the same for a client that may wait, because browsers make gzip too. @throws UNSUPPORTED_COMPRESSION_TYPE */
+/**
+ * Compresses for a client that can wait, because browsers can only compress gzip asynchronously. @throws
+ * UNSUPPORTED_COMPRESSION_TYPE
+ */
 export async function compressRecords(
   type: CompressionType,
   bytes: Uint8Array,
@@ -37,13 +40,13 @@ export async function compressRecords(
   if (type !== COMPRESSIONS.gzip) {
     throw new CompressionError(
       "UNSUPPORTED_COMPRESSION_TYPE",
-      `this runtime cannot make ${nameOf(type)}; gzip is made everywhere`,
+      `this runtime cannot compress with ${nameOf(type)}; use gzip`,
     );
   }
   const gzip = new CompressionStream("gzip");
-  const folding = new Response(gzip.readable).arrayBuffer();
+  const compressed = new Response(gzip.readable).arrayBuffer();
   const writer = gzip.writable.getWriter();
-  await writer.write(bytes as Uint8Array<ArrayBuffer>); // Nobody makes batches in shared memory.
+  await writer.write(bytes as Uint8Array<ArrayBuffer>); // Batches are never in shared memory.
   await writer.close();
-  return new Uint8Array(await folding);
+  return new Uint8Array(await compressed);
 }

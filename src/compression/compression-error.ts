@@ -1,8 +1,8 @@
 import type { ErrorName } from "../core/errors.ts";
 
 /**
- * Thrown if bytes cannot be folded or unfolded. The caller turns it into a BrokerError. These files are loaded on
- * demand, and a file that shares the SDK's errors would cut them out of its bundle.
+ * An error in compressing or decompressing. The caller turns it into a BrokerError. These files are loaded on demand,
+ * and if one shared the SDK's errors, the bundler would move them out of the SDK's main file.
  */
 export class CompressionError extends Error {
   readonly code: ErrorName;

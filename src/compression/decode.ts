@@ -10,7 +10,7 @@ export function decodeAnyBatch(bytes: Uint8Array, start = 0): ConsumerRecord[] {
   return decodeBatch(bytes, start, decompress);
 }
 
-/** Does the same, a record at a time, until `visit` returns false. @throws BrokerError */
+/** Decodes one record at a time until `visit` returns false. @throws BrokerError */
 export function visitAnyBatch(
   bytes: Uint8Array,
   start: number,
@@ -20,8 +20,8 @@ export function visitAnyBatch(
 }
 
 /**
- * Does the same for many batches that together may unfold to `maxBytes`. Beyond that it throws
- * MESSAGE_TOO_LARGE, before much of the work is done.
+ * Makes a decoder for many batches that together may decompress to `maxBytes`. Beyond that it throws MESSAGE_TOO_LARGE,
+ * before most of the work is done.
  */
 export function decoderWithin(maxBytes: number) {
   let left = maxBytes;
@@ -29,7 +29,7 @@ export function decoderWithin(maxBytes: number) {
     if (left <= 0) {
       throw new BrokerError(
         "MESSAGE_TOO_LARGE",
-        `the compressed batches unfold to more than ${maxBytes} bytes, the bound`,
+        `the compressed batches decompress to more than ${maxBytes} bytes, the bound`,
       );
     }
     const decompressed = decompress(compression, bytes);

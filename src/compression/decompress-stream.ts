@@ -1,17 +1,17 @@
-// Unpacks bodies in gzip or deflate, as they come. The platform's DecompressionStream unfolds all of its input at once,
-// however little of the output is read. This one waits.
+// Decompresses gzip or deflate bodies as they arrive. The platform's DecompressionStream decompresses all of its input
+// at once, even if the output is not read. This one waits.
 import { CompressionError } from "./compression-error.ts";
 import { type Unzip, ZLIB } from "./zlib.ts";
 
 export type Encoding = "gzip" | "deflate";
 
-/** The most that one step unfolds. */
+/** The most that one step decompresses. */
 const PIECE = { chunkSize: 64 * 1024 };
 
 /**
- * [BND-2] Yields the pieces unpacked, at most one piece ahead of the reader. If the reader stops, the unpacking stops,
- * whatever the rest would unfold to.
- * @throws CompressionError if the pieces are not what `encoding` says; errors of the pieces themselves
+ * [BND-2] Yields the decompressed pieces, at most one piece ahead of the reader. If the reader stops, decompression
+ * stops, however large the rest would be.
+ * @throws CompressionError if the pieces are not in this encoding; errors of `pieces`
  */
 export async function* decompressed(
   pieces: AsyncIterable<Uint8Array>,
@@ -43,7 +43,7 @@ export async function* decompressed(
   await fed;
 }
 
-/** Resolves when it takes more, or will never again. */
+/** Resolves when it accepts more input, or is closed. */
 function drained(unzip: Unzip): Promise<void> {
   return new Promise((resolve) => {
     unzip.once("drain", resolve);

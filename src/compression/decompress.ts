@@ -1,5 +1,5 @@
-// Decompresses batches of every type, anywhere. Node, Workers, Deno and Bun have zlib built in, with zstd. Elsewhere
-// (browsers), fflate and fzstd do it. The SDK loads this file when the first compressed batch comes.
+// Decompresses batches of every type on every platform. Node, Workers, Deno and Bun have a built-in zlib with zstd.
+// Elsewhere (browsers), fflate and fzstd are used. The SDK loads this file with the first compressed batch.
 import { Gunzip } from "fflate";
 import { Decompress as Unzstd } from "fzstd";
 import { MAX_DECOMPRESSED_BYTES } from "../core/limits.ts";
@@ -13,11 +13,11 @@ import { zstdFrames } from "./zstd-frames.ts";
 
 const BOUND = { maxOutputLength: MAX_DECOMPRESSED_BYTES };
 
-/** Unfolds the records of a batch: see `Decompress` in core/log/record-batch.ts. */
+/** Decompresses the records of a batch: see `Decompress` in core/log/record-batch.ts. */
 export function decompress(compression: number, bytes: Uint8Array): Uint8Array {
   switch (compression) {
     case COMPRESSIONS.gzip:
-      if (bytes.length === 0) throw corrupt("gzip: there is nothing to unfold");
+      if (bytes.length === 0) throw corrupt("gzip: the input is empty");
       return guarded("gzip", () => ZLIB?.gunzipSync(bytes, BOUND) ?? gunzip(bytes));
     case COMPRESSIONS.snappy:
       return decompressSnappy(bytes);
@@ -33,7 +33,7 @@ export function decompress(compression: number, bytes: Uint8Array): Uint8Array {
   }
 }
 
-/** Converts errors. Libraries throw their own for input that is not a valid stream, or unfolds beyond the bound. */
+/** Converts errors. Libraries throw their own for input that is malformed or decompresses beyond the bound. */
 function guarded(name: string, action: () => Uint8Array): Uint8Array {
   try {
     return action();
@@ -52,11 +52,11 @@ function gunzip(bytes: Uint8Array): Uint8Array {
     memberStart = output.length;
   };
   feed(gzip, bytes);
-  // The library ignores the trailer. Without this check, a stream that is cut off there would pass.
+  // The library ignores the trailer. Without this check, a stream cut off in the trailer would pass.
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const size = bytes.length < 4 ? -1 : view.getUint32(bytes.length - 4, true);
   if (size !== output.length - memberStart)
-    throw corrupt(`gzip: unfolds to ${output.length} bytes, its trailer says ${size}`);
+    throw corrupt(`gzip: decompresses to ${output.length} bytes, its trailer says ${size}`);
   return output.bytes();
 }
 
@@ -70,7 +70,7 @@ function unzstd(bytes: Uint8Array): Uint8Array {
   return output.bytes();
 }
 
-/** Feeds the decoder piece by piece, so the output meets its bound as it grows. */
+/** Feeds the decoder in pieces, so the output reaches its bound as it grows. */
 function feed(
   decoder: { push(piece: Uint8Array, isLast: boolean): void },
   bytes: Uint8Array,

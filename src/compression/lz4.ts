@@ -6,20 +6,20 @@ const MAGIC = 0x184d2204;
 const UNCOMPRESSED_BLOCK = 0x80000000;
 const MIN_MATCH = 4;
 
-/** @throws CompressionError CORRUPT_MESSAGE */
+/** Decompresses an LZ4 frame. @throws CompressionError CORRUPT_MESSAGE */
 export function decompressLz4(bytes: Uint8Array): Uint8Array {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const need = (position: number, count: number) => {
     if (position + count > bytes.length) throw corrupt("lz4: the frame is cut off");
   };
   need(0, 7);
-  if (view.getUint32(0, true) !== MAGIC) throw corrupt("lz4: this is no frame");
+  if (view.getUint32(0, true) !== MAGIC) throw corrupt("lz4: not a frame");
   const flags = bytes[4] as number;
   if (flags >>> 6 !== 1) throw corrupt(`lz4: the frame has version ${flags >>> 6}, not 1`);
   const hasBlockChecksum = (flags & 0x10) !== 0;
   const hasContentSize = (flags & 0x08) !== 0;
   const hasDictionary = (flags & 0x01) !== 0;
-  if (hasDictionary) throw corrupt("lz4: the frame wants a dictionary");
+  if (hasDictionary) throw corrupt("lz4: the frame requires a dictionary");
   let position = 6 + (hasContentSize ? 8 : 0) + 1;
   const output = new Output(4 * bytes.length);
   for (;;) {

@@ -1,4 +1,4 @@
-// A buffer that grows as it is written to, up to a bound. A decoder trusts no length in its input.
+// A buffer that grows as it is written to, up to a bound. Decoders trust no length in their input.
 import { MAX_DECOMPRESSED_BYTES } from "../core/limits.ts";
 import { CompressionError } from "./compression-error.ts";
 
@@ -22,7 +22,7 @@ export class Output {
     const needed = this.#length + count;
     if (needed <= this.#bytes.length) return;
     if (needed > MAX_DECOMPRESSED_BYTES)
-      throw corrupt(`a batch unfolds to more than ${MAX_DECOMPRESSED_BYTES} bytes, the bound`);
+      throw corrupt(`a batch decompresses to more than ${MAX_DECOMPRESSED_BYTES} bytes, the bound`);
     const size = Math.min(Math.max(needed, 2 * this.#bytes.length), MAX_DECOMPRESSED_BYTES);
     const bytes = new Uint8Array(size);
     bytes.set(this.#bytes.subarray(0, this.#length));

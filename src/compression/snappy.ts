@@ -8,7 +8,7 @@ const XERIAL_HEADER_BYTES = 16;
 /** The densest element is a copy of 64 bytes in three. */
 const MAX_RATIO = 22;
 
-/** @throws CompressionError CORRUPT_MESSAGE */
+/** Decompresses raw snappy or a xerial frame. @throws CompressionError CORRUPT_MESSAGE */
 export function decompressSnappy(bytes: Uint8Array): Uint8Array {
   const output = new Output(4 * bytes.length);
   if (!XERIAL_MAGIC.every((byte, i) => bytes[i] === byte)) {
@@ -29,7 +29,7 @@ export function decompressSnappy(bytes: Uint8Array): Uint8Array {
   return output.bytes();
 }
 
-/** Decodes one raw block. Copies reach back only within the block. */
+/** Decodes one raw block. Copies may only reach back within the block. */
 function decodeBlock(bytes: Uint8Array, output: Output): void {
   const start = output.length;
   let position = 0;
@@ -41,7 +41,7 @@ function decodeBlock(bytes: Uint8Array, output: Output): void {
     if (byte < 0x80) break;
   }
   if (expected > MAX_RATIO * bytes.length)
-    throw corrupt(`snappy: ${bytes.length} bytes claim to unfold to ${expected}`);
+    throw corrupt(`snappy: ${bytes.length} bytes claim to decompress to ${expected}`);
 
   const number = (size: number): number => {
     if (position + size > bytes.length) throw corrupt("snappy: an element is cut off");
@@ -77,6 +77,8 @@ function decodeBlock(bytes: Uint8Array, output: Output): void {
     if (output.length - start > expected) break;
   }
   if (output.length - start !== expected) {
-    throw corrupt(`snappy: unfolds to ${output.length - start} bytes, its length says ${expected}`);
+    throw corrupt(
+      `snappy: decompresses to ${output.length - start} bytes, its length says ${expected}`,
+    );
   }
 }

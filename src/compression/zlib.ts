@@ -1,8 +1,8 @@
-// The zlib that is built into Node, Workers, Deno and Bun. Browsers have none.
+// The zlib that is built into Node, Workers, Deno and Bun. Browsers do not have one.
 
 export interface Unzip extends AsyncIterable<Uint8Array> {
   readonly destroyed: boolean;
-  /** Returns false if it takes no more before `drain`. */
+  /** Returns false if it accepts no more input before `drain`. */
   write(bytes: Uint8Array): boolean;
   end(): void;
   destroy(error?: Error): void;

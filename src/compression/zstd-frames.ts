@@ -1,6 +1,6 @@
-// Examines Zstandard frames (RFC 8878) before they are decoded: where each ends, and how much it may unfold to.
-// Decoders differ on several frames, on bytes after the last one, and on a header that claims more memory than there is
-// content. Here, all decoders get one frame that claims what it needs.
+// Examines Zstandard frames (RFC 8878) before they are decoded: the end of each, and the largest size that it may
+// decompress to. Decoders differ in three cases: several frames, bytes after the last frame, and a header that claims
+// more memory than the content needs. Here, every decoder gets single frames that claim only what they need.
 import { MAX_DECOMPRESSED_BYTES } from "../core/limits.ts";
 import { corrupt } from "./output.ts";
 
@@ -8,22 +8,22 @@ const MAGIC = 0xfd2fb528;
 /** The first of sixteen magic numbers for frames without content. */
 const SKIPPABLE_MAGIC = 0x184d2a50;
 const MAX_BLOCK_BYTES = 128 * 1024;
-/** The bound that decoders have by default. */
+/** The default bound of decoders. */
 const MAX_WINDOW_LOG = 27;
 const MIN_WINDOW_LOG = 10;
-/** The most that decoders in JavaScript may move. They shift their window for every block. */
+/** The most bytes that decoders in JavaScript may move. They shift their window for every block. */
 const MAX_SHIFTED_BYTES = 16 * 1024 ** 3;
 
-/** Returns the frames with content, each in a header that claims no more than it needs. @throws CORRUPT_MESSAGE */
+/** Returns the frames with content. The header of each claims no more than it needs. @throws CORRUPT_MESSAGE */
 export function zstdFrames(bytes: Uint8Array): Uint8Array[] {
-  if (bytes.length === 0) throw corrupt("zstd: there is nothing to unfold");
+  if (bytes.length === 0) throw corrupt("zstd: the input is empty");
   const frames: Uint8Array[] = [];
   const reader = new Reader(bytes);
   while (reader.position < bytes.length) {
     const magic = reader.number(4);
     if (magic >= SKIPPABLE_MAGIC && magic < SKIPPABLE_MAGIC + 16) reader.skip(reader.number(4));
     else if (magic === MAGIC) frames.push(readFrame(reader));
-    else throw corrupt("zstd: this is no frame");
+    else throw corrupt("zstd: not a frame");
   }
   return frames;
 }
@@ -42,7 +42,7 @@ function readFrame(reader: Reader): Uint8Array {
     if (log > MAX_WINDOW_LOG) throw corrupt(`zstd: the window has 2^${log} bytes`);
     window = 2 ** log * (1 + (windowByte & 7) / 8);
   }
-  reader.skip([0, 1, 2, 4][descriptor & 3] as number); // The id of a dictionary. Decoders refuse it.
+  reader.skip([0, 1, 2, 4][descriptor & 3] as number); // Skips the id of a dictionary. Decoders reject it.
   const sizeBytes = [isSingleSegment ? 1 : 0, 2, 4, 8][descriptor >>> 6] as number;
   const size = sizeBytes === 0 ? null : reader.number(sizeBytes) + (sizeBytes === 2 ? 256 : 0);
   const { most, blocks } = readBlocks(reader);
@@ -50,7 +50,7 @@ function readFrame(reader: Reader): Uint8Array {
   const bound = size ?? most;
   if (bound > most) throw corrupt(`zstd: the frame claims ${bound} bytes`);
   if (bound > MAX_DECOMPRESSED_BYTES && size !== null)
-    throw corrupt(`zstd: unfolds to ${size} bytes, the bound is ${MAX_DECOMPRESSED_BYTES}`);
+    throw corrupt(`zstd: decompresses to ${size} bytes, the bound is ${MAX_DECOMPRESSED_BYTES}`);
 
   const frame = reader.bytes.slice(start, reader.position);
   if (!isSingleSegment) {
@@ -66,7 +66,7 @@ function readFrame(reader: Reader): Uint8Array {
   return frame;
 }
 
-/** Counts the blocks and bounds what they unfold to. The sum is exact except for compressed blocks. */
+/** Counts the blocks, and bounds their decompressed size. The sum is exact except for compressed blocks. */
 function readBlocks(reader: Reader): { most: number; blocks: number } {
   let most = 0;
   for (let blocks = 1; ; blocks++) {

@@ -1,4 +1,4 @@
-// The rule of an alert, as clients write it: the body of PUT /v1/alerts/:alert.
+// The rule of an alert in the form that clients send: the body of PUT /v1/alerts/:alert.
 import * as z from "zod";
 import { ALERT_TYPES, type AlertRule, type AlertType } from "../core/alerts/alert.ts";
 import { BrokerError } from "../core/errors.ts";
@@ -11,14 +11,14 @@ import {
 import { integer } from "./parse.ts";
 
 const NAME_RULE = `must be 1 to ${MAX_ALERT_NAME_CHARS} of a-z, A-Z, 0-9, '.', '_' and '-'`;
-const MATCH_RULE = `must be a name, or the beginning of names with a * behind it, of 1 to ${MAX_ALERT_MATCH_CHARS} characters`;
-const WEBHOOK_RULE = `must be an http or https URL of at most ${MAX_WEBHOOK_URL_CHARS} characters, without a user name and a password`;
+const MATCH_RULE = `must be a name, or a prefix followed by *, of 1 to ${MAX_ALERT_MATCH_CHARS} characters`;
+const WEBHOOK_RULE = `must be an http or https URL of at most ${MAX_WEBHOOK_URL_CHARS} characters, without a user name or password`;
 
 export const alertNameSchema = z
   .string(NAME_RULE)
   .max(MAX_ALERT_NAME_CHARS, NAME_RULE)
   .regex(/^[a-zA-Z0-9._-]+$/, NAME_RULE)
-  .refine((name) => name !== "." && name !== "..", NAME_RULE); // No URL can hold these.
+  .refine((name) => name !== "." && name !== "..", NAME_RULE); // A URL cannot contain these.
 
 export const alertSchema = z.strictObject({
   type: z.enum(ALERT_TYPES, `must be one of ${ALERT_TYPES.join(", ")}`),
@@ -28,7 +28,7 @@ export const alertSchema = z.strictObject({
     .max(MAX_ALERT_MATCH_CHARS, MATCH_RULE)
     .regex(/^[^*]*\*?$/, MATCH_RULE)
     .default("*"),
-  /** Seconds or percent, as the type says. */
+  /** In seconds or percent, depending on the type. */
   threshold: z.number().optional(),
   forSeconds: integer(0, MAX_ALERT_SECONDS).default(0),
   webhook: z
@@ -37,11 +37,11 @@ export const alertSchema = z.strictObject({
     .refine(isWebhook, WEBHOOK_RULE)
     .nullable()
     .default(null),
-  /** True makes a new secret, for one that others know. */
+  /** True replaces the secret, in case others know it. */
   newSecret: z.boolean().default(false),
 });
 
-/** The bounds of the threshold of each type, and what it is if it is not given. */
+/** The bounds and the default of the threshold of each type. */
 const THRESHOLDS: Readonly<Record<AlertType, { most: number; byDefault?: number }>> = {
   "group-lag": { most: MAX_ALERT_SECONDS },
   "group-empty": { most: 0, byDefault: 0 },
@@ -49,7 +49,7 @@ const THRESHOLDS: Readonly<Record<AlertType, { most: number; byDefault?: number 
   budget: { most: 1_000, byDefault: 80 },
 };
 
-/** Returns the rule that a body describes. @throws BrokerError INVALID_REQUEST if its threshold is out of bounds */
+/** Returns the rule in a body. @throws BrokerError INVALID_REQUEST if its threshold is out of bounds */
 export function ruleIn(name: string, body: z.output<typeof alertSchema>): AlertRule {
   const { type, match, forSeconds, webhook } = body;
   const { most, byDefault } = THRESHOLDS[type];

@@ -1,4 +1,4 @@
-// Appends over the partition socket: binary frames to the partition, answered as text.
+// Appends over the partition socket: binary frames to the partition, and text frames as answers.
 import type { ErrorName } from "../core/errors.ts";
 
 /** The length of a frame's header. Whole record batches, one after another, follow it. */
@@ -7,7 +7,7 @@ export const APPEND_HEADER_BYTES = 12;
 export interface AppendFrame {
   /** Echoed in the answer. 0 to 2^32 - 1. */
   readonly requestId: number;
-  /** [CND-1] Appends only if this is the next offset. Null (on the wire: -1) appends in any case. */
+  /** [CND-1] Appends only if this is the next offset. Null (on the wire: -1) sets no condition. */
   readonly expectedOffset: number | null;
   readonly batches: Uint8Array;
 }
@@ -26,11 +26,11 @@ export function writeAppendFrame({ requestId, expectedOffset, batches }: AppendF
 export interface AppendedMessage {
   readonly type: "appended";
   readonly requestId: number;
-  /** The offset of the first record. The others follow it. */
+  /** The offset of the first record. The other records follow it. */
   readonly baseOffset: number;
   /** The timestamp of the records, if the topic has LogAppendTime. */
   readonly logAppendTimeMs?: number;
-  /** Where the log begins. Left out where it still begins at 0. */
+  /** The log start offset. Absent while it is still 0. */
   readonly logStartOffset?: number;
 }
 
@@ -43,9 +43,9 @@ export interface AppendErrorMessage {
   readonly detail: string;
   /** Set with INVALID_UPDATE_VERSION: the offset that the next record will get. */
   readonly nextOffset?: number;
-  /** Set with THROTTLING_QUOTA_EXCEEDED if a quota is used up: the time after which there is some again. */
+  /** Set with THROTTLING_QUOTA_EXCEEDED if a quota is used up: how long until it allows more. */
   readonly retryAfterMs?: number;
 }
 
-/** The messages that a producer is sent. */
+/** The messages to a producer. */
 export type AppendAnswer = AppendedMessage | AppendErrorMessage;

@@ -1,11 +1,11 @@
-// The WebSocket close codes of every Rivulet socket. 1000 and 1001 are a clean good-bye.
-// Any code that is not listed here means: connect again.
+// The WebSocket close codes of all Rivulet sockets. 1000 and 1001 are a clean close. After any code that is not listed
+// here, connect again.
 
 import { BrokerError, isErrorName } from "../core/errors.ts";
 
 /**
- * The socket broke a rule or asked for something impossible. The reason begins with
- * an error name. Final, unless that error is retriable.
+ * The client broke a rule or asked for something impossible. The reason begins with an error name. Final, unless that
+ * error is retriable.
  */
 export const CLOSE_FATAL = 4000;
 /** A newer owner of the partition attached, or the epoch was too old to attach. */
@@ -14,18 +14,18 @@ export const CLOSE_FENCED = 4001;
 export const CLOSE_REPLACED = 4002;
 /** The membership has ended (session or rebalance timeout). Join again with epoch 0. */
 export const CLOSE_SESSION_ENDED = 4003;
-/** Sent by a session for a client whose connection broke. It is not a leave, and the timeout starts. */
+/** Sent by a session whose client lost its connection. It is not a leave, and the session timeout starts. */
 export const CLOSE_CLIENT_LOST = 4004;
 /**
- * The credential has expired or was revoked. The reason begins with SASL_AUTHENTICATION_FAILED. Connect again with another
- * one. A client that knows only one gives up when it is refused.
+ * The credential has expired or was revoked. The reason begins with SASL_AUTHENTICATION_FAILED. Connect again with a
+ * new one. A client without a new one gives up when it is refused.
  */
 export const CLOSE_UNAUTHENTICATED = 4005;
 
-/** A session in the Worker has used up its CPU time. Nothing is wrong. Connect again, and go on. */
+/** A session in the Worker has used up its CPU time. This is not an error: connect again and continue. */
 export const CLOSE_SPENT = 4006;
 
-/** True for a good-bye: 1000, 1001, or none given (1005, which a browser's `close()` without arguments sends). */
+/** True for a clean close: 1000, 1001, or no code (1005, which a browser's `close()` without arguments sends). */
 export function isCleanClose(code: number): boolean {
   return code === 1000 || code === 1001 || code === 1005;
 }
@@ -38,7 +38,7 @@ export function errorOfClose(reason: string): BrokerError {
     : new BrokerError("UNKNOWN_SERVER_ERROR", reason);
 }
 
-/** Close reasons are at most 123 bytes on the wire. */
+/** Cuts a close reason to 123 bytes, the bound on the wire. */
 export function closeReason(text: string): string {
   let reason = "";
   let bytes = 0;

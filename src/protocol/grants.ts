@@ -1,4 +1,4 @@
-// Grants as clients write them: in the bodies of /v1/keys and /v1/tokens, and in a claim of tokens.
+// Grants in the form that clients write: in the bodies of /v1/keys and /v1/tokens, and in a claim of tokens.
 import * as z from "zod";
 import { type Grant, ROLES, type Role } from "../core/access/grants.ts";
 import {
@@ -20,7 +20,7 @@ import { integer } from "./parse.ts";
 
 const MAX_OPERATIONS = Object.keys(OPERATION_CODES).length;
 
-/** An operation of this kind of resource, in any spelling that Kafka's tools know. */
+/** Makes the schema of an operation on this type of resource, in any spelling of Kafka's tools. */
 function operationOn(type: ResourceType) {
   const names = ["ALL", ...OPERATIONS_OF[type]];
   const message = `must be an operation on a ${type}: ${names.join(", ")}`;
@@ -81,7 +81,7 @@ const GRANT_KINDS = [
   { field: "cluster", schema: z.strictObject({ cluster: operationsOn("cluster") }) },
 ] as const;
 
-/** The form that a socket keeps, with the name space in each, is bounded as well (core/access/kept-caller.ts). */
+/** The stored form in a socket, with the name space in each grant, is bounded too (core/access/kept-caller.ts). */
 export const grantsSchema = z
   .array(grantSchema)
   .max(MAX_GRANTS)
@@ -99,27 +99,35 @@ export const roleSchema = z.enum(Object.keys(ROLES) as [Role, ...Role[]]);
 const PRINCIPAL_RULE =
   "must be 1 to 256 visible characters, with spaces only between them, such as alice or User:alice, and no other type than User";
 
-/** The names of the root, and of whoever is not asked. Nobody else is called so: the audit log could not tell them apart. */
+/**
+ * The names of the root and of callers without a credential. They are reserved, because the audit log could not
+ * distinguish others with these names.
+ */
 const RESERVED: ReadonlySet<string> = new Set(["root", "anonymous"]);
 
-/** The characters that a reader of the log does not see. The braille blank is none of Unicode's ignorable characters. */
+/**
+ * Characters that are invisible to a reader of the log. The braille blank is not among Unicode's ignorable characters.
+ */
 const UNSEEN = /[\p{Default_Ignorable_Code_Point}\u2800]/gu;
 const TYPES = /^(?:user:\s*)+/;
 
-/** True for whatever reads like a name of the broker's own: in any case, among spaces, and with its type before it again. */
+/**
+ * True for anything that looks like one of the broker's own names: in any case, with spaces around it, or with a
+ * repeated type.
+ */
 export function isReserved(principal: string): boolean {
   const read = principal.replace(UNSEEN, "").trim().toLowerCase();
   return RESERVED.has(read.replace(TYPES, ""));
 }
 
 /**
- * No controls, formats, separators or characters that nobody sees, so that two principals that differ look different in
- * the log, and a line stays a line. A space stands between others.
+ * No controls, formats, separators or invisible characters. So two different principals look different in the log, and
+ * a line stays one line. Spaces are allowed between other characters.
  */
 const PRINCIPAL =
   /^(?:User:|(?![A-Z][A-Za-z]*:))(?![: ])(?:[^\p{C}\p{Z}\p{Default_Ignorable_Code_Point}\u2800]| (?!$))+$/u;
 
-/** A principal. Without a type it is a user, and `User:` is put before it. */
+/** A principal. Without a type it is a user, and gets the prefix `User:`. */
 export const principalSchema = z
   .string()
   .min(1, PRINCIPAL_RULE)
@@ -127,5 +135,5 @@ export const principalSchema = z
   .regex(PRINCIPAL, PRINCIPAL_RULE)
   .transform((text) => (text.startsWith("User:") ? text : `User:${text}`))
   .refine((principal) => !isReserved(principal), {
-    error: "must not read like root or ANONYMOUS, which are the broker's own",
+    error: "must not look like root or ANONYMOUS, which are reserved",
   });

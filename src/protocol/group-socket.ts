@@ -33,13 +33,13 @@ const heldPartitions = z.array(topicPartitions).max(MAX_TOPICS);
 
 export const joinMessage = z.object({
   type: z.literal("join"),
-  /** A UUID that the client chooses and keeps over reconnects. */
+  /** A UUID that the client chooses and keeps across reconnects. */
   memberId: identifier,
-  /** 0 joins anew. The last epoch received resumes after a lost connection. */
+  /** 0 joins anew. The last received epoch resumes after a lost connection. */
   memberEpoch: integer(0, Number.MAX_SAFE_INTEGER),
   instanceId: identifier.nullish(),
   clientId: identifier.nullish(),
-  /** Names, a pattern, or both. At least one of them is needed. */
+  /** Names, a pattern, or both. At least one of the two is required. */
   topics: z
     .array(z.string().min(1).max(MAX_TOPIC_NAME_LENGTH))
     .max(MAX_TOPICS_PER_MEMBER)
@@ -52,13 +52,13 @@ export const joinMessage = z.object({
   rebalanceTimeoutMs: integer(MIN_REBALANCE_TIMEOUT_MS, MAX_REBALANCE_TIMEOUT_MS).default(
     DEFAULT_REBALANCE_TIMEOUT_MS,
   ),
-  /** Echoed in the assignment that answers. Assignments sent before that say nothing about this join. */
+  /** Echoed in the assignment that answers. Earlier assignments do not reflect this join. */
   requestId: integer(0, Number.MAX_SAFE_INTEGER).optional(),
   /** The partitions that the member consumes now. Empty for epoch 0. */
   owned: heldPartitions.default([]),
 });
 
-/** Says that the member has stopped consuming these partitions. */
+/** The member's report that it has stopped consuming these partitions. */
 export const revokedMessage = z.object({
   type: z.literal("revoked"),
   partitions: heldPartitions,
@@ -97,24 +97,24 @@ export interface AssignedPartition {
   readonly topic: string;
   readonly topicId: string;
   readonly partition: number;
-  /** The group's offset, or null if it has committed nothing. */
+  /** The group's committed offset, or null if there is none. */
   readonly committedOffset: number | null;
   /**
-   * [OFF-14] True if the partition was added after the group first subscribed to its topic. If nothing is committed,
-   * reading begins at its start, whatever the group or the member chose.
+   * [OFF-14] True if the partition was added after the group first subscribed to its topic. Without a committed offset,
+   * reading then starts at its beginning, whatever the group or the member chose.
    */
   readonly isAdded?: boolean;
-  /** [ATT-5] Goes into `owner` when the member attaches to the partition. Absent if the group could not sign. */
+  /** [ATT-5] Belongs into `owner` when the member attaches to the partition. Absent if the group could not sign. */
   readonly signature?: string;
 }
 
-/** The group's start position if nothing is committed. It overrides the member's own. */
+/** The group's start position in partitions without a committed offset. It overrides the member's own. */
 export type InitialOffset = "earliest" | "latest" | { readonly durationMs: number };
 
 /** The member's whole assignment. It is sent after a join and whenever the assignment or the epoch changes. */
 export interface AssignmentMessage {
   readonly type: "assignment";
-  /** Set if it answers a join that had one. */
+  /** Set if it answers a join with a `requestId`. */
   readonly requestId?: number;
   readonly memberId: string;
   readonly memberEpoch: number;
@@ -125,16 +125,16 @@ export interface AssignmentMessage {
   readonly sessionTimeoutMs: number;
   readonly state: MemberState;
   readonly partitions: readonly AssignedPartition[];
-  /** Subscribed topics that do not exist now. They are assigned once they are created. */
+  /** Subscribed topics that do not exist now. Their partitions are assigned once they are created. */
   readonly missingTopics: readonly string[];
-  /** Absent if each member chooses its own start. */
+  /** Absent if each member chooses its own start position. */
   readonly initialOffset?: InitialOffset;
 }
 
 export interface CommittedMessage {
   readonly type: "committed";
   readonly requestId: number;
-  /** The partitions whose offset was refused. The others are committed. */
+  /** The partitions whose offset was rejected. The others are committed. */
   readonly rejected: readonly {
     readonly topicId: string;
     readonly partition: number;

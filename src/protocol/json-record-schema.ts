@@ -1,4 +1,4 @@
-// The schemas of records in requests. The SDK does without them, because it imports no library.
+// The schemas of records in requests. The SDK does not use them, because it includes no library.
 import * as z from "zod";
 import {
   MAX_HEADERS_PER_RECORD,
@@ -22,7 +22,7 @@ const headerValue = z.union(
   "must be a string, null, {base64} or a list of these",
 );
 
-/** Headers, checked and passed on as they are. A copy would lose a header that is called `__proto__`. */
+/** Headers, checked and passed on unchanged. A copy would lose a header named `__proto__`. */
 const headers = z.custom<JsonHeaders>().superRefine((value, context) => {
   const complain = (message: string, ...path: PropertyKey[]) =>
     context.addIssue({ code: "custom", path, message });
@@ -35,9 +35,9 @@ const headers = z.custom<JsonHeaders>().superRefine((value, context) => {
     (sum, [, given]) => sum + (Array.isArray(given) ? given.length : 1),
     0,
   );
-  // This check comes first, because each header may be wrong.
+  // This check comes first, because every header could cause an error.
   if (count > MAX_HEADERS_PER_RECORD) {
-    complain(`holds ${count} headers, the bound is ${MAX_HEADERS_PER_RECORD}`);
+    complain(`has ${count} headers, the bound is ${MAX_HEADERS_PER_RECORD}`);
     return;
   }
   for (const [name, given] of entries) {
@@ -59,7 +59,10 @@ const jsonRecord = z
     valueBase64: base64.optional(),
     headers: headers.optional(),
     partition: integer(0, MAX_PARTITIONS_PER_TOPIC - 1).optional(),
-    /** Milliseconds since the epoch. If absent, the time of arrival. Kafka's clients send -1 for none, and earlier ones. */
+    /**
+     * Milliseconds since the epoch. The default is the time of arrival. Kafka's clients send -1 for none, or even lower
+     * numbers.
+     */
     timestamp: integer(-MAX_TIMESTAMP_MS, MAX_TIMESTAMP_MS).optional(),
   })
   .superRefine((record, context) => {
@@ -71,30 +74,30 @@ const jsonRecord = z
     for (const plain of ["value", "key"] as const) {
       const encoded = `${plain}Base64` as const;
       if (record[plain] !== undefined && record[encoded] !== undefined) {
-        complain(encoded, `may not stand beside ${plain}`);
+        complain(encoded, `conflicts with ${plain}`);
       }
       const text = record[plain];
       if (typeof text === "string" && !isUnicode(text)) complain(plain, BROKEN_TEXT);
     }
   });
 
-const TOO_MANY = `must hold at most ${MAX_RECORDS_PER_REQUEST} records`;
+const TOO_MANY = `must have at most ${MAX_RECORDS_PER_REQUEST} records`;
 
-/** The records of one produce request. They are counted first. If there are too many, none is examined. */
+/** The records of one produce request. They are counted first. If there are too many, none is checked. */
 export const recordList = z.preprocess(
   (value, context) => {
     if (Array.isArray(value) && value.length > MAX_RECORDS_PER_REQUEST)
       context.addIssue({ code: "custom", message: TOO_MANY });
     return value;
   },
-  z.array(jsonRecord).min(1, "must hold at least 1 record").max(MAX_RECORDS_PER_REQUEST, TOO_MANY),
+  z.array(jsonRecord).min(1, "must have at least 1 record").max(MAX_RECORDS_PER_REQUEST, TOO_MANY),
 );
 
-/** Called with the number of the values of a text before they are created. */
+/** Called with the number of JSON values in a text before they are created. */
 type Admit = (values: number) => void;
 
 /**
- * Parses `{"records": […]}`. Keys and values that are no strings become their bytes, as they were sent [PRD-6].
+ * Parses `{"records": […]}`. Keys and values that are not strings become their bytes, exactly as sent [PRD-6].
  * @throws BrokerError INVALID_REQUEST, and errors of `admit`
  */
 export function parseRecordsJson(text: string, what: string, admit?: Admit): unknown {
@@ -103,7 +106,7 @@ export function parseRecordsJson(text: string, what: string, admit?: Admit): unk
   return body;
 }
 
-/** Parses one record, in the same way. */
+/** Parses one record in the same way. */
 export function parseRecordJson(text: string, what: string, admit?: Admit): unknown {
   const record = parseBounded(text, what, admit);
   keepRecordText(text, record);

@@ -1,31 +1,31 @@
-// Records as JSON. A string is its UTF-8 bytes, another JSON value its JSON text, null is null. Bytes that are not
-// UTF-8 travel as base64. A value written as a string reads back as the same string.
+// Records as JSON. A string means its UTF-8 bytes, null means null, and any other JSON value means its JSON text. Bytes
+// that are not UTF-8 are in base64. A value written as a string reads back as the same string.
 import { fromBase64, toBase64 } from "../core/bytes.ts";
 import { BrokerError } from "../core/errors.ts";
 import type { ConsumerRecord, ProducerRecord, RecordHeader } from "../core/record.ts";
 import { jsonText } from "./json-value.ts";
 
-/** Headers by name. If a name repeats, it has a list of values. */
+/** Headers by name. A repeated name has a list of values. */
 export type JsonHeaders = Readonly<Record<string, JsonHeaderValue | readonly JsonHeaderValue[]>>;
 /** The value of a header in JSON. */
 export type JsonHeader = string | null | { readonly base64: string };
-/** The value of a header as it may be given. Raw bytes are not possible in JSON. */
+/** The value of a header as input. Raw bytes are not possible in JSON. */
 export type JsonHeaderValue = JsonHeader | Uint8Array;
 
 /** The input for one record in `POST …/records`: a JSON value, or bytes as base64. */
 export interface JsonRecordInput {
-  /** A string is its UTF-8 bytes, bytes are themselves (not in JSON), another value is its JSON text. */
+  /** A string means its UTF-8 bytes, bytes mean themselves (not in JSON), and any other value means its JSON text. */
   readonly key?: unknown;
   readonly keyBase64?: string | undefined;
   readonly value?: unknown;
   readonly valueBase64?: string | undefined;
   readonly headers?: JsonHeaders | undefined;
   readonly partition?: number | undefined;
-  /** Milliseconds since the epoch. If absent, the time of arrival. */
+  /** Milliseconds since the epoch. The default is the time of arrival. */
   readonly timestamp?: number | undefined;
 }
 
-/** A record as it is read back. */
+/** A record that was read. */
 export interface JsonRecord {
   readonly offset: number;
   readonly timestamp: number;
@@ -36,14 +36,14 @@ export interface JsonRecord {
   readonly headers: Readonly<Record<string, JsonHeader | readonly JsonHeader[]>>;
 }
 
-/** A record on its way to a partition. The partition and the time may still have to be chosen. */
+/** A record on its way to a partition. Its partition and time may still be undecided. */
 export interface UnplacedRecord extends Omit<ProducerRecord, "timestamp"> {
   readonly partition: number | null;
   readonly timestamp: number | null;
 }
 
 const UTF8 = new TextEncoder();
-// The SDK only writes records as JSON: the mark lets its bundle leave the decoder out.
+// The SDK only writes records as JSON. The mark lets its bundle exclude the decoder.
 const FROM_UTF8 = /* @__PURE__ */ new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
@@ -85,8 +85,8 @@ function bytesOf(value: unknown, index: number, field: string): Uint8Array | nul
 function decoded(encoded: unknown, index: number, field: string): Uint8Array {
   try {
     if (typeof encoded === "string") return fromBase64(encoded);
-  } catch {} // The error is made below.
-  throw invalid(index, field, "is no base64");
+  } catch {} // The error is thrown below.
+  throw invalid(index, field, "is not base64");
 }
 
 function invalid(index: number, field: string, rule: string): BrokerError {
@@ -96,7 +96,7 @@ function invalid(index: number, field: string, rule: string): BrokerError {
 function toHeaders(headers: JsonHeaders, index: number): RecordHeader[] {
   const list: RecordHeader[] = [];
   if (Object.prototype.toString.call(headers) !== "[object Object]")
-    throw invalid(index, "headers", "must be values by name");
+    throw invalid(index, "headers", "must be an object");
   for (const [key, given] of Object.entries(headers)) {
     const values = (Array.isArray(given) ? given : [given]) as readonly JsonHeaderValue[];
     for (const value of values) {
@@ -111,7 +111,7 @@ function toHeaders(headers: JsonHeaders, index: number): RecordHeader[] {
   return list;
 }
 
-export const BROKEN_TEXT = "holds half a surrogate pair";
+export const BROKEN_TEXT = "has a lone surrogate";
 
 export function toJsonRecord(record: ConsumerRecord): JsonRecord {
   const headers: Record<string, JsonHeader | JsonHeader[]> = {};
@@ -123,7 +123,7 @@ export function toJsonRecord(record: ConsumerRecord): JsonRecord {
       continue;
     }
     const all = before === undefined ? one : [before, one];
-    // Not an assignment, because a header may be called __proto__.
+    // Not an assignment, because a header may be named __proto__.
     Object.defineProperty(headers, key, {
       value: all,
       enumerable: true,

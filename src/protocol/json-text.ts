@@ -1,11 +1,11 @@
-// Finds the text of the parts of a JSON text. Keys and values are stored as they were sent, so what the parser makes of
-// them (numbers without their digits, one of two equal names) must not be written again.
+// Finds the text of the parts of a JSON text. Keys and values are stored as sent. Serializing the parsed values would
+// change them (digits of numbers, one of two equal names).
 import { endOfString } from "./parse.ts";
 
 const QUOTE = 34;
 const UTF8 = new TextEncoder();
 
-/** Reads a text that is known to be JSON, from its beginning to its end. */
+/** Reads a valid JSON text from its beginning to its end. */
 export class JsonCursor {
   readonly #text: string;
   #at = 0;
@@ -15,8 +15,8 @@ export class JsonCursor {
   }
 
   /**
-   * Calls `item` for each member of the object, with its name, or each element of the list, with "". `item` reads on
-   * behind the value by `items` or `skip`. Anything else than an object or a list is skipped.
+   * Calls `item` for each member of an object, with its name, or each element of a list, with "". `item` must read past
+   * the value with `items` or `skip`. Any other value is skipped.
    */
   items(item: (name: string) => void): void {
     const open = this.#next();
@@ -32,7 +32,7 @@ export class JsonCursor {
     this.#at++;
   }
 
-  /** Passes over a value. Returns its text. */
+  /** Skips a value. Returns its text. */
   skip(): string {
     this.#next();
     const start = this.#at;
@@ -63,14 +63,14 @@ export class JsonCursor {
     return name.includes("\\") ? JSON.parse(`"${name}"`) : name;
   }
 
-  /** Passes over white space. Returns the character behind it. */
+  /** Skips white space. Returns the character after it. */
   #next(): string | undefined {
     while (isSpace(this.#text.charCodeAt(this.#at))) this.#at++;
     return this.#text[this.#at];
   }
 }
 
-/** True for the characters that end a number or a word, but for white space, and quotes. */
+/** True for quotes, and for the characters that end a number or a word, except white space. */
 function isDelimiter(code: number): boolean {
   return (
     code === QUOTE ||
@@ -87,22 +87,22 @@ function isSpace(code: number): boolean {
 }
 
 /**
- * [PRD-6] Replaces key and value of a record that was parsed from `text` by their bytes, as they were sent. Strings and
- * null stay, because they are written in one way only.
+ * [PRD-6] Replaces key and value of a record parsed from `text` with their bytes as sent. Strings and null stay,
+ * because they have only one stored form.
  */
 export function keepRecordText(text: string, record: unknown): void {
   if (isRewritten(record, "key") || isRewritten(record, "value"))
     keepFields(new JsonCursor(text), record);
 }
 
-/** [PRD-6] Does the same with each record of `{"records": […]}`. */
+/** [PRD-6] Does the same for each record of `{"records": […]}`. */
 export function keepRecordTexts(text: string, body: unknown): void {
   const records = Object(body).records;
   if (!Array.isArray(records)) return;
   if (!records.some((each) => isRewritten(each, "key") || isRewritten(each, "value"))) return;
   const cursor = new JsonCursor(text);
   cursor.items((name) => {
-    // If members share a name, the parser takes the last. Here too, the last one overwrites the earlier ones.
+    // If members share a name, the parser takes the last one. Here too, the last one overwrites the others.
     let index = 0;
     if (name === "records") cursor.items(() => keepFields(cursor, records[index++]));
     else cursor.skip();
@@ -117,7 +117,7 @@ function keepFields(cursor: JsonCursor, record: unknown): void {
   });
 }
 
-/** True if the field is something that JavaScript may write differently from how it was sent. */
+/** True if JavaScript may write the field's value differently from how it was sent. */
 function isRewritten(record: unknown, field: "key" | "value"): boolean {
   const value: unknown = Object(record)[field];
   return typeof value === "number" || (typeof value === "object" && value !== null);

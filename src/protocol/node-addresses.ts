@@ -1,4 +1,4 @@
-// The addresses at which Kafka's clients find the nodes, as an operator lists them: host:port, with commas between.
+// The addresses of the nodes for Kafka's clients, in the operator's form: host:port, separated by commas.
 import { BrokerError, preview } from "../core/errors.ts";
 import { MAX_KAFKA_NODES } from "../core/limits.ts";
 
@@ -12,7 +12,7 @@ export interface NodeAddress {
 const ADDRESS = /^(\[[0-9a-fA-F:.]+\]|[\w.-]+):(\d{1,5})$/;
 export const MAX_PORT = 65_535;
 
-/** Parses a list of addresses. `name` is for the error. @throws BrokerError INVALID_REQUEST */
+/** Parses a list of addresses. `name` is used in the error. @throws BrokerError INVALID_REQUEST */
 export function parseAddresses(name: string, text: string): NodeAddress[] {
   const list = text.split(",");
   if (list.length > MAX_KAFKA_NODES)
@@ -26,12 +26,12 @@ export function parseAddresses(name: string, text: string): NodeAddress[] {
     if (host === "" || Number(port) < 1 || Number(port) > MAX_PORT)
       throw new BrokerError(
         "INVALID_REQUEST",
-        `${name}: must be host:port, or several with commas between; got ${preview(each)}`,
+        `${name}: must be host:port, or a comma-separated list of these; got ${preview(each)}`,
       );
-    // Clients tell nodes from each other by their addresses.
+    // Clients distinguish nodes by their addresses.
     const address = `${host}:${Number(port)}`;
     if (seen.has(address))
-      throw new BrokerError("INVALID_REQUEST", `${name}: ${preview(address)} stands there twice`);
+      throw new BrokerError("INVALID_REQUEST", `${name}: ${preview(address)} is listed twice`);
     seen.add(address);
     return { host: host.replace(/^\[|\]$/g, ""), port: Number(port) };
   });

@@ -1,24 +1,24 @@
-// Parses all input from outside. A failure names the field, the value and the bound.
+// Parses all input from clients. An error names the field, the value and the bound.
 import * as z from "zod";
 import { BrokerError, type ErrorName, preview } from "../core/errors.ts";
 import { MAX_CONTROL_FRAME_CHARS, MAX_JSON_DEPTH, MAX_JSON_VALUES } from "../core/limits.ts";
 
-/** Parses `value` by the schema. Throws a BrokerError `code` that says what is wrong and where. */
+/** Parses `value` by the schema. @throws BrokerError with `code` and a detail that names the error and its place */
 export function parse<Schema extends z.ZodType>(
   schema: Schema,
   value: unknown,
   code: ErrorName = "INVALID_REQUEST",
 ): z.output<Schema> {
   const result = resultOf(schema, value);
-  if (result === null) throw new BrokerError(code, "the request has too many faults to name one");
+  if (result === null) throw new BrokerError(code, "the request has too many errors to list");
   if (result.success) return result.data;
   throw new BrokerError(code, describe(result.error, value));
 }
 
-/** Faults are looked for among so many items of each list, if there are too many for the library to list. */
+/** The number of items of each list that are searched for an error if there are too many errors for the library. */
 const MAX_LISTED_ITEMS = 1_000;
 
-/** Returns null if there are too many faults, and none among the first items of each list. */
+/** Returns null if there are too many errors, but none among the first items of each list. */
 function resultOf<Schema extends z.ZodType>(
   schema: Schema,
   value: unknown,
@@ -26,7 +26,7 @@ function resultOf<Schema extends z.ZodType>(
   try {
     return schema.safeParse(value);
   } catch (error) {
-    // The library passes its list of faults as arguments of a call, and a hundred thousand are more than a call takes.
+    // The library passes its list of errors as arguments of a call, and a call cannot take a hundred thousand.
     if (!(error instanceof RangeError)) throw error;
   }
   const fields = Object.entries(Object(value)).map(([name, field]) => [
@@ -41,7 +41,7 @@ type Messages = z.ZodDiscriminatedUnion<
   readonly z.ZodObject<{ readonly type: z.ZodLiteral<string> }>[]
 >;
 
-/** The types of messages that a schema knows. */
+/** The message types of each schema. */
 const known = new WeakMap<Messages, ReadonlySet<string>>();
 
 function typesOf(schema: Messages): ReadonlySet<string> {
@@ -51,10 +51,10 @@ function typesOf(schema: Messages): ReadonlySet<string> {
 }
 
 /**
- * Parses a control frame of any socket: text of bounded length, in JSON, that fits the schema. Fields that the schema
- * does not know are ignored [VER-8].
+ * Parses a control frame of any socket: JSON text of bounded length that fits the schema. Unknown fields are ignored
+ * [VER-8].
  * @throws BrokerError UNSUPPORTED_VERSION for a message of an unknown type. Answer it, and keep the socket open.
- * @throws BrokerError INVALID_REQUEST for anything else that is no message
+ * @throws BrokerError INVALID_REQUEST for anything else that is not a valid message
  */
 export function parseFrame<Schema extends Messages>(
   schema: Schema,
@@ -73,17 +73,17 @@ export function parseFrame<Schema extends Messages>(
   if (typeof type === "string" && !types.has(type))
     throw new BrokerError(
       "UNSUPPORTED_VERSION",
-      `type: is no type of message that is known here (${[...types].join(", ")}); got ${preview(type)}`,
+      `type: must be one of ${[...types].join(", ")}; got ${preview(type)}`,
     );
   return parse(schema, message);
 }
 
-/** True if the error says that a message has an unknown type. It did nothing, and the socket may go on. */
+/** True if the error means an unknown message type. The message had no effect, and the socket may continue. */
 export function isUnknownType(error: unknown): error is BrokerError {
   return error instanceof BrokerError && error.code === "UNSUPPORTED_VERSION";
 }
 
-/** [BND-4] Parses JSON from outside, of bounded depth and number of values. @throws BrokerError INVALID_REQUEST */
+/** [BND-4] Parses JSON from a client, with bounded depth and number of values. @throws BrokerError INVALID_REQUEST */
 export function parseJson(text: string, what: string): unknown {
   countJsonValues(text, what);
   return parseShaped(text, what);
@@ -104,9 +104,9 @@ const COMMA = 44;
 const BACKSLASH = 92;
 
 /**
- * [BND-4] Scans the text once, before anything parses it. A text that is nested beyond MAX_JSON_DEPTH, or has too many
- * values, is refused. The parser checks if it is JSON.
- * @returns the number of its values, about
+ * [BND-4] Scans the text once, before it is parsed. Rejects a text that is nested beyond MAX_JSON_DEPTH or has too many
+ * values. The parser checks whether it is JSON.
+ * @returns the approximate number of its values
  * @throws BrokerError INVALID_REQUEST
  */
 export function countJsonValues(text: string, what: string, maxValues = MAX_JSON_VALUES): number {
@@ -143,10 +143,7 @@ export function countJsonValues(text: string, what: string, maxValues = MAX_JSON
   return values;
 }
 
-/**
- * Returns the position of the quote that ends the string that begins
- * at `start`, or the end of the text if there is none.
- */
+/** Returns the index of the quote that ends the string starting at `start`, or the end of the text if there is none. */
 export function endOfString(text: string, start: number): number {
   for (let end = text.indexOf('"', start + 1); end !== -1; end = text.indexOf('"', end + 1)) {
     let first = end;
@@ -160,7 +157,7 @@ export function endOfString(text: string, start: number): number {
 const MAX_NAMED_KEYS = 10;
 
 function describe(error: z.ZodError, value: unknown): string {
-  // If a field is missing, an unknown field is the likeliest reason.
+  // If a field is missing, an unknown field is the most likely reason.
   const first = error.issues.find(({ code }) => code === "unrecognized_keys") ?? error.issues[0];
   if (first === undefined) return "the request is malformed";
   const issue = specificIssue(first, value);
@@ -175,7 +172,7 @@ function describe(error: z.ZodError, value: unknown): string {
   return `${place}: ${messageOf(issue)}; got ${preview(got)}`;
 }
 
-/** True if the message is the library's own, because the schema has none. */
+/** True if the message comes from the library, because the schema has none. */
 function isGeneric(issue: z.core.$ZodIssue): boolean {
   return issue.code === "invalid_type" && issue.message.startsWith("Invalid input");
 }
@@ -188,7 +185,7 @@ function messageOf(issue: z.core.$ZodIssue): string {
   if (issue.code === "invalid_value" && issue.message.startsWith("Invalid option"))
     return `must be one of ${issue.values.join(", ")}`;
   if (issue.code === "invalid_union" && issue.message.startsWith("Invalid discriminator"))
-    return "is no type of message that is known here";
+    return "must be a known message type";
   if (issue.code !== "invalid_type" || !isGeneric(issue)) return issue.message;
   const expected = issue.expected === "record" ? "object" : issue.expected;
   return `must be ${/^[aeiou]/.test(expected) ? "an" : "a"} ${expected}`;
@@ -200,8 +197,8 @@ function itemsOf(origin: string, count: number): string {
 }
 
 /**
- * Returns the most specific issue. If a value may be one of several things, it finds the one that was meant, whose
- * fields fit and one of whose values is wrong. If there is none, the message of the whole stands.
+ * Returns the most specific issue. For a value of several possible forms, it finds the intended one: its fields fit,
+ * and one of its values is wrong. If there is none, the general message stays.
  */
 function specificIssue(issue: z.core.$ZodIssue, value: unknown): z.core.$ZodIssue {
   if (issue.code !== "invalid_union") return issue;

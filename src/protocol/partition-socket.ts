@@ -15,29 +15,29 @@ import { integer } from "./parse.ts";
 
 const anyInteger = integer(0, Number.MAX_SAFE_INTEGER);
 
-/** Characters of an owner's signature. A later release may sign in another way. */
+/** The maximum length of an owner's signature. A later release may use another signature. */
 const MAX_SIGNATURE_CHARS = 128;
 
 /** Epochs are Kafka's int32. */
 const MAX_EPOCH = 2 ** 31 - 1;
 
-/** Starts to read, or starts again elsewhere (a seek). Frames from before have a lower `attachId`. */
+/** Starts reading, or restarts at another offset (a seek). Earlier frames have a lower `attachId`. */
 export const attachMessage = z.object({
   type: z.literal("attach"),
-  /** Echoed in `attached`. Batches that arrive before that belong to an earlier attach. */
+  /** Echoed in `attached`. Batches that arrive before `attached` belong to an earlier attach. */
   attachId: anyInteger.default(0),
   offset: z.union(
     [
       z.literal("earliest"),
       z.literal("latest"),
       anyInteger,
-      /** The first record that is at most so old, or the end. */
+      /** The first record that is at most this old, or the end. */
       z.object({ durationMs: anyInteger }),
     ],
     `must be "earliest", "latest", {durationMs} or a whole number from 0 to ${Number.MAX_SAFE_INTEGER}`,
   ),
   windowBytes: integer(1, MAX_WINDOW_BYTES).default(DEFAULT_WINDOW_BYTES),
-  /** [RLY-1] True if the client can follow to a relay. It is told of one with `relay`, if the partition has many readers. */
+  /** [RLY-1] True if the client can switch to a relay. If the partition has many readers, it answers with `relay`. */
   relays: z.boolean().optional(),
   /** The member that owns the partition in its group. Absent for a reader without a group. */
   owner: z
@@ -46,9 +46,14 @@ export const attachMessage = z.object({
       incarnation: anyInteger,
       memberEpoch: integer(0, MAX_EPOCH),
       memberNumber: integer(0, MAX_EPOCH),
-      /** [GRP-17] The member's. If nothing is heard from it for so long while there are records for it, its group is told. */
+      /**
+       * [GRP-17] The member's session timeout. If the member is silent for this long while there are records for it,
+       * its group is notified.
+       */
       sessionTimeoutMs: integer(MIN_SESSION_TIMEOUT_MS, MAX_SESSION_TIMEOUT_MS).optional(),
-      /** [ATT-5] As it came with the assignment. Clients of release 0.2 send none: the group is asked about them. */
+      /**
+       * [ATT-5] The signature in the assignment. Clients of release 0.2 send none, so the group is asked about them.
+       */
       signature: z.string().max(MAX_SIGNATURE_CHARS).optional(),
     })
     .optional(),
@@ -57,13 +62,13 @@ export const attachMessage = z.object({
 /** The member that owns a partition in its group, with its owner token. */
 export type Owner = NonNullable<z.output<typeof attachMessage>["owner"]>;
 
-/** Gives bytes of consumed frames back, and may ask for a larger window. */
+/** Credits the bytes of consumed frames back, and may ask for a larger window. */
 export const windowMessage = z.object({
   type: z.literal("window"),
   attachId: anyInteger.default(0),
-  /** One batch may go beyond a full window. */
+  /** One batch may exceed a full window. */
   bytes: integer(1, MAX_WINDOW_BYTES + MAX_MESSAGE_BYTES),
-  /** The window from now on, if it is larger than before. Objects of release 0.3 ignore it. */
+  /** The new window, if larger than before. Objects of release 0.3 ignore it. */
   windowBytes: integer(1, MAX_WINDOW_BYTES).optional(),
 });
 
@@ -73,13 +78,13 @@ export type ReaderMessage = z.input<typeof readerMessage>;
 export interface AttachedMessage {
   readonly type: "attached";
   readonly attachId: number;
-  /** The offset at which reading starts: the one requested, or the current meaning of "earliest" or "latest". */
+  /** The offset at which reading starts: the requested one, or the current meaning of "earliest" or "latest". */
   readonly offset: number;
   readonly logStartOffset: number;
   readonly highWatermark: number;
   /**
-   * The bytes that may be sent now: the requested window, less the
-   * bytes in flight from an earlier attach of this socket.
+   * The bytes that may be sent now: the requested window, minus the bytes in flight from an earlier attach of this
+   * socket.
    */
   readonly windowBytes: number;
 }
@@ -93,25 +98,27 @@ export interface ReaderErrorMessage {
   readonly detail: string;
   readonly logStartOffset?: number;
   readonly highWatermark?: number;
-  /** Set on CORRUPT_MESSAGE: the batch that cannot be read. */
+  /** Set on CORRUPT_MESSAGE: the unreadable batch. */
   readonly topic?: string;
   readonly partition?: number;
   readonly offset?: number;
 }
 
 /**
- * [RLY-1] The partition has many readers, and nothing was attached. The client opens the socket of this relay and attaches
- * there, at this offset. Only clients that have said that they can are sent this.
+ * [RLY-1] The partition has many readers, so nothing was attached. The client opens the socket of this relay and
+ * attaches there, at this offset. It is only sent to clients that support it.
  */
 export interface RelayMessage {
   readonly type: "relay";
   readonly attachId: number;
   readonly relay: number;
-  /** The offset at which reading starts: what "latest" meant at the partition is not what it means a moment later. */
+  /**
+   * The offset at which reading starts. It fixes the meaning of "latest", which changes from one moment to the next.
+   */
   readonly offset: number;
   readonly logStartOffset: number;
   readonly highWatermark: number;
 }
 
-/** The messages that a reader is sent. */
+/** The messages to a reader. */
 export type PartitionMessage = AttachedMessage | RelayMessage | ReaderErrorMessage;

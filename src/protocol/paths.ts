@@ -1,4 +1,4 @@
-// Every path of the HTTP API that clients build, and the subprotocols of their sockets, in one place.
+// All paths of the HTTP API that clients build, and the subprotocols of their sockets.
 import { SOCKET_VERSION, TOKEN_SUBPROTOCOL } from "./version.ts";
 
 export const TOPICS_PATH = "/v1/topics";
@@ -42,8 +42,8 @@ export function batchesPath(topic: string, partition: number): string {
 }
 
 /**
- * Returns the path of a partition's socket, or of its relay's, with the topic's id. It leads only to that topic, and to none
- * created anew under its name.
+ * Returns the path of a partition's socket, or of its relay's. The topic's id makes sure that it does not lead to
+ * another topic created under the same name.
  */
 export function partitionSocketPath(place: {
   readonly topic: string;
@@ -60,7 +60,7 @@ export function groupPath(groupId: string): string {
   return `${GROUPS_PATH}/${encodeURIComponent(groupId)}`;
 }
 
-/** The socket names its version. A partition's does not yet: see version.ts. */
+/** Returns the path with the socket's version. A partition's socket path has none yet: see version.ts. */
 export function groupSocketPath(groupId: string): string {
   return `${groupPath(groupId)}/socket?v=${SOCKET_VERSION}`;
 }
@@ -68,9 +68,7 @@ export function groupSocketPath(groupId: string): string {
 /** Kafka's protocol over a WebSocket. */
 export const KAFKA_PATH = "/kafka";
 
-/**
- * Returns the URL. `advertise` lists the nodes' addresses for clients, one each. `node` is the node of this connection.
- */
+/** Returns the URL. `advertise` lists one address per node for clients. `node` is the node of this connection. */
 export function kafkaSocketUrl(
   baseUrl: string,
   options: { advertise?: readonly string[]; node?: number } = {},
@@ -84,8 +82,9 @@ export function kafkaSocketUrl(
 }
 
 /**
- * Returns the subprotocols to offer with a token or an API key. A URL would carry it into logs, and a browser's socket
- * sends no header. The broker selects the version, as it must select one. Without a token there are none to offer.
+ * Returns the subprotocols to offer with a token or an API key. In a URL it would get into logs, and a browser's socket
+ * cannot send headers. The version is offered too, because the broker must select one. Without a token, none is
+ * offered.
  */
 export function socketProtocols(token: string | undefined): string[] {
   return token === undefined ? [] : [`rivulet.v${SOCKET_VERSION}`, `${TOKEN_SUBPROTOCOL}${token}`];

@@ -1,4 +1,4 @@
-// The plain consumer: `/v1/groups/:group/consume`, JSON objects over any WebSocket client, without the SDK.
+// The plain consumer: `/v1/groups/:group/consume`, JSON objects over any WebSocket client without the SDK.
 import * as z from "zod";
 import { whyNotGroupId, whyNotTopicName } from "../core/cluster/topics.ts";
 import type { Failure } from "../core/errors.ts";
@@ -22,7 +22,7 @@ import type { JsonRecord } from "./json-record.ts";
 import { integer, queryInteger } from "./parse.ts";
 import { filterParameters } from "./record-filter.ts";
 
-/** Names in a query, separated by commas. `whyNot` says what is wrong with one. */
+/** Makes the schema of a comma-separated list of names in a query. `whyNot` returns the error in a name. */
 function nameList(what: string, whyNot: (name: string) => Failure | null) {
   return z
     .string(`must name at least one ${what}, separated by commas`)
@@ -47,7 +47,7 @@ export const groupList = nameList("group", whyNotGroupId);
 /** The version of the conversation (version.ts). */
 export const socketVersion = queryInteger(0, Number.MAX_SAFE_INTEGER).optional();
 
-/** The parameters that plain sockets share, with and without a group. */
+/** The parameters that all plain sockets share, with or without a group. */
 const deliveryParameters = {
   /** Unacknowledged records per partition. */
   window: queryInteger(1, MAX_PLAIN_WINDOW_RECORDS).default(DEFAULT_PLAIN_WINDOW_RECORDS),
@@ -60,18 +60,18 @@ const deliveryParameters = {
 
 export const consumeQuery = z.strictObject({
   topics: topicList.optional(),
-  /** RE2. Every topic whose whole name matches, including topics created later. One of the two is needed. */
+  /** RE2. All topics whose whole name matches, including topics created later. One of the two is required. */
   pattern: z.string().min(1).max(MAX_TOPIC_PATTERN_LENGTH).optional(),
   /** explicit: an `ack` commits. auto: a record counts as done once it is sent. */
   ack: z.enum(["explicit", "auto"]).default("explicit"),
   /** The start position in partitions for which the group has committed nothing. */
   from: z.enum(["earliest", "latest"]).default("earliest"),
-  /** Makes a static member. Its partitions wait for it while it is away. */
+  /** Makes a static member. Its partitions stay reserved while it is away. */
   instanceId: z.string().min(1).max(MAX_CLIENT_ID_LENGTH).optional(),
   clientId: z.string().min(1).max(MAX_CLIENT_ID_LENGTH).optional(),
-  /** The member's id, of the client's making. A client that connects again under it takes its place up again. */
+  /** The member's id, made by the client. A client that connects again with it resumes its membership. */
   memberId: z.uuid().optional(),
-  /** The longest that an acknowledged record is uncommitted while others are acknowledged. */
+  /** The longest time before an acknowledged record is committed while others are acknowledged. */
   commitIntervalMs: queryInteger(
     MIN_PLAIN_COMMIT_INTERVAL_MS,
     MAX_PLAIN_COMMIT_INTERVAL_MS,
@@ -79,21 +79,21 @@ export const consumeQuery = z.strictObject({
   ...deliveryParameters,
 });
 
-/** How a plain socket delivers. */
+/** The delivery options of a plain socket. */
 export interface DeliveryOptions {
   readonly ack: "explicit" | "auto";
   readonly window: number;
   readonly sessionTimeoutMs: number;
-  /** Only a member of a group commits. */
+  /** Set for members of a group: only they commit. */
   readonly commitIntervalMs?: number | undefined;
   readonly key?: string | undefined;
   readonly header?: Readonly<Record<string, string>> | undefined;
 }
 
-/** The position in every partition that has one, as `0:42,1:7`. */
+/** The position in each partition that has one, as `0:42,1:7`. */
 export const EVENT_ID = /^\d{1,4}:\d{1,16}(,\d{1,4}:\d{1,16})*$/;
 
-/** The start of a reader without a group: an end of the log, an offset, or the position of an earlier stream. */
+/** The start of a reader without a group: an end of the log, an offset, or the positions of an earlier stream. */
 const streamStart = z
   .string()
   .refine((from) => /^(earliest|latest|\d{1,16})$/.test(from) || EVENT_ID.test(from), {
@@ -115,13 +115,13 @@ const partition = integer(0, Number.MAX_SAFE_INTEGER);
 const offset = integer(0, Number.MAX_SAFE_INTEGER);
 
 export const plainClientMessage = z.discriminatedUnion("type", [
-  /** Acknowledges up to and including this record. It commits, and opens the window. */
+  /** Acknowledges up to and including this record. It commits, and frees window space. */
   z.object({ type: z.literal("ack"), topic, partition, offset }),
   z.object({ type: z.literal("seek"), topic, partition, offset }),
   z.object({ type: z.literal("pause"), topic, partition }),
   z.object({ type: z.literal("resume"), topic, partition }),
   z.object({ type: z.literal("leave") }),
-  /** A sign of life while the client works on unacknowledged records. */
+  /** Shows that the client is alive while it works on unacknowledged records. */
   z.object({ type: z.literal("ping") }),
 ]);
 

@@ -1,5 +1,5 @@
-// The requests of a member without a socket: the ones it makes over HTTP, and
-// the ones that the Worker makes to the group for it.
+// The requests of a member without a socket: those that it makes over HTTP, and those that the Worker makes to the
+// group for it.
 import * as z from "zod";
 import type { ErrorName } from "../core/errors.ts";
 import type { PartitionKey } from "../core/group/partition-key.ts";
@@ -28,7 +28,7 @@ const instanceId = z
 
 export const pollSchema = z
   .strictObject({
-    /** The poller: the same in each request, and nobody else's. */
+    /** Identifies the polling client: the same in each of its requests, and unique. */
     instanceId,
     topics: z.array(z.string()).max(MAX_TOPICS_PER_MEMBER).default([]),
     /** RE2. All topics whose whole name matches. */
@@ -39,7 +39,7 @@ export const pollSchema = z
     maxRecords: integer(1, MAX_FETCH_RECORDS).default(DEFAULT_FETCH_RECORDS),
     /** How long to wait for records if there are none. */
     waitMs: integer(0, MAX_WAIT_MS).default(0),
-    /** How long the member's place is kept after a poll. */
+    /** The member is removed when this time has passed since its last poll. */
     sessionTimeoutMs: integer(MIN_SESSION_TIMEOUT_MS, MAX_SESSION_TIMEOUT_MS).default(
       DEFAULT_SESSION_TIMEOUT_MS,
     ),
@@ -54,7 +54,7 @@ export const pollSchema = z
       )
       .max(MAX_OFFSETS_PER_COMMIT)
       .default([]),
-    /** Acknowledges and leaves. The partitions go to the others at once. */
+    /** Acknowledges and leaves. Other members get the partitions at once. */
     leave: z.boolean().default(false),
   })
   .superRefine(({ topics, pattern, leave: leaves }, context) => {
@@ -63,7 +63,7 @@ export const pollSchema = z
     context.addIssue({ code: "custom", path: ["topics"], message });
   });
 
-/** The request of a member without a socket. */
+/** The Worker's request for a member without a socket. */
 export interface PollRequest
   extends Pick<
     JoinRequest,
@@ -83,7 +83,7 @@ export interface PollRequest
 export interface RejectedAck {
   readonly topic: string;
   readonly partition: number;
-  /** The offset that was acknowledged. */
+  /** The acknowledged offset. */
   readonly offset: number;
   readonly code: ErrorName;
   readonly detail: string;
@@ -92,6 +92,6 @@ export interface RejectedAck {
 export interface PollAnswer {
   readonly assignment: AssignmentMessage;
   readonly rejected: readonly RejectedAck[];
-  /** How far the member was sent records of its partitions, since it got them. */
+  /** The end of the records that the member was sent in each partition since it got it. */
   readonly delivered: ReadonlyMap<PartitionKey, number>;
 }

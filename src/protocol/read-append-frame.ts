@@ -1,8 +1,8 @@
-// The partition's side of append-frame.ts. It is apart, because the SDK loads that file on demand.
+// The partition's side of append-frame.ts. It is a separate file, because the SDK loads that one on demand.
 import { BrokerError } from "../core/errors.ts";
 import { APPEND_HEADER_BYTES, type AppendFrame } from "./append-frame.ts";
 
-/** @throws BrokerError INVALID_REQUEST */
+/** Reads an append frame. @throws BrokerError INVALID_REQUEST */
 export function readAppendFrame(data: ArrayBuffer): AppendFrame {
   if (data.byteLength < APPEND_HEADER_BYTES) {
     throw new BrokerError(

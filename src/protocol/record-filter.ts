@@ -1,5 +1,5 @@
-// Filters of plain readers, by equality of the key and of headers. Records that are
-// filtered out are still read, so positions move past them.
+// Filters of plain readers, by equality of the key and of headers. Filtered-out records are still read, so positions
+// move past them.
 
 import * as z from "zod";
 import { equalBytes } from "../core/bytes.ts";
@@ -11,11 +11,13 @@ export const HEADER_PREFIX = "header.";
 
 const text = z.string().max(MAX_FILTER_LENGTH);
 
-/** The parameters `key=…` and `header.NAME=…` of a query. */
+/** The query parameters `key=…` and `header.NAME=…`. */
 export const filterParameters = {
-  /** Only records with this key. */
+  /** Only records with this key pass. */
   key: text.optional(),
-  /** Only records that have each of these headers, `header.NAME`, with this value. A name may repeat in a record. */
+  /**
+   * Only records that have each of these headers (`header.NAME`) with this value pass. A name may repeat in a record.
+   */
   header: z
     .record(text, text)
     .refine((headers) => Object.keys(headers).length <= MAX_FILTER_HEADERS, {

@@ -1,4 +1,4 @@
-// The outcome of one record of a produce request, in the form that every way of producing uses.
+// The outcome of one record of a produce request, in the form that all ways of producing share.
 import { BrokerError, type ErrorName, type FailureData } from "../core/errors.ts";
 
 export interface RecordError extends Omit<FailureData, "retriable"> {
@@ -8,12 +8,15 @@ export interface RecordError extends Omit<FailureData, "retriable"> {
   readonly detail: string;
 }
 
-/** `partition` is -1 if the record got none because its topic was refused. */
+/** `partition` is -1 if the record has none because its topic was rejected. */
 export type RecordOutcome =
   | { readonly partition: number; readonly offset: number; readonly timestamp: number }
   | { readonly partition: number; readonly error: RecordError };
 
-/** Makes the outcome of a failed record. Any error but the broker's leaves open if the record was stored. */
+/**
+ * Makes the outcome of a failed record. After any error that is not the broker's, it is unknown whether the record was
+ * stored.
+ */
 export function failedRecord(partition: number, error: Error): RecordOutcome {
   const known =
     error instanceof BrokerError ? error : new BrokerError("REQUEST_TIMED_OUT", error.message);
@@ -22,8 +25,8 @@ export function failedRecord(partition: number, error: Error): RecordOutcome {
 }
 
 /**
- * Returns the outcomes of each topic's records, if each topic was produced separately. A topic that failed answers for
- * each of its records. @throws the first topic's error if all failed
+ * Returns the outcomes of each topic's records, for topics that were produced separately. If a topic failed, all of its
+ * records have its error. @throws the first topic's error if all failed
  */
 export async function outcomesOfTopics(
   batch: readonly { readonly records: readonly unknown[] }[],

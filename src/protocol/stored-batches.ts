@@ -1,8 +1,8 @@
-// The answer to a read of stored batches: whole RecordBatches as the body, and what else there is to say in headers.
+// The answer to a read of stored batches: whole RecordBatches as the body, and everything else in headers.
 
 /** The names of the headers. */
 export const BATCH_HEADERS = {
-  /** The id of the topic that was read. A topic that is created anew under its name has another one. */
+  /** The id of the topic that was read. A topic created again under the same name has a new one. */
   topicId: "rivulet-topic-id",
   /** The offset after the last batch. */
   nextOffset: "rivulet-next-offset",

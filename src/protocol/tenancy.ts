@@ -1,5 +1,5 @@
-// The name space and the quota of a key or a token, as clients write them: in the bodies of /v1/keys and /v1/tokens, in a
-// claim of tokens, and in the props of a service binding.
+// The name space and the quota of a key or a token, in the form that clients write: in the bodies of /v1/keys and
+// /v1/tokens, in a claim of tokens, and in the props of a service binding.
 import * as z from "zod";
 import type { Maker } from "../core/access/caller.ts";
 import { NAMESPACE, NAMESPACE_RULE } from "../core/access/namespace.ts";
@@ -20,12 +20,12 @@ export const namespaceSchema = z
   .regex(NAMESPACE, NAMESPACE_RULE);
 
 const bound = integer(1, MAX_QUOTA).optional();
-/** A partition stays awake for whoever waits for bytes, so nobody is made to wait for long. */
+/** A partition stays awake while somebody waits for bytes, so a higher minimum keeps waits short. */
 const byteRate = integer(MIN_QUOTA_BYTE_RATE, MAX_QUOTA).optional();
 
 const BUDGET_RULE = `must be dollars above 0, up to ${MAX_BUDGET_DOLLARS}`;
 
-/** [QUO-1] What is not set has no bound. */
+/** [QUO-1] Absent fields set no bound. */
 export const quotaSchema: z.ZodType<Quota> = z.strictObject({
   producerByteRate: byteRate,
   consumerByteRate: byteRate,
@@ -38,7 +38,7 @@ export const quotaSchema: z.ZodType<Quota> = z.strictObject({
     .optional(),
 });
 
-/** Who made a token, in the token. */
+/** The maker of a token, as stored in the token. */
 export const makerSchema: z.ZodType<Maker> = z.strictObject({
   principal: z.string().max(MAX_PRINCIPAL_CHARS + "User:".length),
   keyId: z.string().max(MAX_PRINCIPAL_CHARS).optional(),

@@ -108,8 +108,8 @@ describe("topics", () => {
       out: "Created topic cli-a with 3 partitions.\n",
       err: "",
     });
-    expect((await rivuletProcess(["topics", "list"])).out).toBe(
-      "TOPIC  PARTITIONS\ncli-a           3\n",
+    expect((await rivuletProcess(["topics", "list"])).out).toMatch(
+      /^TOPIC +PARTITIONS +RECORDS +STORED\ncli-a +3 +\S+ +\S+\n$/,
     );
     const described = await rivuletProcess(["topics", "describe", "cli-a"]);
     expect(described.out).toContain(
@@ -204,7 +204,7 @@ describe("records", () => {
     await setUp("cli-bytes");
     const bytes = Buffer.from([0x63, 0xe9, 0x0a, 0xff, 0xfe, 0x0a, 0x00, 0x0d, 0x0a]);
     writeFileSync(join(folder, "bytes"), bytes);
-    const copied = `${FUNCTION}; rivulet produce cli-bytes < bytes && rivulet consume cli-bytes -e > out`;
+    const copied = `${FUNCTION}; rivulet produce cli-bytes --raw < bytes && rivulet consume cli-bytes -e > out`;
     const { child, ended } = start("bash", ["--norc", "-c", `cd '${folder}'; ${copied}`]);
     child.stdin?.end();
     expect(await ended).toMatchObject({ code: 0, err: "" });
@@ -274,7 +274,7 @@ describe("records", () => {
     expect(records(copied.out)).toEqual(records(consumed.out));
     for (const [input, err] of [
       ['{"value":1}\n\n{"valve":1}', /line 3: a record has no field "valve"/],
-      ["[1]", /line 1 is no record/],
+      ["[1]", /line 1 is not a record/],
       ['{"key":"k"}', /value: is required/],
     ] as const)
       expect((await rivulet(["produce", "cli-to", "--records"], { input })).err).toMatch(err);
@@ -334,13 +334,13 @@ describe("records", () => {
       "one\ntwo\nthree\n",
     );
     const history = await rivulet(["groups", "history", "cli", "--max", "9"]);
-    expect(history.out).toMatch(/^TIME +EPOCH +WHAT +WHO +DETAIL\n/);
+    expect(history.out).toMatch(/^TIME +EPOCH +EVENT +MEMBER +DETAIL\n/);
     expect(history.out).toMatch(/removed +cli-\d+ +left\n/);
     expect(history.out).toMatch(/offsets reset +cli-g:0\n/);
     expect((await rivulet(["groups", "delete-offsets", "cli", "cli-g"])).out).toBe(
-      "Group cli has no position in cli-g.\n",
+      "Group cli has no committed offsets in cli-g.\n",
     );
-    expect((await rivulet(["--json", "groups", "list"])).out).toContain('{"groupId":"cli"}');
+    expect((await rivulet(["--json", "groups", "list"])).out).toContain('{"groupId":"cli",');
     expect((await rivulet(["groups", "delete", "cli"])).out).toBe("Deleted group cli.\n");
   });
 });
@@ -361,7 +361,7 @@ describe("resets from a file", () => {
     expect(dry.out).toMatch(/dry run[\s\S]*cli-p +0 +2 +1\n/);
 
     const exported = await reset("--to", "current", "--dry-run", "--json");
-    expect((await reset("--from-file", plan)).out).toMatch(/goes on at:[\s\S]*cli-p +0 +2 +1\n/);
+    expect((await reset("--from-file", plan)).out).toMatch(/continues at:[\s\S]*cli-p +0 +2 +1\n/);
     writeFileSync(plan, exported.out);
     const back = await reset("--from-file", plan, "--json");
     expect(JSON.parse(back.out)).toEqual({
@@ -380,7 +380,7 @@ describe("resets from a file", () => {
     { text: ",0,1", err: /line 1 is ",0,1"/ },
     { text: "topic,partition,offset\n", err: /line 1: the partition is "partition", it must be a/ },
     { text: "# plan\ncli-p,0,-1", err: /line 2: the offset is "-1", it must be a whole number/ },
-    { text: "cli-p,0,1\ncli-p,0,2", err: /line 2: partition 0 of topic cli-p stands on line 1/ },
+    { text: "cli-p,0,1\ncli-p,0,2", err: /line 2: partition 0 of topic cli-p is on line 1/ },
     { text: "# nothing\n", err: /plan names no partition/ },
     { text: '{"offsets": [', err: /plan is not JSON: / },
     { text: "[]", err: /plan is JSON without a list `offsets`, as `rivulet groups reset/ },
@@ -411,7 +411,7 @@ describe("resets from a file", () => {
       writeFileSync(plan, "cli-p,0,0\n");
       expect(await reset("--from-file", plan, ...args)).toMatchObject({
         code: 2,
-        err: expect.stringContaining("--from-file says which partitions go where"),
+        err: expect.stringContaining("--from-file names the partitions and their offsets"),
       });
     },
   );
@@ -548,7 +548,7 @@ describe("settings", () => {
     writeFileSync(file, '{"urls":"x"}');
     const refused = await rivulet(["topics", "list"]);
     writeFileSync(file, "{}");
-    const err = `${file}: "urls" is no setting, there are url and token\n`;
+    const err = `${file}: "urls" is not a setting, there are url and token\n`;
     expect(refused).toEqual({ code: 2, out: "", err });
   });
 
@@ -595,7 +595,7 @@ describe("errors", () => {
     { args: ["produce", "."], code: 1, err: /^INVALID_TOPIC_EXCEPTION: a name/ },
     { args: ["consume", ".."], code: 1, err: /^INVALID_TOPIC_EXCEPTION: a name/ },
     { args: ["consume", "cli-p", "--group", "."], code: 1, err: /^INVALID_GROUP_ID/ },
-    { args: ["consume"], code: 2, err: /^name a topic, or give a --pattern/ },
+    { args: ["consume"], code: 2, err: /^name a topic, or give --pattern/ },
     {
       args: ["consume", "cli-p", "--instance-id", "i"],
       code: 2,
@@ -617,7 +617,7 @@ describe("errors", () => {
         "group.max.size",
       ],
       code: 2,
-      err: /^group.max.size is to be set and unset/,
+      err: /^group.max.size is both set and unset/,
     },
     { args: ["consume", "nosuch"], code: 1, err: /^UNKNOWN_TOPIC_OR_PARTITION/ },
     {
@@ -646,7 +646,7 @@ describe("errors", () => {
       { options: ["--advertise", "x"], err: /^--advertise: must be host:port.*got "x"/ },
       { options: ["--advertise", "x:65536"], err: /^--advertise: must be host:port/ },
       { options: ["--nodes", "2", "--advertise", "a:1"], err: /names 1 nodes, --nodes 2/ },
-      { options: ["--nodes", "2", "--advertise", "a:1, a:1"], err: /"a:1" stands there twice/ },
+      { options: ["--nodes", "2", "--advertise", "a:1, a:1"], err: /"a:1" is listed twice/ },
     ].map(({ options, err }) => ({ args: ["kafka-bridge", ...options], code: 2, err })),
   ])("[SYS-3] $args fails with what to do", async ({ args, code, err }) => {
     const outcome = await rivulet(args);
@@ -662,7 +662,7 @@ describe("errors", () => {
         ["topics", "describe", "nosuch"],
         /^UNKNOWN_TOPIC_OR_PARTITION: .*nosuch.*\n.*rivulet topics/,
       ],
-      [2, ["consume"], /^name a topic, or give a --pattern/],
+      [2, ["consume"], /^name a topic, or give --pattern/],
       [2, ["frobnicate"], /unknown command/],
       [1, ["topics", "list", "--url", "http://127.0.0.1:9"], /Is the broker running\?/],
     ] as const)

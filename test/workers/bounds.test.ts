@@ -72,7 +72,7 @@ describe("compressed batches", () => {
       call("POST", path, joined(...Array.from({ length: count }, () => batch)));
     expect(await post(most + 1)).toMatchObject({
       status: 413,
-      body: { code: "MESSAGE_TOO_LARGE", detail: expect.stringContaining("unfold") },
+      body: { code: "MESSAGE_TOO_LARGE", detail: expect.stringContaining("decompress") },
     });
     expect((await fetchRecords(topic.name, 0)).highWatermark).toBe(0);
     expect(await post(most - 1)).toMatchObject({ status: 200 });

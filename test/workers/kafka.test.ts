@@ -436,8 +436,8 @@ test("[SASL-1] an open broker refuses a wrong log-in too", async () => {
 });
 
 test.each([
-  ["advertise=a:1,a:1", 'advertise: "a:1" stands there twice'],
-  ["advertise=a", 'advertise: must be host:port, or several with commas between; got "a"'],
+  ["advertise=a:1,a:1", 'advertise: "a:1" is listed twice'],
+  ["advertise=a", 'advertise: must be host:port, or a comma-separated list of these; got "a"'],
   ["advertise=a:1,b:2&node=2", 'node: must be a whole number from 0 to 1; got "2"'],
   [
     `advertise=${Array.from({ length: 17 }, (_, i) => `a:${i + 1}`)}`,

@@ -72,7 +72,7 @@ describe.each(KINDS)("$kind", ({ path, first, answer, types }) => {
         code: "UNSUPPORTED_VERSION",
         errorCode: 35,
         retriable: false,
-        detail: `type: is no type of message that is known here (${types}); got "of-a-newer-release"`,
+        detail: `type: must be one of ${types}; got "of-a-newer-release"`,
       };
       const isRefusal = (message: unknown): message is Message =>
         isMessage(message) && message.type === "error";

@@ -28,9 +28,9 @@ export function assertRecord(record: JsonRecordInput, index: number): void {
   if (value === undefined && valueBase64 === undefined)
     throw wrong("value", "is required (null for a tombstone), or valueBase64");
   if (value !== undefined && valueBase64 !== undefined)
-    throw wrong("valueBase64", "may not stand beside value");
+    throw wrong("valueBase64", "conflicts with value");
   if (key !== undefined && keyBase64 !== undefined)
-    throw wrong("keyBase64", "may not stand beside key");
+    throw wrong("keyBase64", "conflicts with key");
   if (partition !== undefined)
     assertWhole(`records[${index}].partition`, partition, 0, MAX_PARTITIONS_PER_TOPIC - 1);
   if (timestamp !== undefined)
@@ -38,7 +38,7 @@ export function assertRecord(record: JsonRecordInput, index: number): void {
   if (headers === undefined) return;
   const count = Object.values(headers).flat().length;
   if (count > MAX_HEADERS_PER_RECORD)
-    throw wrong("headers", `holds ${count} headers, the bound is ${MAX_HEADERS_PER_RECORD}`);
+    throw wrong("headers", `has ${count} headers, the bound is ${MAX_HEADERS_PER_RECORD}`);
 }
 
 /** @throws BrokerError INVALID_REQUEST */

@@ -86,7 +86,7 @@ function listFrom(bytes: Uint8Array, from: number): RecordPieces {
     if (count > MAX_RECORDS_PER_REQUEST)
       throw new BrokerError(
         "INVALID_REQUEST",
-        `records: must hold at most ${MAX_RECORDS_PER_REQUEST} records; got more`,
+        `records: must have at most ${MAX_RECORDS_PER_REQUEST} records; got more`,
       );
     start = to + 1;
     commas = 0;

@@ -102,7 +102,7 @@ test("[CON-15] base64 may be written with white space, and is sent without", () 
 
 test.each([
   ["INVALID_RECORD", "records[0].key is null, compacted topic t needs one", "key"],
-  ["INVALID_REQUEST", "records[0].headers.a: holds half a surrogate pair", "headers"],
+  ["INVALID_REQUEST", "records[0].headers.a: has a lone surrogate", "headers"],
   ["UNKNOWN_TOPIC_OR_PARTITION", "records[0].partition is 9, topic t has 3 (0 to 2)", "partition"],
   ["MESSAGE_TOO_LARGE", "records[0] has 2000000 bytes as a batch", "value"],
   ["UNKNOWN_TOPIC_OR_PARTITION", "there is no topic t", null],

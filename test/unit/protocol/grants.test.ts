@@ -92,7 +92,7 @@ test.each(["root", "ROOT", "User:Root", "User:User:root", "User:user:ROOT", "ano
   "[APK-2] %j is the broker's own, or reads like it",
   (principal) => {
     expect(() => parse(z.strictObject({ principal: principalSchema }), { principal })).toThrow(
-      `principal: must not read like root or ANONYMOUS, which are the broker's own; got "${principal}"`,
+      `principal: must not look like root or ANONYMOUS, which are reserved; got "${principal}"`,
     );
   },
 );

@@ -104,7 +104,7 @@ describe("values", () => {
     expect(looks).toBe(0);
     const headers = { h: Array(MAX_HEADERS_PER_RECORD + 1).fill(7) };
     expect(() => parse(recordList, [{ value: "", headers }])).toThrow(
-      `holds ${MAX_HEADERS_PER_RECORD + 1} headers`,
+      `has ${MAX_HEADERS_PER_RECORD + 1} headers`,
     );
   });
 

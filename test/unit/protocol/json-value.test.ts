@@ -110,7 +110,7 @@ test.each([
   ["text", "a"],
 ])("[PRD-7] headers that are %s are refused", (_, headers) => {
   expect(() => fromJsonRecord({ value: 1, headers: headers as never }, 0)).toThrow(
-    "records[0].headers: must be values by name",
+    "records[0].headers: must be an object",
   );
 });
 

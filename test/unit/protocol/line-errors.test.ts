@@ -27,7 +27,7 @@ describe("an error about a record that came as a line", () => {
   });
 
   test.each([
-    new BrokerError("INVALID_REQUEST", "records: must hold at least 1 record"),
+    new BrokerError("INVALID_REQUEST", "records: must have at least 1 record"),
     new BrokerError("INVALID_REQUEST", 'line 3: value: must be text; got "records[1]"'),
     new BrokerError("INVALID_REQUEST", "records[2].partition is 7"),
     new Error("records[1] is none of the broker's"),

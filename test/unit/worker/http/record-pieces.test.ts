@@ -110,7 +110,7 @@ describe("the list of records", () => {
       MAX_RECORDS_PER_REQUEST,
     );
     expect(() => recordPieces(UTF8.encode(text(MAX_RECORDS_PER_REQUEST + 1)))).toThrow(
-      `must hold at most ${MAX_RECORDS_PER_REQUEST} records`,
+      `must have at most ${MAX_RECORDS_PER_REQUEST} records`,
     );
   });
 });
