@@ -1,8 +1,9 @@
+#!/usr/bin/env node
 // The `rivulet` command: parses, runs one command, reports errors. Exit codes: 0 done, 1 failed, 2 used wrongly.
 import { explain, type GlobalOptions, UsageError } from "./context.ts";
 import { createProgram } from "./program.ts";
 
-const MIN_NODE = 22;
+const MIN_NODE = 20;
 
 for (const output of [process.stdout, process.stderr]) {
   output.on("error", (error: NodeJS.ErrnoException) => {
@@ -12,13 +13,14 @@ for (const output of [process.stdout, process.stderr]) {
   });
 }
 
-// In a clone, `npx` and npm's scripts bring a Node of their own. Otherwise this file runs on whichever is installed.
+// In a clone, `npx` and npm's scripts bring a Node of their own. Elsewhere this file runs on the Node that is installed.
 if (Number.parseInt(process.versions.node, 10) < MIN_NODE) {
   process.stderr.write(
     `rivulet needs Node ${MIN_NODE} or newer, this is ${process.versions.node}; in a clone \`npx rivulet\` brings its own\n`,
   );
   process.exit(1);
 }
+if (!("WebSocket" in globalThis)) await import("./web-socket.ts"); // Node 20
 
 const program = createProgram();
 try {

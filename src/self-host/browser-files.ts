@@ -1,7 +1,7 @@
 // Files for browsers that lie in the Worker's bundle: how programs and styles are built, what the files are named, and how the
 // Worker imports them. The console and the documentation are made of these.
 import { createHash } from "node:crypto";
-import { readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { basename, extname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as esbuild from "esbuild";
@@ -156,9 +156,9 @@ export async function licensesOf(bundles: readonly esbuild.Metafile[]): Promise<
 }
 
 async function licenseOf(folder: string): Promise<string> {
-  return await readFile(join(folder, "LICENSE"), "utf8").catch(() =>
-    readFile(join(folder, "LICENSE.txt"), "utf8"),
-  );
+  const file = (await readdir(folder)).find((name) => /^licen[cs]e(\.\w+)?$/i.test(name));
+  if (file === undefined) throw new Error(`there is no license in ${folder}`);
+  return readFile(join(folder, file), "utf8");
 }
 
 /** A module that the Worker imports and that is made when the Worker is built. */

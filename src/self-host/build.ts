@@ -1,7 +1,7 @@
-// Bundles the Worker (which `npm start` runs on workerd, `npm run dev` serves and `npm run deploy` uploads),
-// the SDK and the CLI into dist/. The package is made of the latter two, and they need no other package [PKG-4].
+// Bundles the Worker, the SDK and the CLI into dist/, of which the package is made. They need no other package [PKG-4].
+// `npm start` and `rivulet start` run the Worker on workerd, `npm run dev` serves it and `npm run deploy` uploads it.
 import { chmod, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as esbuild from "esbuild";
 import { esbuildPlugin, licensesOf } from "./browser-files.ts";
@@ -11,11 +11,14 @@ import { DOCS_MODULE } from "./docs-bundle.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
-/**
- * Builds everything, and returns the paths of what was made. Throws with esbuild's report if something does not compile.
- */
+/** Loads Node's modules for the parts of the CLI that are CommonJS, which are those of ws. */
+const REQUIRE = `import { createRequire as requireOf } from "node:module"; const require = requireOf(import.meta.url);`;
+
+/** Builds everything, and returns the paths of the files. Throws with esbuild's report if something does not compile. */
 export async function build(): Promise<readonly string[]> {
-  const { version } = JSON.parse(await readFile(join(ROOT, "package.json"), "utf8"));
+  const { version, devDependencies } = JSON.parse(
+    await readFile(join(ROOT, "package.json"), "utf8"),
+  );
   const shared = {
     absWorkingDir: ROOT,
     bundle: true,
@@ -25,12 +28,15 @@ export async function build(): Promise<readonly string[]> {
     metafile: true,
     write: false,
   } as const;
-  const [worker, ...published] = await Promise.all([
+  const results = await Promise.all([
     esbuild.build({
       ...shared,
       entryPoints: ["src/index.ts"],
       outfile: "dist/worker.js",
       sourcemap: true,
+      // Names stay, for stack traces.
+      minifySyntax: true,
+      minifyWhitespace: true,
       conditions: ["workerd", "worker", "browser"],
       define: { RIVULET_VERSION: JSON.stringify(version) },
       external: ["cloudflare:*", "node:*"],
@@ -40,8 +46,9 @@ export async function build(): Promise<readonly string[]> {
       ...shared,
       entryPoints: { client: "src/sdk/index.ts" },
       outdir: "dist",
-      // The code that folds and unfolds batches is loaded on demand. Files of an earlier build stay, because a process
-      // that was started with them may not have loaded them yet.
+      sourcemap: true,
+      // Code that compresses and decompresses is loaded on demand. Files of an earlier build stay, because a process that
+      // was started with them may not have loaded them yet.
       splitting: true,
       chunkNames: "client-[name]-[hash]",
     }),
@@ -52,20 +59,28 @@ export async function build(): Promise<readonly string[]> {
         "worker-binding": "src/sdk/worker-binding.ts",
       },
       outdir: "dist",
+      sourcemap: true,
       external: ["node:*"],
     }),
     esbuild.build({
       ...shared,
-      entryPoints: ["src/cli/main.ts"],
-      outfile: "dist/rivulet.js",
+      entryPoints: { rivulet: "src/cli/main.ts" },
+      outdir: "dist",
       platform: "node",
-      define: { RIVULET_VERSION: JSON.stringify(version) },
-      banner: { js: "#!/usr/bin/env node" },
+      target: "node20",
+      // The broker, and the WebSocket that only Node 20 needs, are loaded on demand.
+      splitting: true,
+      chunkNames: "rivulet-[name]-[hash]",
+      define: {
+        RIVULET_VERSION: JSON.stringify(version),
+        RIVULET_WORKERD_VERSION: JSON.stringify(devDependencies.workerd),
+      },
+      banner: { js: REQUIRE },
     }),
   ]);
-  const licenses = await licensesOf(published.map((result) => result.metafile));
+  const licenses = await licensesOf(results.map((result) => result.metafile));
   const files = [
-    ...[worker, ...published].flatMap((result) => result.outputFiles),
+    ...results.flatMap((result) => result.outputFiles),
     { path: join(ROOT, "dist/licenses.txt"), contents: Buffer.from(licenses) },
   ];
   for (const { path, contents } of files) await replaceFile(path, contents);
@@ -73,25 +88,23 @@ export async function build(): Promise<readonly string[]> {
   return files.map(({ path }) => path);
 }
 
-/** Removes the SDK's files of earlier builds, so that the package does not hold them. */
+/** Removes the scripts of earlier builds, so that the package does not hold them. */
 async function removeStale(built: readonly string[]): Promise<void> {
   const stale = (await readdir(join(ROOT, "dist")))
-    .filter((name) => name.startsWith("client-"))
+    .filter((name) => /\.js(\.map)?$/.test(name))
     .map((name) => join(ROOT, "dist", name))
     .filter((path) => !built.includes(path));
   await Promise.all(stale.map((path) => rm(path)));
 }
 
-/**
- * Replaces a file wholly or not at all. A broker that starts must not pull the command line from under a running one.
- */
+/** Replaces a file wholly or not at all: a broker that starts must not break a command line that runs. */
 export async function replaceFile(path: string, contents: Uint8Array): Promise<void> {
   const before = await readFile(path).catch(() => null);
   if (before?.equals(contents)) return;
   await mkdir(dirname(path), { recursive: true });
   const temporary = `${path}.${process.pid}`;
   await writeFile(temporary, contents);
-  if (path.endsWith("/rivulet.js")) await chmod(temporary, 0o755);
+  if (basename(path) === "rivulet.js") await chmod(temporary, 0o755);
   await rename(temporary, path);
 }
 

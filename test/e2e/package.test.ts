@@ -8,7 +8,7 @@ const DIST = fileURLToPath(new URL("../../dist/", import.meta.url));
 test.each([
   ["SDK", /^client.*\.js$/, /^\.\/client-/],
   ["KafkaJS's socket factory", /^kafkajs\.js$/, /^node:stream$/],
-  ["command line", /^rivulet\.js$/, /^(node:|module$)/],
+  ["command line and the broker", /^rivulet.*\.js$/, /^(node:|module$|\.\/rivulet-)/],
 ])("[PKG-4] what it needs of others is bundled into the %s", (_what, files, allowed) => {
   const paths = readdirSync(DIST).filter((name) => files.test(name));
   expect(paths.length).toBeGreaterThan(0);

@@ -26,8 +26,15 @@ const LAYERS: Record<
   },
   "src/kafkajs": { layers: ["src/protocol"], packages: [/^node:/] },
   "src/cli": {
-    layers: ["src/core", "src/compression", "src/protocol", "src/admin", "src/sdk"],
-    packages: [/^commander$/, /^node:/],
+    layers: [
+      "src/core",
+      "src/compression",
+      "src/protocol",
+      "src/admin",
+      "src/sdk",
+      "src/self-host",
+    ],
+    packages: [/^commander$/, /^ws$/, /^node:/],
   },
   // What runs in browsers. The console does not bring the SDK, and so nothing of the lesson.
   "src/console/learn": {
