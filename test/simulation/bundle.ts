@@ -112,11 +112,18 @@ const WITHOUT_PAGES: Plugin = {
   },
 };
 
-/** The globals ask for the world that is simulated now, so that one evaluation does for all. */
-export async function bundle(
-  globals: Globals,
-  faults: readonly PlantedFault[] = [],
-): Promise<Exports> {
+let program: Promise<Exports> | undefined;
+
+/** The globals ask for the world that is simulated now, so that one evaluation of the program does for all. */
+export function bundle(globals: Globals, faults: readonly PlantedFault[] = []): Promise<Exports> {
+  if (faults.length > 0) return evaluated(globals, faults);
+  program ??= evaluated(globals, []);
+  return program;
+}
+
+async function evaluated(globals: Globals, faults: readonly PlantedFault[]): Promise<Exports> {
+  const changes: readonly Change[] = [...SMALLER_BOUNDS, ...faults];
+  const changed = changes.map(({ file }) => file.replaceAll(".", "\\."));
   const { outputFiles } = await build({
     entryPoints: [fileURLToPath(new URL("program.ts", import.meta.url))],
     bundle: true,
@@ -133,9 +140,9 @@ export async function bundle(
       {
         name: "planted-faults",
         setup({ onLoad }) {
-          onLoad({ filter: /\.ts$/ }, async ({ path }) => {
+          onLoad({ filter: new RegExp(`/(${changed.join("|")})$`) }, async ({ path }) => {
             let contents = await readFile(path, "utf8");
-            for (const { name, file, original, planted } of [...SMALLER_BOUNDS, ...faults]) {
+            for (const { name, file, original, planted } of changes) {
               if (path !== ROOT + file) continue;
               const parts = contents.split(original);
               if (parts.length !== 2) {
