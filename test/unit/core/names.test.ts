@@ -66,7 +66,7 @@ test.each([
   expect(whyNotPartitionCount(partitions)?.error).toBe(isLegal ? undefined : "INVALID_PARTITIONS");
 });
 
-test("[CLU-1] a name or a count that is refused is told with what is wrong and its bound", () => {
+test("[CLU-1] a rejected name or count comes with the reason and its bound", () => {
   expect(whyNotTopicName("")?.detail).toContain(
     `has 0 characters, it needs 1 to ${MAX_TOPIC_NAME_LENGTH}`,
   );
@@ -119,6 +119,6 @@ test.each([
   ["ab", 97 * 31 + 98],
   ["group", 98_629_247],
   ["polygenelubricants", 2_147_483_648],
-])("[KFK-6] the name %j has Java's hash %d, so it has the same node for ever", (text, hash) => {
+])("[KFK-6] the name %j has Java's hash %d, so it always has the same node", (text, hash) => {
   expect(textHash(text)).toBe(hash);
 });

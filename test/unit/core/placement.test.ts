@@ -55,7 +55,7 @@ describe("a topic", () => {
     expect(stored(topic)).toEqual(topic);
   });
 
-  test("[PLC-2] that has no region gets none", () => {
+  test("[PLC-2] without a region gets none", () => {
     const topic = resolveTopic(described);
     for (const value of REGIONS)
       expect(changeTopicConfig(topic, { "rivulet.region": value })).toMatchObject({

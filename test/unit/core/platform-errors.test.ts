@@ -55,7 +55,7 @@ describe("what the platform throws", () => {
     if (failure !== "unexpected") expect(detail).toMatch(/^group g/);
   });
 
-  test("[ERR-2] an error of the broker's own comes over two calls as it was", () => {
+  test("[ERR-2] a broker's own error arrives unchanged over two calls", () => {
     const own = { code: "KAFKA_STORAGE_ERROR", data: {}, retriable: false };
     const cluster = Object.assign(new Error("cluster: it is elsewhere"), own);
     const passedOn = new Error(cluster.message, { cause: cluster }); // An ObjectError, after a call.
@@ -64,7 +64,7 @@ describe("what the platform throws", () => {
     expect(brokerError(error)).toMatchObject({ ...own, message: cluster.message });
   });
 
-  test("[ERR-2] an error of the broker's own comes over a call as it was", () => {
+  test("[ERR-2] a broker's own error arrives unchanged over a call", () => {
     const how = { data: { offset: 7 }, retriable: false };
     const own = new BrokerError("KAFKA_STORAGE_ERROR", "t/0: its storage is gone", how);
     const remote = Object.assign(new Error(own.message), { code: own.code, ...how });
@@ -81,7 +81,7 @@ describe("what the platform throws", () => {
 describe("failures that are noted", () => {
   const failed = (message: string) => new ObjectError(new Error(message), PLACE);
 
-  test("[ERR-3] [ERR-4] count until the same succeeds, and are told in one line, once a minute", () => {
+  test("[ERR-3] [ERR-4] count until the same succeeds, and are logged in one line, once a minute", () => {
     vi.useFakeTimers({ toFake: ["Date"] });
     const told = vi.spyOn(console, "error").mockImplementation(() => {});
     vi.spyOn(console, "log").mockImplementation(() => {});
@@ -107,7 +107,7 @@ describe("failures that are noted", () => {
     forgetTroubles();
   });
 
-  test("[ERR-3] what is damaged in part is told of once a minute, however often another part works", () => {
+  test("[ERR-3] partial damage is logged once a minute, however often another part works", () => {
     vi.useFakeTimers({ toFake: ["Date"] });
     const told = vi.spyOn(console, "error").mockImplementation(() => {});
     const over = vi.spyOn(console, "log").mockImplementation(() => {});
@@ -131,7 +131,7 @@ describe("failures that are noted", () => {
     forgetTroubles();
   });
 
-  test("[ERR-4] where one finds room on the disk again, the others count no more, but for what is damaged", () => {
+  test("[ERR-4] once one finds room on the disk again, the others count no more, except for damage", () => {
     vi.spyOn(console, "error").mockImplementation(() => {});
     vi.spyOn(console, "log").mockImplementation(() => {});
     const other = (message: string, name: string) =>
@@ -146,14 +146,14 @@ describe("failures that are noted", () => {
     forgetTroubles();
   });
 
-  test("[ERR-4] what is not the storage's does not count", () => {
+  test("[ERR-4] failures other than the storage's do not count", () => {
     noteFailure(failed("Network connection lost."), "commit");
     noteFailure(failed("x is not a function"), "commit");
     expect(failingObjects()).toBe(0);
   });
 });
 
-test("[ERR-3] the reason takes the place of workerd's reference, and the addresses go", () => {
+test("[ERR-3] the reason replaces workerd's reference, and the addresses go", () => {
   const filter = new LogFilter();
   const lines = [
     "workerd/jsg/util.c++:320: error: e = workerd/util/sqlite.c++:914: failed: SQLite failed; dbErrorMessage(prepareResult, db) = file is not a database: SQLITE_NOTADB",
@@ -180,15 +180,12 @@ test.each([
   ['{"level":"error","message":"it broke","requestId":"r-1"}', "it broke (request r-1)"],
   ['{"level":"error","message":"cut', '{"level":"error","message":"cut'],
   ['{"audit":{"at":"now"}}', '{"audit":{"at":"now"}}'],
-])(
-  "[ERR-5] the line %s of the log is printed as %s, or as it is where somebody wants that",
-  (line, text) => {
-    expect(new LogFilter().line(line)).toBe(text);
-    expect(new LogFilter(true).line(line)).toBe(line);
-  },
-);
+])("[ERR-5] the line %s of the log is printed as %s, or unchanged on request", (line, text) => {
+  expect(new LogFilter().line(line)).toBe(text);
+  expect(new LogFilter(true).line(line)).toBe(line);
+});
 
-test("[MODE-4] a TLS handshake that failed is told as any connection that is closed", () => {
+test("[MODE-4] a failed TLS handshake is logged like any connection that is closed", () => {
   const line =
     "workerd/server/server/listen/mod.rs:363: error: TCP connect() handler threw: TLS handshake failed: received fatal alert: UnknownCA";
   expect(new LogFilter().line(line)).toBe(

@@ -68,7 +68,7 @@ describe("the partition", () => {
     ]);
   });
 
-  test("[PRD-4] a partition that is not there, and a key that is missing, are told with the record's place", () => {
+  test("[PRD-4] a missing partition or key is reported with the record's place", () => {
     expect(planAppends(TARGET, [record({ partition: 3 })], 0)).toMatchObject([{ partition: 3 }]);
     expect(() => planAppends(TARGET, [record(), record({ partition: 4 })], 0)).toThrow(
       "records[1].partition is 4, topic t has 4 (0 to 3)",
@@ -98,7 +98,7 @@ describe("where it is cut", () => {
     ]);
   });
 
-  test("[PRD-4] a record that fits no batch is refused with its place and the bound, one that just fits is not", () => {
+  test("[PRD-4] a record that fits no batch is rejected with its place and the bound, and one that just fits is not", () => {
     const one = sizeOfBatch([ofSize(100)]);
     const records = [ofSize(1), ofSize(100)];
     expect(planAppends({ ...TARGET, maxMessageBytes: one }, records, 0)).toHaveLength(1);
@@ -133,7 +133,7 @@ describe("where it is cut", () => {
     expect(places(joinAppends(more, larger, 0))).toEqual([[[0]], [[1]]]);
   });
 
-  test("[IDM-1] the batches of an append go on with the sequence, over its end too", () => {
+  test("[IDM-1] the batches of an append continue the sequence, across its end too", () => {
     const records = [ofSize(100), ofSize(100), ofSize(100)];
     const two = sizeOfBatch(records.slice(0, 2));
     for (const [sequence, next] of [
@@ -159,14 +159,14 @@ describe("an append at an offset", () => {
     whyNotConditional(records, planAppends({ ...target, partitions }, records, 0), partitions);
   const key = utf8("k");
 
-  test("[CND-1] goes to one partition that is clear: named, a key's, or the only one", () => {
+  test("[CND-1] goes to one clear partition: named, a key's, or the only one", () => {
     expect(check([record({ partition: 2 }), record({ partition: 2, key })])).toBeNull();
     expect(check([record({ key }), record({ key })])).toBeNull();
     expect(check([record(), record()], 1)).toBeNull();
     expect(check([])).toBeNull();
   });
 
-  test("[CND-1] is refused where a record may go anywhere, with its place", () => {
+  test("[CND-1] is rejected if a record may go anywhere, with its place", () => {
     expect(check([record({ partition: 0 }), record()])).toEqual({
       ok: false,
       error: "INVALID_REQUEST",
@@ -175,7 +175,7 @@ describe("an append at an offset", () => {
     expect(check([record()], 2)).toMatchObject({ detail: expect.stringContaining("records[0]") });
   });
 
-  test("[CND-1] is refused where its records go to several partitions, or are too many for one append", () => {
+  test("[CND-1] is rejected if its records go to several partitions, or are too many for one append", () => {
     expect(check([record({ partition: 0 }), record({ partition: 3 })])).toEqual({
       ok: false,
       error: "INVALID_REQUEST",

@@ -68,7 +68,7 @@ describe("the bill", () => {
     expect(bill.total).toBeCloseTo(sum, 9);
   });
 
-  test("[COST-3] takes what the plan includes off once", () => {
+  test("[COST-3] subtracts what the plan includes once", () => {
     for (const kind of Object.keys(PRICES) as (keyof typeof PRICES)[]) {
       const { included, per, dollars } = PRICES[kind];
       expect(dollarsOf(kind, included), kind).toBe(0);
@@ -99,7 +99,7 @@ describe("the bill", () => {
     expect(busy.unfit).toEqual([expect.stringContaining("501 requests a second")]);
   });
 
-  test("[COST-3] of logs is the smaller part of it where wrangler.toml samples them", () => {
+  test("[COST-3] of logs is the smaller part of it if wrangler.toml samples them", () => {
     for (const { what, bill } of documentedBills(textOf, COUNTS, projectSampling())) {
       expect(bill.items.logs.dollars, what).toBeLessThan(bill.total / 50);
     }
@@ -129,13 +129,13 @@ describe("rates", () => {
     expect(trafficOf(fileOf("event-bus", { isKeyed: false })).touched).toBe(1);
   });
 
-  test("[COST-3] whoever waits for a commit or for others keeps the partition awake", () => {
+  test("[COST-3] waiting for a commit or for others keeps the partition awake", () => {
     expect(shareRows(10, 0, 0.03).awake).toBeCloseTo(shareRows(10, 0, 0.03).rows * 0.03, 6);
     expect(shareRows(10, 0.1, 0.03).awake).toBeGreaterThan(2 * shareRows(10, 0, 0.03).awake);
     expect(shareRows(1_000, 0.1, 0.03).awake).toBeCloseTo(1, 3);
   });
 
-  test("[COST-3] an object that has slept asks for the key of a socket anew", () => {
+  test("[COST-3] an object that has slept requests a socket's key again", () => {
     const calls = (recordsPerSecond: number, isClosed = true) =>
       linesOf(workload({ recordsPerSecond, groups: 1, isClosed }), COUNTS)
         .filter(({ what }) => what.startsWith("API keys of sockets"))
@@ -216,7 +216,7 @@ describe("input", () => {
   const run = (...args: string[]) =>
     execFileSync(process.execPath, [MAIN, ...args], { encoding: "utf8", stdio: "pipe" });
 
-  test("[COST-3] the program prints the bill, and as JSON what it prints", () => {
+  test("[COST-3] the program prints the bill, and the same as JSON", () => {
     const path = fileURLToPath(new URL("../../cost/workloads/devices.json", import.meta.url));
     const { total } = billOf(fileOf("devices", { lingerMs: 100 }), COUNTS);
     const text = run(path, "--set", "lingerMs=100");
@@ -228,7 +228,7 @@ describe("input", () => {
     });
   });
 
-  test("[COST-5] the program names the file with what is wrong in it, and fails", () => {
+  test("[COST-5] the program names the file and its fault, and fails", () => {
     const path = fileURLToPath(new URL("../../cost/workloads/devices.json", import.meta.url));
     expect(() => run(path, "--set", "partitions=0")).toThrow(
       /devices\.json: partitions is 0, it must be a whole number from 1 to 1000/,

@@ -56,7 +56,7 @@ describe("fences", () => {
     expect(mayAttach(token(2, 1, 0), token(1, 900, 900))).toBe(false);
   });
 
-  test("[ATT-1] in any order of coming the admitted get newer, up to the newest", () => {
+  test("[ATT-1] in any order of arrival the admitted get newer, up to the newest", () => {
     // Every rotation and its reverse: enough orders to have each owner first, last and in between.
     for (let shift = 0; shift < OWNERS.length; shift++) {
       const rotated = [...OWNERS.slice(shift), ...OWNERS.slice(0, shift)];
@@ -76,7 +76,7 @@ describe("fences", () => {
 });
 
 describe("stored fences", () => {
-  test("[ATT-1] the newest owner of each group is remembered over an eviction", () => {
+  test("[ATT-1] the newest owner of each group is remembered across an eviction", () => {
     const storage = nodeSql();
     const store = openStore(storage);
     expect(store.fence("g")).toBeNull();
@@ -109,7 +109,7 @@ describe("stored fences", () => {
     expect(gone.at(-1)).toBe(FENCES_FORGOTTEN_AT_ONCE + 2);
   });
 
-  test("[ATT-4] groups that poll are forgotten last, those first that have not polled for longest", () => {
+  test("[ATT-4] polling groups are forgotten last, those first that have not polled for longest", () => {
     const storage = nodeSql();
     const store = openStore(storage);
     const longAgoMs = 1_000;
@@ -127,7 +127,7 @@ describe("stored fences", () => {
     for (const group of ["polls", "polls too"]) expect(known(group), group).toBe(true);
   });
 
-  test("[ATT-4] where all others poll, who attaches is not forgotten for their sake", () => {
+  test("[ATT-4] if all others poll, a group that attaches is not forgotten for their sake", () => {
     const store = openStore(nodeSql());
     for (let i = 0; i < MAX_FENCES_PER_PARTITION; i++) poll(store, `g${i}`, 1_000 + i);
     set(store, "newcomer", token(1, 1, 0), 90_000);

@@ -175,7 +175,7 @@ describe("@platformatic/kafka", () => {
     expect(readByPlatformatic(Buffer.concat(pieces))).toEqual(expected(NAMES.flatMap(() => KINDS)));
   });
 
-  test("[BAT-5] it sees the time of the append where we have set it", () => {
+  test("[BAT-5] it sees the time of the append if we have set it", () => {
     const batch = encodeBatch(KINDS);
     setLogAppendTime(batch, 0, 1_800_000_000_000);
     const stamped = KINDS.map((each) => ({ ...each, timestamp: 1_800_000_000_000 }));

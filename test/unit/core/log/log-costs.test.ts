@@ -15,7 +15,7 @@ import { segmentsOf } from "../../../support/memory-log-store.ts";
 import { nodeSql } from "../../../support/node-sql.ts";
 
 describe.each(PLACES)("costs of a log on $name", ({ newPlace }) => {
-  test("[LOG-6] a look-up among 2,000 chunks halves its way and does not walk", () => {
+  test("[LOG-6] a lookup among 2,000 chunks halves its way and does not walk", () => {
     const place = newPlace();
     const writer = new PartitionLog(place.open(), configOf());
     for (let i = 0; i < 2_000; i++) writer.commit([singleAppend([i])], 0);
@@ -29,7 +29,7 @@ describe.each(PLACES)("costs of a log on $name", ({ newPlace }) => {
     }
   });
 
-  test("[LOG-9] append, read and wake-up ask for the same at 10 chunks and at 2,000", () => {
+  test("[LOG-9] append, read and wake-up make the same requests at 10 chunks and at 2,000", () => {
     const costAt = (chunks: number) => {
       const place = newPlace();
       const writer = new PartitionLog(place.open(), configOf());
@@ -43,7 +43,7 @@ describe.each(PLACES)("costs of a log on $name", ({ newPlace }) => {
     expect(costAt(2_000)).toEqual(few);
   });
 
-  test("[LOG-9] append and read ask for the same in 2 segments and in 200", () => {
+  test("[LOG-9] append and read make the same requests in 2 segments and in 200", () => {
     const size = singleAppend([1]).bytes.length;
     const costAt = (segments: number) => {
       const place = newPlace();
@@ -58,7 +58,7 @@ describe.each(PLACES)("costs of a log on $name", ({ newPlace }) => {
     expect(costAt(200)).toEqual(costAt(2));
   });
 
-  test("[LOG-9] a wake-up asks for the same with 2 segments and with 200", () => {
+  test("[LOG-9] a wake-up makes the same requests with 2 segments and with 200", () => {
     const costAt = (segments: number) => {
       const place = newPlace();
       filled(place, segments, configOf({ segmentBytes: 1 }));

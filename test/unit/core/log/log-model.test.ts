@@ -671,7 +671,7 @@ function producerOf(
   return { producerId, producerEpoch: epoch, baseSequence };
 }
 
-test("[LOG-1] [LOG-2] [LOG-4] [LOG-5] [LOG-6] [LOG-8] [CND-1] [RET-1] [RET-2] [RET-3] [CMP-1] [CMP-2] [CMP-4] [IDM-1] [IDM-2] [IDM-4] the log does what its model foretells", {
+test("[LOG-1] [LOG-2] [LOG-4] [LOG-5] [LOG-6] [LOG-8] [CND-1] [RET-1] [RET-2] [RET-3] [CMP-1] [CMP-2] [CMP-4] [IDM-1] [IDM-2] [IDM-4] the log does what its model predicts", {
   timeout: 3_600_000,
 }, () => {
   for (let seed = 1; seed <= SEEDS; seed++) {

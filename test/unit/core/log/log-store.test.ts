@@ -33,7 +33,7 @@ function storeContract(name: string, newPlace: () => Place): void {
       expect(store.totals(20)).toBeNull();
     });
 
-    test("[LOG-9] the segment of an offset and the one behind it are found by search", () => {
+    test("[LOG-9] the segment of an offset and the next one are found by search", () => {
       const store = newPlace().open();
       expect([store.floorSegment(5), store.segmentAfter(-1)]).toEqual([null, null]);
       for (const base of [40, 5, 20]) store.createSegment(base, CREATED_MS);
@@ -58,7 +58,7 @@ function storeContract(name: string, newPlace: () => Place): void {
       expect(store.totals(7)).toBeNull();
     });
 
-    test("[LOG-5] what one store wrote the next one on the same place reads", () => {
+    test("[LOG-5] the next store at the same place reads what one store wrote", () => {
       const place = newPlace();
       const first = place.open();
       first.createSegment(0, CREATED_MS);
@@ -89,7 +89,7 @@ function storeContract(name: string, newPlace: () => Place): void {
       expect(floors[3]).toEqual(place(13, 20, 2));
     });
 
-    test("[LOG-4] chunks come in order from the one asked for, of their segment only", () => {
+    test("[LOG-4] chunks come in order from the requested one, of their segment only", () => {
       const store = newPlace().open();
       store.createSegment(0, CREATED_MS);
       store.createSegment(9, CREATED_MS);
@@ -116,7 +116,7 @@ function storeContract(name: string, newPlace: () => Place): void {
       expect(segmentsOf(store)).toEqual([]);
     });
 
-    test("[LOG-5] stored bytes are a copy: nobody changes them afterwards", () => {
+    test("[LOG-5] stored bytes are a copy: nobody changes them afterward", () => {
       const store = newPlace().open();
       store.createSegment(0, CREATED_MS);
       const around = Uint8Array.of(9, 9, 1, 2, 3, 9);
@@ -142,7 +142,7 @@ function storeContract(name: string, newPlace: () => Place): void {
       }
     });
 
-    test("[LOG-2] a throw inside a transaction takes back all that was written in it", () => {
+    test("[LOG-2] a throw inside a transaction undoes everything written in it", () => {
       const place = newPlace();
       const store = place.open();
       store.createSegment(0, CREATED_MS);
@@ -188,7 +188,7 @@ function storeContract(name: string, newPlace: () => Place): void {
       expect(store.totals(0)).toEqual(totals(2, 1));
     });
 
-    test("[LOG-2] a chunk or segment that is there, or a segment that is not, is a throw", () => {
+    test("[LOG-2] an existing chunk or segment, or a missing segment, throws", () => {
       const store = newPlace().open();
       store.createSegment(0, CREATED_MS);
       fill(store, 0, [chunk(0, 2)]);
@@ -241,7 +241,7 @@ function storeContract(name: string, newPlace: () => Place): void {
         expect(times.map((_, i) => each.createdAtMs(i * 10))).toEqual(times);
     });
 
-    test("[LOG-11] places tell of each chunk what chunks tell, and its own largest timestamp", () => {
+    test("[LOG-11] places describe each chunk, with its own largest timestamp", () => {
       const store = newPlace().open();
       store.createSegment(0, CREATED_MS);
       store.createSegment(9, CREATED_MS);
@@ -276,7 +276,7 @@ function storeContract(name: string, newPlace: () => Place): void {
       }
     });
 
-    test("[IDM-4] of snapshots of the producers the last is kept", () => {
+    test("[IDM-4] the last snapshot of the producers is kept", () => {
       const place = newPlace();
       const snapshots: ProducerSnapshot[] = [
         { nextOffset: 4, entries: [entry(1, 0), entry(2, 3)] },
@@ -291,7 +291,7 @@ function storeContract(name: string, newPlace: () => Place): void {
       }
     });
 
-    test("[CMP-4] the segment in the making is written and read as any, but listed nowhere", () => {
+    test("[CMP-4] the segment being built is written and read like any, but listed nowhere", () => {
       const store = newPlace().open();
       store.createSegment(COMPACTING, CREATED_MS);
       expect(segmentsOf(store)).toEqual([]);
@@ -309,7 +309,7 @@ function storeContract(name: string, newPlace: () => Place): void {
       expect(store.totals(COMPACTING)).toBeNull();
     });
 
-    test("[CMP-4] the segment in the making takes the place of another", () => {
+    test("[CMP-4] the segment being built replaces another", () => {
       const reopened = newPlace();
       const store = reopened.open();
       store.createSegment(0, 10);
@@ -334,7 +334,7 @@ function storeContract(name: string, newPlace: () => Place): void {
       }
     });
 
-    test("[CMP-4] an empty segment in the making can take a place too", () => {
+    test("[CMP-4] an empty segment being built can replace one too", () => {
       const store = newPlace().open();
       store.createSegment(COMPACTING, 0);
       store.renameCompacting(4, 15);
@@ -369,7 +369,7 @@ function storeContract(name: string, newPlace: () => Place): void {
       },
     ];
 
-    test.each(changes)("[LOG-2] [LOG-12] a throw takes back $what", ({ change }) => {
+    test.each(changes)("[LOG-2] [LOG-12] a throw undoes $what", ({ change }) => {
       const place = newPlace();
       const store = place.open();
       store.createSegment(0, 10);
@@ -399,7 +399,7 @@ function storeContract(name: string, newPlace: () => Place): void {
 }
 
 describe("SqlLogStore before and after its first use", () => {
-  test("[LOG-5] a partition that was only asked about owns no table", () => {
+  test("[LOG-5] a partition that was only queried owns no table", () => {
     const storage = nodeSql();
     expect(new PartitionStore(storage, PARTITION).open()).toBeNull();
     for (const table of ["partition", "log", "segments", "producers", "fences"])

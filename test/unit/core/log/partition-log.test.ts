@@ -236,7 +236,7 @@ describe.each(PLACES)("partition log on $name", ({ newPlace }) => {
     expect(seen.chunksOfOneCommit).toBeGreaterThan(2);
   });
 
-  test("[LOG-1] offsets go on per batch, append and commit, and over a reopening", () => {
+  test("[LOG-1] offsets continue per batch, append and commit, and across a reopening", () => {
     const place = newPlace();
     const log = new PartitionLog(place.open(), configOf());
     expect([log.logStartOffset, log.logEndOffset]).toEqual([0, 0]);
@@ -293,7 +293,7 @@ describe.each(PLACES)("partition log on $name", ({ newPlace }) => {
     }
   });
 
-  test("[LOG-8] an offset outside the log is out of range, and told the bounds", () => {
+  test("[LOG-8] an offset outside the log is out of range, with the bounds", () => {
     const { log } = filled(newPlace(), [2, 3]);
     log.deleteRecordsBefore(3, 0);
     for (const offset of [3, 4, 5]) expect(log.validateOffset(offset)).toEqual({ ok: true });
@@ -374,7 +374,7 @@ describe.each(PLACES)("partition log on $name", ({ newPlace }) => {
     expect(log.read(0, 10_000).nextOffset).toBe(3);
   });
 
-  test("[LOG-6] a look-up finds the first record new enough, in any order of times", () => {
+  test("[LOG-6] a lookup finds the first record that is new enough, in any order of times", () => {
     const rows = [[10, 40, 20], [5], [30, 7], [60, 60], [41, 90]];
     const place = newPlace();
     const log = new PartitionLog(place.open(), configOf({ segmentBytes: 200 }));
@@ -385,7 +385,7 @@ describe.each(PLACES)("partition log on $name", ({ newPlace }) => {
     expect(lookUp(new PartitionLog(newPlace().open(), configOf()), 0)).toBeNull();
   });
 
-  test("[LOG-6] a look-up answers as a search from the log start does", () => {
+  test("[LOG-6] a lookup returns what a search from the log start does", () => {
     const commits = fc.array(fc.array(smallBatch, { minLength: 1, maxLength: 3 }), {
       minLength: 1,
       maxLength: 12,
@@ -408,7 +408,7 @@ describe.each(PLACES)("partition log on $name", ({ newPlace }) => {
     );
   });
 
-  test("[LOG-6] a record deleted out of the middle of a batch hides no later one", () => {
+  test("[LOG-6] a record deleted from the middle of a batch hides no later one", () => {
     const log = new PartitionLog(newPlace().open(), configOf());
     log.commit([singleAppend([100, 1])], 0);
     log.commit([singleAppend([100])], 0);
@@ -417,7 +417,7 @@ describe.each(PLACES)("partition log on $name", ({ newPlace }) => {
     expect(lookUp(log, 50)).toBe(2);
   });
 
-  test("[LOG-6] where only deleted records are new enough a look-up finds none", () => {
+  test("[LOG-6] if only deleted records are new enough, a lookup finds none", () => {
     const log = new PartitionLog(newPlace().open(), configOf());
     log.commit([singleAppend([100, 1])], 0);
     log.deleteRecordsBefore(1, 0);

@@ -114,7 +114,7 @@ describe("what a producer may append next", () => {
     }
   });
 
-  test("[IDM-2] a refusal names the producer, what it sent, and what is next", () => {
+  test("[IDM-2] a rejection names the producer, what it sent, and what is next", () => {
     const staged = new Producers([entry(1, 4, 3)]).stage();
     expect(staged.validateSequence(origin(8, 9, 3), NOT_COMPARED)).toMatchObject({
       detail: "producer 1 sent sequence 8 to 9, the next one is 5",
@@ -130,7 +130,7 @@ describe("what a producer may append next", () => {
     { from: MAX_SEQUENCE, count: 1, to: 0 },
     { from: MAX_SEQUENCE - 2, count: 5, to: 2 },
     { from: MAX_SEQUENCE, count: MAX_SEQUENCE, to: MAX_SEQUENCE - 1 },
-  ])("[IDM-2] $count behind sequence $from is $to", ({ from, count, to }) => {
+  ])("[IDM-2] $count after sequence $from is $to", ({ from, count, to }) => {
     expect(addToSequence(from, count)).toBe(to);
   });
 });
@@ -156,7 +156,7 @@ describe.each(PLACES)("idempotent appends on $name", ({ newPlace }) => {
     expect(log.read(0, 100_000).nextOffset).toBe(end);
   });
 
-  test("[IDM-1] a commit of nothing but repeats writes nothing", () => {
+  test("[IDM-1] a commit of only repeats writes nothing", () => {
     const { store, take } = countCalls(newPlace().open());
     const log = new PartitionLog(store, configOf());
     log.commit([sent(0), sent(1)], 0);
@@ -188,7 +188,7 @@ describe.each(PLACES)("idempotent appends on $name", ({ newPlace }) => {
     expect(log.logEndOffset).toBe(4);
   });
 
-  test("[IDM-2] a gap within a commit refuses its own append and no other", () => {
+  test("[IDM-2] a gap within a commit rejects its own append and no other", () => {
     const log = new PartitionLog(newPlace().open(), configOf());
     const gap = "OUT_OF_ORDER_SEQUENCE_NUMBER";
     const appends = [sent(0), sent(2), sent(1), sent(2), singleAppend([1]), sent(9)];
@@ -204,7 +204,7 @@ describe.each(PLACES)("idempotent appends on $name", ({ newPlace }) => {
     expect(answers(log.commit(appends, 0))).toEqual([0, 1, stale, stale, 2]);
   });
 
-  test("[IDM-2] sequences go on at 0 behind the largest, within and between appends", () => {
+  test("[IDM-2] sequences continue at 0 after the largest, within and between appends", () => {
     const log = new PartitionLog(newPlace().open(), configOf());
     const appends = [sent(MAX_SEQUENCE - 2, 2), sent(MAX_SEQUENCE, 3), sent(2), sent(3)];
     expect(commitEach(log, appends)).toEqual([0, 2, 5, 6]);
@@ -220,7 +220,7 @@ describe.each(PLACES)("idempotent appends on $name", ({ newPlace }) => {
     expect(commitEach(log, [singleAppend([1]), singleAppend([1])])).toEqual([0, 1]);
   });
 
-  test("[IDM-1] [CND-1] a repeat is answered though its expected offset has passed", () => {
+  test("[IDM-1] [CND-1] a repeat is answered even if its expected offset has passed", () => {
     const log = new PartitionLog(newPlace().open(), configOf());
     const append = { ...sent(0), expectedOffset: 0 };
     expect(commitEach(log, [append, append])).toEqual([0, 0]);
@@ -274,7 +274,7 @@ describe.each(PLACES)("what $name keeps of producers", ({ newPlace }) => {
   );
 
   test.each([1, 2, 3, 5, 7, 64])(
-    "[IDM-4] what is known is known over rolls, with %i chunks in a segment",
+    "[IDM-4] producers stay known across rolls, with %i chunks in a segment",
     (perSegment) => {
       const config = configOf({ segmentBytes: perSegment * sent(0).bytes.length });
       const place = newPlace();
@@ -288,7 +288,7 @@ describe.each(PLACES)("what $name keeps of producers", ({ newPlace }) => {
     },
   );
 
-  test("[IDM-4] evictions do not let the rounds between snapshots grow", () => {
+  test("[IDM-4] evictions do not make the rounds between snapshots longer", () => {
     const place = newPlace();
     const read: number[] = [];
     for (let i = 0; i < 3 * PRODUCER_SNAPSHOT_CHUNKS; i++) {
@@ -354,7 +354,7 @@ describe.each(PLACES)("what $name keeps of producers", ({ newPlace }) => {
     expect(commitEach(log, [sent(1), sent(2), sent(3), sent(2)])).toEqual([1, 2, 3, 2]);
   });
 
-  test("[IDM-4] segments that are dropped take no producer with them", () => {
+  test("[IDM-4] dropped segments take no producer with them", () => {
     const place = newPlace();
     const config = configOf({ segmentBytes: 1 });
     const log = new PartitionLog(place.open(), config);
@@ -416,7 +416,7 @@ describe("what is forgotten of producers", () => {
     expect(knownAfter(113)).toEqual([]);
   });
 
-  test("[IDM-5] a snapshot leaves out who has expired, and keeps who appends with it", () => {
+  test("[IDM-5] a snapshot leaves out expired producers, and keeps those that append with it", () => {
     const place = memoryPlace();
     const config = configOf({ producerIdExpirationMs: 100, segmentMs: 150 });
     const log = new PartitionLog(place.open(), config);
@@ -488,7 +488,7 @@ describe("any appends by several producers", () => {
     expect(longest).toBeGreaterThan(30);
   });
 
-  test("[IDM-1] a fresh log takes a producer that starts anywhere", () => {
+  test("[IDM-1] a fresh log accepts a producer that starts anywhere", () => {
     expect(commitEach(newLog(), [sent(41), sent(42), sent(41), sent(0)])).toEqual([
       0,
       1,

@@ -110,7 +110,7 @@ describe("record batch", () => {
     );
   });
 
-  test("[BAT-3] a header that promises more records than there are bytes is refused at once", () => {
+  test("[BAT-3] a header that promises more records than there are bytes is rejected at once", () => {
     const batch = encodeBatch([{ key: null, value: null, headers: [], timestamp: 0 }]);
     new DataView(batch.buffer).setInt32(57, 0x7fffffff);
     expect(() => readBatchHeader(batch)).toThrow(/recordCount is 2147483647, at most 1 fit/);
@@ -287,7 +287,7 @@ describe("what a batch may hold", () => {
     { horizon: 1_750_000_000_000, isLogAppendTime: true },
     { horizon: 2, isLogAppendTime: false },
   ])(
-    "[BAT-1] what compaction leaves keeps offsets and timestamps: horizon $horizon, of the append $isLogAppendTime",
+    "[BAT-1] the records that compaction leaves keep offsets and timestamps: horizon $horizon, of the append $isLogAppendTime",
     ({ horizon, isLogAppendTime }) => {
       const records = Array.from({ length: 9 }, (_, i) => KINDS[i % 3] as ProducerRecord);
       const producer = { producerId: 4, producerEpoch: 1, baseSequence: 30 };
@@ -340,7 +340,7 @@ describe("what a batch may not be", () => {
     expect(() => decodeBatch(batch)).toThrow(expect.objectContaining({ code: "CORRUPT_MESSAGE" }));
   });
 
-  test("[BAT-2] an append with one bit flipped behind the CRC is refused, also in a compressed batch", () => {
+  test("[BAT-2] an append with one bit flipped behind the CRC is rejected, even in a compressed batch", () => {
     const rules = { config: resolveConfig(), nowMs: 0, decode: decodeAnyBatch };
     const compression = compressor(COMPRESSIONS.gzip);
     for (const batch of [encodeBatch(KINDS), encodeBatch(KINDS, compression && { compression })]) {
@@ -356,7 +356,7 @@ describe("what a batch may not be", () => {
     }
   });
 
-  test("[BAT-3] of many broken buffers none gives anything but a typed error or records of its scale", () => {
+  test("[BAT-3] many broken buffers give only typed errors or records of their scale", () => {
     const BROKEN = runs(10_000).numRuns;
     const roll = dice(20_260_101);
     const compressions = [COMPRESSIONS.gzip, COMPRESSIONS.zstd].map((type) => compressor(type));
@@ -481,7 +481,7 @@ describe("what a batch may not be", () => {
     expect(() => readBatchHeader(batch)).toThrow(/recordCount is/);
   });
 
-  test("[BAT-4] batches one behind another are patched each for itself", () => {
+  test("[BAT-4] batches one behind another are patched separately", () => {
     const joined = Buffer.concat([encodeBatch(KINDS), encodeBatch(KINDS), encodeBatch(KINDS)]);
     const places = [...batches(joined)];
     expect(places.map(({ start }) => start * 3)).toEqual([0, joined.length, 2 * joined.length]);
@@ -543,7 +543,7 @@ describe("checksums and integers", () => {
     }
   });
 
-  test("[BAT-1] varints of every size come back, in the size foretold", () => {
+  test("[BAT-1] varints of every size come back, in the predicted size", () => {
     const edges = [
       0,
       1,

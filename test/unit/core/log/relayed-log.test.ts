@@ -106,7 +106,7 @@ describe("a relay's log", () => {
     expect(relayed.read(1, 10_000)).toEqual({ pieces: [], sizeInBytes: 0, nextOffset: 1 });
   });
 
-  test("[RLY-2] goes on after a push that has not come, and holds nothing from before it", () => {
+  test("[RLY-2] continues after a push that did not come, and holds nothing from before it", () => {
     const log = logOf(6);
     const relayed = new RelayedLog({ logStartOffset: 0, highWatermark: 2 });
     relayed.push({ ...chunkOf(log, 2, 1) }, 0);
@@ -122,7 +122,7 @@ describe("a relay's log", () => {
     expect(relayed.holds(4)).toBe(false);
   });
 
-  test("[RLY-2] what compaction has emptied is passed over", () => {
+  test("[RLY-2] data that compaction has emptied is skipped", () => {
     const relayed = new RelayedLog({ logStartOffset: 0, highWatermark: 2 });
     relayed.push({ baseOffset: 2, nextOffset: 9, bytes: new Uint8Array() }, 0);
     expect(relayed.read(4, 100)).toEqual({ pieces: [], sizeInBytes: 0, nextOffset: 9 });
@@ -143,7 +143,7 @@ describe("a relay's log", () => {
     expect(relayed.read(2, 10_000_000).sizeInBytes).toBeLessThanOrEqual(RELAY_CACHE_BYTES);
   });
 
-  test("[TAIL-3] [RLY-3] a place before the log's start is refused, and one beyond what was pushed is not", () => {
+  test("[TAIL-3] [RLY-3] an offset before the log's start is refused, and one beyond what was pushed is not", () => {
     const relayed = new RelayedLog({ logStartOffset: 3, highWatermark: 5 });
     expect(relayed.validateOffset(2)).toMatchObject({ ok: false, error: "OFFSET_OUT_OF_RANGE" });
     expect([3, 5, 9].map((offset) => relayed.validateOffset(offset).ok)).toEqual([
@@ -166,7 +166,7 @@ describe("where there is no room", () => {
     return { budget, room: new SpareRoom("oldest", budget) };
   };
 
-  test("[RLY-3] [BND-23] a run is at hand while it is served, and is dropped behind that", () => {
+  test("[RLY-3] [BND-23] a run is at hand while it is served, and is dropped after that", () => {
     const log = logOf(4, 100);
     const { budget, room } = tightRoom(150);
     const relayed = new RelayedLog(boundsOf(log), room);

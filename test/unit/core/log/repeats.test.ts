@@ -139,7 +139,7 @@ describe.each(PLACES)("a known sequence that comes again, on $name", ({ newPlace
     expect(log.logEndOffset).toBe(2);
   });
 
-  test("[IDM-8] is a repeat however it was folded, and however it is folded now", () => {
+  test("[IDM-8] is a repeat however it was compressed, and however it is compressed now", () => {
     const types = Object.values(COMPRESSIONS);
     for (const before of types) {
       for (const now of types) {
@@ -195,7 +195,7 @@ describe.each(PLACES)("a known sequence that comes again, on $name", ({ newPlace
     { how: "in gzip", timestamps: [1_700, 1_003], compression: COMPRESSIONS.gzip },
   ];
 
-  test.each(forged)("[IDM-8] is refused with another $title", ({ again }) => {
+  test.each(forged)("[IDM-8] is rejected with another $title", ({ again }) => {
     for (const { how, ...encoding } of anew) {
       const place = newPlace();
       const first = appendOf([batchOf(stored)]);
@@ -216,7 +216,7 @@ describe.each(PLACES)("a known sequence that comes again, on $name", ({ newPlace
     }
   });
 
-  test("[IDM-8] is refused with a header's name that only looks the same as text", () => {
+  test("[IDM-8] is rejected with a header name that only looks the same as text", () => {
     const place = newPlace();
     const named = (byte: number): Append => {
       const batch = batchOf({ ...original, headers: [{ key: "?", value: null }] });
@@ -228,7 +228,7 @@ describe.each(PLACES)("a known sequence that comes again, on $name", ({ newPlace
     expect(appendEach(place, [named(0xfe), named(0xff)])).toEqual([0, GAP]);
   });
 
-  test("[IDM-8] is refused where it cannot be unfolded, and takes no neighbour with it", () => {
+  test("[IDM-8] is rejected if it cannot be decompressed, and affects no neighbor", () => {
     const log = new PartitionLog(newPlace().open(), configOf());
     const folded = batchOf({ ...original, compression: COMPRESSIONS.gzip });
     const broken = edit(folded, () => folded.fill(9, 61));
@@ -237,7 +237,7 @@ describe.each(PLACES)("a known sequence that comes again, on $name", ({ newPlace
     expect(answers(log.commit([appendOf([broken]), next], 0, decompress))).toEqual([GAP, 2]);
   });
 
-  test("[IDM-8] is refused where what was stored is gone, but for the very bytes", () => {
+  test("[IDM-8] is rejected if what was stored is gone, unless it has the very same bytes", () => {
     const place = newPlace();
     const config = configOf({ segmentBytes: 1 });
     const log = new PartitionLog(place.open(), config);
@@ -255,7 +255,7 @@ describe.each(PLACES)("a known sequence that comes again, on $name", ({ newPlace
     }
   });
 
-  test("[IDM-8] is refused where the stored batch is damaged, and takes no neighbour with it", () => {
+  test("[IDM-8] is rejected if the stored batch is damaged, and affects no neighbor", () => {
     const store = newPlace().open();
     new PartitionLog(store, configOf()).commit([appendOf([batchOf(original)])], 0);
     const chunksFrom = store.chunksFrom.bind(store);
@@ -299,7 +299,7 @@ describe.each(PLACES)("a known sequence that comes again, on $name", ({ newPlace
     expect(appendEach(place, [next, three(40, "a", "b", "c")])).toEqual([3, 0]);
   });
 
-  test("[IDM-8] takes a bounded share of a commit to compare; beyond it has to come again", () => {
+  test("[IDM-8] takes a bounded share of a commit to compare; beyond that it must come again", () => {
     const values = ["a".repeat(15 * 2 ** 20)];
     const at = (sequence: number, compression: CompressionType) =>
       appendOf([batchOf({ values, sequence, compression })]);
@@ -326,7 +326,7 @@ describe.each(PLACES)("a known sequence that comes again, on $name", ({ newPlace
     );
   });
 
-  test("[IDM-8] is a repeat also where LogAppendTime has rewritten the batch", () => {
+  test("[IDM-8] is a repeat even if LogAppendTime has rewritten the batch", () => {
     const place = newPlace();
     const config = configOf({ messageTimestampType: "LogAppendTime" });
     const commit = (sent: Sent, nowMs: number) => {
@@ -339,7 +339,7 @@ describe.each(PLACES)("a known sequence that comes again, on $name", ({ newPlace
     expect(commit({ ...original, values: ["a", "x"] }, 7_000)).toEqual([GAP]);
   });
 
-  test("[IDM-8] of any of the last five is told from a forged one", () => {
+  test("[IDM-8] is told from a forged one for any of the last five", () => {
     const place = newPlace();
     const at = (sequence: number, value = "v") =>
       appendOf([batchOf({ sequence, values: [value] })]);
@@ -418,7 +418,7 @@ describe.each(PLACES)(
       },
     );
 
-    test("[IDM-9] of three hundred forged appends none takes a place from the Worker's", () => {
+    test("[IDM-9] three hundred forged appends take no place from the Worker's", () => {
       const place = newPlace();
       const log = new PartitionLog(place.open(), configOf());
       const forged = Array.from({ length: 300 }, (_, i) =>
@@ -447,7 +447,7 @@ describe("what was stored before there were fingerprints", () => {
     return place;
   }
 
-  test.each([true, false])("[IDM-8] [IDM-9] is recognised as it was then: own is %s", (isOwn) => {
+  test.each([true, false])("[IDM-8] [IDM-9] is recognized as it was then: own is %s", (isOwn) => {
     const place = olderPlace();
     const commit = (sent: Sent) => appendEach(place, [appendOf([batchOf(sent)], { isOwn })]);
     expect(commit({})).toEqual([0]);
@@ -473,7 +473,7 @@ describe("the rows that remember appends", () => {
     isOwn: true,
   };
 
-  test("[IDM-10] a snapshot of as many producers as there may be fits a row", () => {
+  test("[IDM-10] a snapshot of the largest number of producers fits a row", () => {
     const storage = nodeSql();
     const store = sqlPlace(storage).open() as SqlLogStore;
     const jsonBytes = (count: number) => {
@@ -488,7 +488,7 @@ describe("the rows that remember appends", () => {
     expect(jsonBytes(MAX_PRODUCERS_PER_PARTITION * PRODUCER_WINDOW)).toBeLessThan(MAX_ROW_BYTES);
   });
 
-  test("[IDM-10] a chunk of the smallest appends there are fits a row with all it says of them", () => {
+  test("[IDM-10] a chunk of the smallest possible appends fits a row with everything it says of them", () => {
     const smallest = encodeBatch([{ key: null, value: null, headers: [], timestamp: 0 }], {
       producerId: 1,
       producerEpoch: 0,

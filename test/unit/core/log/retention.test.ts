@@ -113,7 +113,7 @@ describe.each(PLACES)("segments on $name", ({ newPlace }) => {
     expect(segmentsOf(place.open())).toEqual([0, 1]);
   });
 
-  test("[SEG-1] a segment that has its bound of chunks is closed", () => {
+  test("[SEG-1] a segment with its maximum of chunks is closed", () => {
     const place = newPlace();
     const store = place.open();
     new PartitionLog(store, configOf()).commit(single(0), 0);
@@ -132,7 +132,7 @@ describe.each(PLACES)("segments on $name", ({ newPlace }) => {
     expectBookkeeping(log, store);
   });
 
-  test("[SEG-1] a config that changes counts from the next append on", () => {
+  test("[SEG-1] a changed config counts from the next append on", () => {
     const place = newPlace();
     const log = new PartitionLog(place.open(), configOf());
     for (let i = 0; i < 3; i++) log.commit(single(i), 0);
@@ -197,7 +197,7 @@ describe.each(PLACES)("retention on $name", ({ newPlace }) => {
     expectBookkeeping(log, place.open());
   });
 
-  test("[RET-1] an expired log goes on at its end", () => {
+  test("[RET-1] an expired log continues at its end", () => {
     const place = newPlace();
     const config = configOf({ retentionMs: 500 });
     const log = new PartitionLog(place.open(), config);
@@ -217,7 +217,7 @@ describe.each(PLACES)("retention on $name", ({ newPlace }) => {
     expect(segmentsOf(place.open())).toEqual([3]);
   });
 
-  test("[RET-1] [RET-2] an append that begins a segment drops what is not kept any more", () => {
+  test("[RET-1] [RET-2] an append that begins a segment drops what is no longer kept", () => {
     const place = newPlace();
     const config = configOf({ segmentBytes: 2 * SIZE, retentionBytes: 4 * SIZE, retentionMs: 500 });
     const log = new PartitionLog(place.open(), config);
@@ -235,7 +235,7 @@ describe.each(PLACES)("retention on $name", ({ newPlace }) => {
   test.each<{ why: string; config: Partial<TopicConfig>; nowMs: number }>([
     { why: "is too old", config: { retentionMs: 500 }, nowMs: 10_000 },
     { why: "is too much", config: { retentionBytes: 0 }, nowMs: 0 },
-  ])("[RET-1] [RET-2] a log just woken up takes an append when all before it $why", (row) => {
+  ])("[RET-1] [RET-2] a log just woken up accepts an append when all before it $why", (row) => {
     const place = newPlace();
     const config = configOf({ segmentBytes: 1, ...row.config });
     new PartitionLog(place.open(), config).commit(single(0), 0);
@@ -289,7 +289,7 @@ describe.each(PLACES)("retention on $name", ({ newPlace }) => {
     }
   });
 
-  test("[CLK-1] where the clock was set back, a segment is as old as what was begun next", () => {
+  test("[CLK-1] after the clock was set back, a segment is as old as the next one", () => {
     const place = newPlace();
     const config = configOf({ segmentBytes: 1, retentionMs: 5_000 });
     const log = segmentEach(place, [50_000_000, 50_001_000, 10_000, 12_000], config);
@@ -301,7 +301,7 @@ describe.each(PLACES)("retention on $name", ({ newPlace }) => {
     expectBookkeeping(log, place.open());
   });
 
-  test("[CLK-1] records from the future alone make no segment older than they are", () => {
+  test("[CLK-1] records from the future do not make a segment older than they are", () => {
     const place = newPlace();
     const config = configOf({ segmentBytes: 1, retentionMs: 5_000 });
     const log = new PartitionLog(place.open(), config);
@@ -311,7 +311,7 @@ describe.each(PLACES)("retention on $name", ({ newPlace }) => {
     expect(log.nextHousekeepingMs(49_000_000)).toBe(50_005_000);
   });
 
-  test("[SEG-1] [CLK-1] a segment that was begun when the clock showed more is closed, once", () => {
+  test("[SEG-1] [CLK-1] a segment begun when the clock showed more is closed, once", () => {
     const place = newPlace();
     const log = new PartitionLog(place.open(), configOf({ segmentMs: 10_000 }));
     for (const atMs of [50_000_000, 50_000_001, 10_000, 19_999, 20_000])
@@ -400,7 +400,7 @@ describe("the bounds of a partition", () => {
     expect(answers(exact.commit(single(0), 0))).toEqual(["KAFKA_STORAGE_ERROR"]);
   });
 
-  test("[LOG-13] of one commit what still fits is stored, and reads go on", () => {
+  test("[LOG-13] of one commit, what still fits is stored, and reads continue", () => {
     const place = memoryPlace();
     const log = almostFull(place, 2 * SIZE);
     const large = singleAppend([0], SIZE + 100);
@@ -414,7 +414,7 @@ describe("the bounds of a partition", () => {
     expect(log.logEndOffset).toBe(3);
   });
 
-  test("[LOG-13] [LOG-8] where a deletion makes room the partition takes appends again", () => {
+  test("[LOG-13] [LOG-8] once a deletion makes room, the partition accepts appends again", () => {
     const store = memoryPlace().open();
     new PartitionLog(store, configOf()).commit(single(0), 0);
     // A second chunk that says that its segment is as large as a partition may be.
@@ -441,7 +441,7 @@ describe("the bounds of a partition", () => {
     return { place, log };
   }
 
-  test("[SEG-1] with as many segments as there may be the last one grows", () => {
+  test("[SEG-1] with the maximum of segments the last one grows", () => {
     const { place, log } = manySegments(3, {});
     expect(log.segmentCount).toBe(MAX_SEGMENTS);
     expect(place.open().totals(MAX_SEGMENTS - 1)).toMatchObject({ chunkCount: 4 });
@@ -451,7 +451,7 @@ describe("the bounds of a partition", () => {
     expect(segmentsOf(place.open()).slice(-2)).toEqual([MAX_SEGMENTS - 1, MAX_SEGMENTS + 3]);
   });
 
-  test("[RET-2] with as many segments as there may be the oldest still go for their bytes", () => {
+  test("[RET-2] with the maximum of segments the oldest still go for their bytes", () => {
     const bound = (MAX_SEGMENTS + 5) * SIZE;
     const { place, log } = manySegments(20, { retentionBytes: bound });
     expectBookkeeping(log, place.open());

@@ -28,7 +28,7 @@ test("[LOG-7] it yields the chunk that holds the offset, and those after it", ()
   ]);
 });
 
-test("[LOG-7] it holds what it has from its first chunk on, and nothing while it is empty", () => {
+test("[LOG-7] it holds everything from its first chunk on, and nothing while it is empty", () => {
   const cache = filled(2, new Uint8Array(1), 100);
   expect([99, 100, 115, 120].map((offset) => cache.holds(offset))).toEqual([
     false,
@@ -39,7 +39,7 @@ test("[LOG-7] it holds what it has from its first chunk on, and nothing while it
   expect(new TailCache().holds(0)).toBe(false);
 });
 
-test("[LOG-7] it is full at its bound, and beyond it lets go of the oldest, as many as it must", () => {
+test("[LOG-7] it is full at its bound, and beyond it drops as many of the oldest as it must", () => {
   expect(from(filled(4), 0)).toEqual([0, 10, 20, 30]);
   const cache = filled(5);
   expect(cache.holds(9)).toBe(false);
@@ -84,7 +84,7 @@ test("[LOG-7] it is trimmed to a little until it is read, and grows with the dis
   expect(cache.sizeInBytes).toBeLessThanOrEqual(MIN_TAIL_CACHE_BYTES);
 });
 
-test("[LOG-7] a chunk is there for whoever waits for it, until it is trimmed", () => {
+test("[LOG-7] a chunk is there for those that wait for it, until it is trimmed", () => {
   const cache = new TailCache();
   cache.add({ baseOffset: 0, nextOffset: 10, bytes: new Uint8Array(2 * MIN_TAIL_CACHE_BYTES) });
   expect(cache.holds(0)).toBe(true);
@@ -92,7 +92,7 @@ test("[LOG-7] a chunk is there for whoever waits for it, until it is trimmed", (
   expect([cache.holds(0), cache.sizeInBytes]).toEqual([false, 0]);
 });
 
-test("[LOG-7] what is replaced is let go, and its bytes no longer count", () => {
+test("[LOG-7] a replaced chunk is dropped, and its bytes no longer count", () => {
   const cache = filled(4);
   cache.dropBefore(20);
   expect([19, 20].map((offset) => cache.holds(offset))).toEqual([false, true]);

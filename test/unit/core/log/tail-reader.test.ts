@@ -202,7 +202,7 @@ describe("tail reader", () => {
     expect(most).toBeGreaterThan(1_000);
   });
 
-  test("[TAIL-2] a reader that gives nothing back is sent its window and no more", () => {
+  test("[TAIL-2] a reader that returns nothing is sent its window and no more", () => {
     const bench = new Bench(1_000);
     const batch = { records: 1, valueBytes: 300 };
     const size = batchOf(batch, 0, 0).length;
@@ -265,7 +265,7 @@ describe("tail reader", () => {
     expect(sizes.length).toBe(Math.ceil(bench.sentBytes / (256 * 1024)));
   });
 
-  test("[TAIL-4] readers at the same place are sent the same buffer, others their own", () => {
+  test("[TAIL-4] readers at the same offset are sent the same buffer, others their own", () => {
     const bench = new Bench(MAX_WINDOW_BYTES);
     for (let i = 0; i < 20; i++) bench.commit([[{ records: 1, valueBytes: 200 }]]);
     const frames = new Frames(bench.log);
@@ -284,7 +284,7 @@ describe("tail reader", () => {
     expect(Buffer.compare(sentTo(0), first)).toBe(0);
   });
 
-  test("[TAIL-2] a larger window that is asked for opens at once, by what it is larger", () => {
+  test("[TAIL-2] a larger requested window opens at once, by the difference", () => {
     const bench = new Bench(500);
     bench.commit([[{ records: 1, valueBytes: 700 }]]);
     bench.pump();
@@ -317,12 +317,12 @@ describe("tail reader", () => {
     [1, 1],
     [MAX_WINDOW_BYTES, MAX_WINDOW_BYTES],
     [MAX_WINDOW_BYTES + 1, MAX_WINDOW_BYTES],
-  ])("[TAIL-2] a window of %i bytes asked for is one of %i", (asked, granted) => {
+  ])("[TAIL-2] a requested window of %i bytes is one of %i", (asked, granted) => {
     expect(clampWindow(asked)).toBe(granted);
   });
 });
 
-test("[TAIL-1] where compaction has left nothing up to the end, no frame is sent and the reader is at the end", () => {
+test("[TAIL-1] if compaction has left nothing up to the end, no frame is sent and the reader is at the end", () => {
   const reader: TailReader = { nextOffset: 2, windowBytes: 10, maxWindowBytes: 10, owner: null };
   const frames = { at: () => ({ bytes: new Uint8Array(), nextOffset: 5 }) };
   const sent: Uint8Array[] = [];

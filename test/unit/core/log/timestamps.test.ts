@@ -66,7 +66,7 @@ describe.each(PLACES)("timestamps on $name", ({ newPlace }) => {
     expect(recordsOf(log).map(({ timestamp }) => timestamp)).toEqual([7, 9_999, -5, 3]);
   });
 
-  test("[LOG-10] a change of the type counts from the next append on", () => {
+  test("[LOG-10] a changed type counts from the next append on", () => {
     const log = new PartitionLog(newPlace().open(), configOf());
     log.commit([singleAppend([7])], 1_000);
     log.config = appended;
@@ -76,7 +76,7 @@ describe.each(PLACES)("timestamps on $name", ({ newPlace }) => {
     expect(recordsOf(log).map(({ timestamp }) => timestamp)).toEqual([7, 2_000, 9]);
   });
 
-  test("[LOG-10] [IDM-1] a repeat is told the time of the first append", () => {
+  test("[LOG-10] [IDM-1] a repeat gets the time of the first append", () => {
     const log = new PartitionLog(newPlace().open(), appended);
     const append = () => unwrap(validateAppend(sentBatch({ baseSequence: 0 }), RULES));
     log.commit([append()], 1_000);
@@ -94,7 +94,7 @@ describe.each(PLACES)("timestamps on $name", ({ newPlace }) => {
   ];
 
   test.each(layouts)(
-    "[LOG-11] batches $layout: the largest timestamp is that of the first record kept with it",
+    "[LOG-11] batches $layout: the largest timestamp is that of the first remaining record that has it",
     ({ isJoined, segmentBytes }) => {
       const rows = [[90, 10], [95, 20, 95], [50], [40, 80, 60, 80], [30, 80], [-7]];
       const place = newPlace();

@@ -211,7 +211,7 @@ describe("validating appends", () => {
   ];
 
   test.each(broken)(
-    "[VAL-1] [LOG-2] an append with $title is refused",
+    "[VAL-1] [LOG-2] an append with $title is rejected",
     ({ bytes, error, detail }) => {
       const refused = validateAppend(bytes(), RULES);
       expect(refused).toMatchObject({ ok: false, error, detail: expect.stringMatching(detail) });
@@ -226,7 +226,7 @@ describe("validating appends", () => {
     },
   );
 
-  test("[VAL-1] [LOG-2] a refused append leaves its bytes as they were", () => {
+  test("[VAL-1] [LOG-2] a rejected append leaves its bytes as they were", () => {
     for (const { bytes } of broken) {
       const input = concatBytes([good(), bytes()]).slice();
       const before = input.slice();
@@ -255,7 +255,7 @@ describe("validating appends", () => {
     expect(accept(rest + 1)).toMatchObject({ ok: false, error: "MESSAGE_TOO_LARGE" });
   });
 
-  test("[VAL-1] [LOG-2] a batch read out of a larger buffer is judged by its own bytes", () => {
+  test("[VAL-1] [LOG-2] a batch read from a larger buffer is judged by its own bytes", () => {
     const around = concatBytes([Uint8Array.of(1, 2, 3), good(), Uint8Array.of(4)]);
     const view = around.subarray(3, around.length - 1);
     const append = unwrap(validateAppend(view, RULES));
@@ -265,7 +265,7 @@ describe("validating appends", () => {
   });
 
   test.each(Object.entries(COMPRESSIONS))(
-    "[VAL-1] [ZIP-1] a batch that says %s is accepted without being unfolded",
+    "[VAL-1] [ZIP-1] a batch that says %s is accepted without being decompressed",
     (_name, compression) => {
       const bytes = edit(good(), (view) => view.setInt16(21, compression));
       const before = bytes.slice();
@@ -314,17 +314,20 @@ describe("validating who appends", () => {
       senders: [[{ baseSequence: last }, 3]],
       lastSequence: 1,
     },
-  ])("[VAL-1] [IDM-1] $title of a producer is one append of its", ({ senders, lastSequence }) => {
-    const sent = senders.map(([sender, count]) =>
-      sentBatch({ producerId: 2 ** 52, producerEpoch: 9, ...sender }, new Array(count).fill(0)),
-    );
-    expect(unwrap(validateAppend(concatBytes(sent), RULES)).origin).toMatchObject({
-      producerId: 2 ** 52,
-      producerEpoch: 9,
-      firstSequence: senders[0]?.[0].baseSequence,
-      lastSequence,
-    });
-  });
+  ])(
+    "[VAL-1] [IDM-1] $title of a producer is one append of its own",
+    ({ senders, lastSequence }) => {
+      const sent = senders.map(([sender, count]) =>
+        sentBatch({ producerId: 2 ** 52, producerEpoch: 9, ...sender }, new Array(count).fill(0)),
+      );
+      expect(unwrap(validateAppend(concatBytes(sent), RULES)).origin).toMatchObject({
+        producerId: 2 ** 52,
+        producerEpoch: 9,
+        firstSequence: senders[0]?.[0].baseSequence,
+        lastSequence,
+      });
+    },
+  );
 
   test.each<{ title: string; second: Uint8Array }>([
     { title: "another producer", second: sentBatch({ producerId: 2, baseSequence: 1 }) },
@@ -332,7 +335,7 @@ describe("validating who appends", () => {
     { title: "a gap", second: sentBatch({ baseSequence: 2 }) },
     { title: "the same sequence", second: sentBatch({ baseSequence: 0 }) },
     { title: "no producer", second: batchOf([shape(1)], 0, 0) },
-  ])("[VAL-1] [IDM-2] an append that goes on with $title is refused", ({ second }) => {
+  ])("[VAL-1] [IDM-2] an append that continues with $title is rejected", ({ second }) => {
     const first = sentBatch({ baseSequence: 0 });
     const refused = { ok: false, error: "INVALID_RECORD" };
     expect(validateAppend(first, RULES).ok).toBe(true);
@@ -370,7 +373,7 @@ describe("validating timestamps", () => {
       refusal: null,
     },
   ])(
-    "[VAL-1] timestamps $times with $config are refused: $refusal",
+    "[VAL-1] timestamps $times with $config are rejected: $refusal",
     ({ times, config, refusal }) => {
       const bytes = batchOf(
         times.map((time) => shape(time)),
@@ -415,7 +418,7 @@ describe("validating keys", () => {
     );
   });
 
-  test("[CMP-5] the refusal names the record", () => {
+  test("[CMP-5] the rejection names the record", () => {
     const rules = rulesOf({ cleanupPolicy: ["compact"] });
     expect(validateAppend(keyed("a", null, null), rules)).toMatchObject({
       ok: false,
@@ -424,7 +427,7 @@ describe("validating keys", () => {
     });
   });
 
-  test("[CMP-5] compressed records are looked into", () => {
+  test("[CMP-5] compressed records are checked too", () => {
     const compressor = { type: COMPRESSIONS.gzip, compress: gzipSync };
     const record = (key: Uint8Array | null) => ({ key, value: null, headers: [], timestamp: 0 });
     const rules = { ...rulesOf({ cleanupPolicy: ["compact"] }), decode: decodeAnyBatch };
@@ -434,7 +437,7 @@ describe("validating keys", () => {
     expect(validateAppend(bad, rules)).toMatchObject({ error: "INVALID_RECORD" });
   });
 
-  test("[CMP-5] [VAL-1] records that cannot be read are refused with the reader's error", () => {
+  test("[CMP-5] [VAL-1] records that cannot be read are rejected with the reader's error", () => {
     const decode = () => {
       throw new BrokerError("CORRUPT_MESSAGE", "no such stream");
     };
@@ -490,7 +493,7 @@ describe.each(PLACES)("expected offsets on $name", ({ newPlace }) => {
     expect(log.logEndOffset).toBe(5);
   });
 
-  test("[CND-1] an expected offset is one of the log, also where its start has moved", () => {
+  test("[CND-1] an expected offset is one of the log, even if its start has moved", () => {
     const log = new PartitionLog(newPlace().open(), configOf());
     log.commit([singleAppend([1, 2, 3])], 0);
     log.deleteRecordsBefore(3, 0);

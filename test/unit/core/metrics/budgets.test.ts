@@ -44,7 +44,7 @@ describe("the book", () => {
     expect(book.isEmpty).toBe(true);
   });
 
-  test("[BGT-3] what a principal has cost is told to whoever tells of it, and to all when nothing is left", () => {
+  test("[BGT-3] a principal's cost goes to whoever reports it, and to all when nothing is left", () => {
     book.spend(spentBy("User:ann", 1.5, 2), NOON);
     expect(book.spentToday([], NOON)).toEqual([]);
     expect(book.spentToday(["User:ann", "User:nobody"], NOON)).toEqual([
@@ -58,7 +58,7 @@ describe("the book", () => {
     expect(book.uses(MIDNIGHT)).toMatchObject([{ dollars: 0.5, percent: 25 }]);
   });
 
-  test("[BGT-4] each step is told once a day, whatever the bound is said to be", () => {
+  test("[BGT-4] each step is reported once a day, whatever bound is given", () => {
     book.setTopic("orders", 10, NOON);
     const steps = (dollars: number, nowMs = NOON) => {
       spent = dollars;
@@ -76,13 +76,13 @@ describe("the book", () => {
     expect(steps(11, MIDNIGHT), "over both at once").toEqual([2]);
   });
 
-  test("[BGT-3] a clock that is set back over midnight and forth takes nothing back", () => {
+  test("[BGT-3] a clock that is set back across midnight and forth undoes nothing", () => {
     book.spend(spentBy("User:ann", 2, 2), MIDNIGHT + 1_000);
     expect(book.spentToday([], MIDNIGHT - 1_000)).toHaveLength(1);
     expect(book.spentToday([], MIDNIGHT + 2_000)).toHaveLength(1);
   });
 
-  test("[BGT-2] [BGT-3] [BGT-4] goes on where it was after an eviction", () => {
+  test("[BGT-2] [BGT-3] [BGT-4] continues where it was after an eviction", () => {
     book.spend(spentBy("User:ann", 1.7, 2), NOON);
     book.takeSteps(NOON);
     const revived = new BudgetBook(() => spent);
@@ -96,7 +96,7 @@ describe("the book", () => {
     }
   });
 
-  test("[BGT-3] has bounds: nobody keeps another out, and those of a day that is over have gone", () => {
+  test("[BGT-3] has bounds: nobody keeps another out, and those of a past day have gone", () => {
     for (let i = 0; i <= MAX_BUDGETS; i++) book.setTopic(`t${i}`, 1, NOON);
     expect(book.uses(NOON)).toHaveLength(MAX_BUDGETS);
     for (let i = 0; i <= MAX_BUDGETS_PER_MAKER; i++)
@@ -142,13 +142,13 @@ describe("what principals cost in an isolate", () => {
     expect(SOCKET_APPEND_DOLLARS).toBeCloseTo(2e-6 + 0.15e-6 / 20, 15);
   });
 
-  test("[BGT-3] is told once, and of those with budgets only", () => {
+  test("[BGT-3] is reported once, and only for those with budgets", () => {
     for (const caller of [ann, free, ann]) budgets.spend(caller, 1);
     expect(tell()).toEqual([{ principal: "User:ann", dollars: 2, dollarsPerDay: 3 }]);
     expect(tell()).toEqual([]);
   });
 
-  test("[BGT-1] of tokens counts for whoever made them", () => {
+  test("[BGT-1] of tokens counts for their maker", () => {
     budgets.spend(token, 1);
     budgets.spend(ann, 1);
     expect(tell()).toMatchObject([{ principal: "User:ann", dollars: 2 }]);
@@ -156,7 +156,7 @@ describe("what principals cost in an isolate", () => {
     expect(budgets.waitMs(token, NOON)).toBe(MIDNIGHT - NOON);
   });
 
-  test("[BGT-1] of a token with a budget of its own counts for both, and nobody's name can be taken for it", () => {
+  test("[BGT-1] of a token with its own budget counts for both, and nobody can take its name", () => {
     const own = { ...token, quota: { dollarsPerDay: 1 } };
     budgets.spend(own, 1);
     const names = tell().map(({ principal }) => principal);
@@ -170,7 +170,7 @@ describe("what principals cost in an isolate", () => {
     expect(budgets.waitMs(forged, NOON)).toBe(0);
   });
 
-  test("[BGT-1] of tenants counts apart, though their principals have one name", () => {
+  test("[BGT-1] of tenants counts separately, though their principals have one name", () => {
     budgets.spend({ ...ann, namespace: "acme." }, 1);
     budgets.spend(ann, 2);
     expect(tell().map(({ principal }) => principal)).toEqual(["acme. User:ann", "User:ann"]);
@@ -179,7 +179,7 @@ describe("what principals cost in an isolate", () => {
     expect(budgets.waitMs({ ...ann, namespace: "acme." }, NOON)).toBeGreaterThan(0);
   });
 
-  test("[BGT-3] that is not known to have arrived is told again as it was, and the rest with the next", () => {
+  test("[BGT-3] that may not have arrived is reported again as it was, and the rest with the next", () => {
     budgets.spend(ann, 1);
     const first = budgets.take();
     budgets.spend(ann, 2);
@@ -188,7 +188,7 @@ describe("what principals cost in an isolate", () => {
     expect(tell()).toMatchObject([{ dollars: 2 }]);
   });
 
-  test("[BGT-3] holds up whoever has nothing left by its own bound, until midnight, and nobody else", () => {
+  test("[BGT-3] holds up a caller with nothing left by its own bound, until midnight, and nobody else", () => {
     expect(budgets.waitMs(ann, NOON)).toBe(0);
     budgets.learn([...used("User:ann", 3), ...used("User:free", 9)], MIDNIGHT);
     expect(budgets.waitMs(ann, NOON)).toBe(MIDNIGHT - NOON);

@@ -43,7 +43,7 @@ describe("the price", () => {
   });
 });
 
-test("[MTR-1] what is stored costs all the time, without anybody telling anything", () => {
+test("[MTR-1] storage costs all the time, even without a report", () => {
   const ledger = new CostLedger();
   ledger.add(ORDERS, "orders/0", used({}, 1e9), NOON);
   ledger.add(ORDERS, "orders/1", used({}, 1e9), NOON);
@@ -55,7 +55,7 @@ test("[MTR-1] what is stored costs all the time, without anybody telling anythin
   expect(later?.month.byteSeconds).toBe((2e9 * 3 + 1e9) * 3_600);
 });
 
-test("[MTR-4] what went through a topic is summed for the day and the month, and survives being stored", () => {
+test("[MTR-4] a topic's throughput is summed for the day and the month, and survives storage", () => {
   const ledger = new CostLedger();
   const through = { recordsIn: 3, bytesIn: 300, bytesOut: 900 };
   ledger.add(ORDERS, "orders/0", { ...used({}), ...through }, NOON);
@@ -66,7 +66,7 @@ test("[MTR-4] what went through a topic is summed for the day and the month, and
     expect(lineOf(each, ORDERS, NOON)).toMatchObject({ today: sum, month: sum });
 });
 
-test("[MTR-4] an account that an earlier release has stored goes on with nothing that went through", () => {
+test("[MTR-4] an account from an earlier release continues with no throughput", () => {
   const ledger = new CostLedger();
   ledger.add(ORDERS, "orders/0", used({ requests: 1 }), NOON);
   const json = JSON.parse(JSON.stringify(ledger.toJSON()));
@@ -78,7 +78,7 @@ test("[MTR-4] an account that an earlier release has stored goes on with nothing
   });
 });
 
-test("[MTR-2] a day and a month begin at midnight UTC, and the projection is what the month comes to at this rate", () => {
+test("[MTR-2] a day and a month begin at midnight UTC, and the projection is the month at this rate", () => {
   const ledger = new CostLedger();
   const before = Date.UTC(2026, 10, 29, 23, 59, 30);
   ledger.add(ORDERS, "orders/0", used({ rowsWritten: 1e6 }), before);
@@ -98,7 +98,7 @@ test("[MTR-2] a day and a month begin at midnight UTC, and the projection is wha
   expect(lineOf(ledger, ORDERS, next)).toMatchObject({ dollarsToday: 0, dollarsThisMonth: 0 });
 });
 
-test("[MTR-1] the parts add up to the total, whatever is told by whom and however often it is stored", () => {
+test("[MTR-1] the parts add up to the total, whatever is reported by whom and however often it is stored", () => {
   const owners: Owner[] = [ORDERS, CREW, { kind: "overhead", name: "cluster" }];
   const told = fc.record({
     owner: fc.constantFrom(...owners),
@@ -135,7 +135,7 @@ test("[MTR-1] the parts add up to the total, whatever is told by whom and howeve
   );
 });
 
-test("[MTR-3] beyond the bound, what further topics cost is told together", () => {
+test("[MTR-3] beyond the bound, the costs of further topics are shown together", () => {
   const ledger = new CostLedger();
   for (let i = 0; i < MAX_COST_OWNERS + 10; i++)
     ledger.add({ kind: "topic", name: `t${i}` }, `t${i}/0`, used({ rowsWritten: 1 }), NOON);
@@ -148,7 +148,7 @@ test("[MTR-3] beyond the bound, what further topics cost is told together", () =
   });
 });
 
-test("[MTR-3] what cannot be read is left out, and a newer release's fields are no matter", () => {
+test("[MTR-3] unreadable data is left out, and a newer release's fields do not matter", () => {
   for (const json of [null, 1, [], {}, { accounts: 5 }, { accounts: [{}] }, { accounts: [null] }])
     expect(CostLedger.fromJSON(json).lines(NOON)).toEqual([]);
   const ledger = new CostLedger();

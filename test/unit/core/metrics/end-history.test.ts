@@ -132,7 +132,7 @@ describe("the history of a log's end", () => {
     expect(old?.ms).toBeGreaterThan(23 * HOUR_MS);
   });
 
-  test("[MET-6] whatever is told whenever, it is bounded, older records are older, and it is restored as it was", () => {
+  test("[MET-6] whatever is reported whenever, it is bounded, older records are older, and it is restored as it was", () => {
     const step = fc.record({
       afterMs: fc.oneof(
         fc.integer({ min: -600_000, max: 120_000 }),

@@ -75,7 +75,7 @@ describe("exposition", () => {
     expect(lines.slice(-2)).toEqual(["# EOF", ""]);
   });
 
-  test("[MET-1] the text format names the same series, knows no units and no infos, and has no end", () => {
+  test("[MET-1] the text format names the same series, has no units and no infos, and has no end", () => {
     const lines = expose(FAMILIES, "text").split("\n");
     expect(lines.filter((line) => line.startsWith("#"))).toEqual([
       "# HELP rivulet_records_appended_total Records that were appended.",

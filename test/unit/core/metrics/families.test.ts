@@ -74,7 +74,7 @@ test.each([
 });
 
 describe("what is left out", () => {
-  test("[MET-11] partitions come one by one only if they are wanted", () => {
+  test("[MET-11] partitions come one by one only on request", () => {
     const series = shown(stateAfterAnHour(), { partitions: false });
     expect(series.filter(({ labels }) => labels.partition !== undefined)).toEqual([]);
     expect(named(series, "kafka_consumergroup_lag_sum")).toHaveLength(3);
@@ -87,7 +87,7 @@ describe("what is left out", () => {
     expect([...topics]).toEqual(["clicks"]);
   });
 
-  test("[MET-11] beyond the bound partitions go first, then what is last, and a metric says so", () => {
+  test("[MET-11] beyond the bound partitions go first, then the last series, and a metric says so", () => {
     const state = stateAfterAnHour();
     const all = shown(state).length;
     expect(truncatedIn(shown(state, { maxSeries: all }))).toEqual([]);
@@ -102,7 +102,7 @@ describe("what is left out", () => {
     }
   });
 
-  test("[MET-11] a large deployment keeps its groups, topics and bill where partitions have no room", () => {
+  test("[MET-11] a large deployment keeps its groups, topics and bill if partitions have no room", () => {
     const state = new MetricsState();
     for (let i = 0; i < 5_000; i++) {
       const place = { topic: `t${i % 100}`, partition: Math.floor(i / 100) };
@@ -123,7 +123,7 @@ describe("what is left out", () => {
     expect(named(series, "rivulet_rows_written_total")).toHaveLength(100 + MAX_METRICS_GROUPS + 1);
   });
 
-  test("[MET-9] a deployment that has told nothing has a broker, and nothing that is 0 for want of knowledge", () => {
+  test("[MET-9] a deployment without reports has a broker, and nothing unknown is shown as 0", () => {
     const series = shown(new MetricsState());
     expect(named(series, "kafka_brokers")[0]?.value).toBe(1);
     expect(
@@ -132,7 +132,7 @@ describe("what is left out", () => {
   });
 });
 
-test("[MET-10] labels are of a closed set, and none has what is secret or personal", () => {
+test("[MET-10] labels are from a closed set, and none is secret or personal", () => {
   const state = stateAfterAnHour();
   const secret = "user-7 at 10.0.0.7: bad password";
   state.take(
@@ -165,14 +165,14 @@ test("[MET-10] labels are of a closed set, and none has what is secret or person
   );
 });
 
-test("[MET-6] the age of what is known grows while nobody tells anything, and isolates that are silent have no connections", () => {
+test("[MET-6] the age of reports grows while none come, and silent isolates have no connections", () => {
   const series = shown(stateAfterAnHour(), { nowMs: END_MS + HOUR_MS });
   const ages = named(series, "rivulet_scrape_age_seconds").map(({ value }) => value);
   expect(new Set(ages)).toEqual(new Set([3_600]));
   expect(named(series, "rivulet_kafka_connections")[0]?.value).toBe(0);
 });
 
-test("[MET-3] to show the metrics changes nothing", () => {
+test("[MET-3] showing the metrics changes nothing", () => {
   const state = stateAfterAnHour();
   state.takeOverhead(END_MS, "metrics", { life: "2", usage: NO_USAGE, storedBytes: 0 });
   const before = state.toJSON();

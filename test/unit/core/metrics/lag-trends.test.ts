@@ -29,7 +29,7 @@ function tell(minute: number, logEndOffset: number, offset = 0): void {
 
 const lags = () => trends.of("billing").map(({ lag }) => lag);
 
-test("[MET-14] a point is made a minute, and not more often", () => {
+test("[MET-14] a point is made once a minute, and not more often", () => {
   tell(0, 10);
   tell(0.5, 15);
   tell(1, 20);
@@ -60,7 +60,7 @@ test("[MET-14] beyond an hour the largest point of each quarter of an hour stays
   expect(older.filter(({ lag }) => lag > 100).length, "peaks are seen").toBeGreaterThan(60);
 });
 
-test("[MET-14] a group that has committed nothing has no trend, and one that is deleted loses it", () => {
+test("[MET-14] a group without commits has no trend, and a deleted one loses it", () => {
   state.take(START_MS, "billing", groupSnapshot());
   trends.note(state, START_MS);
   expect(lags()).toEqual([]);
@@ -69,7 +69,7 @@ test("[MET-14] a group that has committed nothing has no trend, and one that is 
   expect(lags()).toEqual([]);
 });
 
-test("[MET-14] comes back from storage, but for what cannot be read", () => {
+test("[MET-14] comes back from storage, except what cannot be read", () => {
   for (let minute = 0; minute < 5; minute++) tell(minute, 10 * minute);
   const rows = JSON.parse(JSON.stringify([...trends.rows()])) as unknown[][];
   const revived = new LagTrends();
@@ -81,14 +81,14 @@ test("[MET-14] comes back from storage, but for what cannot be read", () => {
   expect(damaged.of("b")).toEqual([{ atMs: 2, lag: 3, oldestUnreadMs: null }]);
 });
 
-test("[MET-14] begins anew where the clock was set back", () => {
+test("[MET-14] begins again after the clock was set back", () => {
   tell(60, 10);
   tell(61, 20);
   tell(30, 30);
   expect(lags()).toEqual([30]);
 });
 
-test("[MET-14] is kept of a bounded number of groups, those that were heard of last", () => {
+test("[MET-14] is kept for a bounded number of groups, those heard of last", () => {
   state.take(START_MS, "id-of-orders/0", partitionSnapshot({ logEndOffset: 5 }));
   for (let i = 0; i <= MAX_METRICS_GROUPS; i++) {
     const groupId = `group-${i}`;

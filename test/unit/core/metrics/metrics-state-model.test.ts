@@ -148,7 +148,7 @@ function run(
   }
 }
 
-test("[MET-3] [MET-4] what was shown never falls, and comes to what all lives have counted", () => {
+test("[MET-3] [MET-4] what was shown never falls, and reaches what all lives have counted", () => {
   fc.assert(
     fc.property(fc.array(act, { maxLength: 120, size: "max" }), (acts) => {
       const world = new World();

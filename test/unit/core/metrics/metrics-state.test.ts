@@ -135,7 +135,7 @@ describe("counters", () => {
     );
   });
 
-  test("[MET-10] a reason or an error that is no name is counted, and not repeated", () => {
+  test("[MET-10] a reason or an error that is not a known name is counted, and not repeated", () => {
     const state = new MetricsState();
     const lost = { "session timeout": 1, "10.0.0.1 went away": 2, "it said: 'secret'": 4 };
     state.take(START_MS, "billing", groupSnapshot({ lost }));
@@ -271,7 +271,7 @@ describe("lag", () => {
     expect(topicLagsOf(growing(), [], later(12))).toEqual([]);
   });
 
-  test("[MET-6] a lag grows while nobody tells anything, and survives an eviction", () => {
+  test("[MET-6] a lag grows while no reports come, and survives an eviction", () => {
     const state = MetricsState.fromJSON(growing().toJSON());
     const [lag] = topicLagsOf(state, [position(59)], later(12) + 5 * HOUR_MS);
     expect(lag?.oldestUnreadMs).toBe(6 * MINUTE_MS + 5 * HOUR_MS);
@@ -279,7 +279,7 @@ describe("lag", () => {
 });
 
 describe("bounds", () => {
-  test("[MET-7] of too many objects the one heard of longest ago is forgotten, and its topic keeps its sum", () => {
+  test("[MET-7] beyond the bound the object heard of longest ago is forgotten, and its topic keeps its sum", () => {
     const state = new MetricsState();
     for (let partition = 0; partition <= MAX_METRICS_OBJECTS; partition++)
       state.take(
@@ -297,7 +297,7 @@ describe("bounds", () => {
     );
   });
 
-  test("[MET-7] topics and groups beyond the bound are summed, one of that name among them", () => {
+  test("[MET-7] topics and groups beyond the bound are summed, including one with that name", () => {
     const state = new MetricsState();
     const names = Array.from({ length: MAX_METRICS_TOPICS + 2 }, (_, i) => `t${i}`);
     for (const topic of ["_other", ...names])
@@ -322,7 +322,7 @@ describe("bounds", () => {
     expect(state.dropped.get("appendedRecords")).toBe(1);
   });
 
-  test("[MET-7] counters and positions of one object are bounded", () => {
+  test("[MET-7] counters and committed offsets of one object are bounded", () => {
     const state = new MetricsState();
     const rejected = Object.fromEntries(
       Array.from({ length: 2 * MAX_METRICS_COUNTERS }, (_, i) => [`E${i}`, 1]),
@@ -371,7 +371,7 @@ describe("what was deleted", () => {
     expect(appended(state)).toBe(7);
   });
 
-  test("[MET-8] a topic that was created anew goes on with the counters of its name", () => {
+  test("[MET-8] a topic that was created again continues the counters of its name", () => {
     const state = new MetricsState();
     state.take(START_MS, "old/0", partitionSnapshot({ topicId: "old", appendedRecords: 5 }));
     state.take(later(1), "new/0", partitionSnapshot({ topicId: "new", appendedRecords: 1 }));
@@ -381,7 +381,7 @@ describe("what was deleted", () => {
     expect(appended(state)).toBeUndefined();
   });
 
-  test("[MET-8] a name that was used for many topics in turn is there as long as one of them is", () => {
+  test("[MET-8] a name used for many topics in turn is there as long as one of them is", () => {
     const state = new MetricsState();
     const ids = Array.from({ length: 2 * MAX_METRICS_TOPIC_IDS }, (_, i) => `id-${i}`);
     for (const topicId of ids)
@@ -396,7 +396,7 @@ describe("what was deleted", () => {
     expect(state.dropped.get("appendedRecords")).toBe(ids.length);
   });
 
-  test("[MET-8] a deleted group goes, and is there again when it is created anew", () => {
+  test("[MET-8] a deleted group goes, and is there again when it is created again", () => {
     const state = new MetricsState();
     state.take(START_MS, "billing", groupSnapshot({ commitsTotal: 5 }));
     state.removeGroup("billing", later(1));
@@ -416,7 +416,7 @@ describe("storage", () => {
     return state;
   }
 
-  test("[MET-4] counters come back without the pieces of sights, and sights are then told anew", () => {
+  test("[MET-4] counters come back without the pieces of views, and views are then reported again", () => {
     const state = MetricsState.fromJSON(told().countersToJSON());
     expect(appended(state)).toBe(5);
     state.take(START_MS, "orders/0", partitionSnapshot({ appendedRecords: 6, logEndOffset: 6 }));
@@ -443,7 +443,7 @@ describe("storage", () => {
     expect(appended(state)).toBe(5);
   });
 
-  test("[MET-4] a piece that is lost takes nothing else with it", () => {
+  test("[MET-4] a lost piece takes nothing else with it", () => {
     const pieces = told().toJSON();
     for (const lost of pieces) {
       const state = MetricsState.fromJSON(pieces.filter((piece) => piece !== lost));

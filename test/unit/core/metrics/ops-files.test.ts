@@ -51,14 +51,14 @@ describe.each([
   ],
   ["alerts", RULES, 7],
 ])("the %s", (_, text, atLeast) => {
-  test("[MET-12] names only metrics that there are", () => {
+  test("[MET-12] names only metrics that exist", () => {
     expect(metricsIn(text).filter((name) => !names.has(name))).toEqual([]);
     expect(
       text.split("\n").filter((line) => metricsIn(line).length > 0).length,
     ).toBeGreaterThanOrEqual(atLeast);
   });
 
-  test("[MET-12] names only labels that there are", () => {
+  test("[MET-12] names only labels that exist", () => {
     const known = new Set([...labels, ...ADDED]);
     expect(labelsIn(text).filter((label) => !known.has(label))).toEqual([]);
   });

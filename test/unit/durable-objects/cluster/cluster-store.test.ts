@@ -29,14 +29,14 @@ describe("topics", () => {
     expect(store().topics()).toEqual([a, b]);
   });
 
-  test("[CLU-3] one that is changed is what it was changed to, and keeps its id", () => {
+  test("[CLU-3] a changed one is what it was changed to, and keeps its id", () => {
     store().putTopic(topic("a"));
     const grown = { ...topic("a"), partitions: 9 };
     store().putTopic(grown);
     expect([store().topics(), store().topicById("id-of-a")]).toEqual([[grown], grown]);
   });
 
-  test("[CLU-4] one that is deleted is gone under name and id, with its use, and no other", () => {
+  test("[CLU-4] a deleted one is gone under name and id, with its use, and no other", () => {
     for (const name of ["a", "b"]) {
       store().putTopic(topic(name));
       store().rememberUse(`id-of-${name}`);
@@ -55,7 +55,7 @@ describe("topics", () => {
     expect([store().topic("a"), store().topicById("id-of-a")]).toEqual([again, null]);
   });
 
-  test("[CFG-2] the defaults are none until some are set, and then those", () => {
+  test("[CFG-2] there are no defaults until some are set", () => {
     expect(store().defaults()).toEqual({});
     store().setDefaults({ "retention.ms": 5 });
     expect(store().defaults()).toEqual({ "retention.ms": 5 });
@@ -63,7 +63,7 @@ describe("topics", () => {
 });
 
 describe("counts", () => {
-  test("[CLU-1] tell how many topics and groups there are, whatever was counted before", () => {
+  test("[CLU-1] are the numbers of topics and groups, whatever was counted before", () => {
     const one = store();
     const told = () => [one.topicCount, one.groupCount];
     const listed = () => [one.topics().length, one.groups().length];
@@ -104,7 +104,7 @@ describe("what does not grow with the number of others", () => {
     isUndone: fc.boolean(),
   });
 
-  test("[CLU-7] the counts are right whoever writes: upserts, rollbacks, and rows of the release before", () => {
+  test("[CLU-7] the counts are right whoever writes: upserts, rollbacks, and rows of the previous release", () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
         const storage = nodeSql();
@@ -149,7 +149,7 @@ describe("what does not grow with the number of others", () => {
     );
   });
 
-  test("[CLU-7] what a release before has stored is counted once it is brought to this version", () => {
+  test("[CLU-7] data of an earlier release is counted once it is upgraded to this version", () => {
     for (const each of ["a", "b", "c"]) store().putTopic(topic(each));
     store().putGroup("g");
     for (const trigger of ["topics_come", "topics_go", "groups_come", "groups_go"])
@@ -193,7 +193,7 @@ describe("what does not grow with the number of others", () => {
     );
   });
 
-  test("[CLU-7] a pattern of the release before is found for every name until its group joins again", () => {
+  test("[CLU-7] a pattern of the previous release is found for every name until its group joins again", () => {
     storage = nodeSql();
     const one = store();
     one.subscribeToPattern("new", "orders.*");
@@ -226,7 +226,7 @@ describe("what does not grow with the number of others", () => {
     return plans;
   };
 
-  test("[CLU-7] no statement of a creation, a join by pattern or a page looks at a whole table", () => {
+  test("[CLU-7] no statement of a creation, a join by pattern or a page scans a whole table", () => {
     store().putTopic(topic("a"));
     const plans = plansOf((one) => {
       one.putTopic(topic("b"));
@@ -251,7 +251,7 @@ describe("what does not grow with the number of others", () => {
 });
 
 describe("the use of partitions", () => {
-  test("[FIL-3] a partition is new until it has reported an end, also that of an empty log", () => {
+  test("[FIL-3] a partition is new until it has reported an end, even of an empty log", () => {
     expect(store().usePartition("t", 3, false)).toBe(null);
     expect(store().usePartition("t", 3, false)).toBe(null);
     store().noteLogEnd("t", 3, 0);
@@ -262,7 +262,7 @@ describe("the use of partitions", () => {
     ]);
   });
 
-  test("[FIL-4] the end that was reported never goes back", () => {
+  test("[FIL-4] the reported end never goes back", () => {
     const ends = [4, 9, 2, 0, 10].map((end) => {
       store().noteLogEnd("t", 0, end);
       return store().usePartition("t", 0, false);
@@ -273,7 +273,7 @@ describe("the use of partitions", () => {
     expect(store().usePartition("t", 1, false)).toBe(0);
   });
 
-  test("[FIL-1] used partitions are told in order, where all of them are remembered", () => {
+  test("[FIL-1] used partitions come in order, if all of them are remembered", () => {
     for (const partition of [5, 0, 2]) store().usePartition("t", partition, false);
     expect(store().usedPartitions("t")).toBe(null); // The topic is older than what is remembered.
     expect(store().usedPartitions("u")).toBe(null);
@@ -291,7 +291,7 @@ describe("groups", () => {
     expect([store().hasGroup("g"), store().hasGroup("i")]).toEqual([true, false]);
   });
 
-  test("[GRP-9] whoever subscribes to a topic or a pattern is remembered once for each", () => {
+  test("[GRP-9] a subscriber to a topic or a pattern is remembered once for each", () => {
     for (let i = 0; i < 2; i++) {
       store().subscribe("g", "a");
       store().subscribeToPattern("g", "a.*");
@@ -308,7 +308,7 @@ describe("groups", () => {
     expect([...store().patternsFor("c")]).toEqual([]);
   });
 
-  test("[GRP-10] nothing is left of a group that is deleted, and all of the others", () => {
+  test("[GRP-10] nothing is left of a deleted group, and everything of the others", () => {
     for (const group of ["g", "h"]) {
       store().putGroup(group);
       store().noteGroupMade(group);
@@ -399,7 +399,7 @@ describe("the audit log", () => {
     }
   }
 
-  test("[AUD-2] refusals push out refusals, and no change", () => {
+  test("[AUD-2] refusals displace refusals, and no change", () => {
     store().access.addEvents([change("first"), ...refusals(3), change("second")]);
     store().access.addEvents(refusals(MAX_AUDIT_EVENTS));
     store().access.addEvents([...refusals(7), change("third")]);
@@ -410,7 +410,7 @@ describe("the audit log", () => {
     expect(all[0]?.number).toBe(MAX_AUDIT_EVENTS + 13);
   });
 
-  test("[AUD-2] changes push out the oldest changes, and no refusal", () => {
+  test("[AUD-2] changes displace the oldest changes, and no refusal", () => {
     store().access.addEvents(refusals(2));
     store().access.addEvents(Array.from({ length: MAX_AUDIT_EVENTS }, () => change("more")));
     store().access.addEvents([change("last")]);
@@ -423,7 +423,7 @@ describe("the audit log", () => {
     ]);
   });
 
-  test("[AUD-1] both kinds are listed together, the newest first, in pages", () => {
+  test("[AUD-1] both kinds are listed together, newest first, in pages", () => {
     for (let i = 0; i < 20; i++)
       store().access.addEvents(i % 3 === 0 ? [change(`${i}`)] : refusals(1));
     const numbers = Array.from({ length: 20 }, (_, i) => 20 - i);
@@ -436,7 +436,7 @@ describe("the audit log", () => {
     ).toEqual([4, 3]);
   });
 
-  test("[VER-1] the lines of a release that kept both kinds in one table are listed, and go on", () => {
+  test("[VER-1] the lines of a release that kept both kinds in one table are listed, and continue", () => {
     store().putGroup("g");
     const lines = [change("before"), ...refusals(2), change("after")];
     const first = MAX_AUDIT_EVENTS - 2;
@@ -463,7 +463,7 @@ describe("the audit log", () => {
   });
 });
 
-test("[CLU-2] the storage of an older release is read, and takes what is new", () => {
+test("[CLU-2] the storage of an older release is read, and accepts new data", () => {
   store().putTopic(topic("a"));
   storage.sql.exec("DROP TABLE groups_made");
   storage.sql.exec("DROP TABLE partition_use");

@@ -102,7 +102,7 @@ const ring = async (jobs: Jobs) => {
 const waitMs = () => (alarmMs === null ? null : alarmMs - nowMs);
 
 describe("a change", () => {
-  test("[CLU-8] waits for its own tasks, and for no other's", async () => {
+  test("[CLU-8] waits for its own tasks, and for no others", async () => {
     const jobs = life();
     const slow = doing(jobs, [destroy("slow")]);
     const quick = doing(jobs, [tell("g"), tell("h")]);
@@ -117,7 +117,7 @@ describe("a change", () => {
     expect([left(), alarmMs]).toEqual([[], null]);
   });
 
-  test("[CLU-8] is answered where a task of it has failed, which stays", async () => {
+  test("[CLU-8] is answered even if a task of it has failed, which stays", async () => {
     const jobs = life();
     const change = doing(jobs, [tell("g"), tell("h")]);
     await settle();
@@ -136,7 +136,7 @@ describe("a change", () => {
     expect(alarmMs).toBe(5);
   });
 
-  test("[CLU-8] sets the alarm before anything is done, in case that the object ends", async () => {
+  test("[CLU-8] sets the alarm before anything is done, in case the object ends", async () => {
     const jobs = life();
     void jobs.do([tell("g")]);
     expect(waitMs()).toBe(10_000);
@@ -165,7 +165,7 @@ describe("each task", () => {
     expect(begun).toHaveLength(1);
   });
 
-  test("[CLU-8] comes after those about the same thing, and waits for no others", async () => {
+  test("[CLU-8] follows those about the same thing, and waits for no others", async () => {
     const jobs = life();
     const tasks = [
       configure("a"),
@@ -182,7 +182,7 @@ describe("each task", () => {
     expect(begun.slice(4)).toEqual(["destroy a", "g/t"]);
   });
 
-  test("[CLU-8] behind one that has failed is done all the same", async () => {
+  test("[CLU-8] behind a failed one is done all the same", async () => {
     const jobs = life();
     doing(jobs, [configure("a"), destroy("a")]);
     await settle();
@@ -211,7 +211,7 @@ describe("each task", () => {
     expect(left()).toEqual([]);
   });
 
-  test("[CLU-8] what is about many things takes its place among the tasks about each", async () => {
+  test("[CLU-8] one about many things takes its place among the tasks about each", async () => {
     const jobs = life();
     const order: string[] = [];
     doing(jobs, [configure("a")]);
@@ -226,7 +226,7 @@ describe("each task", () => {
 });
 
 describe("a task that fails", () => {
-  test("[CLU-8] is tried again later each time, up to an hour, and not before", async () => {
+  test("[CLU-8] is tried again, later each time, up to an hour, and not before", async () => {
     const jobs = life();
     doing(jobs, [destroy("a")]);
     await settle();
@@ -246,7 +246,7 @@ describe("a task that fails", () => {
     expect([left(), alarmMs]).toEqual([[], null]);
   });
 
-  test("[CLU-8] keeps no other waiting: each has a wait of its own", async () => {
+  test("[CLU-8] delays no other: each has a wait of its own", async () => {
     const jobs = life();
     doing(jobs, [tell("g")]);
     await settle();
@@ -270,7 +270,7 @@ describe("a task that fails", () => {
     expect(waitMs()).toBe(31_000);
   });
 
-  test("[CLK-1] waits no longer where the clock was set back", async () => {
+  test("[CLK-1] waits no longer after the clock was set back", async () => {
     const jobs = life();
     doing(jobs, [tell("g")]);
     await settle();
@@ -286,7 +286,7 @@ describe("a task that fails", () => {
 });
 
 describe("another life", () => {
-  test("[CLU-8] does what the one before has left, more than a page of it, each once", async () => {
+  test("[CLU-8] does what the previous one left, more than a page of it, each once", async () => {
     const all = Array.from({ length: 2_500 }, (_, i) => nameOf(tell(`g${i}`).task));
     const jobs = life();
     await jobs.resume();
@@ -301,7 +301,7 @@ describe("another life", () => {
     expect([left(), alarmMs]).toEqual([[], null]);
   });
 
-  test("[CLU-8] does at once what had failed, and what it was at work on when it ended", async () => {
+  test("[CLU-8] does at once what had failed, and what was under way when it ended", async () => {
     const first = life();
     doing(first, [tell("g"), tell("h")]);
     await settle();
@@ -345,7 +345,7 @@ describe("another life", () => {
     expect(begun).toHaveLength(1);
   });
 
-  test("[CLU-8] [DEL-1] the alarm also rings for what else is due, and for whatever comes first", async () => {
+  test("[CLU-8] [DEL-1] the alarm also rings for other due work, and for whatever comes first", async () => {
     otherwiseMs = nowMs + 5_000;
     const jobs = life();
     doing(jobs, [tell("g")]);
@@ -359,7 +359,7 @@ describe("another life", () => {
     expect(waitMs()).toBe(4_000);
   });
 
-  test("[CLU-8] sets no alarm where nothing is left", async () => {
+  test("[CLU-8] sets no alarm if nothing is left", async () => {
     await life().resume();
     expect(alarmMs).toBe(null);
   });

@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { KeyChanges } from "../../../../durable-objects/cluster/key-changes.ts";
 import { MAX_KEY_CHANGES } from "../../../../src/core/limits.ts";
 
-test("[APK-4] the keys that have changed since a version are told, each once", () => {
+test("[APK-4] the keys changed since a version are returned, each once", () => {
   const changes = new KeyChanges();
   const first = changes.version;
   expect(changes.since(first)).toEqual([]);
@@ -16,7 +16,7 @@ test("[APK-4] the keys that have changed since a version are told, each once", (
   expect(changes.since(changes.version)).toEqual([]);
 });
 
-test("[APK-4] of a version of another life, or of one that is no version, nobody knows", () => {
+test("[APK-4] nothing is known of a version of another life, or an invalid one", () => {
   const changes = new KeyChanges();
   const before = new KeyChanges();
   before.note("a");
@@ -24,7 +24,7 @@ test("[APK-4] of a version of another life, or of one that is no version, nobody
     expect(changes.since(version), version).toBeNull();
 });
 
-test("[APK-4] [BND-1] so many changes are remembered, the newest", () => {
+test("[APK-4] [BND-1] a bounded number of changes is remembered, the newest", () => {
   const changes = new KeyChanges();
   const first = changes.version;
   changes.note("a");

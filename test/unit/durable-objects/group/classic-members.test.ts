@@ -100,7 +100,7 @@ function settled(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
 
-test("[CLS-1] whoever waits for others has no answer until they come, and then each has one", async () => {
+test("[CLS-1] a member that waits for others has no response until they come, and then each has one", async () => {
   const rig = new Rig();
   const { a, generation } = await rig.settledPair();
   const newcomer = rig.join();
@@ -143,7 +143,7 @@ describe("where the storage refuses", () => {
     expect(waiting.answer).toBe(undefined);
   });
 
-  test("[CLS-7] a join that cannot be stored is refused itself, and whoever did not wait is not", async () => {
+  test("[CLS-7] a join that cannot be stored is refused itself, and calls that did not wait are not", async () => {
     const rig = new Rig();
     const { a, b } = await rig.settledPair();
     rig.storage.error = new Error("disk full");
@@ -155,7 +155,7 @@ describe("where the storage refuses", () => {
 });
 
 describe("watched members", () => {
-  test("[KFK-20] all that are watched are told when a rebalance begins and when it ends, and not in between", async () => {
+  test("[KFK-20] all watched members learn when a rebalance begins and when it ends, and not in between", async () => {
     const rig = new Rig();
     const { a, b, generation } = await rig.settledPair();
     const sockets = [rig.watch(a), rig.watch(b)];
@@ -171,7 +171,7 @@ describe("watched members", () => {
     expect(told(), "all have joined").toEqual([[CHANGED], [CHANGED]]);
   });
 
-  test("[CLS-5] the holder of an instance id is told when another takes its place, without a rebalance", async () => {
+  test("[CLS-5] the holder of an instance id learns when another takes its place, without a rebalance", async () => {
     const rig = new Rig();
     const { memberId } = await rig.settledClassic({ instanceId: "i" });
     const watch = rig.watch(memberId);
@@ -181,7 +181,7 @@ describe("watched members", () => {
     expect([watch.sent, rig.classic.phase]).toEqual([[CHANGED], "STABLE"]);
   });
 
-  test("[CLK-4] where the clock was set those that are silent have a session from then on, stored at once", async () => {
+  test("[CLK-4] when the clock was set, silent members have a session from then on, stored at once", async () => {
     const rig = new Rig();
     const { a, b } = await rig.settledPair();
     rig.lose(rig.watch(a));
@@ -205,7 +205,7 @@ describe("watched members", () => {
     expect(rig.classic.members.has(a)).toBe(false);
   });
 
-  test("[CLS-7] a group that wakes up stores who is not watched, and once", async () => {
+  test("[CLS-7] a group that wakes stores who is not watched, once", async () => {
     const rig = new Rig();
     const { b } = await rig.settledPair();
     rig.watch(b);
@@ -245,7 +245,7 @@ describe("the flight recorder", () => {
     expect(reasons(rig)).toContain("rebalance timeout");
   });
 
-  test("[CLS-9] a topic that is deleted from a group without members is nobody's news", async () => {
+  test("[CLS-9] deleting a topic of a group without members is news for nobody", async () => {
     const rig = new Rig();
     await rig.kafka.commitOffsets(BY_HAND, [offset("t")]);
     const { emptySinceMs } = rig.state;

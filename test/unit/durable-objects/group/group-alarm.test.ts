@@ -178,7 +178,7 @@ describe("deadline", () => {
     expect(rig.deadlineMs).toBe(null);
   });
 
-  test("[POL-1] a member that polls has a session from each poll on", async () => {
+  test("[POL-1] a polling member has a session from each poll on", async () => {
     await rig.join("p", { isPolling: true });
     expect(rig.inMs).toBe(SESSION_MS);
     vi.setSystemTime(Date.now() + SESSION_MS - 1);
@@ -189,7 +189,7 @@ describe("deadline", () => {
     expect(rig.memberIds).toEqual([]);
   });
 
-  test("[GRP-7] a member that owes partitions has its session timeout if it is silent, else its rebalance timeout", async () => {
+  test("[GRP-7] a member that owes partitions has its session timeout if it is silent, otherwise its rebalance timeout", async () => {
     for (const [alive, left] of [
       [["a", "b"], ["b"]],
       [["b"], ["b"]],
@@ -205,7 +205,7 @@ describe("deadline", () => {
     }
   });
 
-  test("[CLS-3] a rebalance of classic members goes on when it has waited long enough", async () => {
+  test("[CLS-3] a rebalance of classic members continues when it has waited long enough", async () => {
     const { memberId } = await rig.settledClassic({
       sessionTimeoutMs: 60_000,
       rebalanceTimeoutMs: 5_000,
@@ -218,7 +218,7 @@ describe("deadline", () => {
     expect(rig.classic.phase).toBe("COMPLETING");
   });
 
-  test("[OFF-10] an empty group's positions expire, and then the group", async () => {
+  test("[OFF-10] an empty group's committed offsets expire, and then the group", async () => {
     await rig.kafka.commitOffsets(BY_HAND, [offset("t")]);
     await rig.announce();
     expect(rig.inMs).toBe(rig.keeper.group.config.offsetsRetentionMinutes * 60_000);
@@ -237,7 +237,7 @@ describe("deadline", () => {
   });
 
   test.each(["commit", "reset"])(
-    "[OFF-10] the positions that a %s sets in an empty group that had none expire too",
+    "[OFF-10] the offsets that a %s sets in an empty group that had none expire too",
     async (how) => {
       rig.alterConfig({ "group.max.size": 9 });
       await rig.announce();
@@ -256,7 +256,7 @@ describe("deadline", () => {
     },
   );
 
-  test("[GRP-7] is stored, so after an eviction an alarm for something else looks at nobody", async () => {
+  test("[GRP-7] is stored, so after an eviction an alarm for something else checks nobody", async () => {
     await quiet("a", "b");
     await rig.lostSocket("b");
     rig.evict();
@@ -268,7 +268,7 @@ describe("deadline", () => {
     expect([rig.looks, rig.memberIds]).toEqual([1, ["a"]]);
   });
 
-  test("[VER-6] that has passed, of what the release before wrote, is looked at within a session, and before if an alarm is set", async () => {
+  test("[VER-6] that has passed, written by the previous release, is checked within a session, and earlier if an alarm is set", async () => {
     for (const setMs of [null, 3_000]) {
       rig = new Rig();
       await rig.join("p", { isPolling: true });
@@ -293,7 +293,7 @@ describe("watches", () => {
     await rig.announce();
   }
 
-  test("[KFK-20] whoever is watched has to be reported alive once in its session timeout, or is removed", async () => {
+  test("[KFK-20] a watched member must be reported alive once in its session timeout, or is removed", async () => {
     await watched("k");
     for (let i = 0; i < 5; i++) {
       expect(rig.inMs).toBe(DEFAULT_SESSION_TIMEOUT_MS);
@@ -329,7 +329,7 @@ describe("watches", () => {
 });
 
 describe("moved", () => {
-  test("[GRP-7] members that were given partitions must be heard from within a session timeout", async () => {
+  test("[GRP-7] members that got partitions must be heard from within a session timeout", async () => {
     await quiet("a");
     await rig.join("b");
     await rig.settle();
@@ -339,7 +339,7 @@ describe("moved", () => {
     expect(rig.memberIds).toEqual(["a"]);
   });
 
-  test("[GRP-7] one that dies at once is removed though an alarm for something else rings before, in another life", async () => {
+  test("[GRP-7] one that dies at once is removed even if an alarm for something else rings before, in another life", async () => {
     await quiet("a");
     await rig.join("b");
     await rig.settle();
@@ -370,7 +370,7 @@ describe("moved", () => {
     expect(await joinAll(1_001)).toBe(3);
   });
 
-  test("[GRP-7] one that beats is not looked at for ever", async () => {
+  test("[GRP-7] one that beats is not checked forever", async () => {
     await quiet("a");
     await rig.join("b");
     await rig.settle();
@@ -380,7 +380,7 @@ describe("moved", () => {
     expect(rig.memberIds).toEqual(["a", "b"]);
   });
 
-  test("[GRP-7] who is heard from needs no more alarms, and none of them looks at members", async () => {
+  test("[GRP-7] a member that is heard from needs no more alarms, and none of them reads members", async () => {
     await quiet("a"); // Its first alarm has looked at the members, as nothing was known of them.
     rig.keeper.handle({ type: "changeTopic", name: "t", topic: { ...TOPIC, partitions: 9 } });
     await rig.announce();
@@ -409,7 +409,7 @@ describe("moved", () => {
 });
 
 describe("suspects", () => {
-  test("[GRP-17] a member that is silent when something wakes the group has the time of one more heartbeat", async () => {
+  test("[GRP-17] a silent member has the time of one more heartbeat when something wakes the group", async () => {
     await quiet("a", "b");
     vi.setSystemTime(Date.now() + SESSION_MS);
     rig.hear("a");
@@ -419,7 +419,7 @@ describe("suspects", () => {
     expect(rig.memberIds).toEqual(["a"]);
   });
 
-  test("[GRP-17] one that beats meanwhile stays, and the alarm looks at nobody", async () => {
+  test("[GRP-17] one that beats in between stays, and the alarm checks nobody", async () => {
     await quiet("a", "b");
     vi.setSystemTime(Date.now() + SESSION_MS);
     await rig.alarm.look();
@@ -435,7 +435,7 @@ describe("suspects", () => {
     expect([rig.alarmMs, rig.sets]).toEqual([alarmMs, sets]);
   });
 
-  test("[GRP-17] they are looked for once a second at most, whatever the clock shows", async () => {
+  test("[GRP-17] suspects are looked for once a second at most, whatever the clock shows", async () => {
     await quiet("a");
     await rig.alarm.look();
     const looked = vi.spyOn(rig.presence, "suspectDeadlineMs");
@@ -452,7 +452,7 @@ describe("suspects", () => {
     }
   });
 
-  test("[GRP-17] the alarm is set once for a suspect, not put off with each look", async () => {
+  test("[GRP-17] the alarm is set once for a suspect, not delayed with each check", async () => {
     await quiet("a", "b");
     vi.setSystemTime(Date.now() + SESSION_MS);
     await rig.alarm.look();
@@ -468,7 +468,7 @@ describe("suspects", () => {
 
   const numberOf = (memberId: string) => rig.state.members.get(memberId)?.memberNumber ?? 0;
 
-  test("[GRP-17] one of whom a partition tells is removed when its session ends", async () => {
+  test("[GRP-17] one that a partition reports is removed when its session ends", async () => {
     await quiet("a", "b");
     vi.setSystemTime(Date.now() + 5_000);
     rig.hear("a", "b");
@@ -479,14 +479,14 @@ describe("suspects", () => {
     expect(rig.memberIds).toEqual(["a"]);
   });
 
-  test("[GRP-17] one whose session has ended already has the time of one more heartbeat then", async () => {
+  test("[GRP-17] one whose session has already ended has the time of one more heartbeat then", async () => {
     await quiet("a", "b");
     vi.setSystemTime(Date.now() + SESSION_MS);
     expect(await rig.alarm.suspect(numberOf("b"))).toBe(true);
     expect(rig.inMs).toBe(GRACE_MS);
   });
 
-  test("[GRP-17] one without a socket is not for the alarm, nor one that is no member", async () => {
+  test("[GRP-17] the alarm ignores members without a socket, and non-members", async () => {
     await quiet("a", "b");
     await rig.join("p", { isPolling: true });
     const number = numberOf("b");
@@ -499,7 +499,7 @@ describe("suspects", () => {
 });
 
 describe("safety", () => {
-  test("[GRP-7] a group in which nothing happens rings every half hour, reads no row and writes none", async () => {
+  test("[GRP-7] a quiet group rings every half hour, reads no row and writes none", async () => {
     await quiet("a", "b", "c");
     const { length } = rig.storage.queries;
     const { sets } = rig;
@@ -543,7 +543,7 @@ describe("safety", () => {
 });
 
 describe("setting it", () => {
-  test("[GRP-7] an alarm that rings early enough is left as it is, also after an eviction", async () => {
+  test("[GRP-7] an alarm that rings early enough is left as it is, even after an eviction", async () => {
     await quiet("a", "b");
     await rig.lostSocket("b");
     const { sets, alarmMs } = rig;
@@ -556,7 +556,7 @@ describe("setting it", () => {
     { lateMs: 150_000, isLost: false },
     { lateMs: 150_001, isLost: true },
   ])(
-    "[CLK-4] an alarm that should have rung $lateMs ms ago is lost: $isLost. It rings now, and sessions begin anew",
+    "[CLK-4] an alarm that should have rung $lateMs ms ago is lost: $isLost. It rings now, and sessions begin again",
     async ({ lateMs, isLost }) => {
       await rig.join("p", { isPolling: true });
       vi.setSystemTime((rig.alarmMs ?? 0) + lateMs);
@@ -573,7 +573,7 @@ describe("setting it", () => {
     },
   );
 
-  test("[CLK-4] an alarm is late for any member whose session may have ended meanwhile", async () => {
+  test("[CLK-4] an alarm is late for any member whose session may have ended in between", async () => {
     await quiet("a", "b");
     const nowMs = Date.now();
     const isLate = (lateMs: number) =>

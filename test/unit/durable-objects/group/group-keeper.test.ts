@@ -65,7 +65,7 @@ async function settledPair(): Promise<{ rig: KafkaMembersRig; a: string; b: stri
 }
 
 describe("what is stored", () => {
-  test("[GRP-3] a decision is stored in the turn in which it is made, before anyone is told", () => {
+  test("[GRP-3] a decision is stored in the turn in which it is made, before anyone learns of it", () => {
     const rig = new KafkaMembersRig();
     expect(rig.keeper.hasStored).toBe(false);
     rig.joinNative("m");
@@ -76,7 +76,7 @@ describe("what is stored", () => {
     expect(rig.takeHistory().map(({ type }) => type)).toContain("joined");
   });
 
-  test("[GRP-11] what changes nothing stores nothing", async () => {
+  test("[GRP-11] a request that changes nothing stores nothing", async () => {
     const { rig, a } = await settledPair();
     rig.steps.length = 0;
     const { generation } = rig.classic;
@@ -90,7 +90,7 @@ describe("what is stored", () => {
     expect([rig.steps, rig.keeper.hasStored]).toEqual([[], true]);
   });
 
-  test("[GRP-3] the events that nobody was told of are handed out once", () => {
+  test("[GRP-3] the events that nobody has seen are handed out once", () => {
     const rig = new KafkaMembersRig();
     rig.joinNative("a");
     rig.leaveNative("a");
@@ -100,7 +100,7 @@ describe("what is stored", () => {
     expect(rig.keeper.takeUntold()).toEqual([]);
   });
 
-  test("[HIB-2] a group that wakes up notes once, with whatever it is asked first, who lost its socket", () => {
+  test("[HIB-2] a group that wakes notes once, on its first request, who lost its socket", () => {
     const rig = new KafkaMembersRig();
     rig.joinNative("m");
     rig.evict();
@@ -119,7 +119,7 @@ describe("what is stored", () => {
 });
 
 describe("who waits for others", () => {
-  test("[CLS-1] each is answered with its own answer, in the turn of whoever is the last", async () => {
+  test("[CLS-1] each gets its own response, in the turn of the last one", async () => {
     const { rig, a, b } = await settledPair();
     const first = join(rig, a, 2);
     await settled();
@@ -132,7 +132,7 @@ describe("who waits for others", () => {
     ]);
   });
 
-  test("[CLS-1] a request that waits for nobody has its answer at once", () => {
+  test("[CLS-1] a request that waits for nobody has its response at once", () => {
     const rig = new KafkaMembersRig();
     expect(rig.keeper.handle({ type: "leaveClassic", members: [] })).toEqual({
       ok: true,
@@ -144,7 +144,7 @@ describe("who waits for others", () => {
 });
 
 describe("where the storage refuses", () => {
-  test("[ERR-1] nothing was decided: the group is as it is stored, and asked again it decides anew", () => {
+  test("[ERR-1] nothing was decided: the group is as stored, and asked again it decides again", () => {
     const rig = new KafkaMembersRig();
     rig.joinNative("a");
     rig.keeper.takeUntold();
@@ -184,7 +184,7 @@ describe("where the storage refuses", () => {
     expect(waiting.map(({ answer }) => answer)).toEqual([undefined, undefined]);
   });
 
-  test("[CLS-7] a request that has to wait and cannot be stored is refused itself", async () => {
+  test("[CLS-7] a request that must wait and cannot be stored is refused itself", async () => {
     const { rig, a, b } = await settledPair();
     rig.storage.error = DISK_FULL;
     await expect(
@@ -232,7 +232,7 @@ describe("where the storage refuses", () => {
     expect([...rig.classic.members.keys()]).toEqual([]);
   });
 
-  test("[HIB-2] what a restart has changed is noted by a later request, with the time of that", () => {
+  test("[HIB-2] changes by a restart are noted by a later request, with its time", () => {
     const rig = new KafkaMembersRig();
     rig.joinNative("m");
     rig.evict();
@@ -246,7 +246,7 @@ describe("where the storage refuses", () => {
   });
 });
 
-test("[GRP-10] a group that was deleted begins anew with the storage that it then has", () => {
+test("[GRP-10] a deleted group begins again with the storage that it then has", () => {
   const rig = new KafkaMembersRig();
   rig.joinNative("m");
   const other = new KafkaMembersRig();
@@ -258,7 +258,7 @@ test("[GRP-10] a group that was deleted begins anew with the storage that it the
   expect([...rig.stored.members.keys()]).toEqual(["m"]);
 });
 
-test("[CLS-1] a request that may wait has to be asked so", async () => {
+test("[CLS-1] a request that may wait must be marked so", async () => {
   const rig = new KafkaMembersRig();
   const { memberId } = await rig.settledClassic();
   expect(memberId).not.toBe("");
@@ -280,7 +280,7 @@ describe("by whom a classic member is heard", () => {
     expect(rig.classic.members.has(a)).toBe(true);
   });
 
-  test("[CLS-4] who has left, or was replaced, is forgotten", async () => {
+  test("[CLS-4] a member that left, or was replaced, is forgotten", async () => {
     const { rig, a, b } = await settledPair();
     rig.keeper.handle({ type: "leaveClassic", members: [{ memberId: b, instanceId: null }] });
     expect([rig.kafka.isHeard(a), rig.kafka.isHeard(b)]).toEqual([true, false]);

@@ -70,7 +70,7 @@ const poll = (
 });
 
 describe("a request that asks the cluster", () => {
-  test("[GRP-3] the cluster lists the group and names the topics, then the group stores, then all are told", async () => {
+  test("[GRP-3] the cluster lists the group and names the topics, then the group stores, then all learn of it", async () => {
     const rig = new Rig();
     const joined = await rig.serve(join("m", { topics: ["t", "x"], topicPattern: "u.*" }));
     expect(joined).toMatchObject({ ok: true, member: { memberId: "m", memberEpoch: 1 } });
@@ -81,7 +81,7 @@ describe("a request that asks the cluster", () => {
     expect([...rig.state.topics.keys()]).toEqual(["t", "u"]);
   });
 
-  test("[CLK-5] a group that comes into being has the incarnation that the cluster allows, and keeps it", async () => {
+  test("[CLK-5] a new group has the incarnation that the cluster allows, and keeps it", async () => {
     const rig = new Rig();
     rig.newIncarnation = 77;
     await rig.serve(join("m"));
@@ -115,7 +115,7 @@ describe("a request that asks the cluster", () => {
     expect(rig.take()).toEqual(NOTHING);
   });
 
-  test("[GRP-13] one that is refused after it was listed has the group unlisted, unless that exists", async () => {
+  test("[GRP-13] one that is refused after listing has the group unlisted, unless it exists", async () => {
     const rig = new Rig();
     const unfit = { type: "joinClassic", ...rig.classicJoin({ protocols: [] }) } as const;
     expect(await rig.serve(unfit)).toMatchObject({ error: "INCONSISTENT_GROUP_PROTOCOL" });
@@ -127,7 +127,7 @@ describe("a request that asks the cluster", () => {
     expect(rig.take().steps).toEqual(["stored", "listed", "told"]);
   });
 
-  test("[GRP-13] one that asked nothing unlists nothing, though there is no group", async () => {
+  test("[GRP-13] one that asked nothing unlists nothing, even without a group", async () => {
     const rig = new Rig();
     await rig.serve({ type: "leave", memberId: "m" });
     await rig.serve({ type: "heartbeatClassic", memberId: "m", instanceId: null, generation: 1 });
@@ -141,7 +141,7 @@ describe("a request that asks the cluster", () => {
     expect(rig.take().steps).toEqual(["stored"]);
   });
 
-  test("[KFK-11] where the cluster does not answer the request is refused with that, and nothing is done", async () => {
+  test("[KFK-11] if the cluster does not answer, the request is refused with that, and nothing is done", async () => {
     const rig = new Rig();
     rig.refusal = OUT_OF_REACH;
     for (const request of [
@@ -154,14 +154,14 @@ describe("a request that asks the cluster", () => {
     expect(rig.exists).toBe(false);
   });
 
-  test("[ERR-1] where the storage refuses so is the request, and nobody is told", async () => {
+  test("[ERR-1] if the storage refuses, so is the request, and nobody learns of it", async () => {
     const rig = new Rig();
     rig.storage.error = new Error("disk full");
     await expect(rig.serve(join("m"))).rejects.toMatchObject({ code: "KAFKA_STORAGE_ERROR" });
     expect(rig.take().steps).toEqual(["listed"]);
   });
 
-  test("[CLS-1] what a request that waits has changed is told before it has its answer", async () => {
+  test("[CLS-1] changes by a waiting request are published before it has its response", async () => {
     const rig = new Rig();
     const { memberId } = await rig.settledClassic();
     rig.take();
@@ -178,7 +178,7 @@ describe("a request that asks the cluster", () => {
 });
 
 describe("what the cluster is asked", () => {
-  test("[GRP-16] nobody, by a subscription that the group knows, however the member comes", async () => {
+  test("[GRP-16] nothing, for a subscription that the group knows, however the member comes", async () => {
     const rig = new Rig();
     await rig.serve(join("m", { topics: ["t", "missing"], topicPattern: "u.*" }));
     rig.take();
@@ -193,7 +193,7 @@ describe("what the cluster is asked", () => {
     expect([...rig.state.members.keys()].sort()).toEqual(["m", "n", "o", "p", "q", "r"]);
   });
 
-  test("[GRP-16] for its whole subscription where a topic or the pattern is new to the group", async () => {
+  test("[GRP-16] the whole subscription if a topic or the pattern is new to the group", async () => {
     const rig = new Rig();
     await rig.serve(join("m", { topicPattern: "t.*" }));
     rig.take();
@@ -212,13 +212,13 @@ describe("what the cluster is asked", () => {
     expect(await asked(["t"], "t.*"), "a pattern that no member has").toEqual(lookup(["t"], "t.*"));
   });
 
-  test("[GRP-16] of a group that does not exist, even for nothing: it is listed with it", async () => {
+  test("[GRP-16] a missing group, even for nothing: it is listed with the request", async () => {
     const rig = new Rig();
     await rig.serve(poll("m", { topics: [], topicPattern: null }));
     expect(rig.take().lookups).toEqual([{ names: [], pattern: null, mustExist: false }]);
   });
 
-  test("[KCG-1] by a heartbeat only if it joins, comes back or subscribes anew", async () => {
+  test("[KCG-1] by a heartbeat, only if it joins, returns or subscribes anew", async () => {
     const rig = new Rig();
     const heartbeat = async (more: Parameters<typeof beat>[1]) => {
       const { owned: _owned, ...rest } = beat("m", more);
@@ -231,7 +231,7 @@ describe("what the cluster is asked", () => {
     expect(await heartbeat({ memberEpoch: -1, topics: ["x"] })).toEqual([]);
   });
 
-  test("[FIL-1] names that must exist by whoever commits, learns or resets, and only new and legal ones", async () => {
+  test("[FIL-1] names that must exist for a commit, a lookup or a reset, and only new and legal ones", async () => {
     const rig = new Rig();
     rig.joinNative("m");
     rig.leaveNative("m");
@@ -256,7 +256,7 @@ describe("what the cluster is asked", () => {
     expect(await asked({ type: "learnTopics", names: ["t"] })).toEqual([]);
   });
 
-  test("[CLS-10] to list the group by a config, and by a classic join that may add the first member", async () => {
+  test("[CLS-10] to list the group for a config, and for a classic join that may add the first member", async () => {
     const rig = new Rig();
     const listed = [{ names: [], pattern: null, mustExist: false }];
     await rig.serve({ type: "joinClassic", ...rig.classicJoin({ mustKnowId: true }) });
@@ -271,7 +271,7 @@ describe("what the cluster is asked", () => {
   });
 });
 
-test("[GRP-3] a caller may first have found what has to be known, and handle the request later", async () => {
+test("[GRP-3] a caller may first find out what must be known, and handle the request later", async () => {
   const rig = new Rig();
   expect(await rig.server.find(join("m"))).toMatchObject({ ok: true, found: [{ name: "t" }] });
   expect(rig.take().steps).toEqual(["listed"]);

@@ -104,7 +104,7 @@ const rows = (storage: Transactional, query: string) =>
   Array.from(storage.sql.exec(query), (row) => ({ ...row }));
 
 describe("what the release before is shown", () => {
-  test("[VER-6] a stable member is at the epoch of its group, though its row is older", () => {
+  test("[VER-6] a stable member is at the epoch of its group, even if its row is older", () => {
     const { storage, story } = written();
     const stored = () => rows(storage, "SELECT member_id, json FROM stored_members");
     const before = stored();
@@ -174,7 +174,7 @@ describe("the deadline", () => {
   }
   const deadlineOf = (storage: Transactional) => open(storage).deadline().atMs;
 
-  test("[GRP-7] of a new group is none, and is what was set last, over restarts", () => {
+  test("[GRP-7] of a new group is none, and is what was set last, across restarts", () => {
     const storage = nodeSql();
     const store = open(storage);
     store.setDeadline({ atMs: 5, setAtMs: 1 });
@@ -192,7 +192,7 @@ describe("the deadline", () => {
     expect(open(storage).deadline()).toEqual({ atMs: null, setAtMs: 8 });
   });
 
-  test("[VER-1] of a group that release 0.2 left is due: it has looked at nobody", () => {
+  test("[VER-1] of a group from release 0.2 is due: it has checked nobody", () => {
     const { storage } = looked();
     for (const query of AGE_GROUP_TO_2) storage.sql.exec(query);
     expect(deadlineOf(storage)).toBe(0);
@@ -217,7 +217,7 @@ describe("the deadline", () => {
     expect(deadlineOf(storage)).toBe(0);
   });
 
-  test("[VER-6] stays after a rollback in which nothing but commits happened", () => {
+  test("[VER-6] stays after a rollback with only commits", () => {
     const { storage, story } = looked();
     const [key] = story.group.assigned("m0") as [PartitionKey];
     story.group.commit("m0", { [key]: 99 });
@@ -235,7 +235,7 @@ describe("the deadline", () => {
 });
 
 describe("the number of members that do not poll", () => {
-  test("[HIB-2] is known once it is written, and not of what the release before wrote", () => {
+  test("[HIB-2] is known once it is written, and not from what the previous release wrote", () => {
     const storage = nodeSql();
     expect(open(storage).attachedMembers).toBe(0);
     const story = new Story();
@@ -276,7 +276,7 @@ describe("rows", () => {
     return { store: open(counting), reads, story };
   }
 
-  test("[GRP-11] of members, targets, topics and positions are read when they are asked for", () => {
+  test("[GRP-11] for members, targets, topics and offsets are read on request", () => {
     const { store, reads, story } = counted();
     const state = store.load();
     expect(reads, "waking up reads none").toEqual([]);

@@ -117,7 +117,7 @@ function act(group: GroupScenario, { action, member: number, topic: name, amount
 const story = fc.array(step, { maxLength: 40, size: "max" });
 
 describe("GroupStore", () => {
-  test("[GRP-3] what any events leave behind is what is loaded, however many are stored at once", () => {
+  test("[GRP-3] whatever any events leave is loaded, however many are stored at once", () => {
     fc.assert(
       fc.property(story, fc.infiniteStream(fc.integer({ min: 1, max: 5 })), (steps, sizes) => {
         const { group, operations } = play(steps);
@@ -168,7 +168,7 @@ describe("GroupStore", () => {
       return { storage, store, load: () => new GroupStore(storage, "group").load().classic };
     };
 
-    test("[CLS-7] its last state is stored if any change of it must outlive a restart, else nothing", () => {
+    test("[CLS-7] its last state is stored if any change of it must outlive a restart, otherwise nothing", () => {
       const { storage, store, load } = made();
       const { writes } = storage;
       expect(store.apply([change(settled, false), change(settled, false)])).toBe(false);
@@ -179,7 +179,7 @@ describe("GroupStore", () => {
       expect(load()).toEqual(next);
     });
 
-    test("[BND-20] [CLS-7] metadata that is too much for a row goes on in others, and gives them back", () => {
+    test("[BND-20] [CLS-7] metadata that is too large for a row continues in others, and frees them again", () => {
       const { storage, store, load } = made();
       const rows = () => storage.sql.exec<{ json: string }>("SELECT json FROM classic ORDER BY id");
       const members = new Map(
@@ -205,7 +205,7 @@ describe("GroupStore", () => {
       expect(load()).toEqual(settled);
     });
 
-    test("[CLS-7] a rebalance is loaded as one that begins anew: nobody waits, and there is no deadline", () => {
+    test("[CLS-7] a rebalance is loaded as one that begins again: nobody waits, and there is no deadline", () => {
       const { store, load } = made();
       const waiting = {
         deadlineMs: 9,
@@ -221,7 +221,7 @@ describe("GroupStore", () => {
       expect(load()).toEqual({ ...NO_CLASSIC_MEMBERS, generation: 5 });
     });
 
-    test("[KFK-20] who was heard, and what was told, is not stored", () => {
+    test("[KFK-20] signs of life and sent news are not stored", () => {
       const { storage, store } = made();
       const { writes } = storage;
       const events: GroupEvent[] = [
@@ -235,7 +235,7 @@ describe("GroupStore", () => {
     });
   });
 
-  test("[VER-5] a member whose id SQLite has kept in another spelling is known by that, and can be removed", () => {
+  test("[VER-5] a member whose id SQLite kept in another spelling is known by that, and can be removed", () => {
     const storage = new Storage();
     const scenario = new GroupScenario({ t: 1 });
     scenario.join("m\ufffd");
@@ -253,7 +253,7 @@ describe("GroupStore", () => {
     expect([...new GroupStore(storage, "group").load().members.keys()]).toEqual([]);
   });
 
-  test("[OFF-13] data of a release without leader epochs is read, and takes them from then on", () => {
+  test("[OFF-13] data of a release without leader epochs is read, and accepts them from then on", () => {
     const storage = new Storage();
     const at = (partition: number) => partitionKey("t", partition);
     const commit = (partition: number, leaderEpoch: object): GroupEvent => ({
@@ -277,7 +277,7 @@ describe("GroupStore", () => {
     expect(epochs()).toEqual([0, undefined]);
   });
 
-  test("[GRP-2] a coordinator that is loaded goes on as the one that was evicted would have", () => {
+  test("[GRP-2] a loaded coordinator continues as the evicted one would have", () => {
     fc.assert(
       fc.property(story, story, (steps, later) => {
         const { group, operations } = play(steps);
@@ -312,7 +312,7 @@ describe("GroupStore", () => {
     );
   });
 
-  test("[GRP-3] a write that fails stores nothing of its operation", () => {
+  test("[GRP-3] a failed write stores nothing of its operation", () => {
     const { operations } = play([
       { action: "join", member: 1, topic: "t", amount: 0 },
       { action: "commit", member: 1, topic: "t", amount: 7 },
@@ -399,7 +399,7 @@ describe("GroupStore", () => {
     known("v");
   });
 
-  test("[OFF-7] several positions that go or come within one write are all stored", () => {
+  test("[OFF-7] several committed offsets that go or come within one write are all stored", () => {
     const store = new GroupStore(new Storage(), "group");
     const { operations } = play([{ action: "join", member: 0, topic: "t", amount: 0 }]);
     const key = (partition: number) => partitionKey("t", partition);
@@ -417,7 +417,7 @@ describe("GroupStore", () => {
     expect([...store.load().offsets.keys()].sort()).toEqual([key(1), key(2)]);
   });
 
-  test("[GRP-3] a member of an older release is taken for one without what that did not write", () => {
+  test("[GRP-3] a member of an older release counts as one without what that release did not write", () => {
     const storage = new Storage();
     const store = new GroupStore(storage, "group");
     const { operations } = play([{ action: "join", member: 0, topic: "t", amount: 0 }]);
@@ -437,7 +437,7 @@ describe("GroupStore", () => {
     expect(member?.assignmentEpochs.size).toBe(member?.assigned.size);
   });
 
-  test("[POL-5] what a member was sent, and which acknowledgements did not count, is loaded as it was", () => {
+  test("[POL-5] what a member was sent, and which acks did not count, is loaded as it was", () => {
     const store = new GroupStore(new Storage(), "group");
     const group = new GroupScenario({ t: 2 });
     group.join("a", { polls: true });
@@ -450,7 +450,7 @@ describe("GroupStore", () => {
     expect(store.load().members.get("a")).toEqual(changed);
   });
 
-  test("[HIS-2] the newest entries come oldest first, over evictions, and the ring keeps its bound", () => {
+  test("[HIS-2] the newest entries come oldest first, across evictions, and the ring keeps its bound", () => {
     const storage = new Storage();
     const { operations } = play([{ action: "join", member: 0, topic: "t", amount: 0 }]);
     let store = new GroupStore(storage, "group");
@@ -508,7 +508,7 @@ describe("GroupStore", () => {
     expect(epochs).toEqual([undefined, 4]);
   });
 
-  test("[GRP-5] of a member that comes and goes within one write nothing is left, at the cost of its removal", () => {
+  test("[GRP-5] a member that comes and goes within one write leaves nothing, at the cost of its removal", () => {
     const storage = new Storage();
     const store = new GroupStore(storage, "group");
     const group = new GroupScenario({ t: 2 });
@@ -559,7 +559,7 @@ describe("GroupStore", () => {
     );
   });
 
-  test("[OFF-2] after an eviction the next owner starts where the one before has committed", () => {
+  test("[OFF-2] after an eviction the next owner starts where the previous one committed", () => {
     const group = new GroupScenario({ t: 2 });
     const storage = new Storage();
     const store = new GroupStore(storage, "group");

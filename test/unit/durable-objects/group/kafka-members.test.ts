@@ -27,7 +27,7 @@ const quietBeat = (memberId: string, memberEpoch: number, more: Partial<Heartbea
 const ALL_OF_T = [{ topicId: "t", partitions: [0, 1, 2] }];
 
 describe("heartbeats (KIP-848)", () => {
-  test("[KCG-1] the assignment is told with the join, then only where it is news", async () => {
+  test("[KCG-1] the assignment comes with the join, then only when it has changed", async () => {
     const rig = new KafkaMembersRig();
     const answers = async (heartbeat: HeartbeatRequest) =>
       unwrap(await rig.kafka.heartbeat(heartbeat));
@@ -53,7 +53,7 @@ describe("heartbeats (KIP-848)", () => {
     });
   });
 
-  test("[KCG-1] one that is told of a new epoch is told its assignment too, though it is the same", async () => {
+  test("[KCG-1] a member that gets a new epoch gets its assignment too, even if unchanged", async () => {
     const rig = new KafkaMembersRig();
     await rig.kafka.heartbeat(beat("m", { topics: ["u"] }));
     await rig.kafka.heartbeat(beat("n")); // It raises the epoch, and takes nothing.
@@ -65,7 +65,7 @@ describe("heartbeats (KIP-848)", () => {
     expect(unwrap(await rig.kafka.heartbeat(quietBeat("m", 2))).assignment).toBe(null);
   });
 
-  test("[KCG-1] after an eviction each is told its assignment once more", async () => {
+  test("[KCG-1] after an eviction each gets its assignment once more", async () => {
     const rig = new KafkaMembersRig();
     await rig.kafka.heartbeat(beat("m"));
     rig.evict();
@@ -73,7 +73,7 @@ describe("heartbeats (KIP-848)", () => {
     expect(unwrap(await rig.kafka.heartbeat(quietBeat("m", 1))).assignment).toBe(null);
   });
 
-  test("[KCG-1] one that was removed and joins again is told its assignment, though it is as before", async () => {
+  test("[KCG-1] one that was removed and joins again gets its assignment, even if unchanged", async () => {
     const rig = new KafkaMembersRig();
     await rig.kafka.heartbeat(beat("m"));
     rig.leaveNative("m");
@@ -81,7 +81,7 @@ describe("heartbeats (KIP-848)", () => {
     expect(unwrap(await rig.kafka.heartbeat(beat("m"))).assignment).toEqual(ALL_OF_T);
   });
 
-  test("[KCG-2] a leave is answered with its epoch, and the member is heard no more", async () => {
+  test("[KCG-2] a leave is answered with its epoch, and the member no longer counts as heard", async () => {
     const rig = new KafkaMembersRig();
     await rig.kafka.heartbeat(beat("m", { instanceId: "i" }));
     expect(rig.kafka.isHeard("m")).toBe(true);
@@ -98,7 +98,7 @@ describe("heartbeats (KIP-848)", () => {
     expect(rig.state.members.size).toBe(0);
   });
 
-  test("[KCG-1] one that is fenced is heard no more, so that its session ends", async () => {
+  test("[KCG-1] a fenced member no longer counts as heard, so its session ends", async () => {
     const rig = new KafkaMembersRig();
     await rig.kafka.heartbeat(beat("m"));
     expect(await rig.kafka.heartbeat(quietBeat("m", 9))).toMatchObject({
@@ -133,7 +133,7 @@ describe("heartbeats (KIP-848)", () => {
     expect(rig.asked).toEqual([]);
   });
 
-  test("[GRP-14] a classic member that joins meanwhile refuses it, a cluster out of reach too", async () => {
+  test("[GRP-14] a classic member that joins meanwhile refuses it, and so does an unreachable cluster", async () => {
     const rig = new KafkaMembersRig();
     rig.refusal = OUT_OF_REACH;
     expect(await rig.kafka.heartbeat(beat("m"))).toEqual(OUT_OF_REACH);
@@ -148,14 +148,14 @@ describe("heartbeats (KIP-848)", () => {
     { sessionTimeoutMs: 8_000, heartbeats: true, intervalMs: 2_666 },
     { sessionTimeoutMs: 45_000, heartbeats: false, intervalMs: 5_000 },
   ])(
-    "[GCF-5] three heartbeats fit into $sessionTimeoutMs ms, the group's interval is the most",
+    "[GCF-5] three heartbeats fit into $sessionTimeoutMs ms, and the group's interval is the most",
     (row) => {
       const rig = new KafkaMembersRig();
       expect(heartbeatIntervalOf(row, rig.keeper.group.config)).toBe(row.intervalMs);
     },
   );
 
-  test("[GCF-5] a group's longer interval holds for Kafka's consumers up to a third of their session", () => {
+  test("[GCF-5] a group's longer interval holds for Kafka consumers up to a third of their session", () => {
     const rig = new KafkaMembersRig();
     rig.alterConfig({ "consumer.heartbeat.interval.ms": 15_000 });
     const of = (sessionTimeoutMs: number) =>
@@ -175,7 +175,7 @@ describe("signs of life", () => {
     expect(rig.kafka.seenMs("nobody")).toBe(0);
   });
 
-  test("[CLK-4] where the clock was set, members by call and by watch have a session from then on", async () => {
+  test("[CLK-4] after the clock was set, members by call and by watch have a session from then on", async () => {
     const rig = new KafkaMembersRig();
     await rig.kafka.heartbeat(beat("called"));
     rig.watch("watched");
@@ -185,7 +185,7 @@ describe("signs of life", () => {
     expect(rig.kafka.isHeard("nobody")).toBe(false);
   });
 
-  test("[KFK-20] one whose watch is lost is heard no more, and its session has begun to end", async () => {
+  test("[KFK-20] one whose watch is lost no longer counts as heard, and its session has begun to end", async () => {
     const rig = new KafkaMembersRig();
     await rig.kafka.heartbeat(beat("m"));
     const socket = rig.watch("m");
@@ -206,7 +206,7 @@ describe("signs of life", () => {
     expect(rig.classic.members.get(memberId)?.silentSinceMs).toBe(Date.now());
   });
 
-  test("[KFK-20] whoever has changed, or has gone, is told to ask, and nobody else", () => {
+  test("[KFK-20] a member that has changed, or has gone, is told to ask, and nobody else", () => {
     const rig = new KafkaMembersRig();
     const sockets = ["a", "b", "c"].map((memberId) => rig.watch(memberId));
     rig.joinNative("a", { topics: ["u"] });
@@ -237,7 +237,7 @@ describe("joins of the classic protocol", () => {
     expect(rig.classic.members.size).toBe(row.code === NONE ? 1 : 0);
   });
 
-  test("[CLS-10] only a join that may add a member makes a group, and only where there is none", async () => {
+  test("[CLS-10] only a join that may add a member creates a group, and only if there is none", async () => {
     const rig = new KafkaMembersRig();
     const told = await rig.kafka.joinClassic(rig.classicJoin({ mustKnowId: true }));
     expect(told.errorCode).toBe(KAFKA_ERRORS.MEMBER_ID_REQUIRED);
@@ -251,14 +251,14 @@ describe("joins of the classic protocol", () => {
     expect(rig.steps).not.toContain("unlisted");
   });
 
-  test("[GRP-13] one that is refused unlists the group that it was about to make", async () => {
+  test("[GRP-13] a refused one unlists the group that it was about to create", async () => {
     const rig = new KafkaMembersRig();
     const joined = await rig.kafka.joinClassic(rig.classicJoin({ protocols: [] }));
     expect(joined.errorCode).toBe(KAFKA_ERRORS.INCONSISTENT_GROUP_PROTOCOL);
     expect(rig.steps).toEqual(["told", "unlisted"]);
   });
 
-  test("[CLS-1] native members refuse it, those that join meanwhile too", async () => {
+  test("[CLS-1] native members refuse it, even those that join meanwhile", async () => {
     const rig = new KafkaMembersRig();
     rig.meanwhile = () => rig.joinNative("a");
     const code = KAFKA_ERRORS.INCONSISTENT_GROUP_PROTOCOL;
@@ -269,7 +269,7 @@ describe("joins of the classic protocol", () => {
     expect(rig.classic.members.size).toBe(0);
   });
 
-  test("[FIL-6] a cluster out of reach may be asked again, a group that lost its data may not", async () => {
+  test("[FIL-6] an unreachable cluster may be asked again, a group that lost its data may not", async () => {
     const rig = new KafkaMembersRig();
     rig.refusal = OUT_OF_REACH;
     expect(await rig.kafka.joinClassic(rig.classicJoin({ memberId: "" }))).toMatchObject({
@@ -283,7 +283,7 @@ describe("joins of the classic protocol", () => {
 });
 
 describe("what classic members read", () => {
-  test("[CLS-8] topics that are assigned are learned whole, known and illegal ones not asked for", async () => {
+  test("[CLS-8] assigned topics are learned whole; known and illegal ones are not asked for", async () => {
     const rig = new KafkaMembersRig();
     const { memberId, generation } = await rig.kafka.joinClassic(rig.classicJoin());
     const token = { memberId, instanceId: null, generation };
@@ -298,7 +298,7 @@ describe("what classic members read", () => {
     expect(rig.asked).toEqual([]);
   });
 
-  test("[CLS-8] no more are learned at once than a member may read, and what fails is tried again", async () => {
+  test("[CLS-8] no more are learned at once than a member may read, and failures are retried", async () => {
     const rig = new KafkaMembersRig();
     const { memberId, generation } = await rig.kafka.joinClassic(rig.classicJoin());
     const token = { memberId, instanceId: null, generation };
@@ -314,7 +314,7 @@ describe("what classic members read", () => {
   });
 });
 
-test("[CLS-3] a heartbeat is answered with what the member is to do, and stored", async () => {
+test("[CLS-3] a heartbeat is answered with what the member must do, and stored", async () => {
   const rig = new KafkaMembersRig();
   const token = await rig.settledClassic();
   rig.steps.length = 0;
@@ -328,7 +328,7 @@ test("[CLS-3] a heartbeat is answered with what the member is to do, and stored"
 });
 
 describe("leaves", () => {
-  test("[CLS-12] a native static member goes by its instance id alone, and by no member id", async () => {
+  test("[CLS-12] a native static member is removed by its instance id alone, and by no member id", async () => {
     const rig = new KafkaMembersRig();
     rig.joinNative("dynamic");
     rig.joinNative("static", { instanceId: "i" });
@@ -347,7 +347,7 @@ describe("leaves", () => {
     expect(rig.steps.slice(-2)).toEqual(["stored", "told"]);
   });
 
-  test("[CLS-4] a classic member goes by its id, and the answers come in order", async () => {
+  test("[CLS-4] a classic member is removed by its id, and the responses come in order", async () => {
     const rig = new KafkaMembersRig();
     const { memberId } = await rig.settledClassic({ instanceId: "i" });
     const codes = await rig.kafka.leaveClassic([
@@ -367,7 +367,7 @@ describe("descriptions", () => {
     summary: rig.kafka.summary(),
   });
 
-  test("[KFK-14] a group is told in Kafka's words, by what its members are and were", async () => {
+  test("[KFK-14] a group is described in Kafka's terms, by what its members are and were", async () => {
     const rig = new KafkaMembersRig();
     expect(described(rig)).toEqual({
       classic: "Dead",
@@ -403,7 +403,7 @@ describe("descriptions", () => {
     expect(rig.kafka.summary()).toEqual(classic);
   });
 
-  test("[KFK-14] classic members are described with what they follow and were given", async () => {
+  test("[KFK-14] classic members are described with their protocol and their assignment", async () => {
     const rig = new KafkaMembersRig();
     const protocols = [
       { name: "other", metadata: new Uint8Array([9]) },

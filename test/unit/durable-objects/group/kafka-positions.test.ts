@@ -25,7 +25,7 @@ function committed(rig: KafkaMembersRig): Record<string, number> {
 }
 
 describe("commits", () => {
-  test("[CLS-6] each offset has its own code, in its place, and what is wrong with one stops no other", async () => {
+  test("[CLS-6] each offset has its own code, in its place, and a wrong one stops no other", async () => {
     const rig = new KafkaMembersRig();
     const long = "m".repeat(MAX_OFFSET_METADATA_LENGTH);
     const answer = await rig.kafka.commitOffsets(BY_HAND, [
@@ -58,7 +58,7 @@ describe("commits", () => {
     expect(rig.steps).toEqual(["stored", "told"]);
   });
 
-  test("[GRP-13] where nothing of a commit is legal nobody is asked, and nothing comes to be", async () => {
+  test("[GRP-13] if nothing of a commit is legal, nobody is asked, and nothing is created", async () => {
     const rig = new KafkaMembersRig();
     const answer = await rig.kafka.commitOffsets(BY_HAND, [offset("t", 0, { offset: -1 })]);
     expect(answer.errorCodes).toEqual([codeOf("INVALID_REQUEST")]);
@@ -66,7 +66,7 @@ describe("commits", () => {
     expect(rig.steps).toEqual(["told"]); // Nothing was listed, so nothing has to be unlisted.
   });
 
-  test("[GRP-13] where nothing of a commit counts the group is unlisted, and knows no topic", async () => {
+  test("[GRP-13] if nothing of a commit counts, the group is unlisted, and knows no topic", async () => {
     const rig = new KafkaMembersRig();
     const answer = await rig.kafka.commitOffsets(BY_HAND, [offset("t", 3), offset("x")]);
     expect(answer.errorCodes).toEqual(Array(2).fill(codeOf("UNKNOWN_TOPIC_OR_PARTITION")));
@@ -74,7 +74,7 @@ describe("commits", () => {
     expect([rig.exists, rig.state.topics.size]).toEqual([false, 0]);
   });
 
-  test("[GRP-13] a topic of which nothing was committed is not learned, one that is known not asked for", async () => {
+  test("[GRP-13] a topic without a commit is not learned, and a known one not asked for", async () => {
     const rig = new KafkaMembersRig();
     await rig.kafka.commitOffsets(BY_HAND, [offset("t"), offset("u", 9)]);
     expect([...rig.state.topics.keys()]).toEqual(["t"]);
@@ -95,7 +95,7 @@ describe("commits", () => {
     expect(rig.state.emptySinceMs).toBe(null);
   });
 
-  test("[CLS-6] where the cluster is out of reach the commit may be tried again, where data is lost it may not", async () => {
+  test("[CLS-6] with an unreachable cluster the commit may be retried, with lost data it may not", async () => {
     const rig = new KafkaMembersRig();
     rig.refusal = OUT_OF_REACH;
     expect(await rig.kafka.commitOffsets(BY_HAND, [offset("t")])).toEqual({
@@ -128,7 +128,7 @@ describe("commits", () => {
         rig.state.incarnation = 0;
       },
     },
-  ])("[CLS-6] [GRP-14] $who that joins meanwhile makes a commit by hand void", async (row) => {
+  ])("[CLS-6] [GRP-14] $who that joins meanwhile voids a commit by hand", async (row) => {
     const rig = new KafkaMembersRig();
     rig.meanwhile = () => {
       row.join(rig);
@@ -142,7 +142,7 @@ describe("commits", () => {
     expect(rig.steps).toEqual(row.isThere ? ["told"] : ["told", "unlisted"]);
   });
 
-  test("[CLS-6] a classic member commits at its generation, also backwards, and at no other", async () => {
+  test("[CLS-6] a classic member commits at its generation, even backward, and at no other", async () => {
     const rig = new KafkaMembersRig();
     const token = await rig.settledClassic();
     await rig.kafka.commitOffsets(token, [offset("t", 0, { offset: 9 })]);
@@ -159,7 +159,7 @@ describe("commits", () => {
     expect(committed(rig)).toEqual({ "t:0": 3 });
   });
 
-  test("[CLS-9] commits of a topic that was deleted are refused, and no other", async () => {
+  test("[CLS-9] commits to a deleted topic are rejected, and no others", async () => {
     const rig = new KafkaMembersRig();
     const token = await rig.settledClassic();
     await rig.kafka.commitOffsets(token, [offset("t")]);
@@ -196,7 +196,7 @@ describe("commits", () => {
 });
 
 describe("positions", () => {
-  test("[KFK-14] each position is deleted or refused for itself, one of a topic that is read too", async () => {
+  test("[KFK-14] each committed offset is deleted or refused by itself, even in a topic that is read", async () => {
     const rig = new KafkaMembersRig();
     expect(await rig.kafka.deletePositions([{ topic: "t", partition: 0 }])).toBe(
       codeOf("GROUP_ID_NOT_FOUND"),
@@ -218,7 +218,7 @@ describe("positions", () => {
     expect(committed(rig)).toEqual({ "t:0": 5, "u:0": 5 });
   });
 
-  test("[KFK-14] positions in what a classic consumer subscribes to are kept, others are not", async () => {
+  test("[KFK-14] committed offsets in topics that a classic consumer subscribes to are kept, others are not", async () => {
     const rig = new KafkaMembersRig();
     await rig.kafka.commitOffsets(BY_HAND, [offset("t"), offset("u")]);
     const protocols = [{ name: "range", metadata: consumerSubscription("t") }];
@@ -232,7 +232,7 @@ describe("positions", () => {
     expect(await rig.kafka.deletePositions([])).toEqual([]);
   });
 
-  test("[KFK-14] where members of another protocol are there none is deleted", async () => {
+  test("[KFK-14] if members of another protocol are there, none is deleted", async () => {
     const rig = new KafkaMembersRig();
     await rig.kafka.commitOffsets(BY_HAND, [offset("t")]);
     await rig.settledClassic({ protocolType: "connect" });
@@ -242,7 +242,7 @@ describe("positions", () => {
     expect(committed(rig)).toEqual({ "t:0": 5 });
   });
 
-  test("[CLS-11] positions are told to whoever names nobody, and to members at their epoch", async () => {
+  test("[CLS-11] committed offsets are returned to callers that name nobody, and to members at their epoch", async () => {
     const rig = new KafkaMembersRig();
     await rig.kafka.heartbeat(beat("m"));
     const ask = (memberId: string, memberEpoch: number) =>

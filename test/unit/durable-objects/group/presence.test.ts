@@ -89,14 +89,14 @@ describe("signs of life", () => {
     expect(presence.lastSeenMs("n")).toBe(0);
   });
 
-  test("[CLK-4] an answer by a clock that was set back since counts for nothing", () => {
+  test("[CLK-4] an answer by a clock that was set back since does not count", () => {
     const rig = new Rig();
     const socket = rig.connect("m");
     rig.sockets.alive.set(socket, new Date(Date.now() + 3_600_000));
     expect(rig.presence.lastSeenMs("m")).toBe(Date.now());
   });
 
-  test("[CLK-4] where the clock was set, members by socket, watch and call have a session from then on", () => {
+  test("[CLK-4] after the clock was set, members by socket, watch and call have a session from then on", () => {
     const rig = new Rig();
     rig.connect("own");
     rig.watch("watched");
@@ -137,7 +137,7 @@ describe("signs of life", () => {
     }
   });
 
-  test("[KFK-20] who has gone, or is not believed, is heard no more, and others are", () => {
+  test("[KFK-20] a member that has gone, or is not believed, is heard no more, and others are", () => {
     const rig = new Rig();
     rig.note(heard("a"), heard("b"), heard("c"));
     rig.note(removed("a"), { type: "unheard", memberId: "b" });
@@ -147,7 +147,7 @@ describe("signs of life", () => {
 });
 
 describe("a member's own socket", () => {
-  test("[GRP-4] the newest socket of a member speaks for it, and the one before is closed", () => {
+  test("[GRP-4] the newest socket of a member speaks for it, and the previous one is closed", () => {
     const rig = new Rig();
     const { presence } = rig;
     const older = rig.connect("m");
@@ -196,7 +196,7 @@ describe("a member's own socket", () => {
 });
 
 describe("connections that watch", () => {
-  test("[KFK-20] whose watch is lost is heard no more by its calls, but for one that has a newer watch", () => {
+  test("[KFK-20] a member whose watch is lost is no longer heard by its calls, unless it has a newer watch", () => {
     const rig = new Rig();
     const { presence } = rig;
     const [older, newer] = [rig.watch("m"), rig.watch("m")];
@@ -206,7 +206,7 @@ describe("connections that watch", () => {
     expect([presence.lost(newer), presence.lastSeenMs("m")]).toEqual(["m", 0]);
   });
 
-  test("[KFK-20] whoever has changed, or has gone, is told to ask, and nobody else", () => {
+  test("[KFK-20] a member that has changed, or has gone, is told to ask, and nobody else", () => {
     const rig = new Rig();
     const watches = ["a", "b", "c"].map((memberId) => rig.watch(memberId));
     rig.note(changed("a"), removed("b"), heard("c"), {
@@ -217,7 +217,7 @@ describe("connections that watch", () => {
     expect(watches.map((socket) => socket.take())).toEqual([[CHANGED], [CHANGED], []]);
   });
 
-  test("[KFK-20] of a classic group all are told what is stored, and that its phase is another", () => {
+  test("[KFK-20] of a classic group all learn what is stored, and that its phase has changed", () => {
     const rig = new Rig();
     const watches = ["a", "b"].map((memberId) => rig.watch(memberId));
     const told = () => watches.map((socket) => socket.take().length);
@@ -265,7 +265,7 @@ describe("silence over a socket", () => {
   const suspected = (rig: Rig) => rig.presence.suspectDeadlineMs(rig.clock.now());
   const isSilent = (rig: Rig) => rig.presence.isAnyoneSilent(rig.clock.now());
 
-  test("[GRP-17] who was not heard from for its session timeout has the time of one more heartbeat", () => {
+  test("[GRP-17] a member not heard from for its session timeout has the time of one more heartbeat", () => {
     const rig = new Rig();
     const socket = rig.connect("m", fakeSocket(), { sessionTimeoutMs: SESSION_MS });
     pass(SESSION_MS - 1);
@@ -281,7 +281,7 @@ describe("silence over a socket", () => {
     expect([suspected(rig), isSilent(rig)]).toEqual([NEVER, false]);
   });
 
-  test("[GRP-17] of several the one with the shortest session is first, and who beats does not count", () => {
+  test("[GRP-17] of several, the one with the shortest session is first, and one that beats does not count", () => {
     const rig = new Rig();
     for (const [memberId, sessionTimeoutMs] of [
       ["a", 60_000],
@@ -295,7 +295,7 @@ describe("silence over a socket", () => {
     expect(suspected(rig)).toBe(NEVER);
   });
 
-  test("[GRP-17] whose socket has gone is nobody's suspect", () => {
+  test("[GRP-17] a member whose socket has gone is no suspect", () => {
     const rig = new Rig();
     const socket = rig.connect("m", fakeSocket(), { sessionTimeoutMs: SESSION_MS });
     pass(SESSION_MS);
@@ -316,7 +316,7 @@ describe("silence over a socket", () => {
     expect(rig.presence.movedDeadlineMs(startMs)).toBe(NEVER);
   });
 
-  test("[GRP-17] by its number a member's session ends so long after it was last heard from", () => {
+  test("[GRP-17] by its number, a member's session ends so long after it was last heard from", () => {
     const rig = new Rig();
     const startMs = Date.now();
     const more = { sessionTimeoutMs: SESSION_MS };
@@ -333,7 +333,7 @@ describe("silence over a socket", () => {
     expect(rig.presence.sessionEndMs(7)).toBe(startMs + 500 + SESSION_MS);
   });
 
-  test("[GRP-7] who was given partitions is looked at a session later, and once more if it is late then", () => {
+  test("[GRP-7] a member that got partitions is checked a session later, and once more if it is late then", () => {
     const rig = new Rig();
     const startMs = Date.now();
     const moved = () => rig.presence.movedDeadlineMs(rig.clock.now()) - startMs;
@@ -358,7 +358,7 @@ describe("silence over a socket", () => {
 });
 
 describe("silence of those who are watched", () => {
-  test("[KFK-20] each has its own session timeout, which may change, also by an eviction", () => {
+  test("[KFK-20] each has its own session timeout, which may change, even by an eviction", () => {
     const rig = new Rig();
     const startMs = Date.now();
     const next = () => rig.presence.nextWatchDeadlineMs(rig.clock.now()) - startMs;
@@ -399,7 +399,7 @@ describe("silence of those who are watched", () => {
   });
 });
 
-test("[HIB-2] connected are those with a socket or a watch, each once", () => {
+test("[HIB-2] members with a socket or a watch are connected, each once", () => {
   const rig = new Rig();
   const count = () => [rig.presence.connectedMembers, rig.presence.hasSockets];
   expect(count()).toEqual([0, false]);

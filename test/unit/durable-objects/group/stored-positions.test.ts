@@ -178,7 +178,7 @@ const step = fc.oneof(
 );
 
 describe("what is committed", () => {
-  test("[OFF-2] [VER-6] is what is there, after any commits, restarts and writes of the release before", () => {
+  test("[OFF-2] [VER-6] is what is there, after any commits, restarts and writes of the previous release", () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 60, size: "max" }), (steps) => {
         const rig = new Rig();
@@ -195,7 +195,7 @@ describe("what is committed", () => {
     );
   });
 
-  test("[OFF-2] is there after a restart in which nobody asked what there was", () => {
+  test("[OFF-2] is there after a restart in which nobody asked for it", () => {
     const rig = new Rig();
     commitEach(rig, [0, 1, 2]);
     rig.restart();
@@ -207,7 +207,7 @@ describe("what is committed", () => {
     rig.check();
   });
 
-  test("[OFF-7] is gone once it is deleted, be it all of it, at the end of any row", () => {
+  test("[OFF-7] is gone once it is deleted, even all of it, at the end of any row", () => {
     for (let commits = 0; commits <= 2 * RING_ROWS + 3; commits++) {
       const rig = new Rig();
       commitEach(rig, Array(commits).fill(0));
@@ -263,7 +263,7 @@ describe("what a commit costs", () => {
     rig.check();
   });
 
-  test("[OFF-2] it is a row, and a full ring more: that of its page, over restarts too", () => {
+  test("[OFF-2] it is a row, and a full ring more: that of its page, across restarts too", () => {
     const rig = new Rig();
     const rounds = 5;
     for (let i = 0; i < rounds * (RING_ROWS + 1); i++) {
@@ -275,7 +275,7 @@ describe("what a commit costs", () => {
     rig.check();
   });
 
-  test("[OFF-2] with many pages it is a row, and a sixteenth of the pages that have changed", () => {
+  test("[OFF-2] with many pages it is a row, and a sixteenth of the changed pages", () => {
     const rig = new Rig();
     const long = "ä".repeat(MAX_OFFSET_METADATA_LENGTH);
     const all = Array.from({ length: 200 }, (_, i) => i);
@@ -315,7 +315,7 @@ describe("what a commit costs", () => {
     },
   );
 
-  test("[OFF-2] pages whose positions are gone are filled again", () => {
+  test("[OFF-2] pages whose committed offsets are gone are filled again", () => {
     const rig = new Rig();
     const long = "x".repeat(MAX_OFFSET_METADATA_LENGTH);
     for (let round = 0; round < 6; round++) {
@@ -334,7 +334,7 @@ describe("a table with a row for each position", () => {
   const TABLE = `CREATE TABLE offsets (partition TEXT PRIMARY KEY, committed_offset INTEGER NOT NULL, metadata TEXT NOT NULL,
      committed_at_ms INTEGER NOT NULL, leader_epoch INTEGER) WITHOUT ROWID`;
 
-  test.each([0, 1, 5, 500])("[VER-1] of %i rows is brought into this form", (count) => {
+  test.each([0, 1, 5, 500])("[VER-1] of %i rows is converted to this form", (count) => {
     const rig = new Rig([TABLE]);
     const rows = Array.from({ length: count }, (_, i): [PartitionKey, CommittedOffset] => [
       key(i),

@@ -36,7 +36,7 @@ class Rig {
 const watched = (watchers: Watchers) =>
   ["a", "b", "c"].filter((memberId) => watchers.has(memberId));
 
-test("[KFK-20] the newest connection of a member watches for it, and the one before is closed", () => {
+test("[KFK-20] the newest connection of a member watches for it, and the previous one is closed", () => {
   const rig = new Rig();
   const { watchers } = rig;
   const older = rig.watch("a");
@@ -55,7 +55,7 @@ test("[KFK-20] the newest connection of a member watches for it, and the one bef
   expect([watchers.has("a"), watchers.has("b")]).toEqual([false, true]);
 });
 
-test("[KFK-20] a member was last seen when its watch opened, or answered, and never where nobody watches", () => {
+test("[KFK-20] a member was last seen when its watch opened, or answered, and never without a watch", () => {
   const rig = new Rig();
   expect(rig.watchers.seenMs("a")).toBe(0);
   const socket = rig.watch("a");

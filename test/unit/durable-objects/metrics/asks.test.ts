@@ -14,7 +14,7 @@ const told = (logEndOffset: number, partition = 0): PartitionSnapshot => ({
 });
 const S = 1_000;
 
-test("[RPT-1] an object is asked after it has told, ever more seldom, until nothing has changed", () => {
+test("[RPT-1] an object is asked after its report, ever more seldom, until nothing has changed", () => {
   const asks = new Asks();
   asks.add(told(1), 0);
   const times: number[] = [];
@@ -30,7 +30,7 @@ test("[RPT-1] an object is asked after it has told, ever more seldom, until noth
   expect(asks.nextMs).toBe(null);
 });
 
-test("[RPT-1] one that has told meanwhile is asked soon, and one that is asked tells of no other", () => {
+test("[RPT-1] one that has reported in between is asked soon, and one that is asked reports on no other", () => {
   const asks = new Asks();
   asks.add(told(1), 0);
   asks.add(told(1, 1), 3 * S);
@@ -44,7 +44,7 @@ test("[RPT-1] one that has told meanwhile is asked soon, and one that is asked t
   ]);
 });
 
-test("[RPT-1] after the clock was set back nobody waits for ever, and there is a bound on who waits", () => {
+test("[RPT-1] after the clock was set back nobody waits forever, and the waiting have a bound", () => {
   const asks = new Asks();
   asks.add(told(1), 10_000 * S);
   expect(asks.takeDue(0)).toHaveLength(1);
@@ -71,7 +71,7 @@ test("[RPT-1] a group that is named like a partition keeps nobody from being ask
   expect(asks.takeDue(5 * S)).toHaveLength(3);
 });
 
-test("[RPT-6] asks are stored and read again, and what cannot be read is left out", () => {
+test("[RPT-6] asks are stored and read again, and unreadable ones left out", () => {
   const asks = new Asks();
   asks.add(told(1), 0);
   asks.add(told(1, 1), 0);

@@ -27,7 +27,7 @@ class Cluster {
   }
 }
 
-test("[FIL-4] the first end is told at once, also that of an empty log, the next after a pause", async () => {
+test("[FIL-4] the first end is reported at once, even of an empty log, the next after a pause", async () => {
   const cluster = new Cluster();
   cluster.reports.note(0);
   expect(cluster.told).toEqual([0]);
@@ -41,7 +41,7 @@ test("[FIL-4] the first end is told at once, also that of an empty log, the next
 });
 
 test.each([0, 1, 5])(
-  "[FIL-4] after a first end of %d the next is told after the short pause",
+  "[FIL-4] after a first end of %d the next is reported after the short pause",
   async (end) => {
     const cluster = new Cluster();
     cluster.reports.note(end);
@@ -52,7 +52,7 @@ test.each([0, 1, 5])(
   },
 );
 
-test("[FIL-4] a partition that is quiet tells nothing more, and its next end at once", async () => {
+test("[FIL-4] a quiet partition reports nothing more, and its next end at once", async () => {
   const cluster = new Cluster();
   cluster.reports.note(1);
   await cluster.pass(60_000);
@@ -96,7 +96,7 @@ test("[FIL-4] the pause doubles up to its bound while a partition is busy, and i
   expect(cluster.told.slice(length)).toEqual([end - 1, end]);
 });
 
-test("[FIL-4] while the cluster has not answered nothing more is told, then the newest end", async () => {
+test("[FIL-4] while the cluster has not answered nothing more is reported, then the newest end", async () => {
   const cluster = new Cluster();
   const answer = Promise.withResolvers<void>();
   cluster.answer = answer.promise;
@@ -112,7 +112,7 @@ test("[FIL-4] while the cluster has not answered nothing more is told, then the 
   expect(cluster.told).toEqual([1, 3]);
 });
 
-test("[FIL-4] a report that fails holds up none of the next", async () => {
+test("[FIL-4] a failed report delays none of the next", async () => {
   const cluster = new Cluster();
   cluster.answer = Promise.reject(new Error("out of reach"));
   cluster.reports.note(1);
@@ -122,7 +122,7 @@ test("[FIL-4] a report that fails holds up none of the next", async () => {
   expect(cluster.told).toEqual([1, 2]);
 });
 
-test("[FIL-4] an end that is told again, as after appends that were refused, makes no pause longer", async () => {
+test("[FIL-4] a repeated end, as after refused appends, makes no pause longer", async () => {
   const cluster = new Cluster();
   cluster.reports.note(1);
   await cluster.pass(60_000);
@@ -133,7 +133,7 @@ test("[FIL-4] an end that is told again, as after appends that were refused, mak
   expect(cluster.told).toEqual([1, 1, 2]);
 });
 
-test("[FIL-4] where the clock was set back the next end is told at once", async () => {
+test("[FIL-4] after the clock was set back the next end is reported at once", async () => {
   const cluster = new Cluster();
   cluster.reports.note(1);
   await cluster.pass(0);

@@ -135,7 +135,7 @@ describe("group commit", () => {
     expect(target.commits).toEqual([1, 1]);
   });
 
-  test("[LOG-3] appends that come during a commit share the next, answered singly", async () => {
+  test("[LOG-3] appends that arrive during a commit share the next, answered singly", async () => {
     const target = new Target();
     const commits = new GroupCommit(target, CLOCK, appends());
     await commits.append(appendOf("a"));
@@ -175,7 +175,7 @@ describe("group commit", () => {
     expect(target.commits).toEqual([1, 1, 1]);
   });
 
-  test("[LOG-3] a sync that fails does not leave those behind it waiting", async () => {
+  test("[LOG-3] a failed sync does not leave those behind it waiting", async () => {
     const target = new Target();
     const commits = new GroupCommit(target, CLOCK, appends());
     void commits.append(appendOf("a"));
@@ -184,7 +184,7 @@ describe("group commit", () => {
     expect(waiting.result).toEqual(stored(1));
   });
 
-  test("[CLU-4] after its end nothing is committed: what waits and what comes gets the reason", async () => {
+  test("[CLU-4] after its end nothing is committed: waiting and new appends get the reason", async () => {
     const target = new Target();
     const commits = new GroupCommit(target, CLOCK, appends());
     const stored1 = watch(commits.append(appendOf("a")));
@@ -253,7 +253,7 @@ describe("group commit", () => {
     expect(storedAt(target.log, 1)).toBe("d");
   });
 
-  test("[LOG-3] an append that is refused in a shared commit costs the others nothing", async () => {
+  test("[LOG-3] an append that is rejected in a shared commit costs the others nothing", async () => {
     const target = new Target();
     const commits = new GroupCommit(target, CLOCK, appends());
     void commits.append(appendOf("a"));
@@ -267,7 +267,7 @@ describe("group commit", () => {
     expect([0, 1, 2].map((offset) => storedAt(target.log, offset))).toEqual([..."acd"]);
   });
 
-  test("[LOG-3] bytes that wait are bounded: what goes beyond is refused", async () => {
+  test("[LOG-3] waiting bytes are bounded: what exceeds the bound is refused", async () => {
     const target = new Target();
     const commits = new GroupCommit(target, CLOCK, appends());
     void commits.append(appendOf("a"));
@@ -289,7 +289,7 @@ describe("group commit", () => {
     expect(after.result).toEqual(stored(1 + waiting.length));
   });
 
-  test("[LOG-3] the bound on waiting bytes is met to the byte", async () => {
+  test("[LOG-3] the bound on waiting bytes is exact to the byte", async () => {
     const target = new Target();
     const commits = new GroupCommit(target, CLOCK, appends());
     void commits.append(appendOf("a"));
@@ -305,7 +305,7 @@ describe("group commit", () => {
     expect(exact.result).toBeNull();
   });
 
-  test("[CLK-2] one that is idle stops, and commits nothing any more; one at work does not stop", async () => {
+  test("[CLK-2] an idle one stops, and commits nothing any more; a busy one does not stop", async () => {
     const target = new Target();
     const commits = new GroupCommit(target, CLOCK, appends());
     void commits.append(appendOf("a"));

@@ -160,14 +160,14 @@ test.each([
   { set: NOW_MS - 150_000, left: true },
   // workerd has lost it.
   { set: NOW_MS - 150_001, left: false },
-])("[RET-1] an alarm that is set for $set is left as it is: $left", async ({ set, left }) => {
+])("[RET-1] an alarm set for $set is left as it is: $left", async ({ set, left }) => {
   const rig = rigWith({ compactionMs: NOW_MS + 7, alarmMs: set });
   await rig.housekeeping.schedule(NOW_MS);
   expect(rig.sets).toBe(left ? 0 : 1);
   expect(rig.alarmMs).toBe(left ? set : NOW_MS + 7);
 });
 
-test("[RET-1] commits look at the alarm once in a life, and once after each roll", async () => {
+test("[RET-1] commits check the alarm once in a life, and once after each roll", async () => {
   const rig = rigWith({ requestsMs: NOW_MS + HOUR_MS });
   for (const base of [0, 0, 0, 5, 5, 9]) {
     rig.activeBaseOffset = base;
@@ -189,7 +189,7 @@ test("[RET-1] after its alarm a partition considers the next one with the next c
   expect(rig.alarmMs).toBe(NOW_MS + HOUR_MS);
 });
 
-test("[CMP-4] an alarm does everything that is due, others have a turn after each slice, and it sets the next", async () => {
+test("[CMP-4] an alarm does everything that is due, yields after each slice, and sets the next", async () => {
   const rig = rigWith({ slices: 3, compactionMs: NOW_MS + HOUR_MS });
   await rig.run();
   expect(rig.steps).toEqual([
@@ -202,7 +202,7 @@ test("[CMP-4] an alarm does everything that is due, others have a turn after eac
 test.each([
   { sliceMs: 20_000, slices: 2 },
   { sliceMs: 20_001, slices: 1 },
-])("[CMP-4] slices of $sliceMs ms make way for the next alarm after $slices", async (row) => {
+])("[CMP-4] slices of $sliceMs ms yield to the next alarm after $slices", async (row) => {
   const { sliceMs, slices } = row;
   const rig = rigWith({ slices: 9, sliceMs, compactionMs: NOW_MS });
   await rig.run();
@@ -239,7 +239,7 @@ describe("work that fails", () => {
   const STAGES = ["keys", "retention", "silent", "relays", "roll", "slice"];
 
   test.each(STAGES)(
-    "[ALM-1] where %s throws the rest is done, and the alarm comes back",
+    "[ALM-1] if %s throws, the rest is done, and the alarm comes back",
     async (stage) => {
       const rig = rigWith({ slices: 2, retentionMs: NOW_MS, compactionMs: NOW_MS });
       rig.throwing.add(stage);
@@ -278,7 +278,7 @@ describe("work that fails", () => {
     expect(pauses.at(-1)).toBe(1);
   });
 
-  test("[ALM-1] commits meanwhile do not have it tried at once, and their alarm is not forgotten", async () => {
+  test("[ALM-1] commits in between do not cause a retry at once, and their alarm is not forgotten", async () => {
     const rig = rigWith({ slices: 1, compactionMs: NOW_MS });
     rig.throwing.add("slice");
     await rig.run();
@@ -294,14 +294,14 @@ describe("work that fails", () => {
     expect(rig.alarmMs).toBe(retryMs);
   });
 
-  test("[ALM-1] [GRP-17] owners that will be silent before the next try are told of in time", async () => {
+  test("[ALM-1] [GRP-17] owners that will be silent before the next try are reported in time", async () => {
     const rig = rigWith({ silenceMs: NOW_MS + 5_000, compactionMs: NOW_MS, slices: 1 });
     rig.throwing.add("slice");
     await rig.run();
     expect(rig.alarmMs).toBe(NOW_MS + 5_000);
   });
 
-  test("[ALM-1] where what is due cannot be found the alarm comes back, after a run and after a commit", async () => {
+  test("[ALM-1] if the due work cannot be found, the alarm comes back, after a run and after a commit", async () => {
     const rig = new Rig();
     rig.throwing.add("due");
     await rig.committed();
@@ -324,7 +324,7 @@ describe("work that fails", () => {
     expect(rig.alarmMs).not.toBe(null);
   });
 
-  test("[ALM-1] [CLK-3] where the clock was set back meanwhile, what failed is due at once", async () => {
+  test("[ALM-1] [CLK-3] after the clock was set back, failed work is due at once", async () => {
     const rig = rigWith({ compactionMs: NOW_MS, slices: 1 });
     rig.throwing.add("slice");
     await rig.run();
@@ -334,7 +334,7 @@ describe("work that fails", () => {
     expect(rig.alarmMs).toBe(rig.nowMs);
   });
 
-  test("[LOG-13] what is urgent waits neither for the next try nor for the interval", async () => {
+  test("[LOG-13] urgent work waits neither for the next try nor for the interval", async () => {
     const rig = rigWith({ retentionMs: NOW_MS, compactionMs: NOW_MS + HOUR_MS, slices: 1 });
     rig.throwing.add("slice");
     await rig.run();
@@ -365,7 +365,7 @@ describe("owners that are silent", () => {
     },
   );
 
-  test("[GRP-17] while nobody has records, no alarm is looked at", async () => {
+  test("[GRP-17] while nobody has records, no alarm is checked", async () => {
     const rig = new Rig();
     for (let i = 0; i < 5; i++) {
       await watch(rig);
@@ -400,7 +400,7 @@ describe("owners that are silent", () => {
     expect(rig.sets).toBeLessThanOrEqual(1 + HOUR_MS / SESSION_MS);
   });
 
-  test("[GRP-17] the alarm tells of who is silent then, and is set for who may be next", async () => {
+  test("[GRP-17] the alarm reports members that are silent then, and is set for the next candidates", async () => {
     const rig = rigWith({ silenceMs: NOW_MS + SESSION_MS });
     await watch(rig);
     rig.nowMs = NOW_MS + SESSION_MS;
@@ -437,7 +437,7 @@ describe("owners that are silent", () => {
 describe("relays", () => {
   const LOOK_MS = 10_000;
 
-  test("[RLY-5] commits set the alarm for them once, until it rings and they are looked at", async () => {
+  test("[RLY-5] commits set the alarm for them once, until it rings and they are checked", async () => {
     const rig = new Rig();
     await rig.committed(); // That of this life.
     rig.lookMs = NOW_MS + LOOK_MS;
@@ -467,7 +467,7 @@ describe("relays", () => {
     },
   );
 
-  test("[RLY-5] a push that failed sets the alarm, whatever it is set for", async () => {
+  test("[RLY-5] a failed push sets the alarm, whatever it is set for", async () => {
     const rig = rigWith({ alarmMs: NOW_MS + HOUR_MS, lookMs: NOW_MS + LOOK_MS });
     rig.housekeeping.watchRelays(NOW_MS);
     await settled();

@@ -86,7 +86,7 @@ class Rig implements CommitTarget {
 const pass = (ms: number) => vi.advanceTimersByTimeAsync(ms);
 
 describe("appends that linger", () => {
-  test("[LNG-1] the first waits so long, and those that come meanwhile share its row", async () => {
+  test("[LNG-1] the first waits the full time, and those that arrive meanwhile share its row", async () => {
     const rig = new Rig();
     rig.append("a");
     await pass(15);
@@ -105,7 +105,7 @@ describe("appends that linger", () => {
     expect([vi.getTimerCount(), rig.glances]).toEqual([0, 0]);
   });
 
-  test("[LNG-1] [LOG-3] the time begins with the first that waits, be it for a commit under way", async () => {
+  test("[LNG-1] [LOG-3] the time begins with the first that waits, even for a commit under way", async () => {
     const rig = new Rig();
     rig.append("a");
     await pass(20);
@@ -146,7 +146,7 @@ describe("appends that linger", () => {
     expect(rig.commits).toHaveLength(1);
   });
 
-  test("[LNG-2] [LOG-3] while a commit is under way a chunk's worth waits for it, and no longer", async () => {
+  test("[LNG-2] [LOG-3] during a commit a chunk's worth waits for it, and no longer", async () => {
     const rig = new Rig();
     rig.append("a", MAX_CHUNK_BYTES);
     rig.append("b", MAX_CHUNK_BYTES);
@@ -156,7 +156,7 @@ describe("appends that linger", () => {
     expect(rig.commits).toEqual(["a+0", "bc+0"]);
   });
 
-  test("[LNG-1] they are committed in the order they came in", async () => {
+  test("[LNG-1] they are committed in order of arrival", async () => {
     const rig = new Rig();
     for (const name of "abcdefgh") {
       rig.append(name);
@@ -166,7 +166,7 @@ describe("appends that linger", () => {
     expect(rig.commits).toEqual(["abcdefgh+20"]);
   });
 
-  test("[LNG-3] a write that fails refuses them all, and the next begins anew", async () => {
+  test("[LNG-3] a failed write refuses them all, and the next begins again", async () => {
     const rig = Object.assign(new Rig(), { isFull: true });
     rig.append("a");
     rig.append("b");
@@ -179,7 +179,7 @@ describe("appends that linger", () => {
     expect(rig.commits).toEqual(["ab+20", "c+40"]);
   });
 
-  test("[LNG-3] [CLU-4] where the topic is deleted they hear that, and nothing is committed", async () => {
+  test("[LNG-3] [CLU-4] if the topic is deleted they get that error, and nothing is committed", async () => {
     const rig = new Rig();
     rig.append("a");
     rig.core.end(fail("UNKNOWN_TOPIC_ID", "the topic was deleted"));
@@ -188,7 +188,7 @@ describe("appends that linger", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test("[LNG-3] where the time is set to another they are committed at once", async () => {
+  test("[LNG-3] if the time changes they are committed at once", async () => {
     const rig = new Rig();
     rig.append("a");
     rig.linger = 0;
@@ -217,7 +217,7 @@ describe("where somebody sets the clock", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test("[CLK-1] an append that comes after the time takes those along whose timer is held up", async () => {
+  test("[CLK-1] an append after the time commits those whose timer is held up", async () => {
     holdUp();
     const rig = new Rig();
     rig.append("a");
@@ -230,7 +230,7 @@ describe("where somebody sets the clock", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test("[CLK-1] so does one that comes while the clock is set back", async () => {
+  test("[CLK-1] so does one that arrives while the clock is set back", async () => {
     holdUp();
     const rig = new Rig();
     rig.append("a");
@@ -239,7 +239,7 @@ describe("where somebody sets the clock", () => {
     expect(rig.commits).toEqual(["ab+0"]);
   });
 
-  test("[CLK-1] and a reader, and whoever is told that the clock was set", async () => {
+  test("[CLK-1] so do a reader, and a report that the clock was set", async () => {
     holdUp();
     const rig = new Rig();
     rig.append("a");
@@ -255,7 +255,7 @@ describe("where somebody sets the clock", () => {
     expect(rig.commits).toEqual(["a+0", "b+0"]);
   });
 
-  test("[CLK-2] before a life ends what waits is committed, and nothing after that", async () => {
+  test("[CLK-2] before a life ends waiting appends are committed, and nothing after that", async () => {
     const rig = new Rig();
     rig.append("a");
     expect(rig.core.stop()).toBe(false);
@@ -267,7 +267,7 @@ describe("where somebody sets the clock", () => {
     expect(rig.commits).toEqual(["a+0"]);
   });
 
-  test("[CLK-1] one that comes after the object's time has moved a little and then stood still ends it too", async () => {
+  test("[CLK-1] one that arrives after the object's time has moved a little and then stood still ends it too", async () => {
     holdUp();
     const rig = new Rig();
     rig.append("a");

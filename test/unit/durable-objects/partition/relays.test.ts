@@ -117,7 +117,7 @@ describe("whom a partition sends where", () => {
     expect(store.relays()).toHaveLength(MAX_RELAYS_PER_PARTITION);
   });
 
-  test("[RLY-1] a relay that says that it has few is sent more", async () => {
+  test("[RLY-1] a relay that reports few readers is sent more", async () => {
     const partition = new Partition();
     for (let i = 0; i < MAX_READERS_PER_RELAY; i++) partition.relays.assign(START_MS);
     expect(partition.relays.assign(START_MS)).toBe(1);
@@ -126,7 +126,7 @@ describe("whom a partition sends where", () => {
     expect([1, 2, 3].map(() => partition.relays.assign(START_MS))).toEqual([0, 0, 1]);
   });
 
-  test("[RLY-1] in a new life it asks them how many they have, and one that does not answer is full", async () => {
+  test("[RLY-1] in a new life it asks them for their numbers, and one that does not answer is full", async () => {
     const partition = new Partition();
     for (let i = 0; i <= 2 * MAX_READERS_PER_RELAY; i++) partition.relays.assign(START_MS);
     expect(partition.relays.numbers).toEqual([0, 1, 2]);
@@ -146,7 +146,7 @@ describe("whom a partition sends where", () => {
 });
 
 describe("what a partition pushes", () => {
-  test("[RLY-2] what is appended from the time on when somebody was sent there", async () => {
+  test("[RLY-2] appends from the time on when somebody was sent there", async () => {
     const partition = new Partition();
     await partition.append();
     expect(partition.take()).toEqual([]);
@@ -159,7 +159,7 @@ describe("what a partition pushes", () => {
     ]);
   });
 
-  test("[RLY-2] one push at a time to each, with all that came meanwhile, up to its bound", async () => {
+  test("[RLY-2] one push at a time to each, with all that arrived meanwhile, up to its bound", async () => {
     const partition = new Partition();
     partition.relays.assign(START_MS);
     partition.waiting = [];
@@ -178,7 +178,7 @@ describe("what a partition pushes", () => {
     expect(partition.take()).toEqual([]);
   });
 
-  test("[RLY-2] a slow relay does not hold the others up", async () => {
+  test("[RLY-2] a slow relay does not delay the others", async () => {
     const partition = new Partition();
     for (let i = 0; i <= MAX_READERS_PER_RELAY; i++) partition.relays.assign(START_MS);
     partition.waiting = [];
@@ -203,7 +203,7 @@ describe("what a partition pushes", () => {
     expect(partition.take()).toEqual([[0, 2, 3]]);
   });
 
-  test("[RLY-2] nothing that was deleted meanwhile", async () => {
+  test("[RLY-2] nothing that was deleted in between", async () => {
     const partition = new Partition();
     partition.relays.assign(START_MS);
     partition.waiting = [];
@@ -215,7 +215,7 @@ describe("what a partition pushes", () => {
     expect(partition.pushed).toMatchObject([{ from: 3, nextOffset: 4, logStartOffset: 3 }]);
   });
 
-  test("[CRC-2] [RLY-3] what cannot be read is left out, and the relay hears where the log ends", async () => {
+  test("[CRC-2] [RLY-3] unreadable data is left out, and the relay learns where the log ends", async () => {
     const partition = new Partition();
     partition.relays.assign(START_MS);
     const read = vi.spyOn(partition.log, "read").mockImplementation(() => {
@@ -248,7 +248,7 @@ describe("a relay without readers", () => {
     expect(partition.take()).toEqual([]);
   });
 
-  test("[RLY-2] is kept if a reader comes while its answer is on the way", async () => {
+  test("[RLY-2] is kept if a reader comes while its answer is under way", async () => {
     const partition = new Partition();
     partition.relays.assign(Date.now());
     partition.readers.set(0, 0);
@@ -277,7 +277,7 @@ describe("a relay without readers", () => {
 });
 
 describe("a push that fails", () => {
-  test("[RLY-5] is tried again at once, and then with the next append, with what it lacks", async () => {
+  test("[RLY-5] is retried at once, and then with the next append, with what it lacks", async () => {
     const partition = new Partition();
     partition.relays.assign(START_MS);
     partition.failures = 1;
@@ -295,7 +295,7 @@ describe("a push that fails", () => {
     expect(partition.take()).toEqual([[0, 1, 3]]);
   });
 
-  test("[RLY-5] is looked after ten seconds after an append, and only then", async () => {
+  test("[RLY-5] is checked ten seconds after an append, and only then", async () => {
     const partition = new Partition();
     expect(partition.relays.nextLookMs()).toBe(Number.POSITIVE_INFINITY);
     await partition.append();
@@ -318,7 +318,7 @@ describe("a push that fails", () => {
     expect(partition.take()).toEqual([[0, 3, 4]]);
   });
 
-  test("[RLY-5] after a breakdown the look says where the log ends", async () => {
+  test("[RLY-5] after a crash the check says where the log ends", async () => {
     const partition = new Partition();
     partition.relays.assign(START_MS);
     await partition.append();
@@ -328,7 +328,7 @@ describe("a push that fails", () => {
     expect(partition.take()).toEqual([[0, 1, 1]]);
   });
 
-  test("[RLY-5] one that fails during the look is looked after again", async () => {
+  test("[RLY-5] one that fails during the check is checked again", async () => {
     const partition = new Partition();
     partition.relays.assign(START_MS);
     await partition.append();

@@ -63,7 +63,7 @@ function planOf(producerId: number): RequestPlan {
 }
 
 describe("requests", () => {
-  test("[KEY-1] a request is made once, and a look-up makes none", () => {
+  test("[KEY-1] a request is made once, and a lookup makes none", () => {
     const partition = new Partition();
     expect(partition.begin("k", NOON_MS)).toBe(null);
     expect(partition.tables).toEqual([]);
@@ -84,14 +84,14 @@ describe("requests", () => {
     { passedMs: -1, found: 1 },
     { passedMs: -DAY_MS, found: 1 },
     { passedMs: -9 * DAY_MS, found: 1 },
-  ])("[KEY-1] [KEY-3] after $passedMs ms the key stands for request $found", (row) => {
+  ])("[KEY-1] [KEY-3] after $passedMs ms the key belongs to request $found", (row) => {
     const partition = new Partition();
     partition.begin("k", NOON_MS, 1);
     expect(partition.begin("k", NOON_MS + row.passedMs, 2)).toBe(row.found);
     expect(partition.begin("k", NOON_MS + row.passedMs)).toBe(row.found);
   });
 
-  test("[KEY-3] where tables of several days have a key the newest counts", () => {
+  test("[KEY-3] if tables of several days have a key, the newest counts", () => {
     const partition = new Partition();
     partition.begin("k", NOON_MS - DAY_MS, 1);
     partition.begin("k", NOON_MS, 2);
@@ -112,7 +112,7 @@ describe("requests", () => {
     [1_499, 1],
     [1_500, 2],
     [-5_000, 0],
-  ])("[KEY-2] another body after %d ms is refused and told %d s ago", (passedMs, seconds) => {
+  ])("[KEY-2] another body after %d ms is rejected as of %d s ago", (passedMs, seconds) => {
     const partition = new Partition();
     partition.begin('a "key"', NOON_MS, 1);
     expect(partition.store.begin('a "key"', "else", planOf(2), NOON_MS + passedMs)).toEqual({
@@ -144,7 +144,7 @@ describe("requests", () => {
     expect(partition.begin("l", NOON_MS)).toBe(null);
   });
 
-  test("[KEY-4] keys that have expired make room before one is refused", () => {
+  test("[KEY-4] expired keys make room before one is refused", () => {
     const partition = new Partition();
     partition.begin("k", NOON_MS, 1);
     expect(partition.store.validateRoom(NOON_MS + 2 * DAY_MS)).toEqual({ ok: true });
@@ -174,7 +174,7 @@ describe("appends", () => {
     expect(at(0)).toBe(null);
   });
 
-  test("[KEY-1] what an older release noted under a producer id is found by it", () => {
+  test("[KEY-1] a note of an older release under a producer id is found by it", () => {
     const { store } = new Partition();
     store.note(keyed(0), 40, NOON_MS);
     expect(store.appended(keyed(0), NOON_MS)).toMatchObject({ base_offset: 40 });

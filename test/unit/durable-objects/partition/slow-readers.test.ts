@@ -36,7 +36,7 @@ test.each([
   expect(new Bench().readers.isFull(socketWith(unreadBytes))).toBe(isFull);
 });
 
-test("[BND-18] a client that has taken enough is told of once, and at once where it is quick", () => {
+test("[BND-18] a client that has taken enough is reported once, and at once if it is quick", () => {
   const bench = new Bench();
   const [quick, slow] = [socketWith(FULL), socketWith(FULL)];
   bench.readers.add(quick);
@@ -53,7 +53,7 @@ test("[BND-18] a client that has taken enough is told of once, and at once where
   expect(vi.getTimerCount()).toBe(0);
 });
 
-test("[BND-18] a client that takes nothing is waited for, and looked at ever more seldom", () => {
+test("[BND-18] a client that takes nothing is waited for, and checked ever more seldom", () => {
   let looks = 0;
   let unreadBytes = FULL;
   const socket = {
@@ -71,7 +71,7 @@ test("[BND-18] a client that takes nothing is waited for, and looked at ever mor
   expect(bench.drained).toEqual([socket]);
 });
 
-test("[BND-18] a client that has taken a little is looked at soon again", () => {
+test("[BND-18] a client that has taken a little is checked soon again", () => {
   const bench = new Bench();
   const socket = socketWith(FULL + 2);
   bench.readers.add(socket);
@@ -120,7 +120,7 @@ test("[BND-18] a client that has shown that it reads may leave more unread, up t
   expect(bench.readers.allowedBytes(socket)).toBe(MAX_READER_UNREAD_BYTES);
 });
 
-test("[BND-25] where all readers of the isolate leave too much unread, only those go on that read", () => {
+test("[BND-25] if all readers of the isolate leave too much unread, only those continue that read", () => {
   const bench = new Bench();
   const [reads, leaves, isNew] = [socketWith(0), socketWith(1), socketWith(0)];
   bench.readers.noteRead(reads);
@@ -134,7 +134,7 @@ test("[BND-25] where all readers of the isolate leave too much unread, only thos
   expect(isFull()).toEqual([false, false, false]);
 });
 
-test("[BND-25] what clients leave unread counts until they have taken it, though nobody waits for them", () => {
+test("[BND-25] unread data counts until the clients have taken it, even if nobody waits for them", () => {
   const bench = new Bench();
   const sockets = Array.from({ length: 20 }, () => socketWith(MIN_READER_UNREAD_BYTES));
   for (const socket of sockets) bench.readers.isFull(socket);

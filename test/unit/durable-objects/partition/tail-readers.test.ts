@@ -113,7 +113,7 @@ const owner = (
 ): Owner => ({ group, incarnation, memberEpoch, memberNumber });
 
 describe("a reader with a quota", () => {
-  test("[QUO-3] is sent nothing until it has waited, and then all that it missed", () => {
+  test("[QUO-3] is sent nothing until it has waited, and then everything that it missed", () => {
     const partition = new Partition(2);
     const socket = partition.open();
     partition.attach(socket);
@@ -133,7 +133,7 @@ describe("a reader with a quota", () => {
     expect(offsets(socket)).toEqual([5]);
   });
 
-  test("[QUO-3] waits on as long as it has to", () => {
+  test("[QUO-3] waits as long as it must", () => {
     const partition = new Partition(1);
     const socket = partition.open();
     partition.waitMs = 60_000;
@@ -187,7 +187,7 @@ describe("attaching", () => {
     expect(received(socket)).toEqual([4]);
   });
 
-  test.each([-1, 0, 5])("[TAIL-3] at %d it is refused and told the bounds of the log", (offset) => {
+  test.each([-1, 0, 5])("[TAIL-3] at %d it is refused with the bounds of the log", (offset) => {
     const partition = new Partition(4);
     partition.log.deleteRecordsBefore(1, 0);
     const socket = partition.open();
@@ -221,7 +221,7 @@ describe("attaching", () => {
     );
   });
 
-  test("[TAIL-2] what is in flight over a socket takes from its next window, and never more than all of it", () => {
+  test("[TAIL-2] data in flight over a socket is subtracted from its next window, and never more than all of it", () => {
     const partition = new Partition(2);
     const socket = partition.open();
     partition.attach(socket, { windowBytes: 500 });
@@ -240,7 +240,7 @@ describe("attaching", () => {
 });
 
 describe("reading", () => {
-  test("[TAIL-2] bytes that are given back for another attach, or over another socket, do not count", () => {
+  test("[TAIL-2] bytes returned for another attach, or over another socket, do not count", () => {
     const partition = new Partition(1);
     const [socket, stranger] = [partition.open(), partition.open()];
     partition.attach(socket, { attachId: 5, windowBytes: 1 });
@@ -255,7 +255,7 @@ describe("reading", () => {
     expect(received(socket)).toEqual([1]);
   });
 
-  test("[HIB-1] after an eviction each reads on at its place, with its window, and one that was refused does not", () => {
+  test("[HIB-1] after an eviction each reads on at its place, with its window, and a refused one does not", () => {
     const partition = new Partition(1);
     const [reader, full, refused, silent] = Array.from({ length: 4 }, () => partition.open()) as [
       TestedSocket,
@@ -306,7 +306,7 @@ describe("reading", () => {
     expect([received(gone), received(other)]).toEqual([[], [0]]);
   });
 
-  test("[TAIL-4] readers at the same place are sent the same bytes, once made", () => {
+  test("[TAIL-4] readers at the same offset are sent the same bytes, made once", () => {
     const partition = new Partition();
     const sockets = [partition.open(), partition.open()];
     for (const socket of sockets) partition.attach(socket);
@@ -451,7 +451,7 @@ describe("owners", () => {
     expect(offsets(socket)).toEqual([0, 0, 0]);
   });
 
-  test("[ATT-4] a group counts as new once, and those that have readers are told apart", () => {
+  test("[ATT-4] a group counts as new once, and groups with readers are known", () => {
     const partition = new Partition();
     const setFence = vi.spyOn(partition.store, "setFence");
     partition.attach(partition.open());
@@ -466,7 +466,7 @@ describe("owners", () => {
     expect(setFence.mock.calls.at(-1)?.[4]()).toEqual(new Set(["g", "h"]));
   });
 
-  test("[ATT-4] an attached owner counts though its fence was forgotten", () => {
+  test("[ATT-4] an attached owner counts even if its fence was forgotten", () => {
     const partition = new Partition();
     const [current, older, newer] = [partition.open(), partition.open(), partition.open()];
     partition.attach(current, { owner: owner("g", 5) });
