@@ -246,13 +246,12 @@ function linksOf({ items }: Tokens.List): Entry[] {
 function searchIndex(pages: readonly Page[]): BrowserFile {
   const index = new MiniSearch<IndexedSection>(INDEX_OPTIONS);
   for (const page of pages)
-    for (const { id, text, depth, body } of sectionsOf(page.parsed))
-      index.add({
-        url: depth === 1 ? addressOf(page) : `${addressOf(page)}#${id}`,
-        page: page.title,
-        section: depth === 1 ? "" : text,
-        body,
-      });
+    for (const { id, text, depth, body } of sectionsOf(page.parsed)) {
+      const url = depth === 1 ? addressOf(page) : `${addressOf(page)}#${id}`;
+      const section = depth === 1 ? "" : text;
+      // Two parts with one address are a fault of the pages.
+      if (!index.has(url)) index.add({ url, page: page.title, section, body });
+    }
   const type = "application/json; charset=utf-8";
   return hashedFile("search", "json", type, JSON.stringify(index));
 }

@@ -147,7 +147,7 @@ export function sectionsOf({ tokens, headings }: Parsed): Section[] {
 }
 
 /** Elements that a page may have beside Markdown. They have no attributes. */
-const ELEMENTS = /^(?:<\/?(?:details|summary|br|kbd|sub|sup)\s*\/?>\s*)+$/;
+const ELEMENT = /^<\/?(?:details|summary|br|kbd|sub|sup) ?\/?>/;
 const COMMENT = /<!--[\s\S]*?-->/g;
 const NOTE = /^\[!(NOTE|TIP|IMPORTANT|WARNING|CAUTION)\]\s*/;
 
@@ -221,7 +221,8 @@ export function renderMarkdown({ tokens, headings }: Parsed, surroundings: Surro
       },
       html({ text }) {
         const rest = text.replace(COMMENT, "").trim();
-        if (rest === "" || ELEMENTS.test(rest)) return rest;
+        const tags = rest.split(/(?=<)/).filter((part) => part.startsWith("<"));
+        if (tags.every((tag) => ELEMENT.test(tag))) return rest;
         fault(`the HTML ${rest.slice(0, 60)} is not allowed in a page`);
         return "";
       },

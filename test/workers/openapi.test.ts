@@ -1,6 +1,7 @@
 // The description of the HTTP API, held against what the API is and answers.
 import { exports } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
+import { ERROR_DESCRIPTIONS } from "../../src/core/error-descriptions.ts";
 import { app } from "../../src/worker/http/app.ts";
 import { OPERATIONS, type Operation } from "../../src/worker/http/operations.ts";
 import { problem } from "../../src/worker/http/responses.ts";
@@ -12,7 +13,18 @@ interface Document {
     string,
     Record<
       string,
-      { parameters: { name: string; in: string; schema: object }[]; responses: object }
+      {
+        operationId: string;
+        parameters: {
+          name: string;
+          in: string;
+          required: boolean;
+          schema: object;
+          example?: unknown;
+        }[];
+        requestBody?: { content: Record<string, object> };
+        responses: object;
+      }
     >
   >;
 }
@@ -62,14 +74,63 @@ test("[DOC-1] parameters and bodies are those that are checked", async () => {
 });
 
 test("[DOC-2] the page shows every operation and needs nothing from elsewhere", async () => {
-  const response = await exports.default.fetch("https://localhost/docs");
+  const response = await exports.default.fetch("https://localhost/docs/api");
   const text = (await response.text()).replaceAll("&#39;", "'");
   expect(response.headers.get("content-type")).toMatch(/^text\/html/);
-  for (const { path, summary } of OPERATIONS) {
-    expect(text).toContain(path);
+  const { paths } = await openapi();
+  for (const { method, path, summary } of OPERATIONS) {
+    expect(text).toContain(
+      `<span class="method ${method}">${method.toUpperCase()}</span> <code>${path}</code>`,
+    );
     expect(text).toContain(summary);
+    expect(text).toContain(`id="${paths[path]?.[method]?.operationId}"`);
   }
+  const ids = [...text.matchAll(/\sid="([^"]+)"/g)].map(([, id]) => id);
+  expect(new Set(ids).size).toBe(ids.length);
+  for (const [, anchor] of text.matchAll(/href="#([^"]+)"/g)) expect(ids).toContain(anchor);
   expect(text).not.toMatch(/(src|href)="(https?:)?\/\//);
+});
+
+test("[DOC-2] each operation shows its own errors with their meaning, and the common ones once", async () => {
+  const text = await (await exports.default.fetch("https://localhost/docs/api")).text();
+  const [, create = ""] = text.split('id="post-v1-topics"');
+  const own = create.slice(0, create.indexOf("</details>"));
+  expect(own).toContain(
+    `<tr><td>409</td><td><code>TOPIC_ALREADY_EXISTS</code></td><td>${ERROR_DESCRIPTIONS.TOPIC_ALREADY_EXISTS}</td></tr>`,
+  );
+  expect(own).not.toContain("SASL_AUTHENTICATION_FAILED");
+  expect(text.split("<code>SASL_AUTHENTICATION_FAILED</code>")).toHaveLength(2);
+  expect(own).toContain("name: string");
+  expect(own).toContain(
+    `curl -H &#39;Content-Type: application/json&#39; -d &#39;{&quot;name&quot;:&quot;orders&quot;,&quot;partitions&quot;:3}&#39; http://127.0.0.1:8787/v1/topics`,
+  );
+});
+
+test.each(
+  OPERATIONS.filter(({ body }) => body !== undefined).map(
+    (each) => [`${each.method} ${each.path}`, each] as const,
+  ),
+)(
+  "[DOC-2] the example of %s is one that its schema takes",
+  async (_, { method, path, body, example }) => {
+    expect(example).toBeDefined();
+    expect(body?.safeParse(example).error).toBeUndefined();
+    const { paths } = await openapi();
+    const { requestBody } = paths[path]?.[method] ?? {};
+    expect(requestBody?.content["application/json"]).toMatchObject({ example });
+  },
+);
+
+test("[DOC-2] what must be given in a path or a query has an example", async () => {
+  const { paths } = await openapi();
+  const wanting = Object.entries(paths).flatMap(([path, operations]) =>
+    Object.values(operations).flatMap(({ parameters }) =>
+      parameters
+        .filter(({ required, example }) => required && example === undefined)
+        .map(({ name }) => `${path} ${name}`),
+    ),
+  );
+  expect(wanting).toEqual([]);
 });
 
 test("[WEB-4] the address alone shows a browser a page, and others where to go on", async () => {

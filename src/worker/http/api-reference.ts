@@ -100,11 +100,11 @@ function operationHtml({ method, path, operation }: Described, common: ReadonlyS
 function parameterTable({ parameters }: ApiOperation) {
   return html`<h4>Parameters</h4>
     <div class="scroll" role="region" aria-label="Table: Parameters" tabindex="0"><table>
-    <thead><tr><th scope="col">Name</th><th scope="col">In</th><th scope="col">Type</th><th scope="col">Bounds</th></tr></thead>
+    <thead><tr><th scope="col">Name</th><th scope="col">In</th><th scope="col">Type</th><th scope="col">About</th></tr></thead>
     <tbody>${parameters.map(
       ({ name, in: place, required, schema }) => html`<tr>
         <td><code>${name}</code>${required ? "" : html` <small>optional</small>`}</td>
-        <td>${place}</td><td><code>${schemaText(schema)}</code></td><td>${boundsOf(schema)}</td></tr>`,
+        <td>${place}</td><td><code>${schemaText(schema)}</code></td><td>${[schema.description, boundsOf(schema)].filter(Boolean).join(", ")}</td></tr>`,
     )}</tbody></table></div>`;
 }
 

@@ -16,6 +16,7 @@ export function schemaText(schema: JsonSchema, indent = ""): string {
   if (properties !== undefined) return objectText(schema, indent);
   if (type === "object")
     return `{ [name]: ${schemaText((additionalProperties ?? {}) as JsonSchema, indent)} }`;
+  if (Array.isArray(type)) return type.join(" | ");
   return typeof type === "string" ? type : "any";
 }
 
@@ -27,11 +28,14 @@ function objectText(schema: JsonSchema, indent: string): string {
   const properties = schema.properties as Readonly<Record<string, JsonSchema>>;
   const required = (schema.required ?? []) as readonly string[];
   const inner = `${indent}  `;
-  const lines = Object.entries(properties).map(([name, each]) => {
+  const lines = Object.entries(properties).flatMap(([name, each]) => {
     const isOptional = !required.includes(name) || each.default !== undefined;
     const bounds = boundsOf(each);
-    const shape = schemaText(each, inner);
-    return `${inner}${name}${isOptional ? "?" : ""}: ${shape}${bounds === "" ? "" : `  // ${bounds}`}`;
+    const line = `${inner}${name}${isOptional ? "?" : ""}: ${schemaText(each, inner)}`;
+    return [
+      ...(typeof each.description === "string" ? [`${inner}// ${each.description}`] : []),
+      bounds === "" ? line : `${line} // ${bounds}`,
+    ];
   });
   return lines.length === 0 ? "{}" : `{\n${lines.join("\n")}\n${indent}}`;
 }
@@ -39,7 +43,6 @@ function objectText(schema: JsonSchema, indent: string): string {
 /** Returns the bounds and the default of a value: "1 to 100, 10 by default". */
 export function boundsOf(schema: JsonSchema): string {
   const parts = [
-    typeof schema.description === "string" ? schema.description : "",
     between(schema.minimum, schema.maximum, ""),
     between(schema.minLength, schema.maxLength, " characters"),
     between(schema.minItems, schema.maxItems, " items"),
