@@ -27,18 +27,23 @@ export const alertSchema = z.strictObject({
     .min(1, MATCH_RULE)
     .max(MAX_ALERT_MATCH_CHARS, MATCH_RULE)
     .regex(/^[^*]*\*?$/, MATCH_RULE)
-    .default("*"),
-  /** In seconds or percent, depending on the type. */
-  threshold: z.number().optional(),
-  forSeconds: integer(0, MAX_ALERT_SECONDS).default(0),
+    .default("*")
+    .describe("A name, or a prefix followed by *"),
+  threshold: z.number().optional().describe("In seconds or percent, depending on the type"),
+  forSeconds: integer(0, MAX_ALERT_SECONDS)
+    .default(0)
+    .describe("How long the condition must hold before the alert fires"),
   webhook: z
     .string(WEBHOOK_RULE)
     .max(MAX_WEBHOOK_URL_CHARS, WEBHOOK_RULE)
     .refine(isWebhook, WEBHOOK_RULE)
     .nullable()
-    .default(null),
-  /** True replaces the secret, in case others know it. */
-  newSecret: z.boolean().default(false),
+    .default(null)
+    .describe("The URL that receives messages; null sends none"),
+  newSecret: z
+    .boolean()
+    .default(false)
+    .describe("True replaces the secret, in case others know it"),
 });
 
 /** The bounds and the default of the threshold of each type. */

@@ -234,6 +234,7 @@ export function queryInteger(minimum: number, maximum: number) {
   return z
     .string()
     .regex(/^\d{1,16}$/, message)
+    .meta({ type: "integer", minimum, maximum, pattern: undefined }) // For the description of the API.
     .transform(Number)
     .pipe(z.number().int(message).min(minimum, message).max(maximum, message));
 }

@@ -45,37 +45,62 @@ export const topicList = nameList("topic", whyNotTopicName);
 export const groupList = nameList("group", whyNotGroupId);
 
 /** The version of the conversation (version.ts). */
-export const socketVersion = queryInteger(0, Number.MAX_SAFE_INTEGER).optional();
+export const socketVersion = queryInteger(0, Number.MAX_SAFE_INTEGER)
+  .optional()
+  .describe("The client's version of the conversation");
 
 /** The parameters that all plain sockets share, with or without a group. */
 const deliveryParameters = {
-  /** Unacknowledged records per partition. */
-  window: queryInteger(1, MAX_PLAIN_WINDOW_RECORDS).default(DEFAULT_PLAIN_WINDOW_RECORDS),
-  sessionTimeoutMs: queryInteger(MIN_SESSION_TIMEOUT_MS, MAX_SESSION_TIMEOUT_MS).default(
-    DEFAULT_SESSION_TIMEOUT_MS,
-  ),
+  window: queryInteger(1, MAX_PLAIN_WINDOW_RECORDS)
+    .default(DEFAULT_PLAIN_WINDOW_RECORDS)
+    .describe(
+      `The most unacknowledged records per partition, ${DEFAULT_PLAIN_WINDOW_RECORDS} by default`,
+    ),
+  sessionTimeoutMs: queryInteger(MIN_SESSION_TIMEOUT_MS, MAX_SESSION_TIMEOUT_MS)
+    .default(DEFAULT_SESSION_TIMEOUT_MS)
+    .describe(`The session timeout in milliseconds, ${DEFAULT_SESSION_TIMEOUT_MS} by default`),
   ...filterParameters,
   v: socketVersion,
 };
 
 export const consumeQuery = z.strictObject({
-  topics: topicList.optional(),
-  /** RE2. All topics whose whole name matches, including topics created later. One of the two is required. */
-  pattern: z.string().min(1).max(MAX_TOPIC_PATTERN_LENGTH).optional(),
-  /** explicit: an `ack` commits. auto: a record counts as done once it is sent. */
-  ack: z.enum(["explicit", "auto"]).default("explicit"),
-  /** The start position in partitions for which the group has committed nothing. */
-  from: z.enum(["earliest", "latest"]).default("earliest"),
-  /** Makes a static member. Its partitions stay reserved while it is away. */
-  instanceId: z.string().min(1).max(MAX_CLIENT_ID_LENGTH).optional(),
+  topics: topicList
+    .optional()
+    .describe("Names separated by commas; `topics` or `pattern` is required"),
+  pattern: z
+    .string()
+    .min(1)
+    .max(MAX_TOPIC_PATTERN_LENGTH)
+    .optional()
+    .describe(
+      "An RE2 expression: all topics whose whole name matches, including topics created later",
+    ),
+  ack: z
+    .enum(["explicit", "auto"])
+    .default("explicit")
+    .describe("explicit: an `ack` commits; auto: a record counts as done once it is sent"),
+  from: z
+    .enum(["earliest", "latest"])
+    .default("earliest")
+    .describe("The start in partitions for which the group has committed nothing"),
+  instanceId: z
+    .string()
+    .min(1)
+    .max(MAX_CLIENT_ID_LENGTH)
+    .optional()
+    .describe("Makes a static member, whose partitions stay reserved while it is away"),
   clientId: z.string().min(1).max(MAX_CLIENT_ID_LENGTH).optional(),
-  /** The member's id, made by the client. A client that connects again with it resumes its membership. */
-  memberId: z.uuid().optional(),
-  /** The longest time before an acknowledged record is committed while others are acknowledged. */
-  commitIntervalMs: queryInteger(
-    MIN_PLAIN_COMMIT_INTERVAL_MS,
-    MAX_PLAIN_COMMIT_INTERVAL_MS,
-  ).default(DEFAULT_PLAIN_COMMIT_INTERVAL_MS),
+  memberId: z
+    .uuid()
+    .optional()
+    .describe(
+      "The member's id, made by the client; connecting again with it resumes the membership",
+    ),
+  commitIntervalMs: queryInteger(MIN_PLAIN_COMMIT_INTERVAL_MS, MAX_PLAIN_COMMIT_INTERVAL_MS)
+    .default(DEFAULT_PLAIN_COMMIT_INTERVAL_MS)
+    .describe(
+      `The longest time before an acknowledged record is committed while others are acknowledged, ${DEFAULT_PLAIN_COMMIT_INTERVAL_MS} by default`,
+    ),
   ...deliveryParameters,
 });
 
@@ -102,10 +127,16 @@ const streamStart = z
 
 /** The query of `/v1/topics/:topic/stream`, over SSE or a WebSocket. */
 export const streamQuery = z.strictObject({
-  partition: queryInteger(0, MAX_PARTITIONS_PER_TOPIC - 1).optional(),
-  from: streamStart.default("latest"),
-  /** For a WebSocket. auto: a record counts as done once it is sent. */
-  ack: z.enum(["explicit", "auto"]).default("auto"),
+  partition: queryInteger(0, MAX_PARTITIONS_PER_TOPIC - 1)
+    .optional()
+    .describe("Only this partition; all partitions by default"),
+  from: streamStart
+    .default("latest")
+    .describe("earliest, latest, the id of an event, or an offset of `partition`"),
+  ack: z
+    .enum(["explicit", "auto"])
+    .default("auto")
+    .describe("For a WebSocket; auto: a record counts as done once it is sent"),
   ...deliveryParameters,
 });
 export type StreamOptions = z.output<typeof streamQuery>;

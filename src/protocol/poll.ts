@@ -28,22 +28,32 @@ const instanceId = z
 
 export const pollSchema = z
   .strictObject({
-    /** Identifies the polling client: the same in each of its requests, and unique. */
-    instanceId,
-    topics: z.array(z.string()).max(MAX_TOPICS_PER_MEMBER).default([]),
-    /** RE2. All topics whose whole name matches. */
-    pattern: z.string().min(1).max(MAX_TOPIC_PATTERN_LENGTH).optional(),
-    clientId: z.string().min(1).max(MAX_CLIENT_ID_LENGTH).optional(),
-    /** The start position in partitions for which the group has committed nothing. */
-    from: z.enum(["earliest", "latest"]).default("earliest"),
-    maxRecords: integer(1, MAX_FETCH_RECORDS).default(DEFAULT_FETCH_RECORDS),
-    /** How long to wait for records if there are none. */
-    waitMs: integer(0, MAX_WAIT_MS).default(0),
-    /** The member is removed when this time has passed since its last poll. */
-    sessionTimeoutMs: integer(MIN_SESSION_TIMEOUT_MS, MAX_SESSION_TIMEOUT_MS).default(
-      DEFAULT_SESSION_TIMEOUT_MS,
+    instanceId: instanceId.describe(
+      "Identifies the polling client: the same in each of its requests, and unique",
     ),
-    /** Acknowledges records of earlier answers, up to and including these offsets. */
+    topics: z
+      .array(z.string())
+      .max(MAX_TOPICS_PER_MEMBER)
+      .default([])
+      .describe("The topics to consume"),
+    pattern: z
+      .string()
+      .min(1)
+      .max(MAX_TOPIC_PATTERN_LENGTH)
+      .optional()
+      .describe("An RE2 expression: all topics whose whole name matches"),
+    clientId: z.string().min(1).max(MAX_CLIENT_ID_LENGTH).optional(),
+    from: z
+      .enum(["earliest", "latest"])
+      .default("earliest")
+      .describe("The start in partitions for which the group has committed nothing"),
+    maxRecords: integer(1, MAX_FETCH_RECORDS).default(DEFAULT_FETCH_RECORDS),
+    waitMs: integer(0, MAX_WAIT_MS)
+      .default(0)
+      .describe("How long to wait if there are no records, in milliseconds"),
+    sessionTimeoutMs: integer(MIN_SESSION_TIMEOUT_MS, MAX_SESSION_TIMEOUT_MS)
+      .default(DEFAULT_SESSION_TIMEOUT_MS)
+      .describe("The member is removed when this time has passed since its last poll"),
     ack: z
       .array(
         z.strictObject({
@@ -53,9 +63,12 @@ export const pollSchema = z
         }),
       )
       .max(MAX_OFFSETS_PER_COMMIT)
-      .default([]),
-    /** Acknowledges and leaves. Other members get the partitions at once. */
-    leave: z.boolean().default(false),
+      .default([])
+      .describe("Acknowledges records of earlier answers, up to and including these offsets"),
+    leave: z
+      .boolean()
+      .default(false)
+      .describe("True acknowledges and leaves; other members get the partitions at once"),
   })
   .superRefine(({ topics, pattern, leave: leaves }, context) => {
     if (topics.length > 0 || pattern !== undefined || leaves) return;

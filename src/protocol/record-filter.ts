@@ -13,17 +13,16 @@ const text = z.string().max(MAX_FILTER_LENGTH);
 
 /** The query parameters `key=…` and `header.NAME=…`. */
 export const filterParameters = {
-  /** Only records with this key pass. */
-  key: text.optional(),
-  /**
-   * Only records that have each of these headers (`header.NAME`) with this value pass. A name may repeat in a record.
-   */
+  key: text.optional().describe("Only records with this key pass"),
   header: z
     .record(text, text)
     .refine((headers) => Object.keys(headers).length <= MAX_FILTER_HEADERS, {
       error: `names more than ${MAX_FILTER_HEADERS} headers, the bound`,
     })
-    .optional(),
+    .optional()
+    .describe(
+      "Only records that have each of these headers with this value pass, as `header.NAME=value`",
+    ),
 };
 
 export type RecordFilter = (record: ConsumerRecord) => boolean;

@@ -9,8 +9,12 @@ import { listAnswer } from "./answer.ts";
 import { query } from "./parameters.ts";
 
 export const auditQuery = z.strictObject({
-  limit: queryInteger(1, MAX_AUDIT_ANSWER_EVENTS).default(DEFAULT_AUDIT_EVENTS),
-  before: queryInteger(1, Number.MAX_SAFE_INTEGER).optional(),
+  limit: queryInteger(1, MAX_AUDIT_ANSWER_EVENTS)
+    .default(DEFAULT_AUDIT_EVENTS)
+    .describe(`The most events, ${DEFAULT_AUDIT_EVENTS} by default`),
+  before: queryInteger(1, Number.MAX_SAFE_INTEGER)
+    .optional()
+    .describe("Only events with a lower number"),
 });
 
 /** The memory for an event, with its texts. */

@@ -17,12 +17,20 @@ import { whileRoom } from "./in-progress.ts";
 import { partitionParameter, query, topicParameter } from "./parameters.ts";
 
 export const batchesQuery = z.strictObject({
-  expectedOffset: queryInteger(0, Number.MAX_SAFE_INTEGER).optional(),
+  expectedOffset: queryInteger(0, Number.MAX_SAFE_INTEGER)
+    .optional()
+    .describe("Append only if the first record gets this offset"),
 });
 
 export const fetchBatchesQuery = z.strictObject({
-  offset: queryInteger(0, Number.MAX_SAFE_INTEGER).optional(),
-  maxBytes: queryInteger(1, MAX_FETCH_BYTES).default(DEFAULT_FETCH_BYTES),
+  offset: queryInteger(0, Number.MAX_SAFE_INTEGER)
+    .optional()
+    .describe("The first offset to read; the start of the log by default"),
+  maxBytes: queryInteger(1, MAX_FETCH_BYTES)
+    .default(DEFAULT_FETCH_BYTES)
+    .describe(
+      `The most bytes, ${DEFAULT_FETCH_BYTES} by default; at least one batch is returned if there is one`,
+    ),
 });
 
 const PATH = "/:topic/partitions/:partition/batches";

@@ -11,9 +11,11 @@ import { listAnswer } from "./answer.ts";
 import { query } from "./parameters.ts";
 
 export const costsQuery = z.strictObject({
-  limit: queryInteger(0, Number.MAX_SAFE_INTEGER).optional(),
-  kind: z.enum(OWNER_KINDS).optional(),
-  name: z.string().max(MAX_GROUP_ID_LENGTH).optional(),
+  limit: queryInteger(0, Number.MAX_SAFE_INTEGER)
+    .optional()
+    .describe("The most lines, the most expensive first; the total covers all lines"),
+  kind: z.enum(OWNER_KINDS).optional().describe("Only lines of this kind"),
+  name: z.string().max(MAX_GROUP_ID_LENGTH).optional().describe("Only lines with this name"),
 });
 
 /** [MTR-1] The lines add up to the total. */

@@ -16,11 +16,18 @@ import { topicJson } from "./topics.ts";
 const topicId = z.string().regex(/^[\w-]{1,64}$/, "must be the id of a topic");
 
 export const deletedTopicsQuery = z.strictObject({
-  after: z.string().max(400).default(""),
-  limit: queryInteger(1, MAX_LIST_PAGE).default(DEFAULT_LIST_PAGE),
+  after: z.string().max(400).default("").describe("The `next` of the previous page"),
+  limit: queryInteger(1, MAX_LIST_PAGE)
+    .default(DEFAULT_LIST_PAGE)
+    .describe(`The length of a page, ${DEFAULT_LIST_PAGE} by default`),
 });
-export const undeleteSchema = z.strictObject({ topicId: topicId.optional() });
-export const purgeQuery = z.strictObject({ topicId: topicId.optional() });
+const whichTopic = topicId
+  .optional()
+  .describe("The id, needed if several deleted topics have the name");
+export const undeleteSchema = z.strictObject({ topicId: whichTopic });
+export const purgeQuery = z.strictObject({
+  topicId: topicId.optional().describe("The id, to free only that topic"),
+});
 
 export const deletedTopics = new Hono<{ Bindings: Env }>()
   .get("/", async (context) => {

@@ -11,8 +11,10 @@ import { withJson } from "./in-progress.ts";
 import { groupParameter, partitionParameter, query, topicParameter } from "./parameters.ts";
 
 export const inspectTopicsQuery = z.strictObject({
-  after: z.string().optional(),
-  limit: queryInteger(1, MAX_INSPECTED_TOPICS).default(MAX_INSPECTED_TOPICS),
+  after: z.string().optional().describe("Only topics after this name"),
+  limit: queryInteger(1, MAX_INSPECTED_TOPICS)
+    .default(MAX_INSPECTED_TOPICS)
+    .describe("The most topics"),
 });
 export const relistSchema = z.strictObject({ groupId: z.string() });
 export const orphanSchema = z.strictObject({

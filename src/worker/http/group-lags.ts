@@ -15,10 +15,25 @@ const DEFAULT_LIMIT = 100;
 const MAX_STATE_CHARS = 64;
 
 export const groupLagsQuery = z.strictObject({
-  order: z.enum(GROUP_ORDERS).default("age"),
-  state: z.string().max(MAX_STATE_CHARS).optional(),
-  topic: z.string().max(MAX_TOPIC_NAME_LENGTH).optional(),
-  limit: queryInteger(1, MAX_LISTED_LAGS).default(DEFAULT_LIMIT),
+  order: z
+    .enum(GROUP_ORDERS)
+    .default("age")
+    .describe("The order of the list, the largest first; age is that of the oldest unread record"),
+  state: z
+    .string()
+    .max(MAX_STATE_CHARS)
+    .optional()
+    .describe(
+      "Only groups in this state; Kafka's names are accepted too, and case does not matter",
+    ),
+  topic: z
+    .string()
+    .max(MAX_TOPIC_NAME_LENGTH)
+    .optional()
+    .describe("Only groups with a committed offset in this topic"),
+  limit: queryInteger(1, MAX_LISTED_LAGS)
+    .default(DEFAULT_LIMIT)
+    .describe(`The most groups, ${DEFAULT_LIMIT} by default`),
 });
 
 /** [MET-15] */

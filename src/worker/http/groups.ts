@@ -78,7 +78,12 @@ const plan = z
   });
 export const resetSchema = z
   .strictObject({
-    topics: z.array(z.string()).min(1).max(MAX_TOPICS_PER_MEMBER).optional(),
+    topics: z
+      .array(z.string())
+      .min(1)
+      .max(MAX_TOPICS_PER_MEMBER)
+      .optional()
+      .describe("All topics of the group by default"),
     to: z
       .union(
         [
@@ -91,8 +96,10 @@ export const resetSchema = z
         TO_RULE,
       )
       .optional(),
-    offsets: plan.optional(),
-    dryRun: z.boolean().default(false),
+    offsets: plan
+      .optional()
+      .describe("A plan with an offset for each partition, instead of `to` and `topics`"),
+    dryRun: z.boolean().default(false).describe("True only reports the new offsets"),
   })
   .transform(({ topics, to, offsets, dryRun }, context): ResetRequest => {
     if (offsets === undefined && to !== undefined) return { topics, to, dryRun };
@@ -101,19 +108,30 @@ export const resetSchema = z
     context.addIssue(
       offsets === undefined
         ? { code: "custom", path: ["to"], message: `${TO_RULE}, unless offsets is given` }
-        : { code: "custom", path: ["offsets"], message: "must be given alone, without to and topics" },
+        : {
+            code: "custom",
+            path: ["offsets"],
+            message: "must be given alone, without to and topics",
+          },
     );
     return z.NEVER;
   });
 
 export const alterGroupSchema = z.strictObject({ config: configSchema });
-export const deleteOffsetsQuery = z.strictObject({ topics: topicList });
+export const deleteOffsetsQuery = z.strictObject({
+  topics: topicList.describe("Names of topics, separated by commas"),
+});
 export const historyQuery = z.strictObject({
-  limit: queryInteger(1, MAX_HISTORY_ENTRIES).default(DEFAULT_HISTORY_ENTRIES),
+  limit: queryInteger(1, MAX_HISTORY_ENTRIES)
+    .default(DEFAULT_HISTORY_ENTRIES)
+    .describe(`The most entries, ${DEFAULT_HISTORY_ENTRIES} by default`),
 });
 
 export const describeQuery = z.strictObject({
-  lag: z.enum(["exact", "told"]).default("exact"),
+  lag: z
+    .enum(["exact", "told"])
+    .default("exact")
+    .describe("exact asks the partitions; told uses their last reports and wakes none"),
 });
 
 async function offsetsInMetrics(env: Env, groupId: string, group: GroupDescription) {

@@ -36,8 +36,12 @@ const expiry = z
     return z.NEVER;
   });
 
+const EXPIRY = "Milliseconds since 1970 or an ISO time; null for no expiry";
 const RIGHTS_RULE = "give grants, or a role, and not both";
-const rights = { grants: grantsSchema.optional(), role: roleSchema.optional() };
+const rights = {
+  grants: grantsSchema.optional().describe("The rights, instead of a role"),
+  role: roleSchema.optional().describe("A set of rights, instead of grants"),
+};
 
 /** Returns the grants in the body, listed or by a role. Undefined if there are none. */
 function grantsIn(body: { grants?: Grant[] | undefined; role?: Role | undefined }) {
@@ -49,20 +53,24 @@ function grantsIn(body: { grants?: Grant[] | undefined; role?: Role | undefined 
 export const createKeySchema = z.strictObject({
   principal: principalSchema,
   ...rights,
-  expiresAt: expiry.nullish(),
+  expiresAt: expiry.nullish().describe(EXPIRY),
   namespace: namespaceSchema.optional(),
   quota: quotaSchema.optional(),
 });
 /** The name space of a key cannot change: its sockets and its tenant's names are in it. */
 export const alterKeySchema = z.strictObject({
   ...rights,
-  expiresAt: expiry.nullish(),
+  expiresAt: expiry.nullish().describe(EXPIRY),
   quota: quotaSchema.nullish(),
 });
 export const createTokenSchema = z.strictObject({
   ...rights,
-  ttlMs: integer(MIN_TOKEN_TTL_MS, MAX_TOKEN_TTL_MS).default(DEFAULT_TOKEN_TTL_MS),
-  subject: principalSchema.optional(),
+  ttlMs: integer(MIN_TOKEN_TTL_MS, MAX_TOKEN_TTL_MS)
+    .default(DEFAULT_TOKEN_TTL_MS)
+    .describe("The lifetime in milliseconds, at most that of the caller's credential"),
+  subject: principalSchema
+    .optional()
+    .describe("The principal of the bearer; the caller's by default"),
   quota: quotaSchema.optional(),
 });
 
@@ -71,8 +79,12 @@ export const createTokenSchema = z.strictObject({
  * minutes.
  */
 export const deleteKeyQuery = z.strictObject({
-  now: topicList.optional(),
-  nowGroups: groupList.optional(),
+  now: topicList
+    .optional()
+    .describe(
+      "Topics whose sockets of this key are closed at once; the others are closed within 5 minutes",
+    ),
+  nowGroups: groupList.optional().describe("Groups whose sockets of this key are closed at once"),
 });
 
 export const keys = new Hono<{ Bindings: Env }>()

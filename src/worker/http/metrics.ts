@@ -12,9 +12,23 @@ import { routeOf } from "./access.ts";
 import { query } from "./parameters.ts";
 
 export const metricsQuery = z.strictObject({
-  partitions: z.enum(["true", "false"]).optional(),
-  topic: z.string().max(MAX_TOPIC_NAME_LENGTH).optional(),
-  fresh: z.enum(["true", "false"]).optional(),
+  partitions: z
+    .enum(["true", "false"])
+    .optional()
+    .describe(
+      "False leaves out the series of partitions; by default they are left out if there are too many",
+    ),
+  topic: z
+    .string()
+    .max(MAX_TOPIC_NAME_LENGTH)
+    .optional()
+    .describe("Only topics whose names begin with this"),
+  fresh: z
+    .enum(["true", "false"])
+    .optional()
+    .describe(
+      "True first asks partitions and groups, which wakes them and requires ALTER on the cluster",
+    ),
 });
 
 /** [RPT-2] Asks only the MetricsObject, so scraping wakes nothing else, unless an admin asks for that [RPT-5]. */

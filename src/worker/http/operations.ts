@@ -1,4 +1,4 @@
-// Every operation of the HTTP API: its input, by the schemas that check it, and its answer.
+// Every operation of the HTTP API: its input, with the schemas that check it, and its answer.
 import * as z from "zod";
 import { ERRORS, type ErrorName } from "../../core/errors.ts";
 import { alertSchema } from "../../protocol/alerts.ts";
@@ -31,7 +31,7 @@ import { alterTopicSchema, createTopicSchema } from "./topics.ts";
 
 export interface Operation {
   readonly method: "get" | "post" | "put" | "patch" | "delete";
-  /** The path as OpenAPI writes it: /v1/topics/{topic}. */
+  /** The path in OpenAPI's form: /v1/topics/{topic}. */
   readonly path: string;
   readonly summary: string;
   readonly query?: z.ZodObject;
@@ -40,23 +40,23 @@ export interface Operation {
   readonly example?: unknown;
   /** Media types of the body besides application/json. */
   readonly bodyTypes?: readonly string[];
-  /** The status of success. */
+  /** The status of a success. */
   readonly status: number;
-  /** Other statuses that are no error, with their meaning. */
+  /** Other statuses that are not errors, each with its meaning. */
   readonly otherStatuses?: Readonly<Record<number, string>>;
-  /** Missing if there is no body. */
+  /** Absent if there is no body. */
   readonly response?: z.ZodType;
   readonly responseTypes?: readonly string[];
   /** True if a stored batch that cannot be read is answered with CORRUPT_MESSAGE as 500 [CRC-2]. */
   readonly readsRecords?: true;
   /**
-   * Its own errors. On top come those of all operations, those of a topic's or a group's name in the path, and
-   * MESSAGE_TOO_LARGE for a body.
+   * The operation's own errors. Further errors are those of all operations, those of a topic or group name in the path,
+   * and MESSAGE_TOO_LARGE for a body.
    */
   readonly errors: readonly ErrorName[];
 }
 
-/** Errors of all operations: bad input, and trouble of the objects that they ask. */
+/** The errors of all operations: bad input, and failures of the objects that they call. */
 export const COMMON_ERRORS = [
   "INVALID_REQUEST",
   "REQUEST_TIMED_OUT",
@@ -67,11 +67,11 @@ export const COMMON_ERRORS = [
 
 export interface DescribedAnswer {
   readonly status: number;
-  /** None if the answer is no error. */
+  /** Empty if the answer is not an error. */
   readonly errors: readonly ErrorName[];
 }
 
-/** Every status that an operation may answer with, and the errors that it stands for. */
+/** Returns every status that an operation may answer with, each with its errors. */
 export function answersOf(operation: Operation): DescribedAnswer[] {
   const { method, path, status, otherStatuses = {}, errors, readsRecords = false } = operation;
   const hasBody = operation.body !== undefined || operation.bodyTypes !== undefined;
@@ -84,7 +84,7 @@ export function answersOf(operation: Operation): DescribedAnswer[] {
     ...errors,
   ]);
   const answers = Map.groupBy<number, ErrorName>(all, (name) => ERRORS[name].httpStatus);
-  if (hasBody) answers.set(408, ["REQUEST_TIMED_OUT"]); // The body does not come.
+  if (hasBody) answers.set(408, ["REQUEST_TIMED_OUT"]); // The body does not arrive in time.
   if (readsRecords) answers.get(500)?.push("CORRUPT_MESSAGE");
   return [
     ...[status, ...Object.keys(otherStatuses).map(Number)].map((each) => ({
@@ -95,10 +95,10 @@ export function answersOf(operation: Operation): DescribedAnswer[] {
   ];
 }
 
-/** Returns the refusals of whoever may not call it. */
+/** Returns the errors for callers without the right to call the operation. */
 function accessErrors(method: string, path: string): ErrorName[] {
   const need = NEEDS[`${method.toUpperCase()} ${path.replaceAll(/\{(\w+)\}/g, ":$1")}`];
-  // An open broker turns away whoever is not on its machine, whatever is asked.
+  // An open broker refuses all callers that are not on its machine.
   if (need === undefined || need === "nothing") return ["CLUSTER_AUTHORIZATION_FAILED"];
   return [
     "SASL_AUTHENTICATION_FAILED",
@@ -117,21 +117,22 @@ const NO_TOPIC = ["UNKNOWN_TOPIC_OR_PARTITION"] as const;
 const NO_GROUP = ["GROUP_ID_NOT_FOUND"] as const;
 const TOPIC_SETTINGS = ["INVALID_PARTITIONS", "INVALID_CONFIG"] as const;
 
-/** Every operation of the API. A test compares it with the routes. */
+/** Every operation of the API. A test compares the list with the routes. */
 export const OPERATIONS: readonly Operation[] = [
   {
     method: "get",
     path: "/health",
-    summary: "Whether the broker is up; 503 while the storage of objects fails, with their number",
+    summary:
+      "Check the broker's health; 503 with the number of failing objects while storage fails",
     status: 200,
-    otherStatuses: { 503: "The storage of objects fails" },
+    otherStatuses: { 503: "The storage of some objects fails" },
     response: responses.health,
     errors: [],
   },
   {
     method: "get",
     path: "/metrics",
-    summary: "Metrics for Prometheus, as OpenMetrics or in the older text format",
+    summary: "Get metrics for Prometheus, as OpenMetrics or in the older text format",
     query: metricsQuery,
     status: 200,
     responseTypes: ["application/openmetrics-text", "text/plain"],
@@ -140,7 +141,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: "get",
     path: "/",
-    summary: "Where to go on, as JSON, or as a page for browsers",
+    summary: "Get links to the parts of the broker, as JSON or as a page for browsers",
     status: 200,
     response: z.record(z.string(), z.string()),
     errors: [],
@@ -148,7 +149,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: "get",
     path: "/openapi.json",
-    summary: "This description",
+    summary: "Get this description of the API",
     status: 200,
     response: z.record(z.string(), z.unknown()),
     errors: [],
@@ -183,7 +184,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: "patch",
     path: TOPIC,
-    summary: "Add partitions to a topic, change its config",
+    summary: "Add partitions to a topic, or change its config",
     body: alterTopicSchema,
     example: { config: { "retention.ms": 3_600_000 } },
     status: 200,
@@ -193,14 +194,14 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: "delete",
     path: TOPIC,
-    summary: "Delete a topic and its records, which are kept for topic.delete.delay.ms",
+    summary: "Delete a topic; its records are kept for topic.delete.delay.ms",
     status: 204,
     errors: NO_TOPIC,
   },
   {
     method: "get",
     path: "/v1/deleted-topics",
-    summary: "List the deleted topics that are kept",
+    summary: "List the deleted topics that can still be restored",
     query: deletedTopicsQuery,
     status: 200,
     response: responses.deletedTopics,
@@ -209,7 +210,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: "post",
     path: `${DELETED_TOPIC}/undelete`,
-    summary: "Bring a deleted topic back, with its records and the positions of groups in it",
+    summary: "Restore a deleted topic, with its records and the committed offsets of groups",
     body: undeleteSchema,
     example: {},
     status: 200,
@@ -219,7 +220,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: "delete",
     path: DELETED_TOPIC,
-    summary: "Free deleted topics of this name now",
+    summary: "Free the deleted topics of this name now; they can no longer be restored",
     query: purgeQuery,
     status: 204,
     errors: NO_TOPIC,
@@ -227,7 +228,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: "get",
     path: "/v1/configs",
-    summary: "What topics get that do not set a key themselves",
+    summary: "Get the default config, for topics that do not set a key themselves",
     status: 200,
     response: responses.configs,
     errors: [],
@@ -235,7 +236,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: "patch",
     path: "/v1/configs",
-    summary: "Change these defaults",
+    summary: "Change the default config of topics",
     body: alterConfigsSchema,
     example: { config: { "retention.ms": 604_800_000 } },
     status: 200,
@@ -245,7 +246,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: "post",
     path: `${TOPIC}/records`,
-    summary: "Produce records; of any number with NDJSON in and out",
+    summary: "Produce records; any number of them with NDJSON in and out",
     query: produceQuery,
     body: produceSchema,
     example: { records: [{ key: "customer-7", value: { total: 12 } }] },
@@ -265,7 +266,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: "get",
     path: `${TOPIC}/stream`,
-    summary: "A topic as server-sent events, or over a WebSocket",
+    summary: "Stream a topic without a group, as server-sent events or over a WebSocket",
     query: streamQuery,
     status: 200,
     otherStatuses: { 101: "The stream over a WebSocket" },
@@ -275,7 +276,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: "get",
     path: `${PARTITION}/records`,
-    summary: "Read records; all of them as NDJSON",
+    summary: "Read records of a partition; all of them as NDJSON",
     query: fetchQuery,
     status: 200,
     response: responses.fetched,
@@ -295,7 +296,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: "get",
     path: `${PARTITION}/state`,
-    summary: "Bounds of a log, and whether it goes by the topic's config",
+    summary: "Get the bounds of a partition's log, and check that it uses the topic's config",
     status: 200,
     response: responses.partitionState,
     errors: NO_TOPIC,
@@ -303,7 +304,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: "get",
     path: `${PARTITION}/offsets`,
-    summary: "Look an offset up",
+    summary: "Look up an offset by time, or at an end of the log",
     query: offsetsQuery,
     status: 200,
     response: responses.listedOffset,
@@ -313,7 +314,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: "get",
     path: `${PARTITION}/batches`,
-    summary: "Read record batches as they are stored",
+    summary: "Read record batches as stored",
     query: fetchBatchesQuery,
     status: 200,
     responseTypes: ["application/octet-stream"],
@@ -323,7 +324,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: "post",
     path: `${PARTITION}/batches`,
-    summary: "Append record batches as they are",
+    summary: "Append encoded record batches",
     query: batchesQuery,
     bodyTypes: ["application/octet-stream"],
     status: 200,
@@ -342,21 +343,21 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: "get",
     path: `${PARTITION}/socket`,
-    summary: "WebSocket of an SDK's reader (PROTOCOL.md)",
+    summary: "Open the WebSocket of an SDK's reader (PROTOCOL.md)",
     status: 101,
     errors: [...NO_TOPIC, "UNKNOWN_TOPIC_ID", "UNSUPPORTED_VERSION"],
   },
   {
     method: "get",
     path: "/kafka",
-    summary: "WebSocket of a Kafka client: its protocol, in binary messages (PROTOCOL.md)",
+    summary: "Open a WebSocket that carries Kafka's protocol in binary messages (PROTOCOL.md)",
     status: 101,
     errors: [],
   },
   {
     method: "post",
     path: "/v1/producers",
-    summary: "A producer id that nobody else has",
+    summary: "Get a unique producer id",
     status: 201,
     response: responses.producer,
     errors: [],
@@ -364,7 +365,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: "get",
     path: "/v1/me",
-    summary: "Who calls, and what it may do",
+    summary: "Get the caller and its rights",
     status: 200,
     response: responses.me,
     errors: [],
@@ -380,7 +381,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: "post",
     path: "/v1/keys",
-    summary: "Make an API key; its text is shown only here",
+    summary: "Create an API key; its text is shown only here",
     body: createKeySchema,
     example: { principal: "User:shop", role: "consume" },
     status: 201,
@@ -390,7 +391,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: "patch",
     path: "/v1/keys/{id}",
-    summary: "Change what an API key may do, or when it expires",
+    summary: "Change the rights, quota or expiry of an API key",
     body: alterKeySchema,
     example: { role: "read" },
     status: 200,
@@ -408,7 +409,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: "get",
     path: "/v1/audit",
-    summary: "The audit log, the newest line first",
+    summary: "List the events of the audit log, newest first",
     query: auditQuery,
     status: 200,
     response: responses.audit,
@@ -417,7 +418,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: "get",
     path: "/v1/doctor/topics",
-    summary: "What the cluster knows of topics: their ids and used partitions, by name",
+    summary: "List the topics that the cluster knows, with their ids and used partitions, by name",
     query: inspectTopicsQuery,
     status: 200,
     response: responses.inspectedTopics,
@@ -426,7 +427,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: "get",
     path: "/v1/doctor/tasks",
-    summary: "What other objects have still to be told",
+    summary: "List the tasks of the cluster that other objects have not yet received",
     status: 200,
     response: responses.inspectedTasks,
     errors: [],
@@ -434,7 +435,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: "post",
     path: "/v1/doctor/groups",
-    summary: "List a group again that exists and is not listed",
+    summary: "Add an existing group to the list of groups again",
     body: relistSchema,
     example: { groupId: "billing" },
     status: 204,
@@ -453,7 +454,7 @@ export const OPERATIONS: readonly Operation[] = [
     method: "post",
     path: "/v1/recovery",
     summary:
-      "Take a partition, a group or the cluster back to an earlier time, or tell what that would lose",
+      "Restore a partition, a group or the cluster to an earlier time, or report what that would lose",
     body: recoverySchema,
     example: {
       target: { type: "group", group: "billing" },
@@ -474,7 +475,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: "post",
     path: "/v1/tokens",
-    summary: "Make a token for a browser, with at most the caller's rights",
+    summary: "Create a token for a browser, with at most the caller's rights",
     body: createTokenSchema,
     example: { role: "consume", subject: "User:customer-7" },
     status: 200,
@@ -493,7 +494,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: "get",
     path: GROUP,
-    summary: "Describe a group: members, assignment, positions, lag",
+    summary: "Describe a group: its members, assignment, committed offsets and lag",
     query: describeQuery,
     status: 200,
     response: responses.group,
@@ -519,7 +520,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: "get",
     path: `${GROUP}/lag`,
-    summary: "How far a group is behind, as it has been told last: nobody is woken to answer",
+    summary: "Get the lag of a group as last reported; wakes no group and no partition",
     status: 200,
     response: responses.groupLag,
     errors: [],
@@ -527,7 +528,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: "get",
     path: "/v1/costs",
-    summary: "What each topic and group costs, at Cloudflare's prices",
+    summary: "Get the cost of each topic and group, at Cloudflare's prices",
     query: costsQuery,
     status: 200,
     response: responses.costs,
@@ -536,7 +537,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: "get",
     path: "/v1/group-lags",
-    summary: "How far groups are behind, as they have been told last: nobody is woken to answer",
+    summary: "List groups with their lag as last reported; wakes no group and no partition",
     query: groupLagsQuery,
     status: 200,
     response: responses.groupLags,
@@ -545,7 +546,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: "get",
     path: "/v1/alerts",
-    summary: "The alerts, what is firing, and how much of each budget is used",
+    summary: "List the alerts with their firing subjects, and the use of each budget",
     status: 200,
     response: responses.alerts,
     errors: [],
@@ -553,7 +554,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: "put",
     path: "/v1/alerts/{alert}",
-    summary: "Set an alert; the answer to a new one has the secret that signs its messages",
+    summary: "Set an alert; the answer for a new one has the secret that signs its messages",
     body: alertSchema,
     example: { type: "group-lag", match: "billing", threshold: 60 },
     status: 200,
@@ -563,21 +564,21 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: "post",
     path: "/v1/alerts/{alert}/test",
-    summary: "Send a test to an alert's webhook",
+    summary: "Send a test message to an alert's webhook",
     status: 204,
     errors: ["RESOURCE_NOT_FOUND"],
   },
   {
     method: "delete",
     path: "/v1/alerts/{alert}",
-    summary: "Remove an alert; what was firing is resolved",
+    summary: "Remove an alert; firing alerts are resolved",
     status: 204,
     errors: ["RESOURCE_NOT_FOUND"],
   },
   {
     method: "get",
     path: `${GROUP}/config`,
-    summary: "A group's config",
+    summary: "Get a group's config",
     status: 200,
     response: responses.groupConfig,
     errors: NO_GROUP,
@@ -585,7 +586,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: "get",
     path: `${GROUP}/history`,
-    summary: "What happened in a group",
+    summary: "Get a group's history",
     query: historyQuery,
     status: 200,
     response: responses.history,
@@ -594,7 +595,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: "get",
     path: `${GROUP}/offsets`,
-    summary: "A group's committed offsets; asks no partition",
+    summary: "Get a group's committed offsets; wakes no partition",
     status: 200,
     response: responses.committed,
     errors: NO_GROUP,
@@ -602,7 +603,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: "post",
     path: `${GROUP}/offsets`,
-    summary: "Set a group's positions",
+    summary: "Reset a group's committed offsets",
     body: resetSchema,
     example: { to: "earliest", dryRun: true },
     status: 200,
@@ -612,7 +613,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: "delete",
     path: `${GROUP}/offsets`,
-    summary: "Forget a group's positions in topics",
+    summary: "Delete a group's committed offsets in topics",
     query: deleteOffsetsQuery,
     status: 204,
     errors: [...NO_GROUP, ...NO_TOPIC, "GROUP_SUBSCRIBED_TO_TOPIC"],
@@ -620,7 +621,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: "post",
     path: `${GROUP}/poll`,
-    summary: "Consume as a member without a connection",
+    summary: "Consume records as a group member without a connection",
     body: pollSchema,
     example: { instanceId: "worker-1", topics: ["orders"], waitMs: 1_000 },
     status: 200,
@@ -638,7 +639,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: "get",
     path: `${GROUP}/consume`,
-    summary: "WebSocket of a plain consumer (PROTOCOL.md)",
+    summary: "Open the WebSocket of a plain consumer (PROTOCOL.md)",
     query: consumeQuery,
     status: 101,
     errors: [...NO_TOPIC, "INVALID_REGULAR_EXPRESSION", "UNSUPPORTED_VERSION"],
@@ -646,14 +647,14 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: "get",
     path: `${GROUP}/socket`,
-    summary: "WebSocket of an SDK's member (PROTOCOL.md)",
+    summary: "Open the WebSocket of an SDK's group member (PROTOCOL.md)",
     status: 101,
     errors: ["GROUP_MAX_SIZE_REACHED", "UNSUPPORTED_VERSION"],
   },
   {
     method: "get",
     path: `${GROUP}/events`,
-    summary: "WebSocket that tells when the group changes (PROTOCOL.md)",
+    summary: "Open a WebSocket that reports changes of a group (PROTOCOL.md)",
     status: 101,
     errors: ["GROUP_ID_NOT_FOUND", "UNSUPPORTED_VERSION"],
   },

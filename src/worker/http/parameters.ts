@@ -66,8 +66,14 @@ function setOnce(
 /** [CLU-6] A page of a list, or all of it without `limit`. */
 export const listQuery = z
   .strictObject({
-    after: z.string().max(MAX_GROUP_ID_LENGTH).default(""),
-    limit: queryInteger(1, MAX_LIST_PAGE).optional(),
+    after: z
+      .string()
+      .max(MAX_GROUP_ID_LENGTH)
+      .default("")
+      .describe("The `next` of the previous page; needs `limit`"),
+    limit: queryInteger(1, MAX_LIST_PAGE)
+      .optional()
+      .describe("The length of a page; the whole list by default"),
   })
   .refine(({ after, limit }) => limit !== undefined || after === "", {
     path: ["after"],

@@ -37,20 +37,41 @@ import { PROBLEM_TYPE, problemOf } from "./problem.ts";
 import { readRecords, recordsOfLines } from "./record-body.ts";
 
 const offsetSchema = queryInteger(0, Number.MAX_SAFE_INTEGER);
-export const produceQuery = z.strictObject({ expectedOffset: offsetSchema.optional() });
+export const produceQuery = z.strictObject({
+  expectedOffset: offsetSchema
+    .optional()
+    .describe("Append only if the first record gets this offset"),
+});
 export const fetchQuery = z.strictObject({
-  offset: offsetSchema.optional(),
-  maxRecords: queryInteger(1, MAX_FETCH_RECORDS).default(DEFAULT_FETCH_RECORDS),
-  maxBytes: queryInteger(1, MAX_FETCH_BYTES).default(DEFAULT_FETCH_BYTES),
-  waitMs: queryInteger(0, MAX_WAIT_MS).default(0),
+  offset: offsetSchema
+    .optional()
+    .describe("The first offset to read; the start of the log by default"),
+  maxRecords: queryInteger(1, MAX_FETCH_RECORDS)
+    .default(DEFAULT_FETCH_RECORDS)
+    .describe(`The most records, ${DEFAULT_FETCH_RECORDS} by default`),
+  maxBytes: queryInteger(1, MAX_FETCH_BYTES)
+    .default(DEFAULT_FETCH_BYTES)
+    .describe(
+      `The most stored bytes to read, and up to one batch more; ${DEFAULT_FETCH_BYTES} by default`,
+    ),
+  waitMs: queryInteger(0, MAX_WAIT_MS)
+    .default(0)
+    .describe("How long to wait if there are no records, in milliseconds"),
 });
 const bulkProduceQuery = z.strictObject({});
 const bulkQuery = z.strictObject({
   offset: offsetSchema.optional(),
   maxRecords: queryInteger(1, Number.MAX_SAFE_INTEGER).default(Number.MAX_SAFE_INTEGER),
 });
-export const offsetsQuery = z.strictObject({ at: z.string().default("latest") });
-export const deleteQuery = z.strictObject({ before: offsetSchema });
+export const offsetsQuery = z.strictObject({
+  at: z
+    .string()
+    .default("latest")
+    .describe("earliest, latest, max-timestamp, milliseconds since 1970 or an ISO time"),
+});
+export const deleteQuery = z.strictObject({
+  before: offsetSchema.describe("The first offset to keep"),
+});
 
 export const records = new Hono<{ Bindings: Env }>()
   .post("/:topic/records", async (context) => {

@@ -21,9 +21,17 @@ export const recoverySchema = z
       z.strictObject({ type: z.literal("group"), group: z.string() }),
       z.strictObject({ type: z.literal("cluster") }),
     ]),
-    to: z.union([z.string(), z.number()]).optional(),
-    bookmark: z.string().min(1).max(MAX_BOOKMARK_CHARS).optional(),
-    dryRun: z.boolean().default(false),
+    to: z
+      .union([z.string(), z.number()])
+      .optional()
+      .describe("Milliseconds since 1970 or an ISO time, within the last 30 days"),
+    bookmark: z
+      .string()
+      .min(1)
+      .max(MAX_BOOKMARK_CHARS)
+      .optional()
+      .describe("A bookmark of an earlier answer, instead of `to`"),
+    dryRun: z.boolean().default(false).describe("True only reports what would be lost"),
   })
   .transform(({ target, to, bookmark, dryRun }, context) => {
     const toMs = to === undefined ? null : timestampParameter(String(to));

@@ -33,12 +33,15 @@ export const configSchema = z
   );
 export const createTopicSchema = z.strictObject({
   name: z.string(),
-  partitions: z.number().optional(),
-  config: configSchema.optional(),
+  partitions: z
+    .number()
+    .optional()
+    .describe(`The number of partitions, ${DEFAULT_PARTITIONS} by default`),
+  config: configSchema.optional().describe("Values by Kafka's config keys"),
 });
 export const alterTopicSchema = z.strictObject({
-  partitions: z.number().optional(),
-  config: configSchema.optional(),
+  partitions: z.number().optional().describe("The new number of partitions, which may only grow"),
+  config: configSchema.optional().describe("Values by Kafka's config keys; null removes a value"),
 });
 
 /** The memory for a topic, including its whole config. */
