@@ -8,7 +8,7 @@ import { BUNDLE } from "./bundle.ts";
 afterEach(killBrokers);
 
 test.each(keptVersions())(
-  "[VER-5] what release %s has written is found, and used, and still there after a restart",
+  "[VER-5] data of release %s is found, and used, and still there after a restart",
   (version) =>
     inFolder(async (dataDir) => {
       thaw(version, dataDir);

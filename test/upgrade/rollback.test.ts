@@ -36,14 +36,14 @@ async function backAndForth(dataDir: string, content: Content): Promise<void> {
   expect(now.repeats.keyed.length).toBe(content.repeats.keyed.length + 4);
 }
 
-test("[VER-6] what this release has written is found and used by the previous one, and by this one again", () =>
+test("[VER-6] data of this release is found and used by the previous one, and by this one again", () =>
   inFolder(async (dataDir) => {
     const written = await during(dataDir, BUNDLE, write);
     const found = await during(dataDir, BUNDLE, find);
     await backAndForth(dataDir, { ...written, found });
   }));
 
-test("[VER-6] so is what the previous release has written and this one has brought up to its version", () =>
+test("[VER-6] so is data of the previous release that this one has upgraded to its version", () =>
   inFolder(async (dataDir) => {
     const version = previousVersion();
     thaw(version, dataDir);

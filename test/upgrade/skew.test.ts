@@ -111,7 +111,7 @@ afterEach(() => {
 });
 
 test(
-  "[VER-11] [VER-6] over a rollout and a rollback nothing acknowledged is lost, repeated or refused",
+  "[VER-11] [VER-6] across a rollout and a rollback nothing acknowledged is lost, repeated or refused",
   () =>
     inFolder(async (folder) => {
       const historyFolder = join(folder, "history");

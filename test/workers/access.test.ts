@@ -28,7 +28,7 @@ afterEach(() => {
   forgetEverything();
 });
 
-test("[MODE-2] without a root key nothing is answered, and the answer says how to set one", async () => {
+test("[MODE-2] without a root key nothing is answered, and the response says how to set one", async () => {
   const none: Env = { ...closed, RIVULET_ROOT_KEY: "" };
   const refused = await ask(none, "/v1/topics");
   expect(refused.status).toBe(401);
@@ -40,7 +40,7 @@ test("[MODE-2] without a root key nothing is answered, and the answer says how t
   expect((await ask(none, "/health")).status).toBe(200);
 });
 
-test("[RPT-5] [ACL-5] fresh metrics wake objects, so they take ALTER on the cluster", async () => {
+test("[RPT-5] [ACL-5] fresh metrics wake objects, so they require ALTER on the cluster", async () => {
   const statusFor = async (operation: "ALTER" | "DESCRIBE", query: string) => {
     const grants = [{ cluster: [operation] }];
     const { token } = await createToken(env, { grants, ttlMs: 60_000, subject: "User:m" });
@@ -58,7 +58,7 @@ describe("a token that was verified", () => {
   const statusOf = async (token: string, of = closed) =>
     (await ask(of, "/v1/me", bearer(token))).status;
 
-  test("[JWT-5] is known for a moment, and then verified again", async () => {
+  test("[JWT-5] is remembered for a moment, and then verified again", async () => {
     const token = await minted(60_000);
     const verify = vi.spyOn(crypto.subtle, "verify");
     const now = vi.spyOn(Date, "now");
@@ -73,7 +73,7 @@ describe("a token that was verified", () => {
     expect(verified).toEqual([1, 1, 1, 2, 2, 3]); // The clock was set back at the end.
   });
 
-  test("[JWT-5] is good for no longer than it says, and nowhere else", async () => {
+  test("[JWT-5] is valid for no longer than it says, and nowhere else", async () => {
     const token = await minted(5_000);
     expect(await statusOf(token)).toBe(200);
     expect(await statusOf(`${token.slice(0, -8)}AAAAAAAA`)).toBe(401);
@@ -84,7 +84,7 @@ describe("a token that was verified", () => {
   });
 });
 
-test("[MODE-2] a root key may look like whatever else is a credential", async () => {
+test("[MODE-2] a root key may look like any other credential", async () => {
   const { text: key } = await createKey(closed, {
     principal: "User:a",
     grants: [],
@@ -108,7 +108,7 @@ test.each([
   ["https://a.example, https://b.example", "https://a.example", "https://a.example"],
   ["https://a.example, https://b.example", "https://b.example", "https://b.example"],
   ["https://a.example", "https://evil.example", null],
-])("[MODE-3] where %j may call, %j is told %j", async (allowed, origin, told) => {
+])("[MODE-3] if %j may call, %j is told %j", async (allowed, origin, told) => {
   const of = allowed === undefined ? closed : { ...closed, RIVULET_ALLOWED_ORIGINS: allowed };
   const { headers } = await ask(of, "/health", { origin });
   expect(headers.get("access-control-allow-origin")).toBe(told);
@@ -123,7 +123,7 @@ describe("a cluster that is out of reach", () => {
     } as never,
   };
 
-  test("[APK-4] tokens and known keys go on, and an unknown key is told to try again", async () => {
+  test("[APK-4] tokens and known keys still work, and an unknown key is told to retry", async () => {
     const made = { principal: "User:a", grants: [], expiresAtMs: null };
     const { text } = await createKey(closed, made);
     const { text: other } = await createKey(closed, made);
@@ -141,7 +141,7 @@ describe("a cluster that is out of reach", () => {
     expect(await refused.json()).toMatchObject({ code: "NETWORK_EXCEPTION", retriable: true });
   });
 
-  test("[APK-4] a key is looked up once in a while, and so is one that does not exist", async () => {
+  test("[APK-4] a key is looked up once in a while, and so is a missing one", async () => {
     const { text, key } = await createKey(closed, {
       principal: "User:a",
       grants: [],
@@ -169,7 +169,7 @@ describe("a cluster that is out of reach", () => {
   });
 });
 
-test("[APK-4] however many keys are known, one question tells which of them have changed", async () => {
+test("[APK-4] however many keys are known, one question returns the changed ones", async () => {
   const made = { principal: "User:a", grants: [], expiresAtMs: null };
   const [one, other] = [await createKey(closed, made), await createKey(closed, made)];
   const asked: string[] = [];
@@ -234,7 +234,7 @@ describe("keys that do not exist", () => {
   };
   const basic = (user: string) => ({ authorization: `Basic ${btoa(`${user}:wrong`)}` });
 
-  test("[APK-6] are told by their ids, and nobody is asked", async () => {
+  test("[APK-6] are recognized by their ids, and nobody is asked", async () => {
     const { asked, of } = counted();
     const { text } = await createKey(closed, {
       principal: "User:a",
@@ -260,7 +260,7 @@ describe("keys that do not exist", () => {
     expect(asked).toHaveBeenCalledTimes(1);
   });
 
-  test("[APK-6] were revoked, and push no other key out", async () => {
+  test("[APK-6] were revoked, and displace no other key", async () => {
     const { asked, of } = counted();
     const made = { principal: "User:a", grants: [], expiresAtMs: null };
     const [good, gone] = [await createKey(closed, made), await createKey(closed, made)];
@@ -291,7 +291,7 @@ describe("a service binding", () => {
   const bound = (props: object) =>
     (exports as unknown as { Rivulet(options: { props: object }): Bound }).Rivulet({ props });
 
-  test("[RPC-5] acts for whom its props name, and for everybody where they name nobody", async () => {
+  test("[RPC-5] acts for the principal in its props, and with all rights if they name none", async () => {
     const { name } = await createTopic(1);
     const writes = {
       principal: "shop",
@@ -315,7 +315,7 @@ describe("a service binding", () => {
     expect(await refusalOf({ grants: "all" })).toContain("grants");
   });
 
-  test("[RPC-5] its fetch asks who calls, as from outside", async () => {
+  test("[RPC-5] its fetch authenticates callers, as from outside", async () => {
     const group = unique("group");
     const request = (headers: Record<string, string>) =>
       new Request(`https://app.example/v1/groups/${group}`, { headers });
@@ -325,7 +325,7 @@ describe("a service binding", () => {
   });
 });
 
-test("[ACL-5] whoever is not known may do nothing, and a caller in the bindings is believed", async () => {
+test("[ACL-5] an unknown caller may do nothing, and a caller in the bindings is believed", async () => {
   expect(
     (
       await ask(

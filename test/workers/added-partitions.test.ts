@@ -127,7 +127,7 @@ describe.each(WAYS)("by $by", ({ visit }) => {
     );
   });
 
-  test("[OFF-14] one whose position was deleted is read from its start again, and no other", async () => {
+  test("[OFF-14] one whose committed offset was deleted is read from its start again, and no other", async () => {
     const topic = await createTopic(1);
     const group = unique("group");
     await visit(group, topic, "latest", 0);

@@ -170,7 +170,7 @@ describe.each(TWINS)("an alert$when", ({ interrupt }) => {
   });
 });
 
-test("[ALR-2] a lag fires when its time has come, though nobody tells anything", async () => {
+test("[ALR-2] a lag fires when its time has come, even without a report", async () => {
   await expectStatus(200, "PUT", "/v1/alerts/late", { ...LAG, threshold: 3_600 });
   await fallBehind();
   const alarmAt = () =>
@@ -187,7 +187,7 @@ test("[ALR-2] a lag fires when its time has come, though nobody tells anything",
   await eventually(async () => sent.length === 1, "the webhook is told");
 });
 
-test("[ALR-1] a new secret is made on request, and a rule that is set anew keeps its own", async () => {
+test("[ALR-1] a new secret is made on request, and a rule that is set again keeps its own", async () => {
   const set = (more = {}) =>
     expectStatus<{ secret?: string }>(200, "PUT", "/v1/alerts/late", { ...LAG, ...more });
   const { secret } = await set();
@@ -226,20 +226,23 @@ test.each([
   ],
   ["a star in the middle", { ...LAG, match: "a*b" }, "match"],
   ["a field that does not exist", { ...LAG, url: HOOK }, "url"],
-])("[ALR-1] %s is refused, and changes nothing", async (_, body, field) => {
+])("[ALR-1] %s is rejected, and changes nothing", async (_, body, field) => {
   const refused = await call<{ code: string; detail: string }>("PUT", "/v1/alerts/late", body);
   expect(refused).toMatchObject({ status: 400, body: { code: "INVALID_REQUEST" } });
   expect(refused.body.detail).toContain(field);
   expect(await listed()).toEqual([]);
 });
 
-test.each(["a b", "..", "ü", "x".repeat(65)])("[ALR-1] an alert is not named %j", async (name) => {
-  const path = `/v1/alerts/${encodeURIComponent(name)}`;
-  expect((await call("PUT", path, LAG)).status).toBeGreaterThanOrEqual(400);
-  expect(await listed()).toEqual([]);
-});
+test.each(["a b", "..", "ü", "x".repeat(65)])(
+  "[ALR-1] an alert cannot be named %j",
+  async (name) => {
+    const path = `/v1/alerts/${encodeURIComponent(name)}`;
+    expect((await call("PUT", path, LAG)).status).toBeGreaterThanOrEqual(400);
+    expect(await listed()).toEqual([]);
+  },
+);
 
-test("[ALR-1] who may only look is not shown the path of a webhook, and sets nothing", async () => {
+test("[ALR-1] a caller that may only look is not shown the path of a webhook, and sets nothing", async () => {
   await expectStatus(200, "PUT", "/v1/alerts/late", LAG);
   const { text } = await createKey(closed, {
     ...{ principal: "User:looker", expiresAtMs: null },
@@ -258,7 +261,7 @@ test("[ALR-1] who may only look is not shown the path of a webhook, and sets not
 });
 
 describe.each(TWINS)("a topic's budget$when", ({ interrupt }) => {
-  test("[BGT-1] [BGT-2] refuses appends and reads by request once it is used up, and lets go when it is raised", async () => {
+  test("[BGT-1] [BGT-2] refuses appends and reads by request once it is used up, and stops when it is raised", async () => {
     const topic = await createTopic(1);
     const path = `/v1/topics/${topic.name}`;
     await expectStatus(200, "PATCH", path, { config: { "budget.usd.per.day": 0.000_001 } });
@@ -340,7 +343,7 @@ test("[BGT-3] a principal whose budget is used up is refused, and others are not
   expect((await list(rich.text)).status).toBe(200);
 });
 
-test("[BGT-3] what is told twice counts once, and a larger budget counts at once", async () => {
+test("[BGT-3] what is reported twice counts once, and a larger budget counts at once", async () => {
   const poor = await createKey(closed, {
     ...{ principal: `User:${unique("poor")}`, expiresAtMs: null, quota: { dollarsPerDay: 1 } },
     grants: [{ topics: { prefix: "" }, operations: ["ALL"] }],
@@ -367,7 +370,7 @@ test("[BGT-3] what is told twice counts once, and a larger budget counts at once
   expect((await ask(poor.text, "GET", "/v1/topics?limit=1")).status).toBe(200);
 });
 
-test("[ALR-2] what is told soon after a look is looked at as well", async () => {
+test("[ALR-2] what is reported soon after a check is checked as well", async () => {
   await expectStatus(200, "PUT", "/v1/alerts/nobody", { type: "group-empty", webhook: HOOK });
   await ring();
   await metricsStub(env).report({ snapshots: [groupSnapshot({ members: 0 })] });
@@ -379,7 +382,7 @@ test("[ALR-2] what is told soon after a look is looked at as well", async () => 
   await eventually(async () => sent.length === 1, "the webhook is told");
 });
 
-test("[BGT-4] the audit log is told at 80 % and at the end", async () => {
+test("[BGT-4] the audit log has a line at 80 % and at the end", async () => {
   const lines: { action: string; detail: string }[] = [];
   vi.spyOn(console, "log").mockImplementation((line: string) => {
     const { audit } = JSON.parse(line);

@@ -221,7 +221,7 @@ describe("what is checked of a batch", () => {
   };
 
   test.each(TWINS.flatMap((twin) => WRONG.map((each) => ({ ...twin, ...each }))))(
-    "[VAL-1] $what refuses the append whole, by RPC, HTTP and socket$when",
+    "[VAL-1] $what rejects the append whole, by RPC, HTTP and socket$when",
     async ({ interrupt, bytes, code, detail }) => {
       const { topic, stub } = await newPartition(CONFIG);
       const appender = await Appender.open(topic);
@@ -299,7 +299,7 @@ describe("what is checked of a batch", () => {
   ];
 
   test.each(TWINS.flatMap((twin) => UNREADABLE.map((each) => ({ ...twin, ...each }))))(
-    "[VAL-2] [ZIP-2] a batch of $what is refused over HTTP$when",
+    "[VAL-2] [ZIP-2] a batch of $what is rejected over HTTP$when",
     async ({ interrupt, bytes, code }) => {
       const { topic, stub } = await newPartition();
       await produce(topic.name, [{ value: "first" }]);
@@ -349,7 +349,7 @@ describe("compression", () => {
   ];
 
   test.each(TWINS.flatMap((twin) => KINDS.map((each) => ({ ...twin, ...each }))))(
-    "[ZIP-1] batches of compression $name are stored as they came and read by everybody$when",
+    "[ZIP-1] batches of compression $name are stored as received and read by everybody$when",
     async ({ interrupt, name, compression }) => {
       const { topic, stub } = await newPartition();
       await produce(topic.name, [{ value: "before" }]);
@@ -390,7 +390,7 @@ describe("compression", () => {
 
 describe("the partition socket", () => {
   test.each(TWINS)(
-    "[LOG-1] [LOG-3] of many appends in flight each is answered with its offsets$when",
+    "[LOG-1] [LOG-3] each of many appends in flight is answered with its offsets$when",
     async ({ interrupt }) => {
       const { topic, stub } = await newPartition();
       const appender = await Appender.open(topic);
@@ -452,7 +452,7 @@ describe("the partition socket", () => {
   );
 
   test.each(TWINS)(
-    "[LOG-10] appends over a socket are told the time that they got$when",
+    "[LOG-10] appends over a socket return the time that they got$when",
     async ({ interrupt }) => {
       const { topic, stub } = await newPartition({ "message.timestamp.type": "LogAppendTime" });
       const appender = await Appender.open(topic);
@@ -498,7 +498,7 @@ describe("the partition socket", () => {
   );
 
   test.each(TWINS)(
-    "[TAIL-4] readers that stand at the same place are sent one frame$when",
+    "[TAIL-4] readers at the same offset are sent one frame$when",
     async ({ interrupt }) => {
       const { topic, stub } = await newPartition();
       const readers = await Promise.all(

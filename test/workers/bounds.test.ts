@@ -48,7 +48,7 @@ async function newPartition() {
 }
 
 describe("compressed batches", () => {
-  test("[FCH-1] [ZIP-2] a read ends where what it unfolds passes its bound, and goes on from there", async () => {
+  test("[FCH-1] [ZIP-2] a read ends where its decompressed data exceeds its bound, and continues from there", async () => {
     const { topic, stub } = await newPartition();
     const count = 20;
     const batches = Array.from({ length: count }, () => foldedBatch(MIB));
@@ -63,7 +63,7 @@ describe("compressed batches", () => {
     }
   });
 
-  test("[VAL-2] [ZIP-2] batches that together unfold beyond the bound are refused, and nothing is stored", async () => {
+  test("[VAL-2] [ZIP-2] batches that together decompress beyond the bound are rejected, and nothing is stored", async () => {
     const { topic } = await newPartition();
     const path = `/v1/topics/${topic.name}/partitions/0/batches`;
     const batch = foldedBatch(8 * MIB);
@@ -80,7 +80,7 @@ describe("compressed batches", () => {
 });
 
 describe("bodies", () => {
-  test("[PRD-4] a compressed body that breaks off is refused by name", async () => {
+  test("[PRD-4] a compressed body that breaks off is rejected by name", async () => {
     const { topic } = await newPartition();
     const path = `/v1/topics/${topic.name}/records`;
     const body = new Uint8Array([0x1f, 0x8b, 8, 0]);
@@ -116,7 +116,7 @@ describe.each(bodyPaths("bounds-topic", "bounds-group"))("$what", ({ method, pat
     return new Response(stream.pipeThrough(new CompressionStream(format))).arrayBuffer();
   }
 
-  test("[BND-4] a million brackets are refused with the bound on depth", async () => {
+  test("[BND-4] a million brackets are rejected with the bound on depth", async () => {
     const { code, detail } = await refusal(`{"a":${"[".repeat(1_000_000)}`);
     if (path.endsWith("/batches")) return expect(code).toBe("CORRUPT_MESSAGE");
     expect(code).toBe("INVALID_REQUEST");
@@ -124,7 +124,7 @@ describe.each(bodyPaths("bounds-topic", "bounds-group"))("$what", ({ method, pat
   });
 
   test.each(["gzip", "deflate"] as const)(
-    "[BND-2] %s that unfolds beyond the bound, breaks off or is none is refused",
+    "[BND-2] %s that decompresses beyond the bound, breaks off or is invalid is rejected",
     async (format) => {
       const encoding = { "content-encoding": format };
       expect((await refusal(await packed(format, 17 * MIB), encoding)).code).toBe(
@@ -202,7 +202,7 @@ describe("large bodies of records", () => {
       (text) => text.replace('"partition":1}]', '"partition":7}]'),
       "records[2999].partition is 7",
     ],
-  ])("[PRD-9] where %s is wrong nothing is stored", async (_, break_, detail) => {
+  ])("[PRD-9] if %s is invalid, nothing is stored", async (_, break_, detail) => {
     const topic = await createTopic(2);
     const response = await post(topic.name, break_(JSON.stringify({ records })));
     const problem = (await response.json()) as { detail: string };
@@ -212,7 +212,7 @@ describe("large bodies of records", () => {
       expect((await fetchRecords(topic.name, partition, "")).records).toEqual([]);
   });
 
-  test("[PRD-9] a body without a list of records is refused, before anything is made of it", async () => {
+  test("[PRD-9] a body without a list of records is rejected, before anything is made of it", async () => {
     const topic = await createTopic(1);
     const detail = async (body: string) =>
       ((await (await post(topic.name, body)).json()) as { detail: string }).detail;
@@ -231,7 +231,7 @@ describe("reads", () => {
     eventually(async () => memory.answers.bytes === 0, "earlier answers to be given back"),
   );
 
-  test("[BND-5] of a batch no more is decoded than is asked for", async () => {
+  test("[BND-5] no more of a batch is decoded than requested", async () => {
     const { topic, stub } = await newPartition();
     await stub.append({ batches: recordBatch(Array.from({ length: 1_000 }, (_, i) => `v${i}`)) });
     const read = await fetchRecords(topic.name, 0, "?offset=10&maxRecords=5");
@@ -267,7 +267,7 @@ describe("reads", () => {
     },
   );
 
-  test("[BND-6] a large answer comes whole, piece by piece, and holds nothing when it is read", async () => {
+  test("[BND-6] a large response comes whole, piece by piece, and holds nothing when it is read", async () => {
     const { topic } = await newPartition();
     const values = Array.from({ length: 30 }, (_, i) => String(i % 10).repeat(50_000));
     for (const value of values) await produce(topic.name, [{ value }]);
@@ -286,7 +286,7 @@ describe("reads", () => {
 
 describe("readers", () => {
   test.each(TWINS)(
-    "[TAIL-2] [TAIL-3] an attach that was refused does not give the window back$when",
+    "[TAIL-2] [TAIL-3] a refused attach does not return the window$when",
     async ({ interrupt }) => {
       const { topic, stub } = await newPartition();
       for (let i = 0; i < 10; i++) await stub.append({ batches: recordBatch(["x".repeat(1_000)]) });
@@ -320,7 +320,7 @@ describe("readers", () => {
 });
 
 describe("producer ids", () => {
-  test("[IDM-6] the Worker's appends are stored though another client has used its producer's id", async () => {
+  test("[IDM-6] the Worker's appends are stored even if another client has used its producer's id", async () => {
     const { topic, stub } = await newPartition();
     await produce(topic.name, [{ value: "a" }]);
     const { batches } = (await stub.read({ offset: 0, maxBytes: 1 })) as unknown as {

@@ -54,7 +54,7 @@ function lines(count: number, from = 0): string {
 }
 
 describe("produce", () => {
-  test("[BLK-1] more than a request may hold otherwise is stored in order, with progress", async () => {
+  test("[BLK-1] more than one request may hold is stored in order, with progress", async () => {
     const topic = await createTopic(1);
     const count = 12_000;
     const progress = await send(topic, lines(count));
@@ -95,23 +95,20 @@ describe("produce", () => {
     ['{"value":1,"partition":7}', /^line 3: partition is 7/],
     [Uint8Array.of(0x22, 0xff, 0x22), /^line 3 is not valid UTF-8/],
     [`{"value":"${"x".repeat(5 * 1024 * 1024)}"}`, /^line 3 has more than 4194304 bytes/],
-  ])(
-    "[BLK-1] a line that is no record ends it, with what came before stored: %.20s",
-    async (line, detail) => {
-      const topic = await createTopic(1);
-      const [before, after] = [`${lines(1)}\n`, `\n${lines(1)}`];
-      const progress = await send(topic, new Blob([before, line, after]).stream());
-      expect(progress.at(-1)).toMatchObject({
-        done: false,
-        error: { detail: expect.stringMatching(detail) },
-      });
-      const stored = progress.at(-1)?.stored ?? 0;
-      expect((await fetchRecords(topic.name, 0)).highWatermark).toBe(stored);
-      expect(stored).toBe(1);
-    },
-  );
+  ])("[BLK-1] an invalid line ends it, with earlier lines stored: %.20s", async (line, detail) => {
+    const topic = await createTopic(1);
+    const [before, after] = [`${lines(1)}\n`, `\n${lines(1)}`];
+    const progress = await send(topic, new Blob([before, line, after]).stream());
+    expect(progress.at(-1)).toMatchObject({
+      done: false,
+      error: { detail: expect.stringMatching(detail) },
+    });
+    const stored = progress.at(-1)?.stored ?? 0;
+    expect((await fetchRecords(topic.name, 0)).highWatermark).toBe(stored);
+    expect(stored).toBe(1);
+  });
 
-  test("[BLK-1] a chunk that a partition refuses is told, and the next goes on", async () => {
+  test("[BLK-1] a chunk that a partition refuses is reported, and the next continues", async () => {
     const topic = await createTopic(1);
     const original = PartitionObject.prototype.append;
     let calls = 0;
@@ -137,7 +134,7 @@ describe("produce", () => {
     });
   const big = `${JSON.stringify({ value: "x".repeat(1_000_000) })}\n`;
 
-  test("[BLK-3] more records are stored without asking for lines, and answered in lines", async () => {
+  test("[BLK-3] more records are stored without requesting lines, and answered in lines", async () => {
     const topic = await createTopic(1);
     const count = 100_001;
     const progress = await linesOf<ProgressJson>(await post(topic, lines(count)));
@@ -146,7 +143,7 @@ describe("produce", () => {
     expect(highWatermark).toBe(count);
   });
 
-  test("[BLK-3] what one request may have is answered as JSON, and stored as a whole or not at all", async () => {
+  test("[BLK-3] a body within one request's bounds is answered as JSON, and stored whole or not at all", async () => {
     const topic = await createTopic(1);
     const answer = await post(topic, `${big.repeat(15)}\n\n`, { accept: "*/*" });
     expect(answer.status).toBe(200);
@@ -160,7 +157,7 @@ describe("produce", () => {
     expect((await fetchRecords(topic.name, 0, "?offset=14")).highWatermark).toBe(15);
   });
 
-  test("[BLK-3] more bytes are, too, and a wrong line beyond the bound leaves what came before", async () => {
+  test("[BLK-3] more bytes are, too, and a wrong line beyond the bound leaves earlier ones stored", async () => {
     const topic = await createTopic(1);
     const response = await post(topic, `${big.repeat(17)}{}`, { accept: "application/json" });
     const progress = await linesOf<ProgressJson>(response);
@@ -212,7 +209,7 @@ describe("produce", () => {
     expect(await response.json()).toMatchObject({ code: "UNKNOWN_TOPIC_OR_PARTITION" });
   });
 
-  test("[ERR-1] an unknown topic and an idempotency key are refused before anything is read", async () => {
+  test("[ERR-1] an unknown topic and an idempotency key are rejected before anything is read", async () => {
     const headers = { "content-type": NDJSON, accept: NDJSON };
     const init = { method: "POST", headers, body: lines(1) };
     expect((await fetchPath("/v1/topics/nobody/records", init)).status).toBe(404);
@@ -223,7 +220,7 @@ describe("produce", () => {
 });
 
 describe("read", () => {
-  test("[BLK-2] all there is, from an offset, and no more than asked for", async () => {
+  test("[BLK-2] all there is, from an offset, and no more than requested", async () => {
     const topic = await createTopic(1);
     await send(topic, lines(6_000));
     const offsets = (await read(topic, "?offset=10")).map(({ offset }) => offset);
@@ -232,7 +229,7 @@ describe("read", () => {
     expect(await read(topic, "?offset=6000")).toEqual([]);
   });
 
-  test("[BLK-2] a log without records is an answer without lines; what is outside is told in one", async () => {
+  test("[BLK-2] a log without records is a response without lines; an offset outside is reported in one", async () => {
     const topic = await createTopic(1);
     expect(await read(topic)).toEqual([]);
     await produce(topic.name, [{ value: "a" }]);
@@ -252,7 +249,7 @@ describe("what HTTP clients expect", () => {
     return new Response(stream).arrayBuffer();
   }
 
-  test("[WEB-1] a body may come in gzip; one that is not is refused, as is any other encoding", async () => {
+  test("[WEB-1] a body may come in gzip; an invalid one is rejected, as is any other encoding", async () => {
     const topic = await createTopic(1);
     const path = `/v1/topics/${topic.name}/records`;
     const post = (encoding: string, body: ArrayBuffer | string) =>
@@ -272,7 +269,7 @@ describe("what HTTP clients expect", () => {
     expect(bomb.status).toBe(413);
   });
 
-  test("[WEB-1] JSON that is asked for is packed where the client takes it, a stream never", async () => {
+  test("[WEB-1] JSON is compressed if the client accepts it, a stream never", async () => {
     const topic = await createTopic(1);
     await produce(topic.name, [{ value: "x".repeat(10_000) }]);
     const path = `/v1/topics/${topic.name}/partitions/0/records`;

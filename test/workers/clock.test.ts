@@ -48,7 +48,7 @@ function turnTo(ms: number): void {
 
 describe("appends and tasks", () => {
   test.each(TWINS)(
-    "[CLK-1] where the clock was set back, appends one after another and at once go on$when",
+    "[CLK-1] after the clock was set back, sequential and concurrent appends complete$when",
     async ({ interrupt }) => {
       const topic = await createTopic(1);
       await produce(topic.name, [{ value: "before" }]);
@@ -128,7 +128,7 @@ describe("appends and tasks", () => {
   });
 
   test.each(TWINS)(
-    "[CLK-2] what a cluster has to try again it tries soon, whatever its alarm was set for$when",
+    "[CLK-2] what a cluster must retry it retries soon, whatever its alarm was set for$when",
     async ({ interrupt }) => {
       const topic = await createTopic(1);
       await produce(topic.name, [{ value: "used" }]); // Of one that was never used nothing is destroyed.
@@ -148,7 +148,7 @@ describe("appends and tasks", () => {
     },
   );
 
-  test("[CLK-2] a cluster whose time stands still begins a new life only where it has something to try again", async () => {
+  test("[CLK-2] a cluster whose time stands still begins a new life only if it has something to retry", async () => {
     const [done, left] = [await createTopic(1), await createTopic(1)];
     for (const { name } of [done, left]) await produce(name, [{ value: "used" }]);
     const first = await runInDurableObject(clusterStub(env), (instance, { storage }) => {
@@ -244,7 +244,7 @@ describe("idempotency keys", () => {
     },
   );
 
-  test("[KEY-4] a partition without room takes no more keys, says so and stores nothing", async () => {
+  test("[KEY-4] a partition without room accepts no more keys, says so and stores nothing", async () => {
     const topic = await createTopic(1);
     const stub = partitionStub(env, topic.topicId, 0);
     const first = await keyed(topic, "before");
@@ -327,7 +327,7 @@ describe("sessions", () => {
     expectStatus(200, "POST", `/v1/groups/${group}/poll`, { instanceId, topics: [topic.name] });
 
   test.each(TWINS)(
-    "[CLK-4] whoever was lost before the clock was set back has a session from when that is noticed, and no more$when",
+    "[CLK-4] a member lost before the clock was set back has a session from when that is noticed, and no more$when",
     async ({ interrupt }) => {
       const topic = await createTopic(4);
       const group = unique("group");
@@ -357,7 +357,7 @@ describe("sessions", () => {
   );
 
   test.each(TWINS)(
-    "[CLK-4] where the clock is set forward nobody who is there is removed, and whoever has gone is, a session later$when",
+    "[CLK-4] after the clock is set forward no present member is removed, and an absent one is, a session later$when",
     async ({ interrupt }) => {
       const topic = await createTopic(4);
       const group = unique("group");
@@ -380,7 +380,7 @@ describe("sessions", () => {
   );
 
   test.each(TWINS)(
-    "[CLK-4] where the clock is set forward a classic member has a session from then on$when",
+    "[CLK-4] after the clock is set forward a classic member has a session from then on$when",
     async ({ interrupt }) => {
       const group = unique("group");
       const stub = groupStub(env, group);
@@ -446,7 +446,7 @@ describe("sessions", () => {
   ];
 
   test.each(WAYS)(
-    "[CLK-4] whoever is lost when the clock is set back has a session, however the group notices: by $way",
+    "[CLK-4] a member lost when the clock is set back has a session, however the group notices: by $way",
     async ({ wake }) => {
       const topic = await createTopic(4);
       const group = unique("group");
@@ -472,7 +472,7 @@ describe("sessions", () => {
       [SESSION_MS + 1_000, 60_000, HOUR_MS].map((aheadMs) => ({ ...each, aheadMs })),
     ),
   )(
-    "[CLK-4] nobody is removed by a group that the clock ($aheadMs ms ahead) finds asleep, and that is woken by $way",
+    "[CLK-4] nobody is removed by a sleeping group that the clock ($aheadMs ms ahead) finds, woken by $way",
     async ({ wake, aheadMs }) => {
       const topic = await createTopic(4);
       const group = unique("group");
@@ -542,7 +542,7 @@ describe("sessions", () => {
       );
 
       test.each(TWINS)(
-        "[CLK-5] an incarnation so far ahead that somebody made up does not lock the group out$when",
+        "[CLK-5] a made-up incarnation so far ahead does not lock the group out$when",
         async ({ interrupt }) => {
           const topic = await createTopic(1);
           await produce(topic.name, [{ value: "a" }]);
@@ -590,7 +590,7 @@ describe("sessions", () => {
   };
 
   test.each(TWINS)(
-    "[CLK-5] an incarnation a little ahead that is not the group's attaches if it is signed, and the group's owner gets the partition all the same$when",
+    "[CLK-5] an incarnation a little ahead that is not the group's attaches if it is signed, and the group's owner still gets the partition$when",
     async ({ interrupt }) => {
       const topic = await createTopic(1);
       await produce(topic.name, [{ value: "a" }]);
@@ -617,7 +617,7 @@ describe("sessions", () => {
   );
 
   test.each(TWINS)(
-    "[CLK-5] an incarnation a little ahead that is signed and not the group's does not keep a member that polls from reading$when",
+    "[CLK-5] a signed incarnation a little ahead that is not the group's does not keep a polling member from reading$when",
     async ({ interrupt }) => {
       const topic = await createTopic(1);
       await produce(topic.name, [{ value: "a" }]);
@@ -655,7 +655,7 @@ describe("sessions", () => {
   );
 
   test.each(TWINS)(
-    "[CLK-5] a group of before the clock was set back reads on$when",
+    "[CLK-5] a group from before the clock was set back reads on$when",
     async ({ interrupt }) => {
       const topic = await createTopic(1);
       await produce(topic.name, [{ value: "a" }]);
@@ -672,7 +672,7 @@ describe("sessions", () => {
 
 describe("a group that nobody asks anything", () => {
   test.each(TWINS)(
-    "[CLK-4] is told by the Worker that the clock was set back$when",
+    "[CLK-4] learns from the Worker that the clock was set back$when",
     async ({ interrupt }) => {
       const topic = await createTopic(1);
       const group = unique("group");

@@ -166,7 +166,7 @@ describe("creating", () => {
   ];
 
   test.each(REFUSED)(
-    "[CLU-1] a topic with $what is refused and changes nothing",
+    "[CLU-1] a topic with $what is rejected and changes nothing",
     async ({ name, partitions, config, code, detail }) => {
       const before = await cluster.topics();
       const free = unique("topic");
@@ -254,7 +254,7 @@ describe("changing", () => {
   });
 
   test.each(TWINS)(
-    "[CLU-3] config keys that are not named stay, null sets one back$when",
+    "[CLU-3] config keys that are not named stay, null resets one$when",
     async ({ interrupt }) => {
       const name = unique("topic");
       await create(name, 1, { "max.message.bytes": 500 });
@@ -436,7 +436,7 @@ describe("deleting", () => {
   );
 
   test.each(TWINS)(
-    "[CLU-4] a group does not carry offsets over to a topic's namesake$when",
+    "[CLU-4] a group does not carry offsets to a topic's namesake$when",
     async ({ interrupt }) => {
       const name = unique("topic");
       const group = unique("group");

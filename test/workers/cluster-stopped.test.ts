@@ -170,7 +170,7 @@ describe.each(TWINS)("while the cluster is out of reach$when", ({ interrupt }) =
     expect(await native.heartbeat(nativeJoin("n", topic.name))).toMatchObject({ ok: true });
   });
 
-  test("[CLU-5] the SDK's consumer goes on, and another one takes its place", async () => {
+  test("[CLU-5] the SDK's consumer continues, and another one takes its place", async () => {
     const rivulet = sdkClient();
     const topic = await createTopic(2);
     const group = unique("group");
@@ -208,7 +208,7 @@ describe.each(TWINS)("while the cluster is out of reach$when", ({ interrupt }) =
     expect(read.sort()).toEqual(["a", "b", "c", "d"]);
   });
 
-  test("[CLU-5] a Kafka client that connects learns of all topics as they were last listed, and of those created since", async () => {
+  test("[CLU-5] a Kafka client that connects gets all topics as last listed, and those created since", async () => {
     const before = await createTopic(2);
     const client = await Kafka.open();
     const all = () => client.ask<{ topics: Described[] }>(METADATA, 12, { topics: null });
@@ -236,7 +236,7 @@ describe.each(TWINS)("while the cluster is out of reach$when", ({ interrupt }) =
     client.close();
   });
 
-  test("[CLU-5] a topic whose deletion fails goes on", async () => {
+  test("[CLU-5] a topic whose deletion fails continues", async () => {
     const topic = await createTopic(1);
     stop();
     await interrupt(...objectsOf(topic));
@@ -248,7 +248,7 @@ describe.each(TWINS)("while the cluster is out of reach$when", ({ interrupt }) =
     expect((await call("GET", `/v1/topics/${topic.name}`)).status).toBe(404);
   });
 
-  test("[CLU-5] what needs it says so with an error that may be tried again, and works later", async () => {
+  test("[CLU-5] operations that need it say so with a retriable error, and work later", async () => {
     const topic = await createTopic(1);
     const [name, group] = [unique("topic"), unique("group")];
     stop();
@@ -273,7 +273,7 @@ describe.each(TWINS)("while the cluster is out of reach$when", ({ interrupt }) =
   });
 });
 
-test("[CLU-5] known topics are used without a question, whatever is asked of them", async () => {
+test("[CLU-5] known topics are used without a question, whatever is requested of them", async () => {
   const topic = await createTopic(1);
   const group = unique("group");
   await readAs(group, topic, { 0: 0 });

@@ -66,7 +66,7 @@ describe("bounds", () => {
     ).toMatchObject({ ok: true });
   });
 
-  test("[CLU-1] groups up to the bound are listed, and one that is listed may always ask", async () => {
+  test("[CLU-1] groups up to the bound are listed, and a listed one may always ask", async () => {
     const [listed, next] = [unique("g"), unique("g")];
     await cluster.subscribe({ groupId: listed, names: [], pattern: null });
     const spy = vi.spyOn(ClusterStore.prototype, "groupCount", "get");
@@ -119,7 +119,7 @@ describe("bounds", () => {
       return expectStatus(200, "POST", `/v1/groups/${group}/poll`, body);
     };
 
-    test("[QUO-6] what no member subscribes to any more is forgotten before anything is refused", async () => {
+    test("[QUO-6] topics without a subscriber are forgotten before anything is refused", async () => {
       const group = unique("g");
       const { name } = await createTopic(1);
       await poll(group, "a", [name, "kept"], "kept.*");
@@ -135,7 +135,7 @@ describe("bounds", () => {
       expect(await subscribed(group)).toEqual([["kept", "new", name].sort(), ["kept.*"]]);
     });
 
-    test("[QUO-6] what members subscribe to is refused beyond the bound, and what is known never", async () => {
+    test("[QUO-6] subscriptions are refused beyond the bound, and known ones never", async () => {
       const group = unique("g");
       await poll(group, "a", ["one"]);
       const counts = vi.spyOn(ClusterStore.prototype, "subscriptionCounts");
@@ -149,7 +149,7 @@ describe("bounds", () => {
       expect(known).toMatchObject({ ok: true });
     });
 
-    test("[QUO-6] so does what they subscribe to while two ask at once", async () => {
+    test("[QUO-6] so are those of two concurrent requests", async () => {
       const group = unique("g");
       await poll(group, "a", ["one"]);
       const crowded = { known: MAX_NAMES_PER_GROUP, added: 1 };
@@ -170,7 +170,7 @@ describe("bounds", () => {
       expect(await subscribed(group)).toEqual([["four", "one", "three", "two"], []]);
     });
 
-    test("[QUO-6] what others subscribe to meanwhile stays", async () => {
+    test("[QUO-6] topics that others subscribe to meanwhile stay", async () => {
       const group = unique("g");
       await poll(group, "a", ["one"]);
       vi.spyOn(GroupObject.prototype, "subscriptions").mockImplementationOnce(async () => {
@@ -189,7 +189,7 @@ describe("bounds", () => {
     });
   });
 
-  test("[CLK-1] the partitions written to last are told of the clock, each once, the oldest forgotten", async () => {
+  test("[CLK-1] the partitions written to last learn of the clock, each once, the oldest forgotten", async () => {
     // In a cluster's life of its own, so that nobody else's partitions are among them.
     const told = await runInDurableObject(cluster, async (_, state) => {
       const other = new ClusterObject(state, env);
@@ -211,7 +211,7 @@ describe("bounds", () => {
 
 describe("subscriptions", () => {
   test.each(TWINS)(
-    "[GRP-9] a change of a topic is told once to each group that reads it, and to no other$when",
+    "[GRP-9] a change of a topic is sent once to each group that reads it, and to no other$when",
     async ({ interrupt }) => {
       const name = unique("topic");
       const [byName, byPattern, byBoth, other] = ["a", "b", "c", "d"].map((prefix) =>
@@ -248,7 +248,7 @@ describe("subscriptions", () => {
     },
   );
 
-  test("[GRP-13] a look-up of topics that must exist lists no group for names that do not", async () => {
+  test("[GRP-13] a lookup of topics that must exist lists no group for names that do not", async () => {
     const [group, missing] = [unique("g"), unique("missing")];
     const topic = await createTopic(1);
     expect(
@@ -275,7 +275,7 @@ describe("subscriptions", () => {
     { what: "group id", group: "", names: [], pattern: null, error: "INVALID_GROUP_ID" },
     { what: "topic", names: ["t", "no topic"], pattern: null, error: "INVALID_TOPIC_EXCEPTION" },
     { what: "pattern", names: [], pattern: "(", error: "INVALID_REGULAR_EXPRESSION" },
-  ])("[GRP-13] an illegal $what is refused, and lists nothing", async (row) => {
+  ])("[GRP-13] an illegal $what is rejected, and lists nothing", async (row) => {
     const group = row.group ?? unique("g");
     expect(
       await cluster.subscribe({ groupId: group, names: row.names, pattern: row.pattern }),
@@ -301,7 +301,7 @@ describe("subscriptions", () => {
 
 describe("groups that end", () => {
   test.each(TWINS)(
-    "[CLK-5] the newest incarnation of any deleted group is told to the next, and never an older one$when",
+    "[CLK-5] the newest incarnation of any deleted group is given to the next, and never an older one$when",
     async ({ interrupt }) => {
       const told = async () => {
         await interrupt(cluster);
@@ -322,7 +322,7 @@ describe("groups that end", () => {
     },
   );
 
-  test("[FIL-6] only a group that is listed is noted to have stored something", async () => {
+  test("[FIL-6] only a listed group is noted to have stored something", async () => {
     const [listed, stranger] = [unique("g"), unique("g")];
     await cluster.subscribe({ groupId: listed, names: [], pattern: null });
     for (const group of [listed, stranger]) await cluster.noteGroupMade({ groupId: group });
@@ -369,7 +369,7 @@ describe("groups that end", () => {
 });
 
 describe("partitions", () => {
-  test("[FIL-4] nothing is remembered of partitions that there are not", async () => {
+  test("[FIL-4] nothing is remembered of partitions that do not exist", async () => {
     const topic = await createTopic(2);
     const gone = crypto.randomUUID();
     const used = () =>
@@ -408,7 +408,7 @@ describe("partitions", () => {
     expect(places).toEqual(["destroy 1"]);
   });
 
-  test("[CLU-4] a partition that cannot be freed keeps no other from it, and only its topic is tried again", async () => {
+  test("[CLU-4] a partition that cannot be freed delays no other, and only its topic is retried", async () => {
     const [topic, other] = [await createTopic(2), await createTopic(1)];
     for (const partition of [0, 1]) await produce(topic.name, [{ value: "a", partition }]);
     await produce(other.name, [{ value: "a" }]);
@@ -440,7 +440,7 @@ describe("tasks that fail", () => {
       await cluster.purgeTopic({ topicId: topic.topicId });
   });
 
-  test("[CLU-4] [CLU-8] they are tried again after a second, then ever later, up to an hour, and soon where nothing has failed yet", async () => {
+  test("[CLU-4] [CLU-8] they are retried after a second, then ever later, up to an hour, and soon if nothing has failed yet", async () => {
     const [topic, next] = [await createTopic(1), await createTopic(1)];
     for (const { name } of [topic, next]) await produce(name, [{ value: "a" }]);
     vi.spyOn(console, "error").mockReturnValue();
@@ -508,7 +508,7 @@ describe("tasks that fail", () => {
     expect(await tasksOf(topic.topicId)).toEqual([]);
   });
 
-  test("[ALM-1] [CRC-2] a task that is damaged is told of, and holds up no other", async () => {
+  test("[ALM-1] [CRC-2] a damaged task is reported, and delays no other", async () => {
     const log = vi.spyOn(console, "error").mockReturnValue();
     const topic = await createTopic(1);
     await produce(topic.name, [{ value: "a" }]);
@@ -540,7 +540,7 @@ describe("tasks that fail", () => {
     expect([await tasksOf(topic.topicId), await alarmOf(cluster)]).toEqual([[], null]);
   });
 
-  test("[CFG-3] a config that cannot be told to a topic that is deleted meanwhile holds up nothing", async () => {
+  test("[CFG-3] a config that cannot reach a topic that is deleted meanwhile delays nothing", async () => {
     const topic = await createTopic(1);
     await produce(topic.name, [{ value: "a" }]);
     vi.spyOn(console, "error").mockReturnValue();

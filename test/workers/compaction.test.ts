@@ -226,7 +226,7 @@ describe("compaction", () => {
   );
 
   test.each(TWINS)(
-    "[CMP-5] a record without a key is refused by a compacted topic$when",
+    "[CMP-5] a compacted topic rejects a record without a key$when",
     async ({ interrupt }) => {
       const { topic, stub } = await newPartition(COMPACTED);
       await produce(topic.name, [{ key: "a", value: "1" }]);

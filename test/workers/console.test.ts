@@ -34,7 +34,7 @@ describe("the page", () => {
     "/console/topics/t/records/0/42",
     "/console/nowhere",
     "/console/learn",
-  ])("[CON-1] [LRN-1] is at %s, and kept nowhere", async (path) => {
+  ])("[CON-1] [LRN-1] is at %s, and never cached", async (path) => {
     const response = await ask(path);
     expect(response.status).toBe(200);
     expect(response.headers.get("content-type")).toBe("text/html; charset=utf-8");
@@ -42,7 +42,7 @@ describe("the page", () => {
     expect(await response.text()).toMatch(/^<!doctype html>/);
   });
 
-  test("[CON-2] lets nothing run but its own script", async () => {
+  test("[CON-2] runs nothing but its own script", async () => {
     const { headers } = await ask("/console");
     const policy = headers.get("content-security-policy")?.split("; ") ?? [];
     expect(policy).toEqual([
@@ -69,7 +69,7 @@ describe("the page", () => {
     expect(await response.text()).toBe("");
   });
 
-  test.each(["POST", "PUT", "PATCH", "DELETE"])("[CON-1] takes no %s", async (method) => {
+  test.each(["POST", "PUT", "PATCH", "DELETE"])("[CON-1] does not support %s", async (method) => {
     const response = await ask("/console", { method });
     expect(response.status).toBe(405);
     expect(response.headers.get("allow")).toBe("GET, HEAD");
@@ -91,7 +91,7 @@ describe("its files", async () => {
   });
 
   test.each([...new Set([...files, ...lesson])])(
-    "[CON-1] [LRN-1] %s is kept for good",
+    "[CON-1] [LRN-1] %s is cached for good",
     async (path) => {
       const response = await ask(path);
       expect(response.status).toBe(200);
@@ -137,7 +137,7 @@ describe("who gets it", () => {
   const asked = async (url: string, env: Partial<Env>, headers: Record<string, string> = {}) =>
     await app.fetch(new Request(url, { headers }), env as Env, context as never);
 
-  test("[CON-1] whoever reaches a broker that asks who calls", async () => {
+  test("[CON-1] anyone who reaches a broker that asks for credentials", async () => {
     const response = await asked("https://broker.example/console", { RIVULET_ROOT_KEY: "k" });
     expect(response.status).toBe(200);
     await response.body?.cancel();

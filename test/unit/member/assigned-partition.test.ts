@@ -22,7 +22,7 @@ function newPartition(): AssignedPartition {
   return new AssignedPartition({ topic: "t", topicId: "t-1", partition: 0 }, 0);
 }
 
-test("[SES-5] compressed batches are unfolded one by one, as the application makes room for them", () => {
+test("[SES-5] compressed batches are decompressed one by one, as the application makes room for them", () => {
   const partition = newPartition();
   const count = 12;
   partition.receive(Buffer.concat(Array.from({ length: count }, (_, i) => batch(i, MIB, true))));
@@ -47,7 +47,7 @@ test("[SES-5] compressed batches are unfolded one by one, as the application mak
   expect(delivered).toEqual(Array.from({ length: count }, (_, i) => i));
 });
 
-test("[SES-1] batches of both kinds are delivered in order, those that are not compressed together", () => {
+test("[SES-1] batches of both kinds are delivered in order, uncompressed ones together", () => {
   const partition = newPartition();
   const kinds = [false, false, true, false, true, true, false];
   partition.receive(Buffer.concat(kinds.map((isFolded, i) => batch(i, 10, isFolded))));
@@ -58,7 +58,7 @@ test("[SES-1] batches of both kinds are delivered in order, those that are not c
   expect(offsets).toEqual([[0, 1], [2], [3], [4], [5], [6]]);
 });
 
-test("[SES-1] what lies before a batch that cannot be read is delivered, and the batch comes again", () => {
+test("[SES-1] data before a batch that cannot be read is delivered, and the batch comes again", () => {
   const partition = newPartition();
   const broken = batch(1, 100, true);
   broken.fill(0xff, 70);
@@ -72,7 +72,7 @@ test("[SES-1] what lies before a batch that cannot be read is delivered, and the
   expect(partition.position).toBe(1);
 });
 
-test("[SES-5] a batch larger than the window is given back whole, or the window would close in the end", () => {
+test("[SES-5] a batch larger than the window is returned whole, or the window would close in the end", () => {
   const partition = newPartition();
   const windowBytes = 1_000;
   // What the broker may still send. It sends while any is left, and then a whole batch.
@@ -89,7 +89,7 @@ test("[SES-5] a batch larger than the window is given back whole, or the window 
   expect(windowLeft).toBe(windowBytes);
 });
 
-test("[SES-5] small frames that together went beyond the window are given back whole too", () => {
+test("[SES-5] small frames that together exceeded the window are returned whole too", () => {
   const partition = newPartition();
   const windowBytes = 1_000;
   let received = 0;

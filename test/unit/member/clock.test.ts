@@ -29,7 +29,7 @@ function shown(clock: Clock): number {
   return clock.now() - START_MS;
 }
 
-test("[SES-4] where the wall clock and the monotonic one agree, time is what they both show", () => {
+test("[SES-4] while the wall clock and the monotonic one agree, time is what both show", () => {
   const clock = new Clock();
   expect(shown(clock)).toBe(0);
   pass(250);
@@ -56,7 +56,7 @@ test("[SES-4] time goes on in whole milliseconds", () => {
   expect(shown(clock)).toBe(10);
 });
 
-test("[SES-4] where the wall clock is set back, time goes on by the monotonic one and never back", () => {
+test("[SES-4] after the wall clock is set back, time continues by the monotonic one and never goes back", () => {
   const clock = new Clock();
   pass(5_000);
   expect(shown(clock)).toBe(5_000);
@@ -69,7 +69,7 @@ test("[SES-4] where the wall clock is set back, time goes on by the monotonic on
   expect(shown(clock)).toBe(HOUR_MS + 5_700);
 });
 
-test("[SES-4] what passed between the last look and a setting back is not forgotten", () => {
+test("[SES-4] the time between the last look and a setting back is not forgotten", () => {
   const clock = new Clock();
   pass(5_000);
   clock.now();
@@ -81,7 +81,7 @@ test("[SES-4] what passed between the last look and a setting back is not forgot
   expect(shown(clock)).toBe(36_000);
 });
 
-test("[SES-4] a wall clock that is set back again and again holds nothing up", () => {
+test("[SES-4] a wall clock that is set back repeatedly delays nothing", () => {
   const clock = new Clock();
   let lastMs = clock.now();
   for (let i = 1; i <= 100; i++) {
@@ -93,7 +93,7 @@ test("[SES-4] a wall clock that is set back again and again holds nothing up", (
   expect(shown(clock)).toBe(10_000);
 });
 
-test("[SES-4] where the machine sleeps and the monotonic clock with it, time follows the wall", () => {
+test("[SES-4] if the machine sleeps and the monotonic clock with it, time follows the wall clock", () => {
   const clock = new Clock();
   pass(1_000);
   pass(HOUR_MS, 0);
@@ -102,7 +102,7 @@ test("[SES-4] where the machine sleeps and the monotonic clock with it, time fol
   expect(shown(clock)).toBe(HOUR_MS + 2_000);
 });
 
-test("[SES-4] what was slept counts also after the wall clock is set back, and so does a later sleep", () => {
+test("[SES-4] sleep counts even after the wall clock is set back, and so does a later sleep", () => {
   const clock = new Clock();
   pass(HOUR_MS, 0);
   expect(shown(clock)).toBe(HOUR_MS);

@@ -196,7 +196,7 @@ describe("what is processed with nothing left in hand", () => {
     expect(commitsOf(config, { atMs, untilMs: 20_000, isBusy: false })).toEqual(expected);
   });
 
-  test("[SES-12] is committed with what else is processed, though another partition is busy", () => {
+  test("[SES-12] is committed with what else is processed, even if another partition is busy", () => {
     const consumer = ConsumerHarness.joined({ "t:0": 0, "t:1": 0 }, KAFKAS);
     consumer.data("t:0", 0, 1);
     consumer.data("t:1", 0, 9);
@@ -210,7 +210,7 @@ describe("what is processed with nothing left in hand", () => {
   });
 });
 
-test("[SES-12] a partition without work is committed though another goes on all the time, and both share the commit", () => {
+test("[SES-12] a partition without work is committed even if another never rests, and both share the commit", () => {
   const consumer = ConsumerHarness.joined({ "t:0": 0, "t:1": 0 }, KAFKAS);
   consumer.data("t:0", 0, 1);
   consumer.data("t:1", 0, MANY);
@@ -228,7 +228,7 @@ test("[SES-12] a partition without work is committed though another goes on all 
 
 describe("a commit", () => {
   test.each([KAFKAS, PLAIN])(
-    "[SES-12] that is put off is made half a second later, with what came meanwhile (%o)",
+    "[SES-12] that is delayed is made half a second later, with what came meanwhile (%o)",
     (config) => {
       const consumer = ConsumerHarness.joined({ "t:0": 0 }, config);
       consumer.data("t:0", 0, 1);
@@ -245,7 +245,7 @@ describe("a commit", () => {
   );
 
   test.each([KAFKAS, PLAIN, NOT_BY_ITSELF])(
-    "[SES-2] before a partition is given up waits for nothing, not even just after another (%o)",
+    "[SES-2] before a partition is given up waits for nothing, even just after another (%o)",
     (config) => {
       const consumer = ConsumerHarness.joined({ "t:0": 0 }, config);
       consumer.data("t:0", 0, 3);
@@ -261,7 +261,7 @@ describe("a commit", () => {
   );
 
   test.each([KAFKAS, PLAIN, NOT_BY_ITSELF])(
-    "[SES-6] at a close waits for nothing, not even just after another (%o)",
+    "[SES-6] at a close waits for nothing, even just after another (%o)",
     (config) => {
       const consumer = ConsumerHarness.joined({ "t:0": 0 }, config);
       consumer.data("t:0", 0, 3);
@@ -275,7 +275,7 @@ describe("a commit", () => {
     },
   );
 
-  test("[SES-12] that is asked for comes before the one that is due, and that is then not made", () => {
+  test("[SES-12] on request comes before the one that is due, and that is then not made", () => {
     const timeline = new Timeline(KAFKAS);
     timeline.consumer.data("t:0", 0, 2);
     timeline.consumer.processed("t:0", 1);

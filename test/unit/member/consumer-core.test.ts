@@ -39,7 +39,7 @@ function reconnectGroup(consumer: ConsumerHarness): void {
 }
 
 describe("a newer release", () => {
-  test("[VER-8] that sends messages of unknown types is heard as one that does not", () => {
+  test("[VER-8] that sends messages of unknown types is understood like one that does not", () => {
     const consumer = reading(3);
     const unknown = { type: "of-a-newer-release", requestId: 0, attachId: 1, offset: 9 } as never;
     consumer.fromCoordinator(unknown);
@@ -56,7 +56,7 @@ describe("a newer release", () => {
 });
 
 describe("joining", () => {
-  test("[SES-1] a member joins, attaches where the group has committed, and is told once when all is ready", () => {
+  test("[SES-1] a member joins, attaches where the group has committed, and learns once that all is ready", () => {
     const consumer = new ConsumerHarness({ topics: ["t", "u"], clientId: "c", instanceId: "i" });
     consumer.start();
     expect(consumer.take()).toEqual(["open group"]);
@@ -89,7 +89,7 @@ describe("joining", () => {
     expect(consumer.take()).toEqual(["open group"]);
   });
 
-  test("[SES-1] a partition that is slow to attach does not keep the others waiting for ever", () => {
+  test("[SES-1] a partition that is slow to attach does not keep the others waiting forever", () => {
     const consumer = new ConsumerHarness();
     consumer.start();
     consumer.openGroup();
@@ -103,7 +103,7 @@ describe("joining", () => {
     expect(consumer.take()).toContain("assigned t:1@0");
   });
 
-  test("[SES-1] partitions that come later are told of alone", () => {
+  test("[SES-1] partitions that come later are announced alone", () => {
     const consumer = ConsumerHarness.joined({ "t:0": 0 });
     consumer.assign({ "t:0": 0, "t:1": 4 }, { epoch: 2 });
     expect(consumer.take()).toEqual(["open t:1"]);
@@ -124,7 +124,7 @@ describe("joining", () => {
     expect(consumer.take()).toEqual([]);
   });
 
-  test("[SES-1] a member that joins anew is told again that it has nothing", () => {
+  test("[SES-1] a member that joins again is told again that it has nothing", () => {
     const consumer = new ConsumerHarness();
     consumer.start();
     consumer.openGroup();
@@ -137,7 +137,7 @@ describe("joining", () => {
     expect(consumer.take()).toEqual(["assigned "]);
   });
 
-  test("[SES-1] records that come before all is ready are delivered after it, in order", () => {
+  test("[SES-1] records that arrive before all is ready are delivered after it, in order", () => {
     const consumer = new ConsumerHarness();
     consumer.start();
     consumer.openGroup();
@@ -168,7 +168,7 @@ describe("joining", () => {
     expect(consumer.take()).toEqual(["records t:0 0-5"]);
   });
 
-  test("[SES-1] a refusal that may pass is tried again, later each time", () => {
+  test("[SES-1] a retriable refusal is retried, later each time", () => {
     const consumer = new ConsumerHarness();
     consumer.start();
     for (let waitMs = BACKOFF_MS; waitMs <= 4 * BACKOFF_MS; waitMs *= 2) {
@@ -183,7 +183,7 @@ describe("joining", () => {
     }
   });
 
-  test("[SES-1] once joined, the next break is mended as fast as the first", () => {
+  test("[SES-1] once joined, the next break is repaired as fast as the first", () => {
     const consumer = new ConsumerHarness();
     consumer.start();
     for (const waitMs of [BACKOFF_MS, 2 * BACKOFF_MS]) {
@@ -199,7 +199,7 @@ describe("joining", () => {
   });
 
   test.each(["KAFKA_STORAGE_ERROR", "COORDINATOR_NOT_AVAILABLE"])(
-    "[SES-1] a fatal close for a reason that may pass, %s, is mended by connecting again, and nothing is lost",
+    "[SES-1] a fatal close for a retriable reason, %s, is repaired by connecting again, and nothing is lost",
     (name) => {
       const consumer = reading();
       consumer.breakGroup(CLOSE_FATAL, `${name}: the write failed, nothing was stored`);
@@ -222,7 +222,7 @@ describe("joining", () => {
     // The name stands at the beginning; what else the text says does not count.
     ["INVALID_REQUEST: not KAFKA_STORAGE_ERROR: really", "INVALID_REQUEST"],
   ])(
-    "[SES-1] a fatal close that will not pass ends the consumer before it has joined too (%s)",
+    "[SES-1] a fatal close that is final ends the consumer even before it has joined (%s)",
     (reason, name) => {
       const consumer = new ConsumerHarness();
       consumer.start();
@@ -234,7 +234,7 @@ describe("joining", () => {
     },
   );
 
-  test("[GRP-8] a refusal that is final ends the consumer", () => {
+  test("[GRP-8] a final refusal ends the consumer", () => {
     const consumer = new ConsumerHarness({ instanceId: "i" });
     consumer.start();
     consumer.openGroup();
@@ -246,7 +246,7 @@ describe("joining", () => {
 });
 
 describe("partition sockets", () => {
-  test("[SES-1] a socket that breaks is opened again after a back-off and goes on behind the last record", () => {
+  test("[SES-1] a socket that breaks is opened again after a back-off and continues behind the last record", () => {
     const consumer = reading();
     consumer.processed("t:0", 3);
     consumer.take();
@@ -262,7 +262,7 @@ describe("partition sockets", () => {
     expect(consumer.take(), "nothing is announced anew").toEqual(["records t:0 3-3"]);
   });
 
-  test("[SES-1] a socket that cannot be opened is tried ever more seldom, up to five seconds apart", () => {
+  test("[SES-1] a socket that cannot be opened is retried ever more seldom, up to five seconds apart", () => {
     const consumer = ConsumerHarness.joined({ "t:0": 0 });
     const waits: number[] = [];
     for (let i = 0; i < 9; i++) {
@@ -285,7 +285,7 @@ describe("partition sockets", () => {
     expect(consumer.take(), "a good frame starts the count anew").toContain("open t:0");
   });
 
-  test("[SES-1] what was held back when the socket broke is fetched again, once", () => {
+  test("[SES-1] records held back when the socket broke are fetched again, once", () => {
     const consumer = reading();
     consumer.processed("t:0", 3);
     consumer.pause("t:0");
@@ -302,7 +302,7 @@ describe("partition sockets", () => {
     expect(consumer.offsets("t:0")).toEqual([0, 1, 2, 3, 4, 5, 6]);
   });
 
-  test("[SES-5] a socket that comes back is not attached while the application has records in hand", () => {
+  test("[SES-5] a socket that returns is not attached while the application has records in hand", () => {
     const consumer = reading();
     consumer.data("t:0", 3, 2);
     consumer.processed("t:0", 1);
@@ -320,7 +320,7 @@ describe("partition sockets", () => {
     expect(consumer.offsets("t:0")).toEqual([0, 1, 2, 3, 4, 5]);
   });
 
-  test("[SES-5] what is finished while the socket is away lets it attach at once when it is back", () => {
+  test("[SES-5] records finished while the socket is away let it attach at once when it returns", () => {
     const consumer = reading();
     consumer.breakSocket("t:0");
     consumer.processed("t:0", 3);
@@ -330,7 +330,7 @@ describe("partition sockets", () => {
     expect(consumer.take()).toEqual(["attach t:0 3"]);
   });
 
-  test("[SES-1] what comes over a socket given up is ignored, as are frames before the answer to attach", () => {
+  test("[SES-1] data over an abandoned socket is ignored, as are frames before the response to attach", () => {
     const consumer = reading();
     consumer.processed("t:0", 3);
     const old = consumer.socket("t:0");
@@ -346,7 +346,7 @@ describe("partition sockets", () => {
     expect(consumer.take()).toEqual(["records t:0 3-3"]);
   });
 
-  test("[SES-1] of a corrupt frame nothing is delivered; it is told of and asked for again", () => {
+  test("[SES-1] nothing of a corrupt frame is delivered; it is reported and requested again", () => {
     const consumer = reading();
     consumer.processed("t:0", 3);
     consumer.take();
@@ -358,7 +358,7 @@ describe("partition sockets", () => {
     expect(consumer.take()).toEqual(["open t:0", "attach t:0 3"]);
   });
 
-  test("[SES-1] a silent socket is pinged, and replaced where it does not answer", () => {
+  test("[SES-1] a silent socket is pinged, and replaced if it does not answer", () => {
     const consumer = ConsumerHarness.joined({ "t:0": 0, "t:1": 0 });
     const lines: string[] = [];
     for (let second = 0; second < 60; second++) {
@@ -373,7 +373,7 @@ describe("partition sockets", () => {
     expect(lines).not.toContain("close t:1 1000");
   });
 
-  test("[SES-1] a refused attach that may pass is tried again over a new socket", () => {
+  test("[SES-1] a refused attach that is retriable is retried over a new socket", () => {
     const consumer = new ConsumerHarness();
     consumer.start();
     consumer.openGroup();
@@ -388,7 +388,7 @@ describe("partition sockets", () => {
   });
 
   test.each(["TOPIC_AUTHORIZATION_FAILED", "GROUP_AUTHORIZATION_FAILED"] as const)(
-    "[ACL-7] %s in answer to an attach is final, and the others go with it",
+    "[ACL-7] %s in response to an attach is final, and the others go with it",
     (code) => {
       const consumer = ConsumerHarness.joined({ "t:0": 3, "t:1": 0 });
       consumer.attachError("t:0", code);
@@ -449,7 +449,7 @@ describe("partition sockets", () => {
     ["earliest", 40, "records t:0 40-41"],
     ["latest", 90, "records t:0 90-91"],
   ] as const)(
-    "[SES-1] a position that the log no longer has is replaced by %s, and the group's goes with it",
+    "[SES-1] a position that the log no longer has is replaced by %s, and the group's with it",
     (from, start, delivered) => {
       const consumer = new ConsumerHarness({ from });
       consumer.start();
@@ -476,7 +476,7 @@ describe("partition sockets", () => {
 });
 
 describe("the window", () => {
-  test("[SES-5] the bytes of a frame are given back once it is processed, not before", () => {
+  test("[SES-5] the bytes of a frame are returned once it is processed, not before", () => {
     const consumer = ConsumerHarness.joined({ "t:0": 0 });
     const bytes = consumer.data("t:0", 0, 3);
     consumer.processed("t:0", 2);
@@ -485,7 +485,7 @@ describe("the window", () => {
     expect(consumer.take()).toContain(`window t:0 ${bytes}`);
   });
 
-  test("[SES-5] all that was received is given back in the end, in few messages", () => {
+  test("[SES-5] everything received is returned in the end, in few messages", () => {
     const consumer = ConsumerHarness.joined({ "t:0": 0 }, { windowBytes: 2_000 });
     let received = 0;
     for (let i = 0; i < 40; i++) received += consumer.data("t:0", 2 * i, 2);
@@ -499,7 +499,7 @@ describe("the window", () => {
     expect(windows.length).toBeLessThan(10);
   });
 
-  test("[SES-5] a pause keeps the window of what is held back", () => {
+  test("[SES-5] a pause keeps the window of held-back records", () => {
     const consumer = ConsumerHarness.joined({ "t:0": 0 });
     consumer.pause("t:0");
     const bytes = consumer.data("t:0", 0, 3);
@@ -511,7 +511,7 @@ describe("the window", () => {
     );
   });
 
-  test("[SES-5] what was due of the window before a seek is no longer due after it", () => {
+  test("[SES-5] window due before a seek is no longer due after it", () => {
     const consumer = ConsumerHarness.joined({ "t:0": 0 });
     consumer.data("t:0", 0, 1);
     consumer.data("t:0", 1, 1);
@@ -527,7 +527,7 @@ describe("the window", () => {
     expect(consumer.take()).toContain(`window t:0 ${bytes}`);
   });
 
-  test("[SES-5] window that was due when the socket broke is not given back to the new one", () => {
+  test("[SES-5] window that was due when the socket broke is not returned to the new one", () => {
     const consumer = reading();
     consumer.breakSocket("t:0");
     consumer.processed("t:0", 3);
@@ -604,7 +604,7 @@ describe("giving up", () => {
     expect(consumer.take()).toEqual(["commit epoch 2 t:0=2", "say revoked t:0"]);
   });
 
-  test("[SES-2] being told twice to give a partition up is heard once", () => {
+  test("[SES-2] a repeated request to give a partition up is heard once", () => {
     const consumer = reading();
     consumer.assign({}, { epoch: 2 });
     consumer.take();
@@ -621,7 +621,7 @@ describe("giving up", () => {
     expect(consumer.take()).toEqual(["close t:1 1000", "say revoked t:1"]);
   });
 
-  test("[SES-2] a release of what was not taken away does nothing", () => {
+  test("[SES-2] a release of a partition that was not taken away does nothing", () => {
     const consumer = reading();
     consumer.released("t:0");
     consumer.released("t:7");
@@ -630,7 +630,7 @@ describe("giving up", () => {
     expect(consumer.take()).toEqual(["records t:0 3-3"]);
   });
 
-  test("[SES-2] what is processed after the release is not committed", () => {
+  test("[SES-2] records processed after the release are not committed", () => {
     const consumer = reading();
     consumer.processed("t:0", 1);
     consumer.assign({}, { epoch: 2 });
@@ -653,7 +653,7 @@ describe("giving up", () => {
   });
 
   test.each(INTERVALS)(
-    "[SES-2] what is processed during a commit is committed before the partition is given up, though other commits wait %s ms",
+    "[SES-2] records processed during a commit are committed before the partition is given up, though other commits wait %s ms",
     (commitIntervalMs) => {
       const consumer = reading(3, { commitIntervalMs });
       consumer.processed("t:0", 1);
@@ -670,7 +670,7 @@ describe("giving up", () => {
   );
 
   test.each(INTERVALS.slice(1))(
-    "[LOP-2] a commit that is put off is sent again half a second later, though other commits wait %s ms",
+    "[LOP-2] a delayed commit is sent again half a second later, though other commits wait %s ms",
     (commitIntervalMs) => {
       // One record stays in hand, or what is idle would be committed.
       const consumer = reading(4, { commitIntervalMs });
@@ -692,7 +692,7 @@ describe("giving up", () => {
     },
   );
 
-  test("[LOP-2] a commit that was asked for while the group was out of reach is made on return, and only that", () => {
+  test("[LOP-2] a commit requested while the group was unreachable is made on return, and only that", () => {
     const consumer = reading(9, { commitIntervalMs: Number.POSITIVE_INFINITY });
     consumer.processed("t:0", 1);
     consumer.breakGroup();
@@ -711,7 +711,7 @@ describe("giving up", () => {
   });
 
   test.each(INTERVALS)(
-    "[SES-2] a commit that the connection cut off is made up for before the partition is given up, though other commits wait %s ms",
+    "[SES-2] a commit that the connection cut off is repeated before the partition is given up, though other commits wait %s ms",
     (commitIntervalMs) => {
       const consumer = reading(3, { commitIntervalMs });
       consumer.assign({}, { epoch: 2 });
@@ -726,7 +726,7 @@ describe("giving up", () => {
     },
   );
 
-  test("[SES-2] a release between a join and its answer is told after the answer", () => {
+  test("[SES-2] a release between a join and its response is sent after the response", () => {
     const consumer = ConsumerHarness.joined({ "t:0": 0, "t:1": 0 });
     consumer.assign({ "t:0": 0 }, { epoch: 2 });
     reconnectGroup(consumer);
@@ -738,7 +738,7 @@ describe("giving up", () => {
     expect(consumer.take()).toEqual(["say revoked t:1"]);
   });
 
-  test("[SES-2] a release that a second join has told already is not told again", () => {
+  test("[SES-2] a release that a second join has already sent is not sent again", () => {
     const consumer = ConsumerHarness.joined({ "t:0": 0, "t:1": 0 });
     consumer.assign({ "t:0": 0 }, { epoch: 2 });
     reconnectGroup(consumer);
@@ -751,7 +751,7 @@ describe("giving up", () => {
     expect(consumer.take()).toEqual([]);
   });
 
-  test("[SES-2] a partition that comes back after it was given up begins where the group then is", () => {
+  test("[SES-2] a partition that returns after it was given up begins where the group then is", () => {
     const consumer = reading();
     consumer.assign({}, { epoch: 2 });
     consumer.processed("t:0", 3);
@@ -766,7 +766,7 @@ describe("giving up", () => {
 });
 
 describe("a credential that runs out", () => {
-  test("[SDK-40] a socket that is renewed is opened again at once, told to nobody, and resumes", () => {
+  test("[SDK-40] a renewed socket is opened again at once, announced to nobody, and resumes", () => {
     const consumer = reading();
     consumer.processed("t:0", 2);
     consumer.take();
@@ -799,7 +799,7 @@ describe("a credential that runs out", () => {
     expect(consumer.outages).toBe(1);
   });
 
-  test("[SDK-40] [SES-6] a renewal does not keep one that closes", () => {
+  test("[SDK-40] [SES-6] a renewal does not delay a close", () => {
     const consumer = reading();
     consumer.processed("t:0", 2);
     consumer.close();
@@ -808,7 +808,7 @@ describe("a credential that runs out", () => {
   });
 
   test.each(["TOPIC_AUTHORIZATION_FAILED", "SASL_AUTHENTICATION_FAILED"] as const)(
-    "[ACL-7] %s in answer to a join is final",
+    "[ACL-7] %s in response to a join is final",
     (code) => {
       const consumer = new ConsumerHarness();
       consumer.start();
@@ -821,7 +821,7 @@ describe("a credential that runs out", () => {
 });
 
 describe("losing", () => {
-  test("[SES-3] a partition that a newer owner has is lost; the others go on", () => {
+  test("[SES-3] a partition that a newer owner has is lost; the others continue", () => {
     const consumer = ConsumerHarness.joined({ "t:0": 0, "t:1": 0 });
     consumer.data("t:0", 0, 2);
     consumer.data("t:1", 0, 2);
@@ -834,7 +834,7 @@ describe("losing", () => {
     expect(consumer.take(), "it is not opened again").toEqual(["records t:1 2-2"]);
   });
 
-  test("[SES-3] what is processed after a partition was lost is not committed", () => {
+  test("[SES-3] records processed after a partition was lost are not committed", () => {
     const consumer = reading();
     consumer.processed("t:0", 1);
     consumer.committed();
@@ -845,7 +845,7 @@ describe("losing", () => {
     expect(consumer.take()).toEqual(["lost t:0"]);
   });
 
-  test("[SES-3] what was processed and not committed when a partition was lost stays uncommitted", () => {
+  test("[SES-3] records processed and not committed when a partition was lost stay uncommitted", () => {
     const consumer = ConsumerHarness.joined({ "t:0": 0, "t:1": 0 }, { commitIntervalMs: 500 });
     for (const place of ["t:0", "t:1"] as const) consumer.data(place, 0, 3);
     consumer.processed("t:0", 2);
@@ -863,7 +863,7 @@ describe("losing", () => {
     expect(consumer.take()).toEqual(["lost t:0"]);
   });
 
-  test("[SES-3] a partition that was lost is the consumer's again with a newer epoch only", () => {
+  test("[SES-3] a lost partition is the consumer's again only with a newer epoch", () => {
     const consumer = reading();
     consumer.breakSocket("t:0", CLOSE_FENCED);
     consumer.take();
@@ -874,14 +874,14 @@ describe("losing", () => {
     expect(consumer.take()).toEqual(["open t:0", "attach t:0 9", "assigned t:0@9"]);
   });
 
-  test("[SES-3] a partition that was lost is not claimed when the member resumes", () => {
+  test("[SES-3] a lost partition is not claimed when the member resumes", () => {
     const consumer = ConsumerHarness.joined({ "t:0": 0, "t:1": 0 });
     consumer.breakSocket("t:0", CLOSE_FENCED);
     reconnectGroup(consumer);
     expect(consumer.take().at(-1)).toBe("join epoch 1 owns [t:1]");
   });
 
-  test("[SES-3] what was delivered before a partition was lost does not count when it is back", () => {
+  test("[SES-3] records delivered before a partition was lost do not count when it is back", () => {
     const consumer = reading();
     const before = consumer.attachId("t:0");
     consumer.breakGroup(CLOSE_SESSION_ENDED);
@@ -895,7 +895,7 @@ describe("losing", () => {
     expect(consumer.take()).toEqual([]);
   });
 
-  test("[SES-4] a session that the coordinator has ended loses all, and a new one begins with epoch 0", () => {
+  test("[SES-4] a session that the coordinator has ended loses everything, and a new one begins with epoch 0", () => {
     const consumer = ConsumerHarness.joined({ "t:0": 0, "t:1": 0 });
     consumer.data("t:0", 0, 3);
     consumer.processed("t:0", 2);
@@ -938,7 +938,7 @@ describe("losing", () => {
     expect(consumer.take().at(-1)).toBe("join epoch 0 owns []");
   });
 
-  test("[SES-4] a connection that is silent for a session timeout is as good as none", () => {
+  test("[SES-4] a connection that is silent for a session timeout counts as none", () => {
     // The shortest session there is. Its socket stands, but nobody answers: the group has removed
     // the member, and others have its partitions.
     const consumer = reading(3, { sessionTimeoutMs: 1_000 });
@@ -948,7 +948,7 @@ describe("losing", () => {
     expect(consumer.take()).toContain("lost t:0");
   });
 
-  test("[SES-4] a consumer that is back in time resumes with its epoch and what it holds", () => {
+  test("[SES-4] a consumer that returns in time resumes with its epoch and what it holds", () => {
     const consumer = reading();
     consumer.breakGroup();
     consumer.advance(BACKOFF_MS);
@@ -967,7 +967,7 @@ describe("losing", () => {
   });
 
   test.each(["UNKNOWN_MEMBER_ID", "FENCED_MEMBER_EPOCH"] as const)(
-    "[SES-4] where a resume is refused with %s all is lost and the member joins anew on the same socket",
+    "[SES-4] if a resume is refused with %s, everything is lost and the member joins again on the same socket",
     (code) => {
       const consumer = reading();
       reconnectGroup(consumer);
@@ -977,7 +977,7 @@ describe("losing", () => {
     },
   );
 
-  test("[SES-4] what a resume has claimed and the end of the session took is given up", () => {
+  test("[SES-4] partitions that a resume claimed and the end of the session took are given up", () => {
     const consumer = ConsumerHarness.joined({ "t:0": 0, "t:1": 0 });
     consumer.assign({ "t:0": 0 }, { epoch: 2 });
     consumer.breakGroup();
@@ -998,7 +998,7 @@ describe("losing", () => {
     expect(said.some(isGivenUp), "t:1 is not kept from others").toBe(true);
   });
 
-  test("[SES-4] a connection that is replaced by one the consumer had given up is made anew", () => {
+  test("[SES-4] a connection replaced by one that the consumer had given up is made again", () => {
     const consumer = reading();
     while (consumer.hasGroup) consumer.advance(1_000);
     consumer.advance(BACKOFF_MS);
@@ -1013,7 +1013,7 @@ describe("losing", () => {
     expect(consumer.take()).toContain("open group");
   });
 
-  test("[SES-1] a partition socket that is replaced by one the consumer had given up is made anew", () => {
+  test("[SES-1] a partition socket replaced by one that the consumer had given up is made again", () => {
     const consumer = reading();
     consumer.processed("t:0", 3);
     consumer.committed();
@@ -1058,7 +1058,7 @@ describe("losing", () => {
     ]);
   });
 
-  test("[SES-3] only what the application was told of is told to be lost", () => {
+  test("[SES-3] only partitions that the application knew of are reported as lost", () => {
     const consumer = ConsumerHarness.joined({ "t:0": 0 });
     consumer.assign({ "t:0": 0, "t:1": 0 }, { epoch: 2 });
     consumer.take();
@@ -1068,7 +1068,7 @@ describe("losing", () => {
 });
 
 describe("committing", () => {
-  test("[SES-2] what is processed within the interval is committed together", () => {
+  test("[SES-2] records processed within the interval are committed together", () => {
     const consumer = reading(6, { commitIntervalMs: 500 });
     consumer.processed("t:0", 1);
     consumer.advance(499);
@@ -1081,7 +1081,7 @@ describe("committing", () => {
     expect(consumer.commits, "there is nothing new").toHaveLength(1);
   });
 
-  test("[SES-2] one commit is in flight at a time; its answer sends what came meanwhile", () => {
+  test("[SES-2] one commit is in flight at a time; its response sends what came meanwhile", () => {
     const consumer = reading(6);
     for (const offset of [1, 2, 3]) consumer.processed("t:0", offset);
     expect(consumer.take().filter((line) => line.startsWith("commit"))).toEqual([
@@ -1093,7 +1093,7 @@ describe("committing", () => {
     expect(consumer.take()).toEqual([]);
   });
 
-  test("[SES-2] a commit refused as stale goes again with the newer epoch", () => {
+  test("[SES-2] a commit rejected as stale is sent again with the newer epoch", () => {
     const consumer = reading();
     consumer.processed("t:0", 2);
     consumer.assign({ "t:0": 0 }, { epoch: 2 });
@@ -1104,7 +1104,7 @@ describe("committing", () => {
     expect(consumer.take()).toEqual([]);
   });
 
-  test("[SES-3] a partition whose commit is refused is told of and not tried again", () => {
+  test("[SES-3] a partition whose commit is rejected is reported and not retried", () => {
     const consumer = ConsumerHarness.joined({ "t:0": 0, "t:1": 0 });
     for (const place of ["t:0", "t:1"] as const) consumer.data(place, 0, 2);
     consumer.processed("t:0", 1);
@@ -1120,7 +1120,7 @@ describe("committing", () => {
     ]);
   });
 
-  test("[OFF-1] a refused position is told of by its topic's name, or its id where the partition is gone", () => {
+  test("[OFF-1] a rejected offset is reported by its topic's name, or its id if the partition is gone", () => {
     const consumer = reading();
     consumer.processed("t:0", 1);
     consumer.committed({ "t:0": "FENCED_MEMBER_EPOCH", "u:9": "UNKNOWN_TOPIC_ID" });
@@ -1131,7 +1131,7 @@ describe("committing", () => {
     ]);
   });
 
-  test("[OFF-1] a refusal of another commit than the one in flight changes nothing", () => {
+  test("[OFF-1] a rejection of another commit than the one in flight changes nothing", () => {
     const consumer = reading();
     consumer.processed("t:0", 1);
     consumer.take();
@@ -1144,7 +1144,7 @@ describe("committing", () => {
     expect(consumer.commits).toHaveLength(1);
   });
 
-  test("[SES-3] a commit by a member that the group does not know loses all and joins anew", () => {
+  test("[SES-3] a commit by a member unknown to the group loses everything and joins again", () => {
     const consumer = reading();
     consumer.processed("t:0", 1);
     consumer.take();
@@ -1152,7 +1152,7 @@ describe("committing", () => {
     expect(consumer.take()).toEqual(["close t:0 1000", "lost t:0", "join epoch 0 owns []"]);
   });
 
-  test("[SES-2] a commit that broke with the connection goes again after the resume", () => {
+  test("[SES-2] a commit that broke with the connection is sent again after the resume", () => {
     const consumer = reading();
     consumer.processed("t:0", 1);
     consumer.processed("t:0", 2);
@@ -1162,7 +1162,7 @@ describe("committing", () => {
     expect(consumer.take()).toEqual(["commit epoch 1 t:0=2"]);
   });
 
-  test("[SES-2] an answer to an earlier commit settles nothing of a later one", () => {
+  test("[SES-2] a response to an earlier commit settles nothing of a later one", () => {
     const consumer = reading();
     consumer.processed("t:0", 1);
     const early = consumer.lastCommit.requestId;
@@ -1178,7 +1178,7 @@ describe("committing", () => {
 });
 
 describe("what the application is told", () => {
-  test("[SES-10] a connection that is lost or cannot be made is told of once, until it is mended", () => {
+  test("[SES-10] a connection that is lost or cannot be made is reported once, until it is repaired", () => {
     const consumer = reading();
     for (let i = 0; i < 5; i++) {
       consumer.breakGroup();
@@ -1202,7 +1202,7 @@ describe("what the application is told", () => {
     expect(consumer.isClosed).toBe(true);
   });
 
-  test("[SES-10] one closed for a reason that may pass is told of and opened again", () => {
+  test("[SES-10] one closed for a retriable reason is reported and opened again", () => {
     const consumer = reading();
     const { connection } = consumer.socket("t:0");
     consumer.breakConnection(connection, CLOSE_FATAL, "KAFKA_STORAGE_ERROR: full");
@@ -1225,7 +1225,7 @@ describe("no answer", () => {
     return lines;
   }
 
-  test("[SES-9] a join that is not answered is sent again over a new socket", () => {
+  test("[SES-9] a join without a response is sent again over a new socket", () => {
     const consumer = new ConsumerHarness();
     consumer.start();
     consumer.openGroup();
@@ -1236,7 +1236,7 @@ describe("no answer", () => {
     expect(consumer.take()).toEqual(["join epoch 0 owns []"]);
   });
 
-  test("[SES-9] a commit that is not answered goes again after a resume; nothing is lost meanwhile", () => {
+  test("[SES-9] a commit without a response is sent again after a resume; nothing is lost meanwhile", () => {
     const consumer = reading();
     consumer.processed("t:0", 2);
     consumer.take();
@@ -1257,7 +1257,7 @@ describe("no answer", () => {
     }
   });
 
-  test("[SES-9] a release that was not heard is told by a resume that no longer claims it", () => {
+  test("[SES-9] a lost release is repeated by a resume that no longer claims the partition", () => {
     const consumer = ConsumerHarness.joined({ "t:0": 0, "t:1": 0 });
     consumer.assign({ "t:0": 0 }, { epoch: 2, state: "UNREVOKED_PARTITIONS" });
     // The application takes its time: that is no silence of the coordinator's.
@@ -1269,7 +1269,7 @@ describe("no answer", () => {
     expect(consumer.take()).toEqual(["join epoch 2 owns [t:0]"]);
   });
 
-  test("[SES-9] a close does not wait for ever for its last commit", () => {
+  test("[SES-9] a close does not wait forever for its last commit", () => {
     const consumer = reading();
     consumer.processed("t:0", 2);
     consumer.close();
@@ -1278,7 +1278,7 @@ describe("no answer", () => {
     expect(consumer.isClosed).toBe(true);
   });
 
-  test("[SES-9] an attach that is not answered is made again over a new socket", () => {
+  test("[SES-9] an attach without a response is made again over a new socket", () => {
     const consumer = new ConsumerHarness();
     consumer.start();
     consumer.openGroup();
@@ -1303,7 +1303,7 @@ describe("from latest", () => {
     return consumer;
   }
 
-  test("[SES-7] the position is committed, and the commit answered, before anything is delivered", () => {
+  test("[SES-7] the offset is committed, and the commit answered, before anything is delivered", () => {
     const consumer = settling();
     expect(consumer.attach("t:0").offset).toBe("latest");
     consumer.attached("t:0", 50);
@@ -1315,7 +1315,7 @@ describe("from latest", () => {
     expect(consumer.take()).toEqual(["assigned t:0@50", "records t:0 50-51"]);
   });
 
-  test("[SES-7] a position that the group has is used as it is", () => {
+  test("[SES-7] an offset that the group has is used as it is", () => {
     const consumer = ConsumerHarness.joined({ "t:0": 7 }, { from: "latest" });
     consumer.data("t:0", 7, 1);
     expect(consumer.take()).toEqual(["records t:0 7-7"]);
@@ -1333,7 +1333,7 @@ describe("from latest", () => {
   });
 
   test.each(INTERVALS)(
-    "[SES-7] several partitions are told of together once all their positions are committed, though other commits wait %s ms",
+    "[SES-7] several partitions are announced together once all their offsets are committed, though other commits wait %s ms",
     (commitIntervalMs) => {
       const consumer = new ConsumerHarness({ from: "latest", commitIntervalMs });
       consumer.start();
@@ -1350,7 +1350,7 @@ describe("from latest", () => {
   );
 
   test.each(INTERVALS)(
-    "[SES-7] a position whose commit was cut off is committed after the resume, though other commits wait %s ms",
+    "[SES-7] an offset whose commit was cut off is committed after the resume, though other commits wait %s ms",
     (commitIntervalMs) => {
       const consumer = settling({ commitIntervalMs });
       consumer.attached("t:0", 50);
@@ -1365,7 +1365,7 @@ describe("from latest", () => {
     },
   );
 
-  test("[SES-7] a partition socket that breaks before the commit is answered changes nothing about that", () => {
+  test("[SES-7] a partition socket that breaks before the commit is answered does not change this", () => {
     const consumer = settling();
     consumer.attached("t:0", 50);
     consumer.breakSocket("t:0");
@@ -1379,7 +1379,7 @@ describe("from latest", () => {
     expect(consumer.take()).toEqual(["assigned t:0@50", "records t:0 50-50"]);
   });
 
-  test("[SES-7] also in the midst of consuming, latest is committed before anything is delivered", () => {
+  test("[SES-7] latest is committed before anything is delivered even while consuming", () => {
     const consumer = ConsumerHarness.joined({ "t:0": 7 }, { from: "latest" });
     consumer.breakSocket("t:0");
     consumer.advance(BACKOFF_MS);
@@ -1399,7 +1399,7 @@ describe("from latest", () => {
     expect(consumer.take()).toContain(`window t:0 ${bytes}`);
   });
 
-  test("[SES-7] where latest is what the group has committed already, records flow", () => {
+  test("[SES-7] if latest is what the group has already committed, records flow", () => {
     const consumer = new ConsumerHarness({ from: "latest" });
     consumer.start();
     consumer.openGroup();
@@ -1417,7 +1417,7 @@ describe("from latest", () => {
 });
 
 describe("pause, resume and seek", () => {
-  test("[SES-1] while paused nothing is delivered, afterwards everything in order", () => {
+  test("[SES-1] while paused nothing is delivered, and afterward everything in order", () => {
     const consumer = reading();
     consumer.pause("t:0");
     consumer.data("t:0", 3, 2);
@@ -1431,7 +1431,7 @@ describe("pause, resume and seek", () => {
     expect(consumer.take()).toEqual([]);
   });
 
-  test("[SES-1] a pause concerns its partition alone", () => {
+  test("[SES-1] a pause affects its partition alone", () => {
     const consumer = ConsumerHarness.joined({ "t:0": 0, "t:1": 0 });
     consumer.pause("t:0");
     consumer.data("t:0", 0, 1);
@@ -1439,7 +1439,7 @@ describe("pause, resume and seek", () => {
     expect(consumer.take()).toEqual(["records t:1 0-0"]);
   });
 
-  test("[SES-1] after a seek delivery goes on there, and frames from before are ignored", () => {
+  test("[SES-1] after a seek delivery continues there, and earlier frames are ignored", () => {
     const consumer = reading();
     const before = consumer.attach("t:0").attachId ?? 0;
     expect(consumer.seek("t:0", 10)).toBe(true);
@@ -1456,7 +1456,7 @@ describe("pause, resume and seek", () => {
     expect(consumer.take()).toEqual(["records t:0 10-11"]);
   });
 
-  test("[SES-1] what was delivered before a seek no longer counts as processed", () => {
+  test("[SES-1] records delivered before a seek no longer count as processed", () => {
     const consumer = reading();
     const before = consumer.attachId("t:0");
     consumer.seek("t:0", 0);
@@ -1523,7 +1523,7 @@ describe("pause, resume and seek", () => {
     },
   );
 
-  test("[LOP-2] a commit is done though more is processed before each answer", () => {
+  test("[LOP-2] a commit is done even if more is processed before each response", () => {
     const consumer = reading(9);
     consumer.processed("t:0", 3);
     consumer.processed("t:0", 4);
@@ -1540,7 +1540,7 @@ describe("pause, resume and seek", () => {
     expect(isNextDone(), "it carried the 6").toBe(true);
   });
 
-  test("[SES-1] a seek drops what a pause holds back", () => {
+  test("[SES-1] a seek drops the records that a pause holds back", () => {
     const consumer = reading();
     consumer.pause("t:0");
     consumer.data("t:0", 3, 2);
@@ -1552,7 +1552,7 @@ describe("pause, resume and seek", () => {
     expect(consumer.take()).toEqual(["records t:0 8-8"]);
   });
 
-  test("[SES-1] a seek while the socket is away is where it attaches, whatever was in hand", () => {
+  test("[SES-1] a seek while the socket is away decides where it attaches, whatever was in hand", () => {
     const consumer = reading();
     consumer.breakSocket("t:0");
     const before = consumer.attachId("t:0");
@@ -1579,7 +1579,7 @@ describe("pause, resume and seek", () => {
     expect(consumer.take()).toContain("attach t:0 20");
   });
 
-  test("[SES-1] what is not held cannot be sought", () => {
+  test("[SES-1] a partition that is not held cannot be sought", () => {
     const consumer = ConsumerHarness.joined({ "t:0": 0, "t:1": 0 });
     consumer.assign({ "t:1": 0 }, { epoch: 2 });
     consumer.take();
@@ -1603,7 +1603,7 @@ describe("heartbeats", () => {
     expect(beats).toEqual([5_000, 10_000, 15_000, 20_000]);
   });
 
-  test("[SES-4] a short session beats three times in one", () => {
+  test("[SES-4] a short session beats three times", () => {
     const consumer = ConsumerHarness.joined({ "t:0": 0 }, { sessionTimeoutMs: 6_000 });
     consumer.advance(1_999);
     expect(consumer.take()).toEqual([]);
@@ -1651,7 +1651,7 @@ describe("heartbeats", () => {
     expect(consumer.take()).toContain("lost t:0");
   });
 
-  test("[SES-4] a connection that does not come about is given up too", () => {
+  test("[SES-4] a connection that is never established is given up too", () => {
     const consumer = new ConsumerHarness();
     consumer.start();
     consumer.take();
@@ -1709,7 +1709,7 @@ describe("the end", () => {
     ]);
   });
 
-  test("[SES-6] a commit refused as stale during a close goes again with the newer epoch", () => {
+  test("[SES-6] a commit rejected as stale during a close is sent again with the newer epoch", () => {
     const consumer = reading();
     consumer.processed("t:0", 2);
     consumer.close();
@@ -1735,7 +1735,7 @@ describe("the end", () => {
   });
 
   test.each(["closed", "silent"])(
-    "[SES-6] a close ends also where the connection is %s before the answer comes",
+    "[SES-6] a close ends even if the connection is %s before the response arrives",
     (how) => {
       const consumer = reading();
       consumer.processed("t:0", 1);
@@ -1746,7 +1746,7 @@ describe("the end", () => {
     },
   );
 
-  test("[SES-6] a close ends also where the member is no longer known", () => {
+  test("[SES-6] a close ends even if the member is no longer known", () => {
     const consumer = reading();
     consumer.processed("t:0", 1);
     consumer.close();
@@ -1763,7 +1763,7 @@ describe("the end", () => {
     expect(consumer.take()).toEqual(["close t:0 1000", "closed"]);
   });
 
-  test("[SES-6] a close while the connection is being opened says nothing into it", () => {
+  test("[SES-6] a close while the connection is being opened sends nothing into it", () => {
     const consumer = reading();
     consumer.breakGroup();
     consumer.advance(BACKOFF_MS);
@@ -1851,7 +1851,7 @@ describe("a reader without a group", () => {
     },
   );
 
-  test("[SES-1] it goes on behind what it was given, and seeks", () => {
+  test("[SES-1] it continues behind what it was given, and seeks", () => {
     const consumer = reader("latest");
     consumer.connect("t:0", 5);
     consumer.connect("t:1", 0);
@@ -1883,7 +1883,7 @@ describe("a reader without a group", () => {
 // twice; the broker that nothing is left out and no more committed than was processed.
 
 describe("joining again", () => {
-  test("[SES-2] an answer to an earlier join is not taken for the answer to a later one", () => {
+  test("[SES-2] a response to an earlier join is not taken for the response to a later one", () => {
     // Found by the simulation: the answer to a join that was given up came after the next join, which claims
     // nothing, was sent. What it assigned went to others while it was consumed here.
     const consumer = ConsumerHarness.joined({ "t:0": 0 });
@@ -1898,7 +1898,7 @@ describe("joining again", () => {
 });
 
 describe("whatever happens", () => {
-  test("[SES-1] over broken and dead sockets and pauses one member is given each record once, in order", () => {
+  test("[SES-1] across broken and dead sockets and pauses one member gets each record once, in order", () => {
     const records = 40;
     for (let seed = 1; seed <= 120; seed++) {
       const broker = new FakeBroker({
@@ -1949,7 +1949,7 @@ describe("whatever happens", () => {
     expect(lost, "sessions did end").toBeGreaterThan(20);
   });
 
-  test("[SES-2] members that come, go and vanish pass partitions on without leaving a record out", () => {
+  test("[SES-2] members that come, go and vanish pass partitions on without skipping a record", () => {
     for (let seed = 1; seed <= 100; seed++) {
       const broker = new FakeBroker({
         seed,

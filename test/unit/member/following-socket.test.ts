@@ -77,7 +77,7 @@ test("[RLY-1] it says that it can follow, unless it attaches as an owner", () =>
   expect(heard).toEqual([{ type: "attached" }, "pong", 1006]);
 });
 
-test("[RLY-1] sent to a relay, it attaches there where the partition has said, and leaves the partition", () => {
+test("[RLY-1] sent to a relay, it attaches there where the partition said, and leaves the partition", () => {
   const { partition, relay, heard, send, socket } = moved();
   expect(partition.isClosed).toBe(true);
   expect(relay.relay).toBe(3);
@@ -101,7 +101,7 @@ test("[RLY-1] sent to a relay, it attaches there where the partition has said, a
   expect(relay.isClosed).toBe(true);
 });
 
-test("[RLY-1] an attach on the way counts, and only the last one", () => {
+test("[RLY-1] a pending attach counts, and only the last one", () => {
   const { relay, send, socket } = moved();
   send({ ...ATTACH, attachId: 2, offset: 4 });
   send({ type: "window", attachId: 1, bytes: 5 });
@@ -111,7 +111,7 @@ test("[RLY-1] an attach on the way counts, and only the last one", () => {
   expect(relay.sent).toEqual([{ ...ATTACH, attachId: 2, offset: 4 }]);
 });
 
-test("[RLY-1] an answer to an attach before the last does not say where the last one reads", () => {
+test("[RLY-1] a response to an attach before the last does not say where the last one reads", () => {
   const { opened, send } = bench();
   const [partition] = opened as [Opened];
   send(ATTACH);
@@ -122,13 +122,13 @@ test("[RLY-1] an answer to an attach before the last does not say where the last
   expect(relay.sent).toEqual([{ ...ATTACH, attachId: 2, offset: 4 }]);
 });
 
-test("[RLY-1] a relay that cannot be reached closes it, so whoever has it begins at the partition again", () => {
+test("[RLY-1] an unreachable relay closes it, so its user begins at the partition again", () => {
   const { relay, heard } = moved();
   relay.events.closed(1006, "");
   expect(heard).toEqual(["opened", 1006]);
 });
 
-test("[RLY-1] one that was closed follows nowhere any more", () => {
+test("[RLY-1] a closed one follows nowhere any more", () => {
   const { socket, opened, send } = bench();
   const [partition] = opened as [Opened];
   partition.events.opened();

@@ -17,7 +17,7 @@ function listening() {
   return { socket, told, happens };
 }
 
-test("[SES-10] what a socket says is told in order, and its end once", () => {
+test("[SES-10] messages of a socket are reported in order, and its end once", () => {
   const { socket, told, happens } = listening();
   expect(socket.binaryType).toBe("arraybuffer");
   happens("open");
@@ -28,7 +28,7 @@ test("[SES-10] what a socket says is told in order, and its end once", () => {
   expect(told).toEqual(["opened", "text", [1, 2], "4001 gone"]);
 });
 
-test("[SES-10] an error ends a socket, and what comes after it is not told", () => {
+test("[SES-10] an error ends a socket, and later messages are not reported", () => {
   const { told, happens } = listening();
   happens("error");
   happens("open");

@@ -18,7 +18,7 @@ test.each([null, 0, 1, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 3 * 2 ** 32 + 5, Number.MA
 );
 
 test.each([-2, -(2 ** 32), -Number.MAX_SAFE_INTEGER, 2 ** 53, 2 ** 60])(
-  "[CND-1] a frame with the expected offset %s is refused",
+  "[CND-1] a frame with the expected offset %s is rejected",
   (expectedOffset) => {
     const frame = written({ requestId: 1, expectedOffset, batches: Uint8Array.of(1) });
     const refused = `expectedOffset is ${expectedOffset}, it must be -1 (none) to 9007199254740991`;
@@ -26,7 +26,7 @@ test.each([-2, -(2 ** 32), -Number.MAX_SAFE_INTEGER, 2 ** 53, 2 ** 60])(
   },
 );
 
-test("[ERR-1] a frame without a whole header is refused", () => {
+test("[ERR-1] a frame without a whole header is rejected", () => {
   const frame = written({ requestId: 1, expectedOffset: null, batches: Uint8Array.of() });
   expect(frame.byteLength).toBe(12);
   for (let length = 0; length < 12; length++)

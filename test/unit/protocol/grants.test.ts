@@ -49,7 +49,7 @@ test.each([
     "grants[0].topics",
   ],
   ["too many", Array(101).fill({ cluster: ["CREATE"] }), "grants"],
-])("[ACL-3] grants with %s are refused with their place", (_, grants, place) => {
+])("[ACL-3] grants with %s are rejected with their place", (_, grants, place) => {
   let refused: unknown;
   try {
     parse(body, { grants });
@@ -72,7 +72,7 @@ test.each([
 });
 
 test.each(["", "User:", "Group:a", ":a", "User::a", "a\nb", "x".repeat(257)])(
-  "[APK-2] %j is no principal",
+  "[APK-2] %j is not a principal",
   (text) => {
     expect(principalSchema.safeParse(text).success).toBe(false);
   },
@@ -82,7 +82,7 @@ test.each([
   ...[" a", "a ", "User: a", "a\t", " ", "a\u00a0b", "a\u3000b", "a\u2028b", "a\u2029b"],
   ...["a\u202eb", "a\u2066b", "a\u200bb", "a\ufeffb", "a\u00adb", "a\u0085b", "a\u0000b"],
   ...["a\u3164b", "a\u115fb", "a\ufe0fb", "a\u{e0101}b", "a\u2800b", "a\ud800b"],
-])("[APK-2] what nobody sees is in no principal: %j", (principal) => {
+])("[APK-2] invisible characters are not allowed in a principal: %j", (principal) => {
   expect(() => parse(z.strictObject({ principal: principalSchema }), { principal })).toThrow(
     /^principal: must be 1 to 256 visible characters, .*; got "/,
   );

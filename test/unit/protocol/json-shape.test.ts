@@ -37,12 +37,12 @@ describe.each(PARSERS)("%s", (_, parser) => {
     ["lists that never end", "[".repeat(MIB)],
     ["objects that never end", '{"a":'.repeat(200_000)],
     ["behind strings that hold quotes", `["\\"[", "\\\\", ${nested(MAX_JSON_DEPTH)}]`],
-  ])("[BND-4] what is nested too deeply is refused with the bound: %s", (_what, text) => {
+  ])("[BND-4] too deep nesting is rejected with the bound: %s", (_what, text) => {
     expect(() => parser(text)).toThrow(`more than ${MAX_JSON_DEPTH} levels deep`);
   });
 
   test.each(["", "]", "]]]]", '"', '"\\', '{"a', "[1,", "nul", `"${"\\".repeat(1_001)}`])(
-    "[BND-4] what is no JSON is told as that: %j",
+    "[BND-4] invalid JSON is reported as such: %j",
     (text) => {
       expect(() => parser(text)).toThrow("is not JSON");
     },
@@ -58,7 +58,7 @@ describe.each(PARSERS.filter(([name]) => name !== "a frame"))("%s", (_, parser) 
     ["brackets behind an escaped quote", JSON.stringify(`"${"[".repeat(1_000)}`)],
     ["brackets behind backslashes", JSON.stringify(`\\\\\\"${"{".repeat(1_000)}`)],
     ["a list of lists", `[${Array(1_000).fill("[]").join(",")}]`],
-  ])("[BND-4] what is not nested so deeply is read as it is: %s", (_what, text) => {
+  ])("[BND-4] allowed nesting is read as it is: %s", (_what, text) => {
     expect(JSON.stringify(parser(text))).toBe(text);
   });
 });
@@ -71,11 +71,11 @@ describe("values", () => {
     ["objects", list(MAX_JSON_VALUES, "{}")],
     ["keys", `{${Array.from({ length: MAX_JSON_VALUES }, (_, i) => `"${i}":1`).join(",")}}`],
     ["the same key", `{${Array(MAX_JSON_VALUES).fill('"a":1').join(",")}}`],
-  ])("[BND-4] too many are refused with the bound: %s", (_, text) => {
+  ])("[BND-4] too many are rejected with the bound: %s", (_, text) => {
     expect(() => parseJson(text, "the body")).toThrow(`the bound is ${MAX_JSON_VALUES}`);
   });
 
-  test("[BND-4] records may hold more of them, and their number is told before they are made", () => {
+  test("[BND-4] records may hold more of them, and their number is checked before they are made", () => {
     const text = list(MAX_JSON_VALUES, "1");
     let told = 0;
     parseRecordJson(text, "the body", (values) => {
@@ -91,7 +91,7 @@ describe("values", () => {
     expect(() => parseRecordJson("no JSON", "the body", refuse)).toThrow("no room");
   });
 
-  test("[BND-4] of too many records, or headers, none is looked at", () => {
+  test("[BND-4] too many records, or headers, are not looked at", () => {
     let looks = 0;
     const record = {
       get value() {
@@ -108,7 +108,7 @@ describe("values", () => {
     );
   });
 
-  test("[BND-4] an error of the broker's own is not taken for too many faults", () => {
+  test("[BND-4] a broker's own error is not taken for too many faults", () => {
     const broken = z.custom((item) => {
       if (item === "last") throw new TypeError("a slip");
       return true;
@@ -117,7 +117,7 @@ describe("values", () => {
     expect(() => parse(z.object({ items: z.array(broken) }), { items })).toThrow(TypeError);
   });
 
-  test("[BND-4] an error names ten of the fields it does not know", () => {
+  test("[BND-4] an error names ten of the unknown fields", () => {
     const fields = Object.fromEntries(Array.from({ length: 1_000 }, (_, i) => [`f${i}`, i]));
     expect(() => parse(z.strictObject({}), fields)).toThrow(/"f9" and 990 more$/);
   });

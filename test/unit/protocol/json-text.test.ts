@@ -104,7 +104,7 @@ test.each(WAYS)("[PRD-6] so it is whatever the value, however it is laid out: %s
   );
 });
 
-test.each(WAYS)("[PRD-6] a number goes by its value, wherever it stands: %s", (_, read) => {
+test.each(WAYS)("[PRD-6] a number counts by its value, wherever it is: %s", (_, read) => {
   const fieldOf = (field: string, text: string, beside: string) => {
     const [record] = parse(recordList, [read(`{"value":${beside},"${field}":${text}}`)]);
     return (record as unknown as Record<string, unknown>)[field];
@@ -121,7 +121,7 @@ test.each(WAYS)("[PRD-6] a number goes by its value, wherever it stands: %s", (_
 });
 
 test.each(["5", '"x"', "null", "[]", "[[1.0]]"])(
-  "[PRD-6] a record that is %s, and no object, changes nothing of the others",
+  "[PRD-6] a record that is %s, and not an object, changes nothing in the others",
   (other) => {
     const records = [other, '{"value":1.0}', other, '{"key":2.50}', other];
     const text = `{"records":[${records.join(" , ")}],"more":{"value":3.0}}`;

@@ -26,7 +26,7 @@ const UNSAYABLE: [unknown, string][] = [
 ];
 
 describe.each(UNSAYABLE)("%#: %s", (value, name) => {
-  test("[PRD-7] what JSON cannot say is refused with its place, at any depth", () => {
+  test("[PRD-7] values that JSON cannot express are rejected with their place, at any depth", () => {
     expect(() => jsonText([1, { a: { b: ["c", value] } }])).toThrow(`has no JSON form: $.1.a.b.1`);
     expect(() => jsonText({ a: value })).toThrow(name);
     expect(() => jsonSerde().serialize(value)).toThrow(name);
@@ -39,14 +39,14 @@ describe.each(UNSAYABLE)("%#: %s", (value, name) => {
   });
 });
 
-test("[PRD-7] an object that holds itself, a hole and undefined in a list are refused", () => {
+test("[PRD-7] an object that contains itself, a hole and undefined in a list are rejected", () => {
   expect(() => jsonText(own)).toThrow("has no JSON form: $.list.0.own is a cycle");
   expect(() => jsonText([1, undefined])).toThrow("has no JSON form: $.1 is undefined");
   expect(() => jsonText({ a: new Array(2) })).toThrow("has no JSON form: $.a.0 is undefined");
   expect(() => jsonText(undefined)).toThrow("has no JSON form: $ is undefined");
 });
 
-test("[PRD-7] what JSON can say is its text", () => {
+test("[PRD-7] values that JSON can express are its text", () => {
   class Order {
     readonly total = 12;
     readonly note = undefined;
@@ -108,7 +108,7 @@ test.each([
   ["a list", [["a", "1"]]],
   ["null", null],
   ["text", "a"],
-])("[PRD-7] headers that are %s are refused", (_, headers) => {
+])("[PRD-7] headers that are %s are rejected", (_, headers) => {
   expect(() => fromJsonRecord({ value: 1, headers: headers as never }, 0)).toThrow(
     "records[0].headers: must be an object",
   );
@@ -127,7 +127,7 @@ test.each([undefined, null, Promise.resolve(undefined)])(
   },
 );
 
-test("[SRD-3] what a consumer's serde refuses has its place in the error's data", async () => {
+test("[SRD-3] a value that a consumer's serde rejects has its place in the error's data", async () => {
   const place = { topic: "t", partition: 3, offset: 7 };
   const record = { key: null, value: Uint8Array.of(0x7b) };
   await expect(

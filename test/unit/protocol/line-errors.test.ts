@@ -32,11 +32,11 @@ describe("an error about a record that came as a line", () => {
     new BrokerError("INVALID_REQUEST", "records[2].partition is 7"),
     new Error("records[1] is none of the broker's"),
     "records[1]",
-  ])("[PRD-4] and is left alone where it names none of them: %s", (error) => {
+  ])("[PRD-4] and is left alone if it names none of them: %s", (error) => {
     expect(atLine(error, LINES)).toBe(error);
   });
 
-  test("[BLK-1] tells its place in the request", () => {
+  test("[BLK-1] gives its place in the request", () => {
     expect(placeIn(new BrokerError("INVALID_REQUEST", "records[12].key is null"))).toBe(12);
     expect(placeIn(new BrokerError("INVALID_REQUEST", "the body"))).toBeNull();
     expect(placeIn(new Error("records[12].key is null"))).toBeNull();

@@ -66,7 +66,7 @@ describe("a message of a newer release", () => {
   }
 
   test.each(MESSAGES_TO_READ)(
-    "[VER-8] is read without the fields that are not known %#",
+    "[VER-8] is read without the unknown fields %#",
     (schema, message) => {
       const read = (it: unknown) => parseFrame(schema as typeof memberMessage, JSON.stringify(it));
       expect(read(withMore(message))).toEqual(read(message));
@@ -74,7 +74,7 @@ describe("a message of a newer release", () => {
   );
 
   test.each([memberMessage, readerMessage, plainClientMessage])(
-    "[VER-8] of an unknown type is told from one that is wrong %#",
+    "[VER-8] of an unknown type is distinguished from an invalid one %#",
     (schema) => {
       const told = (frame: string) => {
         try {

@@ -45,7 +45,7 @@ test("[SDK-40] keys are created, listed, altered and deleted", async () => {
   ]);
 });
 
-test("[SDK-40] a key that is deleted may have its sockets closed at once", async () => {
+test("[SDK-40] a deleted key may have its sockets closed at once", async () => {
   const { admin, asked } = adminOf("", 204);
   await admin.deleteKey("a");
   await admin.deleteKey("a", { now: ["t", "u"], nowGroups: ["g/h"] });
@@ -55,7 +55,7 @@ test("[SDK-40] a key that is deleted may have its sockets closed at once", async
   ]);
 });
 
-test("[SDK-40] tokens are made, of all that the caller may do if not told otherwise", async () => {
+test("[SDK-40] tokens are made, with all rights of the caller unless given", async () => {
   const { admin, asked } = adminOf({ token: "t", expiresAt: "2026-11-28T12:00:00.000Z" });
   expect(await admin.createToken()).toMatchObject({ token: "t" });
   await admin.createToken({ role: "read", ttlMs: 1_000, subject: "bob" });
@@ -65,7 +65,7 @@ test("[SDK-40] tokens are made, of all that the caller may do if not told otherw
   ]);
 });
 
-test("[SDK-40] whoever calls is told who it is", async () => {
+test("[SDK-40] the caller can ask who it is", async () => {
   const me = { principal: "User:alice", grants: GRANTS, keyId: "a" };
   const { admin, asked } = adminOf(me);
   expect(await admin.whoami()).toEqual(me);
@@ -77,16 +77,19 @@ test.each([
   [403, "TOPIC_AUTHORIZATION_FAILED"],
   [403, "GROUP_AUTHORIZATION_FAILED"],
   [403, "CLUSTER_AUTHORIZATION_FAILED"],
-] as const)("[SDK-40] %i %s keeps its code, is final, and is asked once", async (status, code) => {
-  const { admin, asked } = adminOf({ code, detail: "User:a may not" }, status);
-  const error = await admin.describeTopic("t").catch((each: unknown) => each);
-  expect(error).toBeInstanceOf(BrokerError);
-  expect(error).toMatchObject({ code, message: "User:a may not", retriable: false });
-  expect(asked).toHaveLength(1);
-});
+] as const)(
+  "[SDK-40] %i %s keeps its code, is final, and is requested once",
+  async (status, code) => {
+    const { admin, asked } = adminOf({ code, detail: "User:a may not" }, status);
+    const error = await admin.describeTopic("t").catch((each: unknown) => each);
+    expect(error).toBeInstanceOf(BrokerError);
+    expect(error).toMatchObject({ code, message: "User:a may not", retriable: false });
+    expect(asked).toHaveLength(1);
+  },
+);
 
 test.each(["SASL_AUTHENTICATION_FAILED", "TOPIC_AUTHORIZATION_FAILED"] as const)(
-  "[SDK-40] a producer that is refused with %s does not try again",
+  "[SDK-40] a producer that is refused with %s does not retry",
   async (code) => {
     let asked = 0;
     const status = code.startsWith("SASL") ? 401 : 403;

@@ -59,7 +59,7 @@ test.each([
   },
 );
 
-test("[PKG-2] it imports nothing of Node, nor any package but what unfolds compressed batches", async () => {
+test("[PKG-2] it imports nothing of Node, nor any package except for decompression", async () => {
   const { metafile, initial } = await bundle(EVERYTHING);
   const inputs = Object.keys(metafile.inputs).filter((path) => !path.startsWith("src/"));
   expect(inputs.every((path) => /node_modules\/(fflate|fzstd)\//.test(path))).toBe(true);

@@ -30,7 +30,7 @@ function handling(
 const settle = () => vi.advanceTimersByTimeAsync(100);
 
 describe("onAssigned", () => {
-  test("[CBK-1] a seek there holds: nothing before it is handled", async () => {
+  test("[CBK-1] a seek there takes effect: nothing before it is handled", async () => {
     const { handled } = handling((own) => ({
       onAssigned: (places) => places.forEach((place) => void own().seek(place, 2)),
     }));
@@ -38,7 +38,7 @@ describe("onAssigned", () => {
     expect(handled.sort()).toEqual(["t:0/2", "t:1/2"]);
   });
 
-  test("[CBK-1] a pause there holds until it is resumed", async () => {
+  test("[CBK-1] a pause there lasts until it is resumed", async () => {
     const { handled, consumer } = handling((own) => ({
       onAssigned: (places) => places.forEach((place) => void own().pause(place)),
     }));
@@ -113,7 +113,7 @@ describe("a callback that fails", () => {
   );
 });
 
-test("[SES-3] what waits behind the record at work when its partition is lost is not handled", async () => {
+test("[SES-3] records waiting behind the current one when its partition is lost are not handled", async () => {
   const atWork = Promise.withResolvers<void>();
   const { broker, ofT0, consumer } = handling({}, (place) =>
     place === "t:0" ? atWork.promise : undefined,
@@ -132,7 +132,7 @@ test("[SES-3] what waits behind the record at work when its partition is lost is
 });
 
 describe("pause and resume", () => {
-  test("[CBK-4] a pause in a handler holds after the record at work; resume goes on with the next", async () => {
+  test("[CBK-4] a pause in a handler takes effect after the current record; resume continues with the next", async () => {
     const { consumer, ofT0 } = handling({}, (place, offset, own) => {
       if (place === "t:0" && offset === 0) own.pause(T0);
     });
@@ -143,7 +143,7 @@ describe("pause and resume", () => {
     expect(ofT0()).toEqual(["t:0/0", "t:0/1", "t:0/2"]);
   });
 
-  test("[CBK-4] what is revoked while paused is given up", async () => {
+  test("[CBK-4] a partition revoked while paused is given up", async () => {
     const { broker } = handling({}, (place, offset, own) => {
       if (place === "t:0" && offset === 0) own.pause(T0);
     });
@@ -153,7 +153,7 @@ describe("pause and resume", () => {
     expect(broker.log.at(-1)).toBe("revoked");
   });
 
-  test("[CBK-4] a close ends also where all is paused", async () => {
+  test("[CBK-4] a close ends even if everything is paused", async () => {
     const { consumer, ended } = handling({}, (_place, _offset, own) => {
       for (const place of own.assignment) own.pause(place);
     });
@@ -166,7 +166,7 @@ describe("pause and resume", () => {
 
 describe("seek", () => {
   test.each([-1, 1.5, Number.NaN, 2 ** 53, "earliest" as unknown as number])(
-    "[CBK-5] %s is no offset: it is refused and changes nothing",
+    "[CBK-5] %s is not an offset: it is rejected and changes nothing",
     async (offset) => {
       const { broker, consumer, handled, ended } = handling({});
       await settle();
@@ -181,7 +181,7 @@ describe("seek", () => {
     },
   );
 
-  test("[CBK-5] an offset that the log does not hold is told of; the consumer goes on where it was", async () => {
+  test("[CBK-5] an offset outside the log is reported; the consumer continues where it was", async () => {
     const errors: string[] = [];
     const { broker, consumer, ofT0 } = handling(
       { onError: ({ code }) => errors.push(code), from: "latest" },
@@ -249,7 +249,7 @@ describe("close", () => {
     expect(handled.length).toBeLessThan(6);
   });
 
-  test("[CBK-6] [TRB-4] a handler that awaits it later is told of after a while, and waited for no longer than 30 s", async () => {
+  test("[CBK-6] [TRB-4] a handler that awaits it later is reported after a while, and waited for no longer than 30 s", async () => {
     const errors: string[] = [];
     const { ended } = handling(
       { onError: (error) => errors.push(error.message) },
@@ -295,7 +295,7 @@ describe("options", () => {
     [{ sessionTimeoutMs: 999 }, /^sessionTimeoutMs is 999, .* from 1000 to 1800000/],
     [{ commitIntervalMs: -1 }, /^commitIntervalMs is -1, .* from 0/],
     [{ maxProcessingMs: Number.NaN }, /^maxProcessingMs is NaN/],
-  ])("[CBK-7] refused: %o", (option, message) => {
+  ])("[CBK-7] rejected: %o", (option, message) => {
     const options = { groupId: "g", topics: ["t"], ...(option as object) } as ConsumerOptions;
     expect(() => new Consumer(new OneMemberBroker(), options)).toThrow(message);
   });
@@ -310,7 +310,7 @@ describe("options", () => {
     { sessionTimeoutMs: 1_800_000 },
     { commitIntervalMs: 0 },
     { maxProcessingMs: 1 },
-  ])("[CBK-7] taken, at the bound: %o", (option) => {
+  ])("[CBK-7] accepted, at the bound: %o", (option) => {
     const options = { groupId: "g", topics: ["t"], ...option } as ConsumerOptions;
     expect(() => new Consumer(new OneMemberBroker(), options)).not.toThrow();
   });

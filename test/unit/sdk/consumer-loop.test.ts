@@ -66,7 +66,7 @@ describe("a record that waits for the loop", () => {
     },
   );
 
-  test("[LOP-1] [CBK-4] waits on while its partition is paused, and comes once it is resumed", async () => {
+  test("[LOP-1] [CBK-4] keeps waiting while its partition is paused, and comes once it is resumed", async () => {
     const { consumer } = consumerOf({}, THREE);
     const gate = Promise.withResolvers<void>();
     const { seen } = loop(consumer, () => gate.promise);
@@ -81,7 +81,7 @@ describe("a record that waits for the loop", () => {
     expect(seen.filter((line) => line.startsWith("t:1"))).toEqual(["t:1/0", "t:1/1", "t:1/2"]);
   });
 
-  test("[LOP-1] [CBK-4] comes where its partition was paused and resumed before the loop came to it", async () => {
+  test("[LOP-1] [CBK-4] comes if its partition was paused and resumed before the loop reached it", async () => {
     const { consumer } = consumerOf();
     const gate = Promise.withResolvers<void>();
     const { seen } = loop(consumer, () => gate.promise);
@@ -111,7 +111,7 @@ describe("partitions that wait for a turn", () => {
     ["sought to the end", ({ consumer }) => void consumer.seek(T1, 3)],
     ["revoked", ({ broker }) => broker.revoke("t:1")],
   ] as [string, (each: ReturnType<typeof consumerOf>) => void][])(
-    "[LOP-3] get it though the first of them is %s meanwhile",
+    "[LOP-3] get it even if the first of them is %s meanwhile",
     async (_how, meanwhile) => {
       const each = consumerOf({}, THREE);
       const gate = Promise.withResolvers<void>();
@@ -152,7 +152,7 @@ describe("for await", () => {
     expect(broker.log).toEqual(["commit t:0=3 t:1=3", "leave"]);
   });
 
-  test("[LOP-1] [TRB-4] break leaves at once with a serde that takes its time too", async () => {
+  test("[LOP-1] [TRB-4] break leaves at once with a slow serde too", async () => {
     const valueSerde = { serialize: () => "", deserialize: async () => "value" };
     const { consumer } = consumerOf({ valueSerde } as never);
     const { seen, ended } = loop(consumer, () => "break");
@@ -161,7 +161,7 @@ describe("for await", () => {
     expect(ended).toEqual({ error: null, isOver: true });
   });
 
-  test("[LOP-1] break leaves at once; the record it was at is not done", async () => {
+  test("[LOP-1] break leaves at once; its record is not done", async () => {
     const { broker, consumer } = consumerOf();
     const { seen, ended } = loop(consumer, (_record, count) => (count === 3 ? "break" : null));
     await settle();
@@ -174,7 +174,7 @@ describe("for await", () => {
     expect(broker.log).toEqual([`commit ${committed.sort().join(" ")}`, "leave"]);
   });
 
-  test("[LOP-1] what the body throws is thrown, and what it threw at is not done", async () => {
+  test("[LOP-1] an error from the body is thrown, and its record is not done", async () => {
     const { broker, consumer } = consumerOf();
     const { ended } = loop(consumer, () => {
       throw new Error("boom");
@@ -184,7 +184,7 @@ describe("for await", () => {
     expect(broker.log).toEqual(["leave"]);
   });
 
-  test("[LOP-1] what is revoked while it waits for the loop goes at once, what the loop is at after it", async () => {
+  test("[LOP-1] a partition revoked while it waits for the loop goes at once, the loop's own after its record", async () => {
     const { broker, consumer } = consumerOf();
     const atWork = Promise.withResolvers<void>();
     const { seen } = loop(consumer, (_record, count) => (count === 1 ? atWork.promise : null));
@@ -199,7 +199,7 @@ describe("for await", () => {
     await consumer.close();
   });
 
-  test("[LOP-1] a session that ends gives what comes again; nothing of before is done", async () => {
+  test("[LOP-1] a session that ends returns records that come again; nothing from before is done", async () => {
     const { broker, consumer } = consumerOf();
     const atWork = Promise.withResolvers<void>();
     const { seen } = loop(consumer, (_record, count) => (count === 1 ? atWork.promise : null));
@@ -280,7 +280,7 @@ describe("commit and position", () => {
   });
 
   test.each([0, null])(
-    "[LOP-2] a commit of the first record waits for its answer, where %s is committed",
+    "[LOP-2] a commit of the first record waits for its response, where %s is committed",
     async (committedOffset) => {
       const { broker, consumer } = consumerOf({ autoCommit: false });
       broker.committedOffset = committedOffset;
@@ -302,7 +302,7 @@ describe("commit and position", () => {
     },
   );
 
-  test("[LOP-2] once a commit is answered nothing is committed until it is asked for again", async () => {
+  test("[LOP-2] once a commit is answered nothing is committed until it is requested again", async () => {
     const gate = Promise.withResolvers<void>();
     const { broker, consumer } = started({ autoCommit: false }, (_place, offset) =>
       offset === 1 ? gate.promise : undefined,
@@ -327,7 +327,7 @@ describe("commit and position", () => {
     await committed;
   });
 
-  test("[LOP-2] without autoCommit what was processed is committed when a partition goes and on close", async () => {
+  test("[LOP-2] without autoCommit, records are committed when a partition goes and on close", async () => {
     const { broker, consumer } = started({ autoCommit: false }, () => {});
     await vi.advanceTimersByTimeAsync(60_000);
     expect(broker.log).toEqual([]);
@@ -342,7 +342,7 @@ describe("commit and position", () => {
 
 describe("run", () => {
   test.each([1, 2])(
-    "[LOP-3] no more than %i partitions are at work at once, and all get their turn",
+    "[LOP-3] at most %i partitions are at work at once, and all get their turn",
     async (limit) => {
       const { broker, consumer } = consumerOf();
       broker.batches = [
@@ -382,7 +382,7 @@ describe("run", () => {
     expect(broker.log).toEqual(["commit t:0=3 t:1=3", "leave"]);
   });
 
-  test("[LOP-4] a signal that has fired already joins nothing", async () => {
+  test("[LOP-4] a signal that has already fired joins nothing", async () => {
     const { broker, consumer } = consumerOf();
     await expect(
       consumer.run({ eachRecord: () => {}, signal: AbortSignal.abort(new Error("before")) }),
@@ -396,7 +396,7 @@ describe("run", () => {
       { eachRecord: () => {}, partitionsConsumedConcurrently: 0 },
       /^partitionsConsumedConcurrently is 0/,
     ],
-  ])("[CBK-7] refused: %o", async (handlers, message) => {
+  ])("[CBK-7] rejected: %o", async (handlers, message) => {
     const { consumer } = consumerOf();
     await expect(consumer.run(handlers as never)).rejects.toThrow(message);
   });

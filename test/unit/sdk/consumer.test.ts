@@ -28,7 +28,7 @@ describe("a session that is over", () => {
     { how: "each record", isBatch: false },
     { how: "each batch", isBatch: true },
   ])(
-    "[SES-4] hands on nothing that was deserialized while the process was suspended, $how",
+    "[SES-4] delivers nothing that was deserialized while the process was suspended, $how",
     async ({ isBatch }) => {
       const gate = Promise.withResolvers<void>();
       const valueSerde = {
@@ -55,7 +55,7 @@ describe("a session that is over", () => {
     },
   );
 
-  test("[SES-3] also loses a partition that was let go and whose last commit is not answered", async () => {
+  test("[SES-3] also loses a released partition whose last commit is not answered", async () => {
     const { broker, lost, ended } = started({ autoCommit: false }, () => {});
     await vi.advanceTimersByTimeAsync(100);
     broker.holdsCommits = true;
@@ -69,7 +69,7 @@ describe("a session that is over", () => {
   });
 });
 
-test("[CBK-3] run rejects with the first error, not with one that came of it", async () => {
+test("[CBK-3] run rejects with the first error, not with one that it caused", async () => {
   const gate = Promise.withResolvers<void>();
   const { broker, ended } = started({}, (place) => {
     if (place === "t:0") throw new Error("the handler's own");
@@ -112,7 +112,7 @@ describe("records whose serde takes its time", () => {
 
 describe("maxProcessingMs", () => {
   test.each([{}, { instanceId: "i" }])(
-    "[SES-8] a stuck handler ends the consumer: it commits what was handled, leaves, and tells what is lost (%o)",
+    "[SES-8] a stuck handler ends the consumer: it commits what was handled, leaves, and reports what is lost (%o)",
     async (options) => {
       const stuck = Promise.withResolvers<void>();
       const handled: string[] = [];
@@ -143,7 +143,7 @@ describe("maxProcessingMs", () => {
     },
   );
 
-  test("[SES-8] what handlers return from, or throw, after that changes nothing", async () => {
+  test("[SES-8] returns and errors of handlers after that change nothing", async () => {
     const late = { "t:0": Promise.withResolvers<void>(), "t:1": Promise.withResolvers<void>() };
     const { broker, ended } = started({ maxProcessingMs: 300 }, async (place, offset) => {
       // The other's second call begins later, so that it is not the one that is taken for stuck.
@@ -183,7 +183,7 @@ describe("maxProcessingMs", () => {
     expect(ended).toEqual({ error: null, isOver: true });
   });
 
-  test("[SES-8] a close waits for a handler until it is taken for stuck", async () => {
+  test("[SES-8] a close waits for a handler until it counts as stuck", async () => {
     const { broker, consumer, ended } = started({ maxProcessingMs: 300 }, (place) =>
       place === "t:0" ? new Promise(() => {}) : undefined,
     );
@@ -196,7 +196,7 @@ describe("maxProcessingMs", () => {
     expect(ended.error).toMatchObject({ code: "REQUEST_TIMED_OUT" });
   });
 
-  test("[SES-8] where the session has ended too, the partitions are told to be lost once", async () => {
+  test("[SES-8] if the session has ended too, the partitions are reported as lost once", async () => {
     const options = { maxProcessingMs: 300, sessionTimeoutMs: 1_000 };
     const { broker, lost, ended } = started(options, () => new Promise(() => {}));
     await vi.advanceTimersByTimeAsync(200);
@@ -207,7 +207,7 @@ describe("maxProcessingMs", () => {
     expect(ended.error).toMatchObject({ code: "REQUEST_TIMED_OUT" });
   });
 
-  test("[SES-8] without it a handler takes as long as it likes, and nothing times it", async () => {
+  test("[SES-8] without it a handler takes as long as it likes, and is not timed", async () => {
     const { broker, consumer, lost } = started({}, (place, offset) =>
       place === "t:0" && offset === 1 ? wait(3_600_000) : undefined,
     );
@@ -295,7 +295,7 @@ describe("close", () => {
 // The process is stopped (SIGSTOP, a laptop's lid) for longer than the session. When it goes on, what lies in its
 // sockets may be read before the timer of the session's end rings.
 describe("a process that was stopped", () => {
-  test("[SES-4] is not told to have a partition whose socket says attached after the session has ended", async () => {
+  test("[SES-4] does not report a partition whose socket says attached after the session has ended", async () => {
     const { broker, consumer, told } = startedHolding(10_000);
     await vi.advanceTimersByTimeAsync(2_000);
     const before = ["assigned t:0", "t:0/0", "t:0/1", "t:0/2"];
@@ -329,7 +329,7 @@ describe("a process that was stopped", () => {
   });
 
   test.each([0, 1])(
-    "[SES-4] in the middle of a batch, at offset %i, handles no more of it, though its handler waits for nothing",
+    "[SES-4] in the middle of a batch, at offset %i, handles no more of it, even if its handler waits for nothing",
     async (stoppedAt) => {
       const told: string[] = [];
       let isStopped = false;
@@ -347,7 +347,7 @@ describe("a process that was stopped", () => {
     },
   );
 
-  test("[SES-4] goes on as before where the session has not ended yet", async () => {
+  test("[SES-4] continues as before if the session has not ended yet", async () => {
     const { broker, told } = startedHolding(10_000);
     await vi.advanceTimersByTimeAsync(0);
     broker.deliverFrame();

@@ -11,7 +11,7 @@ afterEach(() => {
 });
 
 describe("over a partition socket", () => {
-  test("[PRO-6] at most five appends are ahead of their answers, in order", async () => {
+  test("[PRO-6] at most five appends are unanswered, in order", async () => {
     const { partition, socket, send, outcomes } = await busyProducer();
     for (const value of "abcdefg") void send(value);
     await settle();
@@ -22,7 +22,7 @@ describe("over a partition socket", () => {
     expect(await outcomes()).toEqual([0, 1, 2, 3, 4, 5, 6]);
   });
 
-  test("[PRO-6] what was stored before the connection broke is not stored again", async () => {
+  test("[PRO-6] records stored before the connection broke are not stored again", async () => {
     const { partition, socket, send, outcomes } = await busyProducer();
     for (const value of "abcd") void send(value);
     await settle();
@@ -35,7 +35,7 @@ describe("over a partition socket", () => {
     expect(await outcomes()).toEqual([0, 1, 2, 3]);
   });
 
-  test("[PRO-6] what is refused fails alone, and what was behind it keeps its order", async () => {
+  test("[PRO-6] a rejected append fails alone, and later ones keep their order", async () => {
     const { partition, socket, send, outcomes } = await busyProducer();
     for (const value of "abcd") void send(value);
     await settle();
@@ -52,7 +52,7 @@ describe("over a partition socket", () => {
     expect(["a", "c", "d"].map((value) => lastOf(value)?.producer)).toEqual([1, 2, 2]);
   });
 
-  test("[ACL-7] an append without the right to write is refused for good, and tried nowhere else", async () => {
+  test("[ACL-7] an append without the right to write is refused for good, and retried nowhere else", async () => {
     const { partition, socket, send, outcomes } = await busyProducer();
     void send("a");
     await settle();
@@ -80,7 +80,7 @@ describe("over a partition socket", () => {
     },
   );
 
-  test("[PRO-6] what is refused for now is tried again before what was behind it", async () => {
+  test("[PRO-6] a retriable append is retried before later ones", async () => {
     const { partition, socket, send, outcomes } = await busyProducer();
     for (const value of "abc") void send(value);
     await settle();
@@ -94,7 +94,7 @@ describe("over a partition socket", () => {
     expect(await outcomes()).toEqual([0, 1, 2]);
   });
 
-  test("[PRO-6] behind one whose outcome stays unknown nothing is sent as another's", async () => {
+  test("[PRO-6] after an append with an unknown outcome, nothing is sent as another producer's", async () => {
     const { partition, socket, send, outcomes } = await busyProducer();
     for (const value of "abc") void send(value);
     await settle();
@@ -115,7 +115,7 @@ describe("over a partition socket", () => {
     ["alone", 1],
     ["sharing an append", 2],
   ])(
-    "[PRO-6] [TRB-1] behind one that may yet be stored nobody is told of a refusal, nor sent as another's: %s",
+    "[PRO-6] [TRB-1] after an append that may yet be stored, nothing is reported refused or sent as another producer's: %s",
     async (_how, count) => {
       const { partition, socket, send, outcomes } = await busyProducer(count);
       void send("a", { deliveryTimeoutMs: 3_000 });
@@ -141,7 +141,7 @@ describe("over a partition socket", () => {
     },
   );
 
-  test("[PRO-6] [TRB-3] what this runtime cannot fold is refused, and those around it are stored", async () => {
+  test("[PRO-6] [TRB-3] a compression that this runtime lacks is rejected, and the records around it are stored", async () => {
     const { partition, socket, send, outcomes, producer } = await busyProducer();
     vi.spyOn(
       ZLIB as object as { zstdCompressSync: unknown },
@@ -161,7 +161,7 @@ describe("over a partition socket", () => {
     await producer.close();
   });
 
-  test("[PRO-6] a partition that does not answer is given up with its socket", async () => {
+  test("[PRO-6] a partition that does not answer is abandoned with its socket", async () => {
     const { partition, socket, send, outcomes } = await busyProducer();
     void send("a");
     await settle();
@@ -172,7 +172,7 @@ describe("over a partition socket", () => {
     expect(await outcomes()).toEqual([0]);
   });
 
-  test("[PRO-6] an idle socket is closed after a second, and one of a closed producer at once", async () => {
+  test("[PRO-6] an idle socket is closed after a second, and a closed producer's at once", async () => {
     const { producer, socket, send } = await busyProducer();
     void send("a");
     await settle();

@@ -81,7 +81,7 @@ test.each([
   ],
   ["a function", { value: () => 1 }, "value"],
   ["a symbol as its key", { key: Symbol("k"), value: 1 }, "key"],
-])("[PRD-4] a record with %s is refused before anything is sent", async (_, wrong, field) => {
+])("[PRD-4] a record with %s is rejected before anything is sent", async (_, wrong, field) => {
   for (const options of [{}, { idempotencyKey: "once" }]) {
     const { broker, producer } = producerOf();
     const sent = producer.send("t", [{ value: "sound" }, wrong], options);
@@ -113,7 +113,7 @@ describe("what is no broker's answer", () => {
     [200, '"ok"'],
     [200, '{"baseOffset":"7"}'],
     [304, ""],
-  ] as const)("[TRB-3] %i %j is no acknowledgement", async (status, body) => {
+  ] as const)("[TRB-3] %i %j is not an acknowledgment", async (status, body) => {
     for (const wrong of [/\/batches/, /\/v1\/producers/, /\/topics\/t$/]) {
       const { broker } = producerOf();
       const producer = new Producer(
@@ -146,7 +146,7 @@ describe("what is done to records after the call", () => {
 });
 
 describe("what shares an append", () => {
-  test("[PRO-1] what comes while an append is under way shares the next", async () => {
+  test("[PRO-1] records that arrive during an append share the next", async () => {
     const { broker, producer } = producerOf();
     broker.isHeld = true;
     const sends = ["a", "b", "c"].map((value) => producer.send("t", to(0, value)));
@@ -179,7 +179,7 @@ describe("what shares an append", () => {
     expect(broker.appends.at(-1)).toBe("t/1: x y");
   });
 
-  test("[PRO-1] what is conditional waits for nobody", async () => {
+  test("[PRO-1] a conditional append waits for nobody", async () => {
     const { producer } = producerOf({ lingerMs: 10_000 });
     expect(await producer.send("t", to(0, "a"), { expectedOffset: 0 })).toMatchObject([
       { offset: 0 },
@@ -188,7 +188,7 @@ describe("what shares an append", () => {
 });
 
 describe("flush and close", () => {
-  test("[PRO-2] flush ends what lingers and waits for every outcome", async () => {
+  test("[PRO-2] flush sends what lingers and waits for every outcome", async () => {
     const { broker, producer } = producerOf({ lingerMs: 10_000 });
     const sent = [producer.send("t", to(0, "a")), producer.send("u", to(1, "b"))];
     await settle();
@@ -206,7 +206,7 @@ describe("flush and close", () => {
     await producer.flush();
   });
 
-  test("[PRO-2] nothing lingers that was sent just before a flush or a close", async () => {
+  test("[PRO-2] nothing sent just before a flush or a close lingers", async () => {
     for (const end of ["flush", "close"] as const) {
       const { broker, producer } = producerOf({ lingerMs: 6_000 });
       const sent = producer.send("t", to(0, "a"));
@@ -239,7 +239,7 @@ describe("flush and close", () => {
     expect(isFlushed).toBe(true);
   });
 
-  test("[PRO-3] [TRB-3] a serializer that does not come back holds up nobody for longer than its own time", async () => {
+  test("[PRO-3] [TRB-3] a serializer that never returns delays nobody for longer than its own time", async () => {
     const { broker, producer } = producerOf({
       valueSerde: {
         serialize: (value: string) => (value === "stuck" ? new Promise<string>(() => {}) : value),
@@ -255,7 +255,7 @@ describe("flush and close", () => {
     expect(broker.appends).toEqual(["t/0: a"]);
   });
 
-  test("[PRO-2] close takes nothing more", async () => {
+  test("[PRO-2] close accepts nothing more", async () => {
     const { broker, producer } = producerOf({ lingerMs: 10_000 });
     const sent = producer.send("t", to(0, "a"));
     await settle();
@@ -297,7 +297,7 @@ describe("room", () => {
     expect(broker.appends.map((each) => each.slice(5)).join(" ")).toBe("a b c d e");
   });
 
-  test("[PRO-3] more than the bound goes by itself; who gives up waiting has sent nothing", async () => {
+  test("[PRO-3] more than the bound is sent alone; a caller that gives up waiting has sent nothing", async () => {
     const { broker, producer } = producerOf({ maxBufferedRecords: 2 });
     broker.isHeld = true;
     const large = producer.send("t", to(0, "a", "b", "c"));
@@ -314,7 +314,7 @@ describe("room", () => {
 });
 
 describe("where records go", () => {
-  test("[PRO-4] the partitioner places what names no partition", async () => {
+  test("[PRO-4] the partitioner places records that name no partition", async () => {
     const { broker, producer } = producerOf({
       partitioner: ({ key }, { partitions }) => String(key).length % partitions,
     });
@@ -327,7 +327,7 @@ describe("where records go", () => {
   });
 
   test.each([-1, PARTITIONS, 0.5, Number.NaN])(
-    "[PRO-4] an answer of %s is refused, nothing is sent",
+    "[PRO-4] a result of %s is rejected, nothing is sent",
     async (partition) => {
       const { broker, producer } = producerOf({ partitioner: () => partition });
       await expect(producer.send("t", [{ value: "a" }])).rejects.toThrow(
@@ -347,7 +347,7 @@ describe("where records go", () => {
     expect(broker.appends.toSorted()).toEqual(["t/0: a", "u/1: b c"]);
   });
 
-  test("[PRO-5] of a batch the topics that fail have their errors, unless all do", async () => {
+  test("[PRO-5] the topics of a batch that fail have their errors, unless all do", async () => {
     const { producer } = producerOf();
     const wrong = { topic: "u", records: [{ value: 1n }, { value: 2 }] };
     const outcomes = await producer.sendBatch([wrong, { topic: "t", records: to(0, "a") }]);
@@ -370,7 +370,7 @@ test.each([
   [{ compression: "brotli" as never }, /^compression is "brotli"/],
   [{ deliveryTimeoutMs: -1 }, /^deliveryTimeoutMs is -1, it must be a whole number from 0/],
   [{ deliveryTimeoutMs: 2 ** 31 }, /^deliveryTimeoutMs is 2147483648/],
-])("[CBK-7] refused: %o", (options, message) => {
+])("[CBK-7] rejected: %o", (options, message) => {
   expect(() => producerOf(options)).toThrow(message);
 });
 
@@ -384,7 +384,7 @@ test.each([
   [{ idempotencyKey: "\u00e4" }, /1 to 255 of ASCII/],
   [{ idempotencyKey: "a\nb" }, /1 to 255 of ASCII/],
   [{ idempotencyKey: "a\n" }, /1 to 255 of ASCII/],
-])("[CBK-7] [KEY-1] refused by a send, before anything is asked: %o", async (options, message) => {
+])("[CBK-7] [KEY-1] rejected by a send, before any request: %o", async (options, message) => {
   const fetch = vi.fn();
   const producer = new Producer(new HttpClient("http://b", fetch), null);
   await expect(producer.send("t", [{ value: 1 }], options as SendOptions)).rejects.toThrow(message);
@@ -410,18 +410,15 @@ test.each([
   ],
   [null, "value"],
   [undefined, "value"],
-])(
-  "[PRD-4] a record that is wrong is refused with its place and field: %j",
-  async (wrong, field) => {
-    const { broker, producer } = producerOf();
-    const records = [{ value: "sound", partition: 0 }, wrong] as never;
-    await expect(producer.send("t", records)).rejects.toMatchObject({
-      code: "INVALID_REQUEST",
-      message: expect.stringContaining(`records[1].${field}`),
-    });
-    expect(broker.appends).toEqual([]);
-  },
-);
+])("[PRD-4] an invalid record is rejected with its place and field: %j", async (wrong, field) => {
+  const { broker, producer } = producerOf();
+  const records = [{ value: "sound", partition: 0 }, wrong] as never;
+  await expect(producer.send("t", records)).rejects.toMatchObject({
+    code: "INVALID_REQUEST",
+    message: expect.stringContaining(`records[1].${field}`),
+  });
+  expect(broker.appends).toEqual([]);
+});
 
 test.each([
   { value: null, key: "k" },
@@ -434,7 +431,7 @@ test.each([
   expect(await producer.send("t", [{ ...record, partition: 0 }])).toMatchObject([{ offset: 0 }]);
 });
 
-test("[PRD-1] nothing is asked for no records", async () => {
+test("[PRD-1] no records make no request", async () => {
   const fetch = vi.fn();
   const producer = new Producer(new HttpClient("http://b", fetch), null);
   expect(await producer.send("t", [])).toEqual([]);
@@ -445,7 +442,7 @@ test.each([
   [{ value: "a", partition: 1 }, "the records go to the partitions 0, 1, not to one"],
   [{ value: "a" }, "records[1] needs a partition or a key"],
 ])(
-  "[CND-1] what no one partition could keep is refused, and not sent: %j",
+  "[CND-1] records that no single partition could keep are rejected, and not sent: %j",
   async (other, message) => {
     const { broker, producer } = producerOf();
     const records = [{ value: "a", partition: 0 }, other];
@@ -458,7 +455,7 @@ test.each([
 );
 
 describe("a signal", () => {
-  test("[TRB-4] that is aborted before sends nothing, and one that is aborted later ends the wait with its reason", async () => {
+  test("[TRB-4] aborted before sends nothing, and aborted later ends the wait with its reason", async () => {
     const { broker, producer } = producerOf();
     await expect(
       producer.send("t", to(0, "a"), { signal: AbortSignal.abort(new Error("before")) }),

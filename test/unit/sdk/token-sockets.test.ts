@@ -100,7 +100,7 @@ test.each([
   },
 );
 
-test("[SDK-40] a socket that is closed asks for no other token", async () => {
+test("[SDK-40] a closed socket asks for no other token", async () => {
   let asked = 0;
   const { opened, open, take } = sockets(async () => jwt(60_000, `t${++asked}`));
   const socket = await open();
@@ -129,7 +129,7 @@ test.each([
 });
 
 test.each(["rvk_abc_def", "", "a.b.c", "a", `a.${btoa('{"exp":"1"}')}.c`, `a.${btoa("null")}.c`])(
-  "[SDK-40] nobody can tell when %o expires",
+  "[SDK-40] it is unknown when %o expires",
   (token) => {
     expect(renewalMs(token, NOW_MS, 0)).toBe(null);
   },
@@ -162,7 +162,7 @@ test.each([
   },
 );
 
-test("[SDK-40] a credential that is good again after all starts afresh, and a function may have another", async () => {
+test("[SDK-40] a credential that is valid again starts afresh, and a function may have another", async () => {
   const constant = sockets("rvk_a_b");
   const other = sockets(() => "t");
   for (const { opened, open, take } of [constant, other]) {
@@ -186,14 +186,14 @@ test.each([
   ["s e&cret", [CLOSE_FATAL, "INVALID_REQUEST: no socket can carry this token"]],
   ["a==", [CLOSE_FATAL, "INVALID_REQUEST: no socket can carry this token"]],
   [async () => "a/b", [1006, "Error: no socket can carry this token"]],
-])("[SDK-40] the token %o is refused, and not told to anybody", async (token, closed) => {
+])("[SDK-40] the token %o is rejected, and shown to nobody", async (token, closed) => {
   const { opened, open, take } = sockets(token);
   await open();
   expect(opened).toEqual([]);
   expect(take()).toEqual([closed]);
 });
 
-test("[SDK-40] a consumer goes on with a new token: it resumes, and its records are not read again", async () => {
+test("[SDK-40] a consumer continues with a new token: it resumes, and its records are not read again", async () => {
   const asked: string[] = [];
   const handled: string[] = [];
   const problems: string[] = [];
@@ -231,7 +231,7 @@ test("[SDK-40] a consumer goes on with a new token: it resumes, and its records 
   expect(ended).toEqual({ error: null, isOver: true });
 });
 
-test("[SDK-40] a consumer with one key ends with the refusal, told once", async () => {
+test("[SDK-40] a consumer with one key ends with the refusal, reported once", async () => {
   const problems: string[] = [];
   const { broker, ended } = started(
     { onError: ({ code }) => problems.push(code) },

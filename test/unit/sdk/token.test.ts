@@ -60,7 +60,7 @@ test.each([
   [403, "HTTP 403: no access"],
   [404, "HTTP 404: not a Rivulet broker"],
 ])(
-  "[CLI-11] a %i of what stands in front of the broker is told as such",
+  "[CLI-11] a %i from a proxy in front of the broker is reported as such",
   async (status, message) => {
     const fetch = async () => ({ status, ok: false, text: async () => "<h1>Sorry</h1>" });
     const rivulet = new Rivulet({ url: "http://broker", fetch });
@@ -71,7 +71,7 @@ test.each([
   },
 );
 
-test.each([".", ".."])("[ADM-3] the name %s, which no URL can hold, is refused", async (name) => {
+test.each([".", ".."])("[ADM-3] the name %s, which no URL can hold, is rejected", async (name) => {
   const { rivulet, headers } = watched(undefined);
   const { admin } = rivulet;
   const asked: (readonly [string, Promise<unknown>])[] = [
@@ -92,7 +92,7 @@ test.each([".", ".."])("[ADM-3] the name %s, which no URL can hold, is refused",
   expect(headers, "nothing was asked").toEqual([]);
 });
 
-test("[CLI-8] a function is asked anew for each request and each socket", async () => {
+test("[CLI-8] a function is called for each request and each socket", async () => {
   let asked = 0;
   const { rivulet, headers, urls, offered } = watched(async () => `t${++asked}`);
   await rivulet.admin.listTopics();
@@ -105,7 +105,7 @@ test("[CLI-8] a function is asked anew for each request and each socket", async 
   await done;
 });
 
-test("[STR-7] a reader reads partitions that are added, and asks no more once it is closed", async () => {
+test("[STR-7] a reader reads added partitions, and asks no more once it is closed", async () => {
   vi.useFakeTimers();
   try {
     let partitions = 1;
@@ -170,7 +170,7 @@ test("[STR-7] a reader reads partitions that are added, and asks no more once it
   }
 });
 
-test("[CLI-8] a function that fails, or does not answer, is a broker that cannot be reached", async () => {
+test("[CLI-8] a function that fails, or does not return, counts as an unreachable broker", async () => {
   const failing = watched(() => Promise.reject(new Error("no key"))).rivulet.admin;
   await expect(failing.listTopics()).rejects.toThrow("no answer from http://broker: no key");
   const silent = watched(() => new Promise(() => {})).rivulet.admin;
@@ -220,7 +220,7 @@ test("[CLI-8] a socket that waits for its token is closed once, and never opened
   await vi.waitFor(() => expect(closed.at(-1)).toEqual([1006, "Error: no key"]));
 });
 
-test("[CLI-8] a socket that has its token is the transport's own: what is sent goes over it, and its close is its own", async () => {
+test("[CLI-8] a socket that has its token is the transport's own: data goes over it, and its close is its own", async () => {
   const said: unknown[] = [];
   const closed: unknown[] = [];
   const socket = () => ({

@@ -35,7 +35,7 @@ test.each(["RIVULET_ROOT_KEY", "RIVULET_ROOT_KEY_NEXT"])(
   },
 );
 
-test("[MODE-2] elsewhere it gets a key, which is kept for its owner and said once", () => {
+test("[MODE-2] elsewhere it gets a key, which is kept for its owner and printed once", () => {
   const first = accessFor(ANYWHERE, folder, {});
   const key = readFileSync(file("root-key"), "utf8").trim();
   expect(rootKeyIn(first)).toBe(key);
@@ -76,14 +76,14 @@ describe("[MODE-2] data that was behind a key", () => {
   });
 });
 
-test("[MODE-2] a short root key is taken, and told to be short", () => {
+test("[MODE-2] a short root key is accepted, and reported as short", () => {
   const { isOpen, notice } = accessFor(HERE, folder, { RIVULET_ROOT_KEY: "abc" });
   expect(isOpen).toBe(false);
   expect(notice).toContain("fewer than 16 characters");
   expect(notice).not.toContain("abc");
 });
 
-test("[MODE-2] a file of the root key that is empty is told as what it is", () => {
+test("[MODE-2] an empty file of the root key is reported as such", () => {
   writeFileSync(file("root-key"), "\n");
   const here = accessFor(HERE, folder, {});
   expect(here).toMatchObject({ isOpen: false, variables: { RIVULET_ROOT_KEY: "" } });

@@ -57,19 +57,19 @@ test.each([
   [CERT_PATH, keyFile("ed448.pem", generateKeyPairSync("ed448").privateKey), UNUSABLE],
   [CERT_PATH, OTHER, `KAFKA_TLS_KEY is "${OTHER}", which is not the key of KAFKA_TLS_CERT`],
   [CERT_PATH, keyFile("rsa2.pem", rsa(2048)), "which is not the key of KAFKA_TLS_CERT"],
-])("[MODE-4] what cannot be used is told by its variable: %#", (cert, key, message) => {
+])("[MODE-4] an unusable setting is reported by its variable: %#", (cert, key, message) => {
   const read = () => kafkaTlsOf({ KAFKA_TLS_CERT: cert, KAFKA_TLS_KEY: key });
   expect(read).toThrow(StartError);
   expect(read).toThrow(message);
 });
 
-test("[MODE-4] a broker of npm run dev has no TLS, and says so to whoever asks for it", () => {
+test("[MODE-4] a broker of npm run dev has no TLS, and says so on request", () => {
   assertNoKafkaTls({});
   expect(() => assertNoKafkaTls({ KAFKA_TLS_CERT: CERT_PATH })).toThrow(StartError);
   expect(() => assertNoKafkaTls({ KAFKA_TLS_KEY: KEY_PATH })).toThrow("KAFKA_TLS_KEY is set");
 });
 
-test("[MODE-4] every port of Kafka's speaks TLS, and the Worker is told so", () => {
+test("[MODE-4] every Kafka port speaks TLS, and the Worker knows it", () => {
   const config = (kafkaTls: { certPath: string; keyPath: string } | null) =>
     workerdConfig({
       bundlePath: "worker.js",

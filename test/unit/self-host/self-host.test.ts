@@ -14,7 +14,7 @@ import {
 
 const wrangler = readFileSync("wrangler.toml", "utf8");
 
-test("[SES-14] a session's bounds are below what wrangler.toml asks the platform for", () => {
+test("[SES-14] a session's bounds are below what wrangler.toml requests from the platform", () => {
   const limit = (name: string) => Number(new RegExp(`^${name} = (\\d+)$`, "m").exec(wrangler)?.[1]);
   expect(limit("cpu_ms")).toBe(limits.MAX_SESSION_CPU_MS);
   expect(settings.MAX_SESSION_CPU_MS).toBe(limits.MAX_SESSION_CPU_MS);
@@ -52,7 +52,7 @@ test("[SYS-1] workerd runs the Worker with the date, bindings and classes of wra
   expect(classes.sort()).toEqual(bindings.map(([, , className]) => `"${className}"`).sort());
 });
 
-test("[SYS-1] flags of V8's stand in the configuration as they are given", () => {
+test("[SYS-1] V8 flags are in the configuration as they are given", () => {
   vi.stubEnv("RIVULET_V8_FLAGS", " --max-heap-size=64  --expose-gc ");
   expect(v8FlagsOf()).toEqual(["--max-heap-size=64", "--expose-gc"]);
   vi.stubEnv("RIVULET_V8_FLAGS", "");
@@ -107,7 +107,7 @@ describe("the addresses of Kafka's nodes", () => {
     ["a:1,b:2,c:3", "a:1,b:2,c:3"],
     [" a:1 , b.test:65535,[::1]:3", "a:1,b.test:65535,[::1]:3"],
     ["a:1,b:1,c:1,d:1", "a:1,b:1,c:1,d:1"], // More, behind a proxy.
-  ])("[SYS-1] are those that are advertised: %j", (advertise, expected) => {
+  ])("[SYS-1] are the advertised ones: %j", (advertise, expected) => {
     vi.stubEnv("KAFKA_ADVERTISE", advertise);
     expect(advertisedOf(LISTENING)).toBe(expected);
   });
@@ -122,7 +122,7 @@ describe("the addresses of Kafka's nodes", () => {
     ["a:1,b:2,a:01", /it must name a:1 once/],
     ["a:1,b:2", /an address for each of KAFKA_NODES, which is 3, and has 2/],
     [Array.from({ length: 17 }, (_, i) => `a:${i + 1}`).join(), /at most 16 addresses, and has 17/],
-  ])("[SYS-1] are refused in a sentence: %j", (advertise, sentence) => {
+  ])("[SYS-1] are rejected in a sentence: %j", (advertise, sentence) => {
     vi.stubEnv("KAFKA_ADVERTISE", advertise);
     const refused = () => advertisedOf(LISTENING);
     expect(refused).toThrow(StartError);
@@ -149,7 +149,7 @@ describe("the addresses of Kafka's nodes", () => {
     ],
     ["free", "3", 2, /PORT is \d+, and Kafka's clients are served on the ports \d+ to \d+/],
   ])(
-    "[SYS-1] ports are refused in a sentence: %s, %s nodes",
+    "[SYS-1] ports are rejected in a sentence: %s, %s nodes",
     async (port, nodes, http, sentence) => {
       const first = port === "free" ? await freeKafkaPort() : port;
       vi.stubEnv("KAFKA_PORT", String(first));
@@ -160,7 +160,7 @@ describe("the addresses of Kafka's nodes", () => {
     },
   );
 
-  test("[SYS-1] where any ports do, each is another one, and none is the one of HTTP", async () => {
+  test("[SYS-1] if any ports will do, each is another one, and none is the one of HTTP", async () => {
     vi.stubEnv("KAFKA_PORT", "0");
     vi.stubEnv("KAFKA_NODES", "16");
     const ports = await kafkaPortsOf("127.0.0.1", 9092);

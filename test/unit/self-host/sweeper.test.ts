@@ -67,7 +67,7 @@ test("[FIL-2] [RLY-6] a relay's file goes before workerd is started, and never w
   expect(existsSync(pathOf(1, relays))).toBe(false);
 });
 
-test("[FIL-2] [CLK-3] the next look comes in time where the clock is set during one", async () => {
+test("[FIL-2] [CLK-3] the next check comes in time if the clock is set during one", async () => {
   make(pathOf(1));
   vi.useFakeTimers({ toFake: ["setTimeout", "Date"] });
   try {
@@ -135,7 +135,7 @@ describe("what may be something stays", () => {
     expect(readdirSync(folder).sort()).toEqual(before);
   });
 
-  test("[FIL-2] what was made since the last look", async () => {
+  test("[FIL-2] what was made since the last check", async () => {
     const sweeper = new Sweeper(storage, answered);
     for (let look = 0; look < 6; look++) {
       rmSync(pathOf(1), { force: true });

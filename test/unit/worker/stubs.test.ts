@@ -19,7 +19,7 @@ describe("an object", () => {
     return { env, getByName };
   }
 
-  test.each(REGIONS)("[PLC-2] [RLY-6] is asked for in %s", (region) => {
+  test.each(REGIONS)("[PLC-2] [RLY-6] is requested in %s", (region) => {
     const { env, getByName } = asked();
     partitionStub(env, "id", 3, region);
     relayStub(env, { topicId: "id", partition: 3, relay: 1 }, region);
@@ -35,7 +35,7 @@ describe("an object", () => {
   });
 
   test.each([undefined, "", "moon"])(
-    "[PLC-2] is asked for anywhere, where the region is %j",
+    "[PLC-2] is requested anywhere, if the region is %j",
     (region) => {
       const { env, getByName } = asked();
       partitionStub(env, "id", 3, region);
@@ -78,7 +78,7 @@ describe("a deployment", () => {
   });
 
   test.each(["EU", "mars", " "])(
-    "[PLC-1] with what is no jurisdiction (%j) calls nothing",
+    "[PLC-1] with an invalid jurisdiction (%j) calls nothing",
     (name) => {
       const calls = [
         (env: Env) => clusterStub(env),

@@ -488,7 +488,7 @@ describe("owners", () => {
     });
   });
 
-  test("[ATT-4] a poll that is nothing new is noted once an hour, and one of a newer owner at once", () => {
+  test("[ATT-4] a repeated poll is noted once an hour, and one of a newer owner at once", () => {
     const partition = new Partition();
     const { storage } = partition;
     const noted = () => [
@@ -554,7 +554,7 @@ describe("owners that are silent", () => {
 
   const at = (ms: number) => vi.setSystemTime(START_MS + ms);
 
-  test("[GRP-17] one that has not given back what it was sent is told of when its session has passed", () => {
+  test("[GRP-17] one that has not returned what it was sent is reported when its session has passed", () => {
     const partition = new Watched(1);
     partition.own("g", { sessionTimeoutMs: SESSION_MS });
     expect(partition.nextMs).toBe(SESSION_MS);
@@ -574,7 +574,7 @@ describe("owners that are silent", () => {
     expect(partition.told()).toEqual(["g 1"]);
   });
 
-  test("[GRP-17] it is told of again only when another session has passed, and as long as it is silent", () => {
+  test("[GRP-17] it is reported again only when another session has passed, as long as it is silent", () => {
     const partition = new Watched(1);
     const socket = partition.own("g", { sessionTimeoutMs: SESSION_MS });
     at(SESSION_MS + 500);
@@ -644,7 +644,7 @@ describe("owners that are silent", () => {
     expect(partition.told()).toEqual(["slow 1", "fast 1"]);
   });
 
-  test("[VER-8] one that names no session timeout has the default, and so has a reader from before", () => {
+  test("[VER-8] one that names no session timeout has the default, and so has an earlier reader", () => {
     const partition = new Watched(1);
     const socket = partition.own("g");
     expect(partition.nextMs).toBe(DEFAULT_SESSION_TIMEOUT_MS);
@@ -664,7 +664,7 @@ describe("owners that are silent", () => {
 });
 
 describe("incarnations of a group", () => {
-  test("[CLK-5] an owner of an earlier one is known by the fence, and by who is attached", () => {
+  test("[CLK-5] an owner of an earlier one is known by the fence, and by the attached readers", () => {
     const partition = new Partition();
     const isEarlier = (incarnation: number) =>
       partition.readers.isOfEarlierIncarnation(owner("g", 1, 1, incarnation));
@@ -676,7 +676,7 @@ describe("incarnations of a group", () => {
     expect(isEarlier(4), "the fence remembers").toBe(true);
   });
 
-  test("[CLK-5] one that its group has after all is let in, at any epoch, and others are cut off", () => {
+  test("[CLK-5] one that its group does have is admitted, at any epoch, and others are cut off", () => {
     const partition = new Partition(1);
     const [wrong, same, other, plain] = [0, 1, 2, 3].map(() => partition.open());
     partition.attach(wrong as TestedSocket, { owner: owner("g", 9, 9, 5) });

@@ -100,7 +100,7 @@ describe("the storage of another object", () => {
   ];
 
   test.each(OLDER)(
-    "[FIL-7] of $kind.name from an older release: it is taken, and says whose it is from then on",
+    "[FIL-7] of $kind.name from an older release: it is accepted, and names its owner from then on",
     ({ kind, age, ageFrom }) => {
       const storage = nodeSql();
       kind.write(storage);

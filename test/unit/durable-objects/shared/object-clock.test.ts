@@ -50,7 +50,7 @@ describe("an object's clock", () => {
     expect(new ObjectClock(sql).look().isAhead).toBe(stands);
   });
 
-  test("[CLK-1] it shows Date.now() while both clocks go on", () => {
+  test("[CLK-1] it shows Date.now() while both clocks advance", () => {
     const clock = new ObjectClock(sql);
     pass(5_000);
     wallMs -= 499; // So much may lie between two readings.
@@ -92,7 +92,7 @@ describe("an object's clock", () => {
     expect(clock.isStanding).toBe(false);
   });
 
-  test("[CLK-1] a glance asks SQLite only where the object's own time does not tell", () => {
+  test("[CLK-1] a glance asks SQLite only if the object's own time is not enough", () => {
     const clock = new ObjectClock(sql);
     const askedBy = (look: () => void) => {
       const before = asked;
@@ -123,7 +123,7 @@ describe("an object's clock", () => {
     expect(asked - before).toBe(1);
   });
 
-  test("[CLK-2] a life ends only when its writes are durable and its answers under way", async () => {
+  test("[CLK-2] a life ends only when its writes are durable and its responses under way", async () => {
     const steps: string[] = [];
     const sync = Promise.withResolvers<void>();
     const ended = startAnew({
@@ -146,7 +146,7 @@ describe("a group's clock", () => {
     return { clock, told };
   }
 
-  test("[CLK-4] each setting back is told once, before anybody learns the time", () => {
+  test("[CLK-4] each setting back is reported once, before anybody learns the time", () => {
     const { clock, told } = groupClock();
     pass(10_000);
     clock.now();
@@ -164,7 +164,7 @@ describe("a group's clock", () => {
     expect(told).toHaveLength(2);
   });
 
-  test("[CLK-4] a time of an earlier life shows that the clock was set back since, an older one does not", () => {
+  test("[CLK-4] a time of an earlier life shows that the clock was set back since; an older one does not", () => {
     const { clock, told } = groupClock();
     clock.noted(START_MS + 1_000);
     clock.noted(START_MS - HOUR_MS);
@@ -183,7 +183,7 @@ describe("a group's clock", () => {
     expect(clock.heard(0)).toBe(0);
   });
 
-  test("[CLK-4] the latest time that was known stays, however often the clock is looked at", () => {
+  test("[CLK-4] the latest known time stays, however often the clock is read", () => {
     const { clock, told } = groupClock();
     clock.noted(START_MS + 900);
     clock.now();
@@ -212,7 +212,7 @@ describe("turns of the event loop", () => {
     return came;
   }
 
-  test("[CLK-1] whoever comes before the timer rings shares it, and the next has another", async () => {
+  test("[CLK-1] a caller that comes before the timer rings shares it, and the next has another", async () => {
     const turns = new Turns(new ObjectClock(sql));
     const [first, second] = [turns.next(), turns.next()];
     expect(vi.getTimerCount()).toBe(1);
@@ -227,7 +227,7 @@ describe("turns of the event loop", () => {
     expect(await hasCome(third)).toBe(true);
   });
 
-  test("[CLK-1] where the object's time stands still no timer is waited for", async () => {
+  test("[CLK-1] if the object's time stands still, no timer is waited for", async () => {
     const turns = new Turns(new ObjectClock(sql));
     setBack(HOUR_MS);
     const turn = turns.next();
@@ -235,7 +235,7 @@ describe("turns of the event loop", () => {
     await turn;
   });
 
-  test("[CLK-1] told while nobody waits, the next turn needs no timer though the time has moved a little", async () => {
+  test("[CLK-1] told while nobody waits, the next turn needs no timer even if the time has moved a little", async () => {
     const clock = new ObjectClock(sql);
     const turns = new Turns(clock);
     pass(10);

@@ -27,7 +27,7 @@ test("[BND-20] JSON of any length and script comes back from pieces that fit a r
   );
 });
 
-test("[VER-6] what the release before has written into the first row is all that counts", () => {
+test("[VER-6] what the previous release has written into the first row is all that counts", () => {
   const [first = "", ...rest] = piecesOf(JSON.stringify(["a".repeat(5_000_000)]));
   expect(rest.length).toBeGreaterThan(1);
   expect(joinPieces(['["new"]', ...rest])).toBe('["new"]');

@@ -175,7 +175,7 @@ function failing(storage: Transactional, failAt: number): Transactional {
 }
 
 describe.each(KINDS)("the storage of $name", (kind) => {
-  test("[VER-1] of release 0.1 is brought to the same tables as new storage, and says the same", () => {
+  test("[VER-1] of release 0.1 is upgraded to the same tables as new storage, with the same content", () => {
     const fresh = nodeSql();
     kind.make(fresh);
     const older = aged(kind);
@@ -187,7 +187,7 @@ describe.each(KINDS)("the storage of $name", (kind) => {
     expect(dump(older)).toBe(migrated); // It happens once.
   });
 
-  test("[VER-1] is brought up wholly or not at all, wherever it fails, and by the next try", () => {
+  test("[VER-1] is upgraded wholly or not at all, wherever it fails, and by the next try", () => {
     const older = aged(kind);
     const before = dump(older);
     let fails = 0;
@@ -222,7 +222,7 @@ describe.each(KINDS)("the storage of $name", (kind) => {
     expect(dump(storage)).toBe(before);
   });
 
-  test("[VER-2] that only a newer release can use is refused also where its tables have other names", () => {
+  test("[VER-2] that only a newer release can use is refused even if its tables have other names", () => {
     const storage = nodeSql();
     kind.make(storage);
     storage.sql.exec("UPDATE schema_version SET version = 9, oldest_reader = 8");
@@ -338,7 +338,7 @@ describe("a topic from before a config key existed", () => {
     );
   });
 
-  test("[VER-4] of release 0.1 has the default that a key has now, and keeps what was set for all topics", () => {
+  test("[VER-4] of release 0.1 has a key's current default, and keeps what was set for all topics", () => {
     const ofRelease01 = (config: object) =>
       resolveTopic({ ...TOPIC, overrides: {}, defaults: undefined, config }).config;
     const then = { ...DEFAULT_TOPIC_CONFIG, retentionBytes: -1 };
@@ -359,7 +359,7 @@ describe("a topic from before a config key existed", () => {
     );
   });
 
-  test("[VER-4] has the default where a value is no longer legal", () => {
+  test("[VER-4] has the default if a value is no longer legal", () => {
     const described = { ...TOPIC, overrides: { "segment.ms": 0, "cleanup.policy": "burn" } };
     expect(resolveTopic(described).config).toEqual(DEFAULT_TOPIC_CONFIG);
   });
@@ -382,7 +382,7 @@ describe("the cluster's tasks", () => {
   });
 
   test.each(['{"type":"tell-group"}', '{"type":"destroy-topic","topicId":1}', "{}", "3", "{"])(
-    "[CRC-2] a damaged one is told, and leaves the others to be done: %s",
+    "[CRC-2] a damaged one is reported, and does not delay the others: %s",
     (task) => {
       const storage = nodeSql();
       const cluster = new ClusterStore(storage);
@@ -397,7 +397,7 @@ describe("the cluster's tasks", () => {
 });
 
 describe("the cluster's defaults", () => {
-  test("[CFG-3] are as before when the change of them is rolled back", () => {
+  test("[CFG-3] are as before when their change is rolled back", () => {
     const cluster = new ClusterStore(nodeSql());
     cluster.setDefaults({ "retention.ms": 1 });
     expect(() =>
@@ -438,7 +438,7 @@ describe("numbers in stored JSON", () => {
   });
 
   test.each(["sessionTimeoutMs", "memberEpoch", "memberNumber", "silentSinceMs"])(
-    "[CRC-2] a member whose %s is no safe whole number is damaged",
+    "[CRC-2] a member whose %s is not a safe whole number is damaged",
     (field) => {
       for (const value of [1.5, 1e300, "3"])
         expect(read["a member"]({ [field]: value })).toBe(false);

@@ -72,7 +72,7 @@ describe("who opened a socket", () => {
     }
   });
 
-  test("[ACL-9] is read from attachments of before, where it is an object", () => {
+  test("[ACL-9] is read from earlier attachments, where it is an object", () => {
     const socket = fakeSocket();
     socket.serializeAttachment({ a: 1, caller });
     expect(callerOn(socket)).toEqual(caller);
@@ -107,14 +107,14 @@ describe("silent sockets", () => {
     });
   });
 
-  test("[BND-15] a socket that is being closed makes room, and no second one has to go for it", () => {
+  test("[BND-15] a socket that is closing makes room, and no second one must go for it", () => {
     const { silent, sockets } = silentOnes(3);
     silent.hasRoom(sockets, 3);
     expect(silent.hasRoom(sockets, 3)).toBe(true);
     expect(closedOf(sockets)).toEqual([true, false, false]);
   });
 
-  test("[BND-15] a silent socket that is closing already is passed over", () => {
+  test("[BND-15] a silent socket that is already closing is skipped", () => {
     const { silent, sockets } = silentOnes(3);
     sockets[0]?.close(1000, "");
     const spoken = fakeSocket();
@@ -122,7 +122,7 @@ describe("silent sockets", () => {
     expect(closedOf(sockets)).toEqual([true, true, false]);
   });
 
-  test("[BND-15] one that has spoken is not silent, and where nobody is there is no room", () => {
+  test("[BND-15] one that has spoken is not silent, and without a silent one there is no room", () => {
     const { silent, sockets } = silentOnes(2);
     const [first, second] = sockets as [TestedSocket, TestedSocket];
     expect(silent.delete(first)).toBe(true);
@@ -168,7 +168,7 @@ describe("an object's socket", () => {
     assertRead({} as WebSocket); // The runtime does not tell.
   });
 
-  test("[HIB-1] one that has gone takes nothing and disturbs nobody", () => {
+  test("[HIB-1] one that has gone accepts nothing and disturbs nobody", () => {
     const socket = fakeSocket();
     sendJson(socket, { type: "a" });
     close(socket, 1000, "first");
@@ -192,7 +192,7 @@ describe("an object's socket", () => {
     expect(socket.closed).toEqual({ code: answer, reason: "" });
   });
 
-  test("[ERR-3] a fatal error is told with its code, and only an unexpected one goes to the log", () => {
+  test("[ERR-3] a fatal error is sent with its code, and only an unexpected one is logged", () => {
     const logged = vi.spyOn(console, "error").mockReturnValue();
     const [known, unknown] = [fakeSocket(), fakeSocket()];
     closeFatal(known, new BrokerError("INVALID_REQUEST", "offset is -1"));
@@ -206,7 +206,7 @@ describe("an object's socket", () => {
     ]);
   });
 
-  test("[ERR-1] an error has its own word on whether to try again, else its code's", () => {
+  test("[ERR-1] an error says whether a retry may help, otherwise its code does", () => {
     const failure = fail("KAFKA_STORAGE_ERROR", "no room");
     expect(errorFields(failure)).toEqual({
       code: "KAFKA_STORAGE_ERROR",

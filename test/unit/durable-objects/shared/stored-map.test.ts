@@ -55,7 +55,7 @@ const WHOLE: readonly [string, (map: Map<string, number>) => [string, number][]]
 ];
 
 describe("reading", () => {
-  test("[GRP-11] a map that nobody asks reads nothing", () => {
+  test("[GRP-11] a map that nobody reads reads nothing", () => {
     const { map, reads } = new Rows({ a: 1 });
     expect([...map.inMemory()]).toEqual([]);
     map.set("b", 2);
@@ -63,7 +63,7 @@ describe("reading", () => {
     expect(reads).toEqual([]);
   });
 
-  test("[GRP-11] one entry is one row, which is read once, also where there is none", () => {
+  test("[GRP-11] one entry is one row, which is read once, even if it is missing", () => {
     const { map, reads } = new Rows({ a: 1, b: 2 });
     expect([map.get("a"), map.get("a"), map.has("a")]).toEqual([1, 1, true]);
     expect([map.get("x"), map.has("x"), map.has("y"), map.get("y")]).toEqual([
@@ -151,7 +151,7 @@ describe("changes", () => {
 });
 
 describe("a read that fails", () => {
-  test("[ERR-1] leaves the map as it was, and is done again when it is asked again", () => {
+  test("[ERR-1] leaves the map as it was, and is repeated on the next request", () => {
     const rows = new Rows({ a: 1, b: 2, c: 3 });
     const { map } = rows;
     map.set("b", 20).set("d", 4);

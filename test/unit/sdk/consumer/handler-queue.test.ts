@@ -159,7 +159,7 @@ test.each([
   { event: "stop", goesOn: false, left: [] },
   { event: "end", goesOn: false, left: [] },
 ] as { event: Event; goesOn: boolean; left: number[][] }[])(
-  "[SES-1] after a record was handled, $event: the delivery goes on: $goesOn",
+  "[SES-1] after a record was handled, $event: the delivery continues: $goesOn",
   ({ event, goesOn, left }) => {
     const queue = new HandlerQueue(PLACE);
     queue.add(deliveryOf(2, 3, 4));

@@ -91,7 +91,7 @@ describe("a conditional append", () => {
     },
   );
 
-  test("[CND-1] keeps its condition over a socket, follows none that is not answered, and none follows it", async () => {
+  test("[CND-1] keeps its condition over a socket, follows none that is unanswered, and none follows it", async () => {
     const { partition, socket, send, outcomes } = await busyProducer(10);
     const waiting = () => socket.waiting.map((each) => each.expectedOffset);
     void send("a");
@@ -133,7 +133,7 @@ describe("a conditional append", () => {
     },
   );
 
-  test("[CND-1] one that is refused is told the next offset, and leaves its sequence to the next", async () => {
+  test("[CND-1] a rejected one gets the next offset, and leaves its sequence to the next", async () => {
     const { partition, producer } = producerOf();
     await Promise.all([producer.send("t", [{ value: "a" }]), untilDone(10)]);
     const refused = producer.send("t", [{ value: "b" }], at(7));
@@ -271,7 +271,7 @@ describe("what a failed append leaves to the next", () => {
     ]);
   });
 
-  test("[PRO-6] of calls that share an append each is told when its own time is up, and the others go on", async () => {
+  test("[PRO-6] of calls that share an append each is told when its own time is up, and the others continue", async () => {
     const { partition, send } = producerOf();
     void send("a");
     const told: unknown[] = [];
@@ -296,7 +296,7 @@ describe("what a failed append leaves to the next", () => {
     expect(partition.log.join("")).toBe("abcd");
   });
 
-  test("[PRO-6] it is tried again after twice as long each time, a second at most, until its time is up", async () => {
+  test("[PRO-6] it is retried after twice as long each time, a second at most, until its time is up", async () => {
     vi.spyOn(Math, "random").mockReturnValue(1);
     const { partition, send } = producerOf();
     await Promise.all([send("a"), untilDone(10)]);
@@ -314,7 +314,7 @@ describe("what a failed append leaves to the next", () => {
     ["ten seconds", 1, 30_000, 10_000],
     ["and a second for each 100,000 bytes", 250_000, 30_000, 12_501],
     ["but not beyond its time", 1, 2_000, 2_000],
-  ])("[PRO-6] an answer is waited for %s", async (_, bytes, deliveryTimeoutMs, expected) => {
+  ])("[PRO-6] a response is waited for %s", async (_, bytes, deliveryTimeoutMs, expected) => {
     const { partition, send } = producerOf();
     await Promise.all([send("a"), untilDone(10)]);
     partition.troubles.push("stuck");
@@ -350,7 +350,7 @@ describe("the way that appends go", () => {
     expect(partition.openedFor).toEqual(Array(sockets).fill("id"));
   });
 
-  test("[PRO-6] a pause begins the count anew, and without a transport there is no socket", async () => {
+  test("[PRO-6] a pause begins the count again, and without a transport there is no socket", async () => {
     const { partition, send } = producerOf();
     for (let i = 0; i < 3; i++)
       await sendEach(send, 5, i === 0 ? 0 : 20).then(() => vi.advanceTimersByTimeAsync(200));
@@ -393,7 +393,7 @@ describe("the way that appends go", () => {
     expect(socket?.isClosed).toBe(true);
   });
 
-  test("[PRO-6] a socket is not idle while an answer is awaited, nor as long as appends come", async () => {
+  test("[PRO-6] a socket is not idle while a response is awaited, nor as long as appends come", async () => {
     const { socket, send, outcomes } = await busyProducer();
     await vi.advanceTimersByTimeAsync(900);
     void send("a");
@@ -413,7 +413,7 @@ describe("the way that appends go", () => {
     expect(await outcomes()).toEqual([0, 1, 2]);
   });
 
-  test("[PRO-6] [TRB-3] what is no answer to an append is no answer to it", async () => {
+  test("[PRO-6] [TRB-3] a message that is no response to an append is not taken for one", async () => {
     const { partition, socket, send, outcomes } = await busyProducer();
     void send("a");
     await settle();
@@ -437,7 +437,7 @@ describe("the way that appends go", () => {
 });
 
 describe("the topic that a producer knows", () => {
-  test("[PRO-6] is asked for once by all that wait, and again after five minutes", async () => {
+  test("[PRO-6] is requested once by all that wait, and again after five minutes", async () => {
     const { partition, send } = producerOf();
     const sends = ["a", "b", "c"].map((value) => send(value));
     await untilDone(20);
@@ -450,7 +450,7 @@ describe("the topic that a producer knows", () => {
     expect(partition.descriptions).toBe(2);
   });
 
-  test("[PRO-6] [TRB-3] is asked for again after twice as long each time, a second at most, until the time is up", async () => {
+  test("[PRO-6] [TRB-3] is requested again after twice as long each time, a second at most, until the time is up", async () => {
     const { partition, send } = producerOf();
     partition.isTopicDown = true;
     const startMs = performance.now();
@@ -466,7 +466,7 @@ describe("the topic that a producer knows", () => {
     expect(await next).toBe(0);
   });
 
-  test("[PRO-6] is asked for anew where it may have changed: more partitions, or none of that name", async () => {
+  test("[PRO-6] is requested again if it may have changed: more partitions, or none of that name", async () => {
     const { partition, producer, send } = producerOf();
     await Promise.all([send("a"), untilDone(20)]);
     const toNext = () => producer.send("t", [{ value: "b", partition: 1 }]);
@@ -492,7 +492,7 @@ test.each([
   ["first", [0, 1]],
   ["last", [1, 0]],
 ])(
-  "[PRD-1] a send throws if all of it fails, else each record has its outcome: what fails is %s",
+  "[PRD-1] a send throws if all of it fails, otherwise each record has its outcome: what fails is %s",
   async (_, order) => {
     const { partition, producer } = producerOf();
     partition.topic = { ...partition.topic, partitions: 2 };

@@ -89,7 +89,7 @@ function read(of: Request, shown: string): Credential | null {
   }
 }
 
-test("[APK-5] whatever a request shows is a bounded credential, or refused", () =>
+test("[APK-5] anything in a request is a bounded credential, or refused", () =>
   underFire(1_000, (fuzz) => {
     const authorization = sendable(fuzz.authorization()).trim();
     const offered = sendable(fuzz.subprotocols()).trim();
@@ -108,14 +108,14 @@ test("[APK-5] whatever a request shows is a bounded credential, or refused", () 
     }
   }));
 
-test("[APK-1] whatever looks like a key is one as it stands, or none", () =>
+test("[APK-1] anything like a key is a valid key, or none", () =>
   underFire(1_000, (fuzz) => {
     const text = fuzz.bearer();
     const key = parseApiKey(text);
     if (key !== null) expect(apiKeyText(key)).toBe(text);
   }));
 
-test("[JWT-3] whatever looks like a token is refused as such", () =>
+test("[JWT-3] anything like a token is refused as such", () =>
   underFire(500, async (fuzz) => {
     const text = fuzz.bearer();
     const result = await tokens.callerOf(text, NOW);
@@ -124,7 +124,7 @@ test("[JWT-3] whatever looks like a token is refused as such", () =>
     if (text.length >= MIN_TOLD) expect(result.detail).not.toContain(text);
   }));
 
-test("[SASL-1] whatever logs in is refused, and a message that is none is told as such", () => {
+test("[SASL-1] any login is refused, and an invalid message is reported as such", () => {
   const { id = "", secret = "" } = parseApiKey(good.key) ?? {};
   const verifier = scramVerifier(secret, "SHA-256", new Uint8Array(16), 1);
   const caller = { principal: "User:a", grants: ROLES.read, expiresAtMs: null, keyId: id };
@@ -167,7 +167,7 @@ function parsed<T>(reader: () => T): T | null {
 
 const OPERATIONS = new Set<string>(["ALL", ...Object.values(OPERATIONS_OF).flat()]);
 
-test("[ACL-3] whatever stands for grants is a list of them, or refused", () =>
+test("[ACL-3] anything in place of grants is a list of them, or rejected", () =>
   underFire(1_000, (fuzz) => {
     for (const value of [fuzz.value(), [fuzz.grant(), fuzz.grant()], [fuzz.value()]])
       for (const grant of parsed(() => parse(grantsSchema, value)) ?? []) {
@@ -177,7 +177,7 @@ test("[ACL-3] whatever stands for grants is a list of them, or refused", () =>
       }
   }));
 
-test("[ACL-7] whatever an object is told of a caller is one, or refused", () =>
+test("[ACL-7] anything said to an object about a caller is a caller, or refused", () =>
   underFire(1_000, (fuzz) => {
     const said = {
       principal: fuzz.value(),

@@ -129,7 +129,7 @@ describe("issuers", () => {
     ],
     ["an unknown field", { jwksURL: "a" }, /\[1\]: unknown field "jwksURL"/],
     ["no keys", { jwksUrl: undefined, keys: [] }, /\[1\]\.keys: must have at least 1 item/],
-  ])("[JWT-2] with %s are refused", (_what, change, detail) => {
+  ])("[JWT-2] with %s are rejected", (_what, change, detail) => {
     expect(refusal({ ...remote, iss: "first" }, { ...remote, ...change })).toMatch(detail);
   });
 
@@ -182,7 +182,7 @@ describe("issuers", () => {
   });
 
   test.each(["{}", "1", "null", '"a"', "[", "a", `[{"secret": "${SECRET}" "iss": "a"}]`, "deep"])(
-    "[JWT-2] are a list in JSON, and %s is none",
+    "[JWT-2] are a list in JSON, and %s is not",
     (given) => {
       const detail = refusalOf(given === "deep" ? "[".repeat(1_000) : given);
       expect(detail).toContain("RIVULET_JWT_ISSUERS");

@@ -200,7 +200,7 @@ describe("a token", () => {
     expect(await refusal(tokensOf(withKeys(es)), await signed(es, change))).toMatch(detail);
   });
 
-  test("[JWT-3] with times that are no times is refused", async () => {
+  test("[JWT-3] with invalid times is refused", async () => {
     const tokens = tokensOf(withKeys(es));
     for (const [iat, exp] of [
       ["1e999", "1e999"],
@@ -280,7 +280,7 @@ describe("a token", () => {
     );
   });
 
-  test("[JWT-3] is never signed with what is public", async () => {
+  test("[JWT-3] is never signed with public data", async () => {
     const bytes = (text: string) => new TextEncoder().encode(text);
     for (const signer of [es, rs]) {
       const tokens = tokensOf(withKeys(signer));
@@ -301,7 +301,7 @@ describe("a token", () => {
     }
   });
 
-  test("[JWT-3] is never verified with a key where the issuer has a secret", async () => {
+  test("[JWT-3] is never verified with a key if the issuer has a secret", async () => {
     const tokens = tokensOf(issuer({ algorithms: ["HS256"], secret: SECRET }));
     expect(await refusal(tokens, await signed(es))).toMatch(/^alg is "ES256", it must be HS256/);
     const sign = new TextEncoder().encode(`${SECRET}!`);
@@ -338,7 +338,7 @@ describe("a token", () => {
     );
   });
 
-  test("[JWT-3] of two keys that fit is refused", async () => {
+  test("[JWT-3] that two keys fit is refused", async () => {
     const { kid: _one, ...first } = es.jwk;
     const { kid: _two, ...second } = es2.jwk;
     const ambiguous = /^several keys of the token's issuer fit; the token needs a kid/;
@@ -356,7 +356,7 @@ describe("a token", () => {
     expect(await tokensOf(withKeys(es, ed)).callerOf(alone, NOW)).toMatchObject({ ok: true });
   });
 
-  test("[JWT-3] is refused, not a fault, where the issuer's key is no point of its curve", async () => {
+  test("[JWT-3] is refused, not a fault, if the issuer's key is not a point of its curve", async () => {
     const jwk = { ...es.jwk, x: es2.jwk.x };
     const tokens = tokensOf(issuer({ algorithms: ["ES256"], keys: [jwk] }));
     expect(await refusal(tokens, await signed(es))).toBe("the token cannot be verified");
@@ -410,7 +410,7 @@ describe("grants in a token", () => {
   });
 
   test.each(["x", "語", "🚀"])(
-    "[ACL-9] that come to more bytes than a socket keeps are refused: %s",
+    "[ACL-9] that come to more bytes than a socket keeps are rejected: %s",
     async (letter) => {
       const bytes = new TextEncoder().encode(letter).length;
       const names = (count: number): Grant[] =>
@@ -646,7 +646,7 @@ describe("keys at a URL", () => {
     expect(warnings).toHaveBeenCalledTimes(2);
   });
 
-  test("[JWT-4] of requests that come at once are fetched once", async () => {
+  test("[JWT-4] of concurrent requests are fetched once", async () => {
     const { published, tokens } = start(es);
     const token = await signed(es);
     const calls = Array.from({ length: 50 }, (_, i) => tokens.callerOf(token, NOW + (i % 3)));
@@ -704,7 +704,7 @@ describe("keys at a URL", () => {
     expect(await isTaken(tokens, es, mended)).toBe(true);
   });
 
-  test("[JWT-4] that were never fetched are tried again soon, and not at each request", async () => {
+  test("[JWT-4] that were never fetched are retried soon, and not at each request", async () => {
     quiet();
     const { published, tokens } = start(es);
     published.answer = down;
@@ -800,7 +800,7 @@ describe("keys at a URL", () => {
     expect(published.fetches).toBe(2);
   });
 
-  test("[JWT-4] an old set is fetched again, though a request was cancelled while it fetched", async () => {
+  test("[JWT-4] an old set is fetched again, even if a request was cancelled while it fetched", async () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     const { published, tokens } = start(es);
     expect(await isTaken(tokens, es, NOW)).toBe(true);
@@ -816,7 +816,7 @@ describe("keys at a URL", () => {
     expect(published.fetches).toBe(3);
   });
 
-  test("[JWT-4] of other kinds are passed over, and of two that fit none is taken", async () => {
+  test("[JWT-4] of other kinds are skipped, and of two that fit none is taken", async () => {
     const odd = [{ kty: "oct", k: "YQ" }, { kty: "AKP", alg: "ML-DSA-44" }, { kty: "new" }, ed.jwk];
     const { published, tokens } = start();
     published.keys = [...odd, es.jwk] as JWK[];

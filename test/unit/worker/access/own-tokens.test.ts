@@ -72,7 +72,7 @@ describe("own tokens", () => {
     });
   });
 
-  test("[JWT-1] are each another one", async () => {
+  test("[JWT-1] differ from each other", async () => {
     const one = await mint(asked());
     expect((await mint(asked())).token).not.toBe(one.token);
   });
@@ -86,7 +86,7 @@ describe("own tokens", () => {
     }
   });
 
-  test("[JWT-1] are never too long for those who take them", async () => {
+  test("[JWT-1] are never too long for their receivers", async () => {
     const grants = (count: number) => Array.from({ length: count }, () => GRANTS[0] as Grant);
     const { token } = await mint({ ...asked(), grants: grants(35) });
     expect(token.length).toBeLessThanOrEqual(MAX_TOKEN_CHARS);
@@ -122,7 +122,7 @@ describe("a signing key", () => {
     expect((await newSigningKey()).kid).not.toBe(signingKey.kid);
   });
 
-  test("[JWT-1] shows only its public half to those who verify", () => {
+  test("[JWT-1] shows only its public half to verifiers", () => {
     const issuer = ownIssuer(signingKey, "shop");
     expect(issuer).toMatchObject({ iss: OWN_ISSUER, aud: "shop", algorithms: ["ES256"] });
     expect(JSON.stringify(issuer)).not.toContain(signingKey.d);

@@ -112,7 +112,7 @@ const ILLEGAL = { type: "refused", error: "ILLEGAL_SASL_STATE" };
 const SCRAMS = ["SCRAM-SHA-256", "SCRAM-SHA-512"] as const;
 
 describe("the handshake", () => {
-  test.each(SASL_MECHANISMS)("[SASL-1] takes %s, and lists what is allowed", (mechanism) => {
+  test.each(SASL_MECHANISMS)("[SASL-1] accepts %s, and lists what is allowed", (mechanism) => {
     expect(newLogin().handshake(mechanism, SASL_MECHANISMS)).toEqual({
       errorCode: 0,
       mechanisms: ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"],
@@ -120,7 +120,7 @@ describe("the handshake", () => {
   });
 
   test.each(["", "GSSAPI", "plain", "PLAIN ", "SCRAM-SHA-1", "OAUTHBEARER", "toString"])(
-    "[SASL-1] refuses %j where it is not allowed, and nobody gets further",
+    "[SASL-1] refuses %j if it is not allowed, and nobody gets further",
     async (mechanism) => {
       const login = newLogin();
       const allowed = ["SCRAM-SHA-256", "PLAIN"] as const;
@@ -129,18 +129,18 @@ describe("the handshake", () => {
     },
   );
 
-  test("[SASL-1] a refused handshake ends the one before", async () => {
+  test("[SASL-1] a refused handshake ends the previous one", async () => {
     const login = newLogin();
     login.handshake("PLAIN", SASL_MECHANISMS);
     login.handshake("GSSAPI", SASL_MECHANISMS);
     expect(await login.authenticate(plain("alice", PASSWORD), NOW)).toMatchObject(ILLEGAL);
   });
 
-  test("[SASL-1] has to come first", async () => {
+  test("[SASL-1] must come first", async () => {
     expect(await newLogin().authenticate(plain("alice", PASSWORD), NOW)).toMatchObject(ILLEGAL);
   });
 
-  test("[SASL-1] is needed again for a second guess, and after a log-in", async () => {
+  test("[SASL-1] is needed again for a second guess, and after authentication", async () => {
     const login = newLogin();
     login.handshake("PLAIN", SASL_MECHANISMS);
     expect(await login.authenticate(plain("alice", "wrong"), NOW)).toMatchObject(FAILED);
@@ -160,7 +160,7 @@ describe("the handshake", () => {
     expect(second).toMatchObject(ILLEGAL);
   });
 
-  test("[SASL-1] another one begins anew with another mechanism", async () => {
+  test("[SASL-1] another one begins again with another mechanism", async () => {
     const login = newLogin();
     login.handshake("SCRAM-SHA-256", SASL_MECHANISMS);
     expect(await login.authenticate(clientFirst("alice"), NOW)).toMatchObject({
@@ -184,7 +184,7 @@ describe.each([
     expect(textOf(answer.bytes)).toMatch(mechanism.startsWith("SCRAM") ? /^v=/ : /^$/);
   });
 
-  test("[SASL-1] nobody learns from the refusal whether a user exists", async () => {
+  test("[SASL-1] the refusal does not show whether a user exists", async () => {
     const wrong = await logIn(newLogin(), mechanism, "alice", "wrong");
     const unknown = await logIn(newLogin(), mechanism, "nobody", "wrong");
     const unknownToo = await logIn(newLogin(), mechanism, "nobody");
@@ -200,7 +200,7 @@ describe.each([
     expect(justInTime).toMatchObject({ type: "done", sessionLifetimeMs: 1 });
   });
 
-  test("[SASL-1] nobody is refused where nobody can judge", async () => {
+  test("[SASL-1] nobody is refused if nobody can judge", async () => {
     const credentials = new FakeCredentials();
     const login = newLogin(0, credentials);
     credentials.isDown = true;
@@ -211,7 +211,7 @@ describe.each([
     expect(await logIn(login, mechanism, "alice")).toMatchObject({ type: "done" });
   });
 
-  test("[SASL-1] no refusal has anything of what was sent", async () => {
+  test("[SASL-1] no refusal contains anything that was sent", async () => {
     const login = newLogin();
     for (const [user, password] of [
       ["alice", "hunter2-secret"],
@@ -248,13 +248,13 @@ describe.each([
     });
   });
 
-  test("[SASL-5] the same principal logs in again, with any credential of its own", async () => {
+  test("[SASL-5] the same principal authenticates again, with any credential of its own", async () => {
     const login = newLogin();
     for (const user of ["alice", "alice", "alias", "alice"])
       expect(await logIn(login, mechanism, user)).toMatchObject({ type: "done" });
   });
 
-  test("[SASL-5] the session begins anew each time", async () => {
+  test("[SASL-5] the session begins again each time", async () => {
     const login = newLogin(2 * HOUR);
     await logIn(login, mechanism, "brief");
     const again = await logIn(login, mechanism, "brief", PASSWORD, NOW + HOUR - 1000);
@@ -287,7 +287,7 @@ describe.each([
     }
   });
 
-  test("[SASL-5] a log-in that failed binds nobody", async () => {
+  test("[SASL-5] a failed authentication binds nobody", async () => {
     const login = newLogin();
     expect(await logIn(login, mechanism, "alice", "wrong")).toMatchObject(FAILED);
     expect(await logIn(login, "PLAIN", "bob")).toMatchObject({ type: "done" });
@@ -345,7 +345,7 @@ describe.each(SCRAMS)("%s", (mechanism) => {
     expect(answer).toMatchObject({ type: "done", caller: USERS["a,b=c"] });
   });
 
-  test("[SASL-3] either password is good, and the answer is signed by the one that was shown", async () => {
+  test("[SASL-3] either password is valid, and the response is signed by the one that was shown", async () => {
     for (const password of [NEXT_PASSWORD, PASSWORD])
       expect(await logIn(newLogin(), mechanism, "alice", password)).toMatchObject({
         type: "done",
@@ -366,7 +366,7 @@ describe.each(SCRAMS)("%s", (mechanism) => {
     expect(nextNonce).not.toBe(nonce);
   });
 
-  test("[SASL-3] an answer to an older challenge is refused", async () => {
+  test("[SASL-3] a response to an older challenge is refused", async () => {
     const login = newLogin();
     const { message } = await clientFinal(
       hash,
@@ -402,7 +402,7 @@ describe.each(SCRAMS)("%s", (mechanism) => {
     expect(await login.authenticate(message, NOW + HOUR)).toMatchObject(FAILED);
   });
 
-  test("[SASL-3] a malformed last message tells nothing either", async () => {
+  test("[SASL-3] a malformed last message reveals nothing either", async () => {
     const answers = [];
     for (const user of ["alice", "nobody"]) {
       const login = newLogin();

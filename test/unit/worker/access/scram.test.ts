@@ -92,7 +92,7 @@ describe("verifiers", () => {
     }
   });
 
-  test("[SASL-3] they have the iterations that clients ask for, and are stored as JSON", async () => {
+  test("[SASL-3] they have the iterations that clients request, and are stored as JSON", async () => {
     const verifier = await scramVerifier("pencil", "SHA-256", SALT);
     expect(verifier.iterations).toBe(4096);
     expect(JSON.parse(JSON.stringify(verifier))).toEqual(verifier);
@@ -194,7 +194,7 @@ describe.each(HASHES)("an exchange by %s", (hash) => {
     expect(serverFinal).toBe(null);
   });
 
-  test("[SASL-3] cannot be done with what is stored", async () => {
+  test("[SASL-3] cannot be done with the stored data", async () => {
     // Who has the verifier knows the StoredKey, and not the ClientKey that it is the hash of.
     const { clientKey, storedKey } = clientSide(hash, "pencil", SALT, SCRAM_ITERATIONS);
     const variation: Variation = {
@@ -274,7 +274,7 @@ describe("a first message", () => {
     expect(readClientFirst(message(4097))).toBe(null);
   });
 
-  test("[SASL-3] that is no UTF-8 is refused", () => {
+  test("[SASL-3] that is not UTF-8 is refused", () => {
     const message = Buffer.concat([bytes("n,,n="), Uint8Array.of(0xff), bytes(",r=abc")]);
     expect(readClientFirst(message)).toBe(null);
   });
@@ -321,7 +321,7 @@ describe("a last message", () => {
     expect(readClientFinal(message(4097), first, answer)).toBe(null);
   });
 
-  test("[SASL-3] whatever comes is refused, and throws nothing", async () => {
+  test("[SASL-3] any last message is refused, and throws nothing", async () => {
     const PIECES = ["c=", "biws", ",", "r=", "abcdef", "p=", "AAEC", "=", "m=", "\0", "ä", "x=y"];
     const like = fc.array(fc.constantFrom(...PIECES)).map((pieces) => bytes(pieces.join("")));
     const proofs = fc.uint8Array().map((proof) => bytes(`c=biws,r=abcdef,p=${base64(proof)}`));
@@ -337,7 +337,7 @@ describe("a last message", () => {
   });
 });
 
-test("[SASL-3] whatever comes first is read or refused, and throws nothing", () => {
+test("[SASL-3] any first message is read or refused, and throws nothing", () => {
   const PIECES = ["n,", "y,", "p=x", ",", "a=", "n=", "r=", "alice", "abc", "=2C", "m=", "\0", "ä"];
   const like = fc.array(fc.constantFrom(...PIECES)).map((pieces) => bytes(pieces.join("")));
   fc.assert(

@@ -30,7 +30,7 @@ beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
 describe("work", () => {
-  test("[BND-3] the largest request is begun where nobody else works, and beside small ones", () => {
+  test("[BND-3] the largest request begins if nobody else works, and beside small ones", () => {
     const room = newRoom();
     room.begin().add(1024);
     const largest = room.begin();
@@ -53,7 +53,7 @@ describe("work", () => {
     expect(room.bytes).toBeLessThanOrEqual(MAX_WORK_BYTES);
   });
 
-  test("[BND-3] one that is refused takes no more than before", () => {
+  test("[BND-3] a refused one takes no more than before", () => {
     const room = newRoom();
     room.begin().add(MAX_WORK_BYTES_PER_REQUEST);
     const other = room.begin();
@@ -62,7 +62,7 @@ describe("work", () => {
     expect(room.bytes).toBe(MAX_WORK_BYTES_PER_REQUEST + 100);
   });
 
-  test("[BND-3] one that has all that a request may take goes on, however little is free by then", () => {
+  test("[BND-3] one with a request's maximum continues, however little is free by then", () => {
     const room = newRoom();
     const large = room.begin();
     large.add(MAX_WORK_BYTES_PER_REQUEST);
@@ -78,7 +78,7 @@ describe("work", () => {
     expect(room.bytes).toBe(0);
   });
 
-  test("[BND-3] work of a request that was cancelled is forgotten", () => {
+  test("[BND-3] work of a cancelled request is forgotten", () => {
     const room = newRoom();
     room.begin().add(MAX_WORK_BYTES_PER_REQUEST);
     vi.advanceTimersByTime(HOLDER_SILENT_MS + 1);
@@ -88,7 +88,7 @@ describe("work", () => {
 });
 
 describe("a ledger of requests", () => {
-  test("[BND-1] who was cancelled counts no more; who moves counts on", () => {
+  test("[BND-1] a cancelled request no longer counts; a moving one does", () => {
     const ledger = ledgerOf(100, "bodies");
     const moves = ledger.hold(() => {});
     const silent = ledger.hold(() => {});
@@ -108,7 +108,7 @@ describe("a ledger of requests", () => {
     expect(ledger.bytes).toBe(0);
   });
 
-  test("[BND-1] whoever holds the most is let go, once", () => {
+  test("[BND-1] the largest holder is dropped, once", () => {
     const ledger = ledgerOf(100, "bodies");
     const evicted = vi.fn();
     const large = ledger.hold(evicted);
@@ -133,7 +133,7 @@ describe("a ledger of requests", () => {
     expect(ledger.share).toBe(2 * MIN_ANSWER_SHARE_BYTES);
   });
 
-  test("[BND-6] shares taken one after another do not pass the bound before they are at the least", () => {
+  test("[BND-6] shares taken one after another do not exceed the bound before they are at the least", () => {
     const maxBytes = 64 * MIN_ANSWER_SHARE_BYTES * ANSWER_SHARES;
     const ledger = ledgerOf(maxBytes, "answers");
     while (ledger.share > MIN_ANSWER_SHARE_BYTES) ledger.hold(() => {}).set(ledger.share);

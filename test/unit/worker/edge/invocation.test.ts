@@ -15,7 +15,7 @@ function invocation(variables: Partial<Env> = {}): Invocation {
 }
 
 describe("an invocation", () => {
-  test("[SES-14] is spent when the estimate of its CPU has reached the bound", () => {
+  test("[SES-14] is spent when its estimated CPU has reached the bound", () => {
     const [small, large] = [1, 2].map((ms) => invocation({ RIVULET_SESSION_CPU_MS: `${ms}` }));
     let records = 0;
     for (; !small?.isSpent; records++) small?.did("record");
@@ -36,7 +36,7 @@ describe("an invocation", () => {
     },
   );
 
-  test("[SES-14] says so once what is being done is done", async () => {
+  test("[SES-14] says so once the current work is done", async () => {
     const own = invocation({ RIVULET_SESSION_CPU_MS: "1" });
     const steps: string[] = [];
     void own.spent.then(() => steps.push("spent"));
@@ -78,7 +78,7 @@ describe("an invocation", () => {
     expect(own.isSpent).toBe(true);
   });
 
-  test("[SES-14] has no bound on CPU on a machine of one's own, and one on calls", () => {
+  test("[SES-14] has no bound on CPU on one's own machine, and one on calls", () => {
     const own = invocation({ RIVULET_FILES: "f" });
     own.did("byte", 1e15);
     expect(own.isSpent).toBe(false);

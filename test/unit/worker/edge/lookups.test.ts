@@ -128,7 +128,7 @@ const REMEMBERED = [
 ] as [string, number, number, () => Promise<unknown>, string[]][];
 
 describe.each(REMEMBERED)("%s", (_, atLeastMs, atMostMs, ask, question) => {
-  test("[COST-1] is remembered for a while, and then asked for again", async () => {
+  test("[COST-1] is remembered for a while, and then requested again", async () => {
     await ask();
     pass(atLeastMs - 1);
     await ask();
@@ -142,7 +142,7 @@ describe.each(REMEMBERED)("%s", (_, atLeastMs, atMostMs, ask, question) => {
     expect(asked).toHaveLength(2);
   });
 
-  test("[CLK-3] is asked for again where the clock was set back", async () => {
+  test("[CLK-3] is requested again after the clock was set back", async () => {
     await ask();
     pass(-3_600_000);
     await ask();
@@ -157,7 +157,7 @@ describe("one question", () => {
   ] as const;
 
   test.each(ask)(
-    "[CLU-5] requests that need a topic at once ask once: %s",
+    "[CLU-5] requests that need a topic at the same time ask once: %s",
     async (_, get, what) => {
       const { promise, resolve } = Promise.withResolvers<void>();
       held = promise;
@@ -189,7 +189,7 @@ describe("one question", () => {
     expect(await topicMetadata(env, "t")).toMatchObject({ topicId: "id" });
   });
 
-  test("[CLU-5] one of those who wait for one that is never answered, as its request was cancelled, asks anew", async () => {
+  test("[CLU-5] one that waits for another's cancelled question asks again", async () => {
     held = new Promise(() => {});
     void topicMetadata(env, "t");
     held = null;
@@ -214,7 +214,7 @@ describe("one question", () => {
     expect(await topicById(env, "new")).toMatchObject({ name: "u" });
   });
 
-  test("[CLU-5] an answer in time leaves no timer behind", async () => {
+  test("[CLU-5] a response in time leaves no timer behind", async () => {
     const { promise, resolve } = Promise.withResolvers<void>();
     held = promise;
     const all = [topicMetadata(env, "t"), topicMetadata(env, "t")];
@@ -223,7 +223,7 @@ describe("one question", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test("[CLU-5] in five minutes a topic is asked for once, however many requests go on", async () => {
+  test("[CLU-5] in five minutes a topic is requested once, however many requests there are", async () => {
     await topicMetadata(env, "t");
     for (let minute = 0; minute < 60; minute++) {
       for (let i = 0; i < 60; i++) {
@@ -237,7 +237,7 @@ describe("one question", () => {
     expect(asked.length).toBeGreaterThanOrEqual(10);
   });
 
-  test("[CLU-5] topics that were asked for at once are not asked for at once again", async () => {
+  test("[CLU-5] topics requested at the same time are not requested again at the same time", async () => {
     topics = Array.from({ length: 100 }, (_, i) => topic(`t${i}`, `id${i}`));
     for (const { name } of topics) await topicMetadata(env, name);
     asked = [];
@@ -252,7 +252,7 @@ describe("while a topic is asked for anew", () => {
   test.each([
     ["by name", () => topicMetadata(env, "t"), "t"],
     ["by id", () => topicById(env, "id"), "id"],
-  ] as const)("[CLU-5] requests go on with what is known: %s", async (_, get, what) => {
+  ] as const)("[CLU-5] requests continue with what is known: %s", async (_, get, what) => {
     await get();
     topics = [topic("t", "id", 7)];
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -266,7 +266,7 @@ describe("while a topic is asked for anew", () => {
     expect(asked).toHaveLength(2);
   });
 
-  test("[CLU-5] a question that is not answered is asked again after a while", async () => {
+  test("[CLU-5] a question without an answer is asked again after a while", async () => {
     await topicMetadata(env, "t");
     held = new Promise(() => {});
     pass(LONGEST_FRESH_MS);
@@ -279,7 +279,7 @@ describe("while a topic is asked for anew", () => {
     expect(asked).toHaveLength(3);
   });
 
-  test("[CLU-5] one that was asked for too long ago is waited for", async () => {
+  test("[CLU-5] one that was requested too long ago is waited for", async () => {
     await topicMetadata(env, "t");
     topics = [topic("t", "id", 7)];
     pass(METADATA_STALE_MS);
@@ -287,7 +287,7 @@ describe("while a topic is asked for anew", () => {
     expect(left).toEqual([]);
   });
 
-  test("[CLU-4] the request that finds out that it is gone goes on, the next one is told", async () => {
+  test("[CLU-4] the request that finds out that it is gone continues, and the next one is told", async () => {
     await topicMetadata(env, "t");
     topics = [];
     pass(LONGEST_FRESH_MS);
@@ -301,7 +301,7 @@ describe("while a topic is asked for anew", () => {
 });
 
 describe("while the cluster is out of reach", () => {
-  test("[ERR-2] what was known of a topic counts, however old; what was not is an error", async () => {
+  test("[ERR-2] known data of a topic counts, however old; unknown data is an error", async () => {
     await topicMetadata(env, "t");
     isDown = true;
     pass(3_600_000);
@@ -338,7 +338,7 @@ describe("while the cluster is out of reach", () => {
 });
 
 describe("topics", () => {
-  test("[CLU-4] a name that belongs to another topic by now leads to it, and the old id to none", async () => {
+  test("[CLU-4] a name that now belongs to another topic leads to it, and the old id to none", async () => {
     await topicById(env, "id");
     topics = [topic("t", "new")];
     pass(METADATA_STALE_MS);
@@ -358,7 +358,7 @@ describe("topics", () => {
   });
 
   test.each([".", "", "a/b", "x".repeat(250)])(
-    "[CLU-1] a name that no topic has is refused, and nobody asked: %j",
+    "[CLU-1] a name that no topic can have is rejected, and nobody asked: %j",
     async (name) => {
       await expect(topicMetadata(env, name)).rejects.toMatchObject({
         code: "INVALID_TOPIC_EXCEPTION",
@@ -367,7 +367,7 @@ describe("topics", () => {
     },
   );
 
-  test("[CLU-3] a partition beyond those that are known has the cluster asked, once", async () => {
+  test("[CLU-3] a partition beyond the known ones makes the cluster be asked, once", async () => {
     await assertPartitionById(env, "id", null, 0);
     expect(asked).toEqual(["id"]);
     const refused = {
@@ -388,7 +388,7 @@ describe("topics", () => {
     expect(asked).toHaveLength(4);
   });
 
-  test("[CLU-4] a partition that says its topic is gone has the cluster asked, and is tried at the new one, once", async () => {
+  test("[CLU-4] a partition that says its topic is gone makes the cluster be asked, and is tried at the new one, once", async () => {
     const ids: string[] = [];
     const gone = (until: string) => (topicId: string) => {
       ids.push(topicId);
@@ -410,7 +410,7 @@ describe("topics", () => {
     expect(tries).toBe(1);
   });
 
-  test("[BND-1] so many are remembered, the newest", async () => {
+  test("[BND-1] a bounded number is remembered, the newest", async () => {
     topics = Array.from({ length: METADATA_CACHE_TOPICS + 1 }, (_, i) => topic(`t${i}`, `id${i}`));
     for (const { name } of topics) await topicMetadata(env, name);
     expect(isolate.topics.size).toBe(METADATA_CACHE_TOPICS);
@@ -439,7 +439,7 @@ describe("topics", () => {
 describe("groups", () => {
   const look = async () => ({ ok: true }) as const;
 
-  test("[FIL-1] one that does not exist is not asked for anything, and looked for again each time", async () => {
+  test("[FIL-1] one that does not exist is not asked anything, and looked for again each time", async () => {
     const looked: unknown[] = [];
     const tell = async (group: unknown) => {
       looked.push(group);
@@ -463,7 +463,7 @@ describe("groups", () => {
     expect(asked).toEqual(["g", "g"]);
   });
 
-  test("[BND-1] so many are remembered, the newest", async () => {
+  test("[BND-1] a bounded number is remembered, the newest", async () => {
     for (let i = 0; i <= METADATA_CACHE_GROUPS; i++) groups.add(`g${i}`);
     for (const each of groups) if (each !== "g") await lookAtGroup(env, each, look);
     expect(isolate.groups.size).toBe(METADATA_CACHE_GROUPS);

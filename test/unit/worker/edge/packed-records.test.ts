@@ -25,7 +25,7 @@ function plain({ key, value, headers, timestamp, partition }: UnplacedRecord) {
   };
 }
 
-test("[PRD-9] what is packed comes out as it was", () => {
+test("[PRD-9] packed data comes out as it was", () => {
   fc.assert(
     fc.property(fc.array(anyRecord), fc.integer(), (records, atMs) => {
       const packed = new PackedRecords();

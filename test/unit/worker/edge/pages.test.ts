@@ -23,7 +23,7 @@ function cluster(names: readonly string[]) {
 }
 
 test.each([0, 1, MAX_LIST_PAGE - 1, MAX_LIST_PAGE, MAX_LIST_PAGE + 1, 3 * MAX_LIST_PAGE])(
-  "[CLU-6] a list of %i is told whole, by a bounded number at a time",
+  "[CLU-6] a list of %i is returned whole, by a bounded number at a time",
   async (count) => {
     const all = numbered(count);
     const { ask, asked, most } = cluster(all);
@@ -33,7 +33,7 @@ test.each([0, 1, MAX_LIST_PAGE - 1, MAX_LIST_PAGE, MAX_LIST_PAGE + 1, 3 * MAX_LI
   },
 );
 
-test("[CLU-6] the pages of a list hold each item that the caller sees once, and no other", async () => {
+test("[CLU-6] the pages of a list hold each item that the caller may see once, and no other", async () => {
   const name = fc.stringMatching(/^[a-c._-]{1,4}$/);
   await fc.assert(
     fc.asyncProperty(
@@ -67,7 +67,7 @@ test("[CLU-6] the pages of a list hold each item that the caller sees once, and 
   );
 });
 
-test("[CLU-6] the last page says that no other follows, also where what follows is not seen", async () => {
+test("[CLU-6] the last page says that no other follows, even if invisible items follow", async () => {
   const all = numbered(2 * MAX_LIST_PAGE + 5);
   const own = new Set([all[3], all[MAX_LIST_PAGE + 7]]);
   const { ask } = cluster(all);
@@ -80,7 +80,7 @@ test("[CLU-6] the last page says that no other follows, also where what follows 
   expect(await pageOf(ask, itself, sees, "u", 1)).toEqual({ items: [], next: null });
 });
 
-test("[CLU-7] nobody looks behind the names that the caller may see", async () => {
+test("[CLU-7] nobody looks beyond the names that the caller may see", async () => {
   const others = numbered(5 * MAX_LIST_PAGE);
   const own = ["a.1", "a.2", "a.3"];
   const { ask, asked } = cluster([...own, ...others]);

@@ -200,7 +200,7 @@ describe("what a poll reads", () => {
     expect(shown(await bench.poll({ maxRecords: 2 }))).toBe("2:3 0:1");
   });
 
-  test("[POL-2] as the owner that it is, and of many partitions less of each", async () => {
+  test("[POL-2] as its owner, and less of each of many partitions", async () => {
     const one = new Bench({ end: 1 });
     await one.poll();
     expect(one.reads).toEqual([
@@ -280,7 +280,7 @@ describe("a partition that another has, or nobody can read", () => {
     },
   );
 
-  test("[POL-6] is told with the place, beside what the others have", async () => {
+  test("[POL-6] is reported with its place, beside the others' records", async () => {
     const bench = new Bench(
       { error: "KAFKA_STORAGE_ERROR" },
       { end: 3, brokenFrom: 0 },
@@ -294,7 +294,7 @@ describe("a partition that another has, or nobody can read", () => {
     ]);
   });
 
-  test("[POL-6] is told once what is before the damage is read", async () => {
+  test("[POL-6] is reported once the records before the damage are read", async () => {
     const bench = new Bench({ end: 5, brokenFrom: 2 });
     const first = await bench.poll();
     expect(shown(first)).toBe("0:0 0:1");
@@ -303,7 +303,7 @@ describe("a partition that another has, or nobody can read", () => {
     expect((await bench.poll()).unreadable).toMatchObject([{ partition: 0, offset: 2 }]);
   });
 
-  test("[POL-2] that went to another meanwhile is not sent", async () => {
+  test("[POL-2] that moved to another meanwhile is not sent", async () => {
     const bench = new Bench({ end: 2 }, { end: 2 });
     bench.lost.add(0);
     expect(shown(await bench.poll())).toBe("1:0 1:1");
@@ -311,7 +311,7 @@ describe("a partition that another has, or nobody can read", () => {
 });
 
 describe("what the group is told", () => {
-  test("[POL-3] is what is about to be sent, and nothing where it was sent before", async () => {
+  test("[POL-3] is what is about to be sent, and nothing if it was sent before", async () => {
     const bench = new Bench({ end: 2 }, { end: 3 }, { end: 0 });
     await bench.poll();
     expect(bench.deliveries).toEqual([
@@ -329,7 +329,7 @@ describe("what the group is told", () => {
     expect(bench.deliveries).toHaveLength(2);
   });
 
-  test("[POL-5] what an ack that does not count names, and what follows it, is held back; where there are several, the first", async () => {
+  test("[POL-5] records from an ack that does not count are held back; from the first, if there are several", async () => {
     const bench = new Bench({ end: 6 }, { end: 2 });
     const rejection = (offset: number) => ({
       topic: "t",
@@ -344,7 +344,7 @@ describe("what the group is told", () => {
     expect(answer.rejected).toEqual(bench.rejected);
   });
 
-  test("[POL-3] the topics that are not there are named, and each that it names is looked up once", async () => {
+  test("[POL-3] missing topics are named, and each is looked up once", async () => {
     const bench = new Bench({ end: 1 });
     const { missing } = await bench.poll({ topics: ["t", "gone", "empty"] });
     expect(missing).toEqual(["gone"]);
@@ -400,7 +400,7 @@ describe("a poll that waits", () => {
     expect(waited.answer).not.toBeNull();
   });
 
-  test("[POL-3] looks every second for partitions, where it has none", async () => {
+  test("[POL-3] looks every second for partitions, if it has none", async () => {
     const bench = new Bench();
     const waited = waiting(bench, { waitMs: 20_000 });
     await vi.advanceTimersByTimeAsync(3_000);
@@ -410,7 +410,7 @@ describe("a poll that waits", () => {
     expect(shown(waited.answer as PollResult)).toBe("0:0");
   });
 
-  test("[CLK-3] is answered where the clock was set back", async () => {
+  test("[CLK-3] is answered if the clock was set back", async () => {
     const bench = new Bench({ end: 0, committed: 0 });
     const waited = waiting(bench, { waitMs: 20_000, sessionTimeoutMs: 6_000 });
     await settle();
@@ -437,7 +437,7 @@ describe("a poll that leaves", () => {
     expect(bench.reads).toEqual([]);
   });
 
-  test("[FIL-1] makes no group, and is told that its acks do not count", async () => {
+  test("[FIL-1] creates no group, and is told that its acks do not count", async () => {
     const bench = new Bench();
     bench.groupExists = false;
     const answer = await leave(bench.env, "g", { instanceId: "i", ack });

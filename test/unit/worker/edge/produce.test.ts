@@ -232,7 +232,7 @@ describe("one append", () => {
     ["finds no room", full, {}, undefined],
     ["finds damage", damaged, {}, false],
   ] as [string, Reply, object, false | undefined][])(
-    "[ERR-2] that %s tells all that is known of why",
+    "[ERR-2] that %s reports all that is known of why",
     async (_, reply, data, retriable) => {
       bench.replies.set("id/0", [reply]);
       const options = { expectedOffset: null, isIdempotent: true };
@@ -298,7 +298,7 @@ describe("a request", () => {
     ]);
   });
 
-  test("[LOG-10] [PRD-8] tells the log's time where that is the topic's, else the record's own, else now", async () => {
+  test("[LOG-10] [PRD-8] reports the log's time if that is the topic's, then the record's own, then now", async () => {
     expect(await produced([record("a"), { ...record("b"), timestamp: null }])).toMatchObject([
       { timestamp: 5 },
       { timestamp: 1_000_000 },
@@ -307,7 +307,7 @@ describe("a request", () => {
     expect(await produced([record("c")])).toMatchObject([{ timestamp: 77 }]);
   });
 
-  test("[IDM-6] goes on with the sequence of the one before, in each partition its own", async () => {
+  test("[IDM-6] continues the sequence of the previous one, in each partition its own", async () => {
     await produced([record("a"), record("b"), record("c", 1)]);
     await produced([record("d"), record("e", 1)]);
     const [first] = bench.came as [CameIn];
@@ -331,7 +331,7 @@ describe("a request", () => {
     ["may be stored", [reset, reset, reset, reset], false],
     ["fails in the storage, and may be stored", [unreadable, refusedWith("INVALID_RECORD")], false],
   ] as [string, Reply[], boolean][])(
-    "[IDM-6] its producer is used again only if it is known how far it came: an append that %s",
+    "[IDM-6] its producer is used again only if its progress is known: an append that %s",
     async (_, replies, isSame) => {
       bench.replies.set("id/0", replies);
       await produced([record("a")]);
@@ -365,7 +365,7 @@ describe("a request", () => {
     },
   );
 
-  test("[PRD-2] of several appends to a partition none follows one that failed, and each continues the sequence", async () => {
+  test("[PRD-2] of several appends to a partition none follows a failed one, and each continues the sequence", async () => {
     const large = "x".repeat(900_000);
     bench.replies.set("id/0", [refusedWith("INVALID_RECORD")]);
     const many = (partition: number) => Array.from({ length: 20 }, () => record(large, partition));
@@ -387,7 +387,7 @@ describe("a request", () => {
     );
   });
 
-  test("[CND-1] carries its condition, and one that no partition could keep is refused before it is sent", async () => {
+  test("[CND-1] carries its condition, and one that no partition could keep is rejected before it is sent", async () => {
     expect(await produced([record("a")], { expectedOffset: 0 })).toMatchObject([{ offset: 0 }]);
     expect(bench.came).toMatchObject([{ expectedOffset: 0 }]);
     for (const records of [[record("a"), record("b", 1)], [record("a", null)]])
@@ -401,7 +401,7 @@ describe("a request", () => {
     ["before.max", -1, { "message.timestamp.before.max.ms": 1_000 }, -1_001],
     ["after.max", 1, { "message.timestamp.after.max.ms": 1_000 }, 1_001],
   ])(
-    "[PRD-4] [LOG-10] a time beyond message.timestamp.%s.ms is refused, one at the bound is not",
+    "[PRD-4] [LOG-10] a time beyond message.timestamp.%s.ms is rejected, one at the bound is not",
     async (name, _sign, overrides, beyondMs) => {
       bench.topic("id", 2, overrides);
       const at = (offsetMs: number) => ({ ...record("a"), timestamp: 1_000_000 + offsetMs });
@@ -420,7 +420,7 @@ describe("a request", () => {
 });
 
 describe("a topic that changes under the Worker", () => {
-  test("[CLU-3] is asked for anew where a record names a partition that it is not known to have", async () => {
+  test("[CLU-3] is requested again if a record names an unknown partition", async () => {
     await produced([record("a")]);
     await produced([record("b", 1)]);
     expect(bench.lookUps).toBe(1);
@@ -433,7 +433,7 @@ describe("a topic that changes under the Worker", () => {
     expect(bench.lookUps).toBe(3);
   });
 
-  test("[CLU-4] and was made anew takes the records of those partitions that say so, once", async () => {
+  test("[CLU-4] and was created again takes the records of those partitions that say so, once", async () => {
     await produced([record("a")]);
     bench.topic("new");
     bench.replies.set("id/0", [refusedWith("UNKNOWN_TOPIC_ID")]);
@@ -457,7 +457,7 @@ describe("a topic that changes under the Worker", () => {
     await expect(produced([record("f")])).rejects.toThrow(BrokerError);
   });
 
-  test("[PRD-4] where the search for a new one fails, what is stored elsewhere is still told", async () => {
+  test("[PRD-4] if the search for a new one fails, what is stored elsewhere is still reported", async () => {
     await produced([record("a")]);
     bench.topics = [];
     bench.replies.set("id/0", [refusedWith("UNKNOWN_TOPIC_ID")]);
@@ -530,7 +530,7 @@ describe("a request with a key", () => {
     },
   );
 
-  test("[KEY-1] that is wrong is noted without a plan, and refused unless it is a repeat", async () => {
+  test("[KEY-1] that is invalid is noted without a plan, and rejected unless it is a repeat", async () => {
     bench.topic("id", 2, { "message.timestamp.after.max.ms": 1_000 });
     const late = [{ ...record("a"), timestamp: 9_000_000 }];
     await expect(keyed(late)).rejects.toMatchObject({ code: "INVALID_TIMESTAMP" });
@@ -540,7 +540,7 @@ describe("a request with a key", () => {
     expect(await keyed(late)).toMatchObject([{ partition: 0, timestamp: 9_000_000 }]);
   });
 
-  test("[KEY-1] [CLU-4] goes to the topic that was made anew under the name", async () => {
+  test("[KEY-1] [CLU-4] goes to the topic that was created again under the name", async () => {
     await produced([record("before")]);
     bench.topic("new");
     for (const partition of [0, 1]) bench.gone.add(`id/${partition}`);
@@ -550,7 +550,7 @@ describe("a request with a key", () => {
   });
 
   test.each(["", "x".repeat(256), "\u00e4", "a\n"])(
-    "[KEY-1] is refused where the key is none: %j",
+    "[KEY-1] is rejected if the key is invalid: %j",
     async (idempotencyKey) => {
       await expect(keyed([record("a")], { idempotencyKey })).rejects.toMatchObject({
         code: "INVALID_REQUEST",

@@ -48,7 +48,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-test("[BND-26] as many are under way as may bring what there is room for, and the others come in their order", async () => {
+test("[BND-26] as many run as may return what there is room for, and the others come in their order", async () => {
   const bench = new Bench();
   const room = MAX_READS_BYTES / MIN_READ_ROOM_BYTES;
   for (let i = 0; i < room + 3; i++) bench.read(i);
@@ -59,7 +59,7 @@ test("[BND-26] as many are under way as may bring what there is room for, and th
   expect([memory.reads.bytes, vi.getTimerCount()]).toEqual([0, 0]);
 });
 
-test("[BND-26] where large ones came of late there are fewer at once, and after small ones more again", async () => {
+test("[BND-26] after large ones fewer run at once, and after small ones more again", async () => {
   const bench = new Bench();
   const atOnce = async () => {
     for (let i = 0; i < 100; i++) bench.read(i);
@@ -87,7 +87,7 @@ test("[BND-26] one that waits for too long is refused, and may come again", asyn
   expect(bench.done).toEqual([0, 2]);
 });
 
-test("[BND-26] [BND-24] one whose invocation was killed keeps nobody waiting for ever", async () => {
+test("[BND-26] [BND-24] one whose invocation was killed keeps nobody waiting forever", async () => {
   const bench = new Bench();
   bench.read(0, MAX_READS_BYTES); // It never comes back.
   await vi.advanceTimersByTimeAsync(58_000);

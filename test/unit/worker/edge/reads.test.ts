@@ -90,7 +90,7 @@ describe("what is decoded of batches", () => {
     expect(read.nextOffset).toBe(nextOffset);
   });
 
-  test("[CRC-4] what is before one that does not decode, and then the error with its place", () => {
+  test("[CRC-4] data before an undecodable one, and then the error with its place", () => {
     const read = decodeFrom(damaged, 0, 9);
     expect(offsetsOf(read.records)).toEqual([0]);
     expect(read.nextOffset).toBe(1);
@@ -134,7 +134,7 @@ describe("lines", () => {
     expect(log.reads).toEqual([0, 3]);
   });
 
-  test("[BLK-2] [BND-6] state what they hold of each read", async () => {
+  test("[BLK-2] [BND-6] count what they hold of each read", async () => {
     const log = new Log().add("x".repeat(1_000)).add("y").add("z").add("z");
     const { held } = await linesOf(log, 0);
     expect(held).toHaveLength(2);
@@ -143,7 +143,7 @@ describe("lines", () => {
     expect(held[1]).toBeGreaterThan(1);
   });
 
-  test("[BLK-2] [CRC-4] end with the error of a batch that does not decode", async () => {
+  test("[BLK-2] [CRC-4] end with the error of an undecodable batch", async () => {
     const log = new Log().add("a").addBroken().add("c");
     const { lines } = await linesOf(log, 0);
     expect(lines).toMatchObject([{ offset: 0 }, { error: { code: "CORRUPT_MESSAGE" } }]);
@@ -194,7 +194,7 @@ describe("the positions of a group", () => {
     expect(offsets).toMatchObject([{ lag: 1, oldestUnreadMs: 0 }]);
   });
 
-  test("[OFF-9] the age is that of the next record, where the rest of a batch is gone", async () => {
+  test("[OFF-9] the age is that of the next record, if the rest of a batch is gone", async () => {
     const log = new Log().add("a");
     // The batch covers offsets 0 to 2, and compaction has left only the first.
     log.batches.splice(0, 1, { base: 0, next: 3, bytes: batchAt(0, "a") });
@@ -205,7 +205,7 @@ describe("the positions of a group", () => {
     expect(log.reads).toEqual([1, 3]);
   });
 
-  test("[OFF-9] [CRC-4] there is no age where the next batch does not decode", async () => {
+  test("[OFF-9] [CRC-4] there is no age if the next batch does not decode", async () => {
     const { offsets } = await told(new Log().addBroken().stub, 0);
     expect(offsets).toMatchObject([{ lag: 1, oldestUnreadMs: null }]);
   });
@@ -248,7 +248,7 @@ describe("the positions of a group", () => {
 });
 
 describe("a look-up", () => {
-  test("[LOG-6] goes on where the record that made a batch new enough was deleted", async () => {
+  test("[LOG-6] continues if the record that made a batch new enough was deleted", async () => {
     const asked: number[] = [];
     const found = [
       { batch: batchAt(0, "a", "b"), nextOffset: 2 },
@@ -353,7 +353,7 @@ describe("a reset", () => {
     ]);
   });
 
-  test("[ACL-6] that names no topics is about those that the caller sees, and of them it must be allowed", async () => {
+  test("[ACL-6] that names no topics covers those that the caller may see, and must be allowed for them", async () => {
     const reset = { dryRun: true, topics: undefined, to: "latest" } as const;
     const plan = (grants: readonly Grant[]) =>
       resetGroup(withCaller(groupOf().env, { ...ANYBODY, grants }), "g", reset);
@@ -364,7 +364,7 @@ describe("a reset", () => {
     ).rejects.toMatchObject({ code: "TOPIC_AUTHORIZATION_FAILED" });
   });
 
-  test("[OFF-8] takes a plan, and refuses one with a partition that is not there", async () => {
+  test("[OFF-8] takes a plan, and rejects one with a missing partition", async () => {
     const { env, resetOffsets } = groupOf();
     const at = (topic: string, partition: number, offset: number) => ({ topic, partition, offset });
     const plan = [at("t", 1, 3), at("other", 0, 4)];

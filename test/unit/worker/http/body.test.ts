@@ -121,7 +121,7 @@ describe("a whole body", () => {
     },
   );
 
-  test("[BND-2] that is at the bound is read, one that is longer is not, and is read on for its client", async () => {
+  test("[BND-2] that is at the bound is read, a longer one is not, and is drained for its client", async () => {
     const zeros = (size: number) => {
       let left = size;
       return new Source((target) => {
@@ -142,7 +142,7 @@ describe("a whole body", () => {
     expect(endless.isCancelled).toBe(true);
   });
 
-  test("[BND-2] that breaks off says behind how many bytes", async () => {
+  test("[BND-2] that breaks off says after how many bytes", async () => {
     let reads = 0;
     const source = new Source((target) => {
       if (++reads > 1) throw new Error("the connection was lost");
@@ -154,7 +154,7 @@ describe("a whole body", () => {
     });
   });
 
-  test("[BND-2] packed with gzip is unpacked, in another way refused", async () => {
+  test("[BND-2] compressed with gzip is decompressed, in another way rejected", async () => {
     const bytes = bytesOf(100_000);
     const packed = { "content-encoding": "GZIP" };
     expect(await readBytes(Source.of(await gzipped(bytes), 999).request(packed))).toEqual(bytes);
@@ -199,7 +199,7 @@ describe("a body that does not move", () => {
     ["that brings nothing", 10 * BODY_PIECE_MS, 1],
     ["that brings a byte a second", 1_000, 1],
     ["that brings too little by a byte", BODY_PIECE_MS / 2 + 1, BODY_PIECE_BYTES / 2],
-  ])("[BND-2] %s is let go in time", async (_, everyMs, bytes) => {
+  ])("[BND-2] %s is ended in time", async (_, everyMs, bytes) => {
     const { source, end } = reading(everyMs, bytes);
     await vi.advanceTimersByTimeAsync(BODY_PIECE_MS - 1);
     expect(end.error).toBeNull();
@@ -249,7 +249,7 @@ test.each([
     "application/x-ndjson",
   ],
 ])(
-  "[BLK-3] lines are asked for, and told from JSON, by their media type: %j",
+  "[BLK-3] lines are requested, and told from JSON, by their media type: %j",
   (headers, asks, type) => {
     const request = Source.of(new Uint8Array()).request(headers as Record<string, string>);
     expect([acceptsLines(request), contentType(request)]).toEqual([asks, type]);

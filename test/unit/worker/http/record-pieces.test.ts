@@ -78,7 +78,7 @@ describe("the list of records", () => {
     '{"records":[1][2]}',
     '{"records" [1]}',
     '{"records":[]}',
-  ])("[PRD-9] that is broken, or empty, is seen to be: %s", (text) => {
+  ])("[PRD-9] that is broken, or empty, is detected: %s", (text) => {
     expect(() => joined(text)).toThrow(SyntaxError);
   });
 
@@ -104,7 +104,7 @@ describe("the list of records", () => {
     );
   });
 
-  test("[BND-3] is refused where it has too many", () => {
+  test("[BND-3] is rejected if it has too many", () => {
     const text = (count: number) => `{"records":[${"1,".repeat(count - 1)}1]}`;
     expect(recordPieces(UTF8.encode(text(MAX_RECORDS_PER_REQUEST)))?.count).toBe(
       MAX_RECORDS_PER_REQUEST,

@@ -55,7 +55,7 @@ test("[KFK-35] are written in the order of their requests, in whatever order the
   expect(answers.askedBytes).toBe(0);
 });
 
-test("[KFK-35] there is room for so many requests, until the oldest answer is taken", async () => {
+test("[KFK-35] there is room for a bounded number of requests, until the oldest response is taken", async () => {
   const { answers, add, holdWrites, isDone } = bench();
   const take = holdWrites();
   const all = Array.from({ length: MAX_KAFKA_OVERLAPPED_REQUESTS - 1 }, () => add());
@@ -70,7 +70,7 @@ test("[KFK-35] there is room for so many requests, until the oldest answer is ta
   await room;
 });
 
-test("[KFK-35] there is room for so many bytes, and for one request of any size", async () => {
+test("[KFK-35] there is room for a bounded number of bytes, and for one request of any size", async () => {
   const { answers, add, isDone } = bench();
   expect(await isDone(answers.untilRoom(10 * MAX_KAFKA_OVERLAPPED_BYTES))).toBe(true);
   const [first, second] = [add(MAX_KAFKA_OVERLAPPED_BYTES - 10), add(5)];
@@ -84,7 +84,7 @@ test("[KFK-35] there is room for so many bytes, and for one request of any size"
   await answers.untilTaken();
 });
 
-test("[KFK-35] what fails is told when it is its turn, and nothing behind it is written", async () => {
+test("[KFK-35] a failure is reported in its turn, and nothing behind it is written", async () => {
   const { answers, written, failures, add } = bench();
   const all = [add(), add(), add()];
   const error = new Error("broken");

@@ -47,13 +47,13 @@ describe("ListOffsets", () => {
       { errorCode: 0, offset: -1, timestamp: -1 },
     ],
     ["what nobody knows", -6, { errorCode: ERRORS.UNSUPPORTED_VERSION.code }],
-  ])("[KFK-13] tells %s", async (_, timestamp, expected) => {
+  ])("[KFK-13] returns %s", async (_, timestamp, expected) => {
     const env = brokerOf({ t: 1 }, { partition: log });
     const answer = await ask<PerPartition>(listOffsets, env, asked({ partition: 0, timestamp }));
     expect(partitionsOf(answer)).toMatchObject([{ partition: 0, ...expected }]);
   });
 
-  test("[KFK-13] [BND-16] answers for each partition, and refuses those that it cannot answer for", async () => {
+  test("[KFK-13] [BND-16] answers for each partition, and rejects those that it cannot answer for", async () => {
     const env = brokerOf({ t: 2 }, { partition: log });
     const questions = asked(
       { partition: 0, timestamp: -1 },
@@ -99,7 +99,7 @@ describe("Metadata", () => {
   };
   const named = (name: string | null, topicId = ZERO_UUID) => ({ name, topicId });
 
-  test("[KFK-13] tells of all topics where none is named, in version 0 by an empty list", async () => {
+  test("[KFK-13] returns all topics if none is named, in version 0 by an empty list", async () => {
     const env = brokerOf({ t: 2, u: 1 });
     for (const [topics, version, names] of [
       [null, 1, ["t", "u"]],
@@ -116,7 +116,7 @@ describe("Metadata", () => {
   });
 
   test.each([1, 101])(
-    "[KFK-25] tells of each topic that is named, %i and more, by name or id",
+    "[KFK-25] returns each named topic, %i and more, by name or id",
     async (count) => {
       const env = brokerOf({ t: 1 });
       const others = Array.from({ length: count }, (_, i) => named(`other-${i}`));
@@ -141,7 +141,7 @@ describe("Metadata", () => {
     },
   );
 
-  test("[KFK-24] a name is empty where it may not be null", async () => {
+  test("[KFK-24] a name is empty if it may not be null", async () => {
     const [answer] = await told(brokerOf({}), [named(null, "no")], 11);
     expect(answer).toMatchObject({ name: "", topicId: "no" });
   });
@@ -154,7 +154,7 @@ describe("Produce", () => {
     appends: { order: new AppendOrder(), append: vi.fn(async (..._: unknown[]) => answer) },
   });
 
-  test("[KFK-5] tells where the records are, and when and where the log begins", async () => {
+  test("[KFK-5] says where the records are, and when and where the log begins", async () => {
     const env = brokerOf({ t: 1 });
     const request = { transactionalId: null, acks: -1, ...asked({ partition: 0, records }) };
     const { appends } = appending();
@@ -230,7 +230,7 @@ describe("Produce", () => {
     expect(appends.append.mock.calls).toEqual([["id-t", 0, idempotent, true, expect.anything()]]);
   });
 
-  test("[CLU-4] a topic that was made anew under its client takes what it sends", async () => {
+  test("[CLU-4] a topic that was created again under its client accepts what it sends", async () => {
     const ids: string[] = [];
     const appends = {
       order: new AppendOrder(),
@@ -266,7 +266,7 @@ describe("DescribeTopicPartitions", () => {
     ["from a later topic on", 10, cursorAt("b", 1), { b: [1] }, null],
     ["from behind the end", 10, cursorAt("a", 9), { a: [], b: [0, 1] }, null],
     ["from before the beginning", 10, cursorAt("a", -3), { a: [0, 1, 2], b: [0, 1] }, null],
-  ])("[KFK-13] tells %s", async (_, responsePartitionLimit, cursor, expected, nextCursor) => {
+  ])("[KFK-13] returns %s", async (_, responsePartitionLimit, cursor, expected, nextCursor) => {
     const topics = ["b", "a", "b"].map((name) => ({ name }));
     const request = { topics, responsePartitionLimit, cursor };
     const answer = await ask<Told>(describeTopicPartitions, brokerOf({ a: 3, b: 2 }), request);
@@ -278,7 +278,7 @@ describe("DescribeTopicPartitions", () => {
     expect(answer.nextCursor).toEqual(nextCursor);
   });
 
-  test("[KFK-13] tells 2,000 at most, and of a topic that is not there that it is not", async () => {
+  test("[KFK-13] returns at most 2,000, and says that a missing topic is missing", async () => {
     const request = {
       topics: [{ name: "a" }, { name: "none" }],
       responsePartitionLimit: 9_999,
@@ -302,7 +302,7 @@ describe("DescribeTopicPartitions", () => {
   });
 });
 
-test("[KFK-13] OffsetForLeaderEpoch answers for the one epoch there is", async () => {
+test("[KFK-13] OffsetForLeaderEpoch answers for the only epoch", async () => {
   const partition = { offsets: async () => ({ ok: true, logStartOffset: 0, highWatermark: 9 }) };
   const questions = asked(
     { partition: 0, leaderEpoch: 0 },
@@ -321,7 +321,7 @@ test("[KFK-13] OffsetForLeaderEpoch answers for the one epoch there is", async (
   ]);
 });
 
-test("[KFK-13] [LOG-8] DeleteRecords deletes before an offset, or all, and tells where the log begins", async () => {
+test("[KFK-13] [LOG-8] DeleteRecords deletes before an offset, or all, and says where the log begins", async () => {
   const before: number[] = [];
   const partition = {
     offsets: async () => ({ ok: true, logStartOffset: 0, highWatermark: 9 }),
@@ -417,7 +417,7 @@ test.each([
   }
 });
 
-test("[KFK-30] DescribeConfigs tells of each config where its value comes from, and whether it can be set", async () => {
+test("[KFK-30] DescribeConfigs says of each config where its value comes from, and whether it can be set", async () => {
   interface Entry {
     readonly name: string;
     readonly value: string;
@@ -452,7 +452,7 @@ test("[KFK-30] DescribeConfigs tells of each config where its value comes from, 
   expect(configs.get("cleanup.policy")).toMatchObject({ value: "delete", configType: 7 });
 });
 
-test("[KFK-30] DescribeConfigs tells of the broker's defaults, and of what it was started with", async () => {
+test("[KFK-30] DescribeConfigs returns the broker's defaults, and what it was started with", async () => {
   const overrides = { "retention.ms": 5 };
   const defaults = async () => ({ config: resolveConfig(overrides), overrides });
   const env = brokerOf({}, { cluster: { defaults } });
@@ -467,7 +467,7 @@ test("[KFK-30] DescribeConfigs tells of the broker's defaults, and of what it wa
   expect(configs.get("num.partitions")).toMatchObject({ readOnly: true });
 });
 
-test.each([1, 3, 8])("[KFK-30] configs of type %i are not known", async (resourceType) => {
+test.each([1, 3, 8])("[KFK-30] configs of type %i are unknown", async (resourceType) => {
   const resources = [{ resourceType, resourceName: "x", configurationKeys: null }];
   const request = { resources, includeSynonyms: false, includeDocumentation: false };
   expect(await ask(describeConfigs, brokerOf({}), request)).toMatchObject({

@@ -150,7 +150,7 @@ describe("messages", () => {
     ],
     [messages.METADATA, 3, { topics: [] }, { allowAutoTopicCreation: true }],
   ] as [Api, number, object, object][])(
-    "[KFK-1] what a request of an old version cannot say is as in Kafka: %#",
+    "[KFK-1] fields that an old request lacks are as in Kafka: %#",
     ({ request, flexibleFrom }, version, said, expected) => {
       const isFlexible = version >= flexibleFrom;
       const type = request as unknown as Type<object, object>;
@@ -195,7 +195,7 @@ describe("messages", () => {
       { numPartitions: -1, replicationFactor: -1 },
     ],
   ] as [Api, number, object, object][])(
-    "[KFK-1] what an answer leaves out is told as in Kafka: %#",
+    "[KFK-1] fields that a response omits are as in Kafka: %#",
     ({ response, flexibleFrom }, version, said, expected) => {
       const isFlexible = version >= flexibleFrom;
       const type = response as unknown as Type<object, object>;
@@ -214,7 +214,7 @@ describe("messages", () => {
     }
   });
 
-  test("[KFK-2] 20,000 broken requests give nothing but a typed error or a request", () => {
+  test("[KFK-2] 20,000 broken requests give only a typed error or a request", () => {
     let state = 4;
     const roll = (bound: number) => {
       state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
@@ -238,7 +238,7 @@ describe("messages", () => {
     expect(refused).toBeGreaterThan(1_000);
   });
 
-  test("[KFK-2] absurd lengths are refused before anything is made of them", () => {
+  test("[KFK-2] absurd lengths are rejected before anything is made of them", () => {
     const huge = Buffer.from([0x7f, 0xff, 0xff, 0xff]);
     const read = (type: Type<unknown>) => () =>
       type.read(new Reader(huge), { version: 0, isFlexible: false });

@@ -36,7 +36,7 @@ describe("what a client has to do in time", () => {
     return { late, dog: new Watchdog(({ message }) => late.push(message)) };
   }
 
-  test("[BND-11] is done, or it is late when the time is over, once", () => {
+  test("[BND-11] is done, or late when the time is over, once", () => {
     const { late, dog } = watched();
     dog.expect(whole);
     vi.advanceTimersByTime(999);
@@ -51,7 +51,7 @@ describe("what a client has to do in time", () => {
     ["as many as are enough", enough, 100, 0],
     ["too few", enough, 99, 1],
     ["many, where only the whole counts", whole, 1_000_000, 1],
-  ])("[BND-11] bytes that come meanwhile: %s", (_, expected, bytes, count) => {
+  ])("[BND-11] bytes that arrive meanwhile: %s", (_, expected, bytes, count) => {
     const { late, dog } = watched();
     dog.expect(expected);
     for (let i = 0; i < 3 && late.length === 0; i++) {
@@ -79,7 +79,7 @@ describe("what a client has to do in time", () => {
     expect(late).toEqual(["second"]);
   });
 
-  test("[BND-11] is looked at earlier where less time is given, and later where more is", () => {
+  test("[BND-11] is checked earlier if less time is given, and later if more", () => {
     const { late, dog } = watched();
     dog.expect({ ...whole, otherwise: "long", withinMs: 60_000 });
     dog.expect({ ...whole, otherwise: "short", withinMs: 1_000 });
@@ -93,7 +93,7 @@ describe("what a client has to do in time", () => {
     expect(late).toEqual(["short", "longer"]);
   });
 
-  test("[BND-11] is not begun anew by being said again, and is over when the server is to do its part", () => {
+  test("[BND-11] is not restarted by a repetition, and is over when the server must do its part", () => {
     const { late, dog } = watched();
     dog.expect(whole);
     vi.advanceTimersByTime(999);
@@ -189,7 +189,7 @@ describe("a connection", () => {
     },
   );
 
-  test("[BND-11] is not ended while its client waits for an answer, nor where bytes keep going", async () => {
+  test("[BND-11] is not ended while its client waits for a response, nor while bytes keep moving", async () => {
     const never = { getByName: () => ({ topicPage: () => new Promise(() => {}) }) };
     const { connection, ended } = opened({ CLUSTER: never });
     void connection.answer(encodeRequest(METADATA, 1, { topics: null }));
@@ -281,7 +281,7 @@ describe("a connection", () => {
       },
     );
 
-    test("[QUO-3] is looked at every five seconds while it waits", async () => {
+    test("[QUO-3] is checked every five seconds while it waits", async () => {
       let looks = 0;
       const { connection } = limited("User:looked", { look: () => looks++, rate: 0.05 });
       await asksVersions(connection);
@@ -304,7 +304,7 @@ describe("a connection", () => {
       connection.close();
     });
 
-    test("[QUO-3] those that wait are served in the order in which they came, each after one wait", async () => {
+    test("[QUO-3] those that wait are served in order of arrival, each after one wait", async () => {
       const principal = `User:${Math.random()}`;
       const connections = Array.from({ length: 10 }, () => limited(principal).connection);
       for (let i = 0; i < 2; i++) await asksVersions(connections[0] as Opened);
@@ -344,7 +344,7 @@ describe("a connection", () => {
       for (const connection of both) connection.close();
     });
 
-    test("[QUO-3] is told ten seconds at most, and waits as long as it has to", async () => {
+    test("[QUO-3] is told ten seconds at most, and waits as long as it must", async () => {
       const { connection } = opened({
         caller: { ...ANYBODY, principal: "User:late", quota: { requestRate: 0.001 } },
       } as never);
@@ -361,7 +361,7 @@ describe("a connection", () => {
     });
   });
 
-  test("[BND-11] is ended if nobody logs in, however often it asks for the versions", async () => {
+  test("[BND-11] is ended if nobody authenticates, however often it requests the versions", async () => {
     const { connection, ended } = opened({ caller: undefined } as never);
     await asks(connection);
     vi.advanceTimersByTime(2_000);
@@ -375,7 +375,7 @@ describe("a connection", () => {
     other.close();
   });
 
-  test("[BND-10] holds an answer until it is taken, and nothing once it has ended", async () => {
+  test("[BND-10] holds a response until it is taken, and nothing once it has ended", async () => {
     const inFlight = memory.kafka;
     const { connection } = opened();
     const pieces = await connection.answer(versions);
@@ -392,7 +392,7 @@ describe("a connection", () => {
     await expect(connection.answer(versions)).rejects.toThrow("the connection is closed");
   });
 
-  test("[BND-10] whoever has not logged in goes first, then the muted ones, however little they hold", async () => {
+  test("[BND-10] unauthenticated ones go first, then muted ones, however little they hold", async () => {
     const { connection, ended } = opened();
     const muted = Array.from({ length: 2 }, () => opened());
     const strangers = Array.from({ length: 100 }, () => opened({ caller: undefined }));
@@ -416,7 +416,7 @@ describe("a connection", () => {
     for (const each of all) each.close();
   });
 
-  test("[BND-24] one that was killed counts no more after a minute, and one that lives does, however quiet", () => {
+  test("[BND-24] one that was killed no longer counts after a minute, and a live one does, however quiet", () => {
     const killed = Array.from({ length: MAX_KAFKA_CONNECTIONS - 1 }, () => new InFlight());
     for (const each of killed) {
       each.begin();
@@ -435,7 +435,7 @@ describe("a connection", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test("[BND-10] [BND-14] is quiet only when all it asked is answered, and is ended where others need the room", async () => {
+  test("[BND-10] [BND-14] is quiet only when all its requests are answered, and is ended if others need the room", async () => {
     const { connection, ended } = opened();
     const first = connection.inFlight.quietSince;
     expect(first).not.toBeNull();
@@ -487,7 +487,7 @@ describe("a connection", () => {
     connection.close();
   });
 
-  test("[KFK-3] answers ApiVersions of a version to come in version 0, with the error", async () => {
+  test("[KFK-3] answers ApiVersions of a future version in version 0, with the error", async () => {
     const { connection } = opened();
     const [length, body] = (await connection.answer(encodeRequest(API_VERSIONS, 3, {}, 7))) as [
       Uint8Array,

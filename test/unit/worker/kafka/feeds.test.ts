@@ -100,7 +100,7 @@ describe("what a feed hands out", () => {
     expect(feed.take(1, true)).toMatchObject({ records: [], bytes: 0 });
   });
 
-  test("[KFK-4] the log's end as it was told, and as it is pushed", async () => {
+  test("[KFK-4] the log's end as it was reported, and as it is pushed", async () => {
     const { feed, socket } = await attached(0, 4);
     expect(feed.isSettled).toBe(false);
     socket.push(a);
@@ -112,7 +112,7 @@ describe("what a feed hands out", () => {
     expect(feed.isSettled).toBe(true);
   });
 
-  test("[KFK-4] what is no batch is an error, and ends the feed", async () => {
+  test("[KFK-4] bytes that are no batch are an error, and end the feed", async () => {
     vi.spyOn(console, "error").mockImplementation(() => {});
     const { feed, socket } = await attached(0, 6);
     socket.push(a);
@@ -124,7 +124,7 @@ describe("what a feed hands out", () => {
 });
 
 describe("where a feed reads", () => {
-  test("[KFK-4] it asks once it is open, from the offset asked for last, for its share of the room", async () => {
+  test("[KFK-4] it asks once it is open, from the last requested offset, for its share of the room", async () => {
     const feed = at(7);
     expect(at(9)).toBe(feed);
     await settle();
@@ -191,7 +191,7 @@ describe("where a feed reads", () => {
     expect(socket.attach.offset).toBe(offset);
   });
 
-  test("[KFK-4] nothing is given back where nothing was on its way", async () => {
+  test("[KFK-4] nothing is returned if nothing was in flight", async () => {
     const { socket } = await attached();
     expect(socket.sent.map(({ type }) => type)).toEqual(["attach"]);
   });
@@ -238,7 +238,7 @@ describe("a feed that ends", () => {
     },
   );
 
-  test("[CRC-2] is begun anew by whoever reads elsewhere", async () => {
+  test("[CRC-2] is begun again by a client that reads elsewhere", async () => {
     const { feed, socket } = await attached(0, 9);
     socket.push(batchAt(0, "a"));
     socket.error(FINAL);
@@ -254,7 +254,7 @@ describe("a feed that ends", () => {
     ["a reason", CLOSE_FATAL, "UNKNOWN_TOPIC_ID: it was deleted", "UNKNOWN_TOPIC_ID"],
     ["no reason", CLOSE_FATAL, "", "UNKNOWN_SERVER_ERROR"],
     ["a break", 1006, "", "NETWORK_EXCEPTION"],
-  ])("[KFK-4] tells why: closed with %s", async (_, code, reason, error) => {
+  ])("[KFK-4] says why: closed with %s", async (_, code, reason, error) => {
     const { feed, socket } = await attached();
     const news = feeds.news(60_000);
     socket.closed(code, reason);
@@ -271,20 +271,17 @@ describe("a feed that ends", () => {
     ],
     ["it is well", async () => ({ ok: true }), "NETWORK_EXCEPTION"],
     ["it cannot be asked", async () => Promise.reject(new Error("reset")), "NETWORK_EXCEPTION"],
-  ])(
-    "[KFK-4] a socket that is refused has the partition asked why: %s",
-    async (_, offsets, error) => {
-      bench.isRefusing = true;
-      bench.offsets = offsets;
-      const feed = at(0);
-      await settle();
-      expect(bench.asked).toEqual(["id/0"]);
-      const nowhere = { highWatermark: -1, logStartOffset: -1, records: [] };
-      expect(feed.take(ALL, true)).toMatchObject({ error, ...nowhere });
-    },
-  );
+  ])("[KFK-4] a refused socket has the partition asked why: %s", async (_, offsets, error) => {
+    bench.isRefusing = true;
+    bench.offsets = offsets;
+    const feed = at(0);
+    await settle();
+    expect(bench.asked).toEqual(["id/0"]);
+    const nowhere = { highWatermark: -1, logStartOffset: -1, records: [] };
+    expect(feed.take(ALL, true)).toMatchObject({ error, ...nowhere });
+  });
 
-  test("[KFK-4] an error that was told first stays the error", async () => {
+  test("[KFK-4] an error that was reported first stays the error", async () => {
     const { feed, socket } = await attached();
     socket.error(FINAL);
     socket.closed(CLOSE_FATAL, "UNKNOWN_TOPIC_ID: gone");
@@ -305,7 +302,7 @@ describe("room", () => {
     };
   }
 
-  test("[BND-13] what does not fit is dropped, and pushed again from the next fetch on", async () => {
+  test("[BND-13] data that does not fit is dropped, and pushed again from the next fetch on", async () => {
     const count = Math.floor(MAX_FEEDS_BYTES / full.length) + 1;
     const all: Feed[] = [];
     for (let partition = 0; partition < count; partition++) {
@@ -334,7 +331,7 @@ describe("room", () => {
     expect(bytesOf(last).bytes).toEqual(full);
   });
 
-  test("[BND-13] with no room at all, what the current fetch does not ask for is given back", async () => {
+  test("[BND-13] without any room, data that the current fetch does not request is given back", async () => {
     const { feed, socket } = await attached(0, 9);
     socket.push(batchAt(0, "a"));
     const other = await attached(0, 9, 1);
@@ -348,7 +345,7 @@ describe("room", () => {
     expect(other.feed.isWaiting).toBe(false);
   });
 
-  test("[BND-13] whoever is told to let go does so, and its fetch ends", async () => {
+  test("[BND-13] a feed that is told to let go does so, and its fetch ends", async () => {
     const { feed, socket } = await attached(0, 9);
     const empty = await attached(0, 0, 1);
     socket.push(batchAt(0, "a"));
@@ -364,7 +361,7 @@ describe("room", () => {
     expect(socket.attach.offset).toBe(0);
   });
 
-  test("[BND-13] whoever needs the room makes nothing that ends with them: a promise belongs to the connection that has made it", async () => {
+  test("[BND-13] a feed that needs the room makes nothing that ends with others: a promise belongs to its connection", async () => {
     const { socket } = await attached(0, 9);
     socket.push(batchAt(0, "a"));
     const news = feeds.news(60_000);
@@ -378,7 +375,7 @@ describe("room", () => {
     await next;
   });
 
-  test("[BND-13] a feed that is read empty gets in line behind those of the same fetch that wait", async () => {
+  test("[BND-13] a feed that is read empty queues behind those of the same fetch that wait", async () => {
     const [one, two] = [await attached(0, 9), await attached(0, 9, 1)];
     one.socket.push(batchAt(0, "a"));
     two.feed.discard();
@@ -404,7 +401,7 @@ describe("room", () => {
     expect(one.socket.givenBack).toBeGreaterThan(0);
   });
 
-  test("[KFK-21] one connection reads so many partitions, and no more until one is given up", async () => {
+  test("[KFK-21] one connection reads a bounded number of partitions, and no more until one is given up", async () => {
     for (let partition = 0; partition < MAX_KAFKA_FEEDS; partition++) at(0, partition);
     expect(() => at(0, MAX_KAFKA_FEEDS)).toThrow(`reads ${MAX_KAFKA_FEEDS} partitions already`);
     expect(() => at(5, 0)).not.toThrow();
@@ -445,7 +442,7 @@ describe("what nobody fetches from", () => {
     expect(again.socket.isClosed).toBe(true);
   });
 
-  test("[CLK-3] where the clock was set back it has a minute from then on", async () => {
+  test("[CLK-3] after the clock was set back it has a minute from then on", async () => {
     const { socket } = await attached();
     vi.setSystemTime(1_000);
     await vi.advanceTimersByTimeAsync(MINUTE_MS);
@@ -465,7 +462,7 @@ describe("what nobody fetches from", () => {
 });
 
 describe("news", () => {
-  test("[KFK-4] wake whoever waits, and nobody waits beyond the time", async () => {
+  test("[KFK-4] wakes those that wait, and nobody waits beyond the time", async () => {
     const { feed, socket } = await attached(0, 9);
     const seen: string[] = [];
     const wait = (name: string, ms: number) => feeds.news(ms).then(() => seen.push(name));
@@ -487,7 +484,7 @@ describe("news", () => {
     expect(feed.error).toBe("CORRUPT_MESSAGE");
   });
 
-  test("[KFK-26] make a feed that was late one to wait for again", async () => {
+  test("[KFK-26] makes a late feed one to wait for again", async () => {
     const { feed, socket } = await attached(0, 9);
     feed.isLate = true;
     socket.push(batchAt(0, "a"));
@@ -499,7 +496,7 @@ describe("news", () => {
   });
 });
 
-test("[BND-10] feeds of a connection that has ended hold nothing, wait for nothing and take nothing", async () => {
+test("[BND-10] feeds of an ended connection hold nothing, wait for nothing and take nothing", async () => {
   const { feed, socket } = await attached(0, 9);
   feeds.setId("t", 0, "id");
   socket.push(batchAt(0, "a"));

@@ -100,7 +100,7 @@ async function opened(ends: readonly number[], options: Options = {}) {
 }
 
 describe("how long a fetch waits", () => {
-  test("[KFK-4] as long as it may, where there is nothing", async () => {
+  test("[KFK-4] as long as it may, if there is nothing", async () => {
     await opened([0, 0]);
     const fetched = ask([{ partition: 0 }, { partition: 1 }], { maxWaitMs: 700 });
     await vi.advanceTimersByTimeAsync(699);
@@ -116,7 +116,7 @@ describe("how long a fetch waits", () => {
     ["it asks for no bytes", { minBytes: 0 }],
     ["it may not wait", { maxWaitMs: 0 }],
     ["it may wait a negative time", { maxWaitMs: -1 }],
-  ])("[KFK-4] not at all, where %s", async (_, options) => {
+  ])("[KFK-4] not at all, if %s", async (_, options) => {
     await opened([0]);
     const fetched = ask([{ partition: 0 }], options);
     await settle();
@@ -132,7 +132,7 @@ describe("how long a fetch waits", () => {
     expect(fetched.answer).not.toBeNull();
   });
 
-  test("[KFK-4] until there are as many bytes as it asks for, of all partitions together", async () => {
+  test("[KFK-4] until there are as many bytes as it requests, of all partitions together", async () => {
     await opened([0, 0]);
     const [a, b] = [batchAt(0, "a"), batchAt(0, "b")];
     const fetched = ask([{ partition: 0 }, { partition: 1 }], { minBytes: a.length + b.length });
@@ -144,7 +144,7 @@ describe("how long a fetch waits", () => {
     expect([fetched.bytesOf(0), fetched.bytesOf(1)]).toEqual([a, b]);
   });
 
-  test("[KFK-4] its time, where it wants more bytes than come, and is then told what there is", async () => {
+  test("[KFK-4] its time, if it wants more bytes than come, and then gets what there is", async () => {
     await opened([0]);
     const a = batchAt(0, "a");
     const fetched = ask([{ partition: 0 }], { minBytes: a.length + 1 });
@@ -155,7 +155,7 @@ describe("how long a fetch waits", () => {
     expect(fetched.bytesOf(0)).toEqual(a);
   });
 
-  test("[KFK-4] not for more than a partition may push ahead, nor than the answer may have", async () => {
+  test("[KFK-4] not for more than a partition may push ahead, nor than the response may have", async () => {
     await opened([0, 0]);
     const full = batchAt(0, "x".repeat(MAX_FEED_BYTES));
     const asked = [{ partition: 0 }, { partition: 1 }];
@@ -188,7 +188,7 @@ describe("how long a fetch waits", () => {
     expect(again.bytesOf(0)).toEqual(a);
   });
 
-  test("[KFK-4] not for the others, where one has an error", async () => {
+  test("[KFK-4] not for the others, if one has an error", async () => {
     await opened([0, 0]);
     const fetched = ask([{ partition: 0 }, { partition: 1 }]);
     bench.socket("id/1").error("CORRUPT_MESSAGE", { highWatermark: 3, logStartOffset: 2 });
@@ -229,7 +229,7 @@ describe("how long a fetch waits", () => {
     expect(last.bytesOf(1)).toEqual(a);
   });
 
-  test("[KFK-26] not for the others, where the answer is full", async () => {
+  test("[KFK-26] not for the others, if the response is full", async () => {
     const a = batchAt(0, "a");
     const fetched = ask([{ partition: 0 }, { partition: 1 }], { maxBytes: a.length });
     await settle();
@@ -266,7 +266,7 @@ describe("what a fetch is answered with", () => {
   test.each([
     ["behind an empty partition", [0, 1]],
     ["before one", [1, 0]],
-  ])("[KFK-4] the first batch of an answer, however large it is: %s", async (_, places) => {
+  ])("[KFK-4] the first batch of a response, however large it is: %s", async (_, places) => {
     const [empty, full] = places as [number, number];
     await opened([0, 0]);
     const large = batchAt(0, "x".repeat(10_000));
@@ -278,7 +278,7 @@ describe("what a fetch is answered with", () => {
     expect(fetched.bytesOf(empty)).toHaveLength(0);
   });
 
-  test("[KFK-4] no more than the answer and each partition may have, but for the first batch", async () => {
+  test("[KFK-4] no more than the response and each partition may have, except for the first batch", async () => {
     await opened([0, 0, 0]);
     const [a, b] = [batchAt(0, "a"), batchAt(1, "b")];
     const size = a.length;
@@ -314,7 +314,7 @@ describe("what a fetch is answered with", () => {
     ["all records", 0, null],
     ["committed ones only", 1, []],
   ])(
-    "[KFK-24] transactions are told to readers of %s as Kafka does",
+    "[KFK-24] transactions are shown to readers of %s as Kafka does",
     async (_, isolationLevel, expected) => {
       await opened([0]);
       const fetched = ask([{ partition: 0 }], { isolationLevel, maxWaitMs: 0 });
@@ -323,7 +323,7 @@ describe("what a fetch is answered with", () => {
     },
   );
 
-  test("[ACL-4] by an id whose name nobody can tell now is refused, and is not let through later unasked", async () => {
+  test("[ACL-4] by an id whose name nobody can find now is refused, and is not allowed later unchecked", async () => {
     bench.failingLookUps = 1;
     const fetched = ask([{ partition: 0 }], { version: 13 });
     await settle();
@@ -369,7 +369,7 @@ describe("what a fetch is answered with", () => {
     },
   );
 
-  test("[KFK-4] where some are refused the others are not waited for, and have their answer", async () => {
+  test("[KFK-4] if some are refused, the others are not waited for, and have their response", async () => {
     await opened([0]);
     const fetched = ask([{ partition: 9 }, { partition: 0 }]);
     await settle();
@@ -430,7 +430,7 @@ describe("a topic under a Kafka client", () => {
     expect(bench.lookUps).toBe(lookUps);
   });
 
-  test("[GRP-9] [KFK-4] that is made anew under its name is read anew", async () => {
+  test("[GRP-9] [KFK-4] that is created again under its name is read from the start", async () => {
     await opened([3]);
     bench.topic("t", "new", 4);
     const told = ask([{ partition: 0, fetchOffset: 3 }]);
@@ -454,7 +454,7 @@ describe("a topic under a Kafka client", () => {
     ["UNKNOWN_TOPIC_OR_PARTITION", ERRORS.UNKNOWN_TOPIC_OR_PARTITION.code],
     ["THROTTLING_QUOTA_EXCEEDED", ERRORS.KAFKA_STORAGE_ERROR.code],
   ] as [ErrorName, number][])(
-    "[KFK-4] [KFK-25] %s of a partition is told by the same code to whoever names it by its id",
+    "[KFK-4] [KFK-25] %s of a partition has the same code by name and by id",
     async (error, errorCode) => {
       for (const [partition, version] of [11, 13].entries()) {
         const told = ask([{ partition }], { version });
@@ -467,7 +467,7 @@ describe("a topic under a Kafka client", () => {
     },
   );
 
-  test("[KFK-25] that is gone is told by its own code to whoever names it by its id", async () => {
+  test("[KFK-25] that is gone has its own code when named by its id", async () => {
     await opened([3], { version: 13 });
     bench.topics.delete("t");
     const told = ask([{ partition: 0, fetchOffset: 3 }], { version: 13 });

@@ -29,7 +29,7 @@ describe("groups", () => {
     expect(await listed(env, { statesFilter, typesFilter })).toEqual(expected);
   });
 
-  test("[KFK-34] ListGroups asks the groups that have told nothing yet, once, and no other", async () => {
+  test("[KFK-34] ListGroups asks the groups that have reported nothing yet, once, and no others", async () => {
     const { env, asked } = listing();
     await listed(env);
     expect(asked).toEqual(["gone", "lost", "native"]);
@@ -37,7 +37,7 @@ describe("groups", () => {
     expect(asked.slice(3)).toEqual(["gone", "lost"]);
   });
 
-  test("[KFK-34] ListGroups lists a group that has told what it is also where it cannot be read now", async () => {
+  test("[KFK-34] ListGroups lists a group that has reported even if it cannot be read now", async () => {
     const { env, told } = listing();
     told.set("lost", { protocolType: "consumer", groupState: "Stable", groupType: "consumer" });
     expect(await listed(env, { statesFilter: ["Stable"] })).toEqual(["classic", "lost"]);
@@ -117,7 +117,7 @@ describe("groups", () => {
       null,
     ],
   ])(
-    "[CLS-1] [CLS-5] JoinGroup %i asks the group for what its version has",
+    "[CLS-1] [CLS-5] JoinGroup %i requests from the group what its version has",
     async (version, own, expected, noName) => {
       const joinClassic = vi.fn(async (_request: { newMemberId: string }) => joined);
       const env = brokerOf({}, { group: { joinClassic } });
@@ -170,7 +170,7 @@ describe("groups", () => {
     },
   );
 
-  test("[CLS-4] [CLS-12] LeaveGroup tells of each member, in old versions of the one", async () => {
+  test("[CLS-4] [CLS-12] LeaveGroup answers for each member, in old versions for the one", async () => {
     const leaveClassic = vi.fn(async ({ members }: { members: readonly object[] }) =>
       members.map((_, i) => (i === 0 ? 0 : 25)),
     );
@@ -224,7 +224,7 @@ describe("a group that does not exist", () => {
     ["describeConsumers", [], { ok: false, error: "GROUP_ID_NOT_FOUND" }],
     ["destroy", [], { ok: false, error: "GROUP_ID_NOT_FOUND" }],
   ] as [keyof KafkaGroup, unknown[], object | number][])(
-    "[FIL-1] is not asked, and its answer is that of an empty one: %s %#",
+    "[FIL-1] is not asked, and its response is that of an empty one: %s %#",
     async (method, args, expected) => {
       const called = vi.fn(async () => "asked");
       for (const exists of [false, true]) {
@@ -247,7 +247,7 @@ describe("a group that does not exist", () => {
     ["a heartbeat of epoch 0", "heartbeat", [{ ...beating, memberEpoch: 0 }]],
     ["a commit by hand", "commitOffsets", [{ token: { ...token, generation: -1 }, offsets: [] }]],
   ] as [string, "joinClassic", [never]][])(
-    "[FIL-1] is made by %s, which the cluster is not asked about",
+    "[FIL-1] is created by %s, about which the cluster is not asked",
     async (_, method, args) => {
       const called = vi.fn(async () => "made");
       const hasGroup = vi.fn(async () => false);
@@ -410,7 +410,7 @@ describe("heartbeats", () => {
   });
 });
 
-test("[KFK-14] ConsumerGroupDescribe tells of each member what it asks for, has and is to have", async () => {
+test("[KFK-14] ConsumerGroupDescribe returns each member's subscription, assignment and target", async () => {
   const assignment = [{ topic: "t", partitions: [0] }];
   const member = { memberEpoch: 3, assignment, target: [{ topic: "gone", partitions: [1] }] };
   const describeConsumers = async () => ({
@@ -475,7 +475,7 @@ describe("SyncGroup", () => {
     assignments: [{ memberId: "m", assignment: new Uint8Array([1, 2]) }],
   };
 
-  test("[CLS-1] takes the leader's assignments to the group, and its answer back", async () => {
+  test("[CLS-1] takes the leader's assignments to the group, and its response back", async () => {
     const answer = { errorCode: 0, assignment: new Uint8Array([3]) };
     const syncClassic = vi.fn(async () => answer);
     const env = brokerOf({}, { group: { syncClassic } });
@@ -485,7 +485,7 @@ describe("SyncGroup", () => {
     ]);
   });
 
-  test("[CLS-1] [ERR-2] tells of a group that does not answer", async () => {
+  test("[CLS-1] [ERR-2] reports a group that does not answer", async () => {
     const syncClassic = async () => Promise.reject(new Error("Network connection lost"));
     const env = brokerOf({}, { group: { syncClassic } });
     expect(await ask(syncGroup, env, request)).toEqual({
@@ -512,7 +512,7 @@ describe("the addresses of nodes", () => {
     expect(of(query).all).toEqual(expected);
   });
 
-  test("[KFK-6] are the broker's own where none are stated", () => {
+  test("[KFK-6] are the broker's own if none are given", () => {
     expect(nodesOf(new URL("http://h:8080/kafka")).all).toEqual([
       { nodeId: 0, host: "h", port: 8_080 },
     ]);
@@ -530,7 +530,7 @@ describe("the addresses of nodes", () => {
     "a:1,",
     "a:-1",
     "a:1:2",
-  ])("[KFK-6] are refused: %s", (advertise) => {
+  ])("[KFK-6] are rejected: %s", (advertise) => {
     expect(() => of(`/kafka?advertise=${encodeURIComponent(advertise)}`)).toThrow(
       "advertise: must be host:port",
     );
@@ -546,7 +546,7 @@ describe("the addresses of nodes", () => {
     expect(nodes.controller).toBe(one);
   });
 
-  test.each(["2", "-1", "x", "1x", ""])("[KFK-6] a node that is none is refused: %j", (node) => {
+  test.each(["2", "-1", "x", "1x", ""])("[KFK-6] an invalid node is rejected: %j", (node) => {
     expect(() => of(`/kafka?advertise=a:1,b:2&node=${node}`)).toThrow(
       "must be a whole number from 0 to 1",
     );

@@ -71,7 +71,7 @@ const request = (length: number, byte: number) => Buffer.alloc(length, byte);
 
 describe("requests over TCP", () => {
   test.each([1, 2, 5, 4_095, 4_096, 4_097, 1_000_000])(
-    "[KFK-2] come out whole where %i bytes come at a time, and stay whole",
+    "[KFK-2] come out whole if %i bytes come at a time, and stay whole",
     async (step) => {
       const requests = [3, 0, 70_000, 1, 4_092, 4_093, 9_000, 9_000, 20].map(request);
       const all = Buffer.concat(requests.map(framed));
@@ -94,7 +94,7 @@ describe("requests over TCP", () => {
     },
   );
 
-  test("[BND-1] take twice the memory of what came of them, whatever is announced", async () => {
+  test("[BND-1] take twice the memory of what has arrived, whatever is announced", async () => {
     const { stream, reader, mostHeld } = incoming();
     void reader.next();
     const all = framed(request(MAX_KAFKA_REQUEST_BYTES, 7));
@@ -113,7 +113,7 @@ describe("requests over TCP", () => {
     expect(stream.reads.every(({ least }) => least <= MIN_KAFKA_HALF_SENT_BYTES)).toBe(true);
   });
 
-  test("[BND-1] are read in two pieces where others of their size came before, up to a bound, and an idle connection has a small buffer", async () => {
+  test("[BND-1] are read in two pieces if others of their size came before, up to a bound, and an idle connection has a small buffer", async () => {
     const { stream, reader } = incoming();
     const large = framed(request(200_000, 1));
     stream.send(large);
@@ -137,7 +137,7 @@ describe("requests over TCP", () => {
     expect(reader.heldBytes).toBe(MAX_KAFKA_USUAL_BYTES);
   });
 
-  test("[BND-11] are told as they come, and that they are waited for", async () => {
+  test("[BND-11] are reported as they come, and so is that they are waited for", async () => {
     const { stream, told, reader } = incoming();
     const next = reader.next();
     stream.send(framed(request(10_000, 1)).subarray(0, 2));

@@ -34,7 +34,7 @@ describe("positions", () => {
     ...more,
   });
 
-  test("[KFK-11] [OFF-13] a commit is told to the group as it is, and -1 and -2 as the log's ends", async () => {
+  test("[KFK-11] [OFF-13] a commit goes to the group as it is, and -1 and -2 as the log's ends", async () => {
     const commitOffsets = vi.fn(async () => ({ errorCode: 0, errorCodes: [0, 0, 0, UNKNOWN] }));
     const env = brokerOf({ t: 3 }, { partition: log, group: { commitOffsets } });
     const request = committing(
@@ -77,19 +77,16 @@ describe("positions", () => {
       async () => Promise.reject(new Error("Network connection lost")),
       ERRORS.COORDINATOR_NOT_AVAILABLE.code,
     ],
-  ])(
-    "[KFK-11] where %s each partition of a commit says so",
-    async (_, commitOffsets, errorCode) => {
-      const env = brokerOf({ t: 2 }, { group: { commitOffsets } });
-      const request = committing(position(0, 5), position(1, 6));
-      expect(partitionsOf(await ask(offsetCommit, env, request))).toEqual([
-        { partition: 0, errorCode },
-        { partition: 1, errorCode },
-      ]);
-    },
-  );
+  ])("[KFK-11] if %s, each partition of a commit says so", async (_, commitOffsets, errorCode) => {
+    const env = brokerOf({ t: 2 }, { group: { commitOffsets } });
+    const request = committing(position(0, 5), position(1, 6));
+    expect(partitionsOf(await ask(offsetCommit, env, request))).toEqual([
+      { partition: 0, errorCode },
+      { partition: 1, errorCode },
+    ]);
+  });
 
-  test("[KFK-14] a commit, and a deletion, of more positions than may be is refused, each of them", async () => {
+  test("[KFK-14] a commit, and a deletion, of too many offsets is rejected, each of them", async () => {
     const many = Array.from({ length: MAX_OFFSETS_PER_COMMIT + 1 }, (_, i) => position(i, 1));
     const committed = partitionsOf(
       await ask<PerPartition>(offsetCommit, brokerOf({}), committing(...many)),
@@ -123,7 +120,7 @@ describe("positions", () => {
   test.each([
     ["those that are named, each once", [{ name: "t", partitions: [0, 1, 0] }], [none, shown]],
     ["all, where none is named", null, [shown]],
-  ])("[KFK-14] OffsetFetch tells %s, in every version", async (_, topics, expected) => {
+  ])("[KFK-14] OffsetFetch returns %s, in every version", async (_, topics, expected) => {
     const committedOffsets = vi.fn(async () => ({ offsets: [found] }));
     const env = brokerOf({ t: 2 }, { group: { committedOffsets } });
     const old = await ask<PerPartition>(offsetFetch, env, { groupId: "g", topics }, { version: 7 });
@@ -166,7 +163,7 @@ describe("positions", () => {
     [2, { errorCode: 25, topics: [] }],
     [7, { errorCode: 25, topics: [] }],
   ])(
-    "[KFK-14] OffsetFetch %i tells of an error where its version has room",
+    "[KFK-14] OffsetFetch %i reports an error where its version has room",
     async (version, expected) => {
       const env = brokerOf({}, { group: { committedOffsets: async () => ({ offsets: 25 }) } });
       const request = { groupId: "g", topics: [{ name: "t", partitions: [1, 1] }] };

@@ -85,7 +85,7 @@ test("[KFK-35] a Produce request to many partitions has no place for all of them
   connection.close();
 });
 
-test("[KFK-35] [QUO-3] nothing overlaps of a principal that has to wait for its quota", async () => {
+test("[KFK-35] [QUO-3] nothing overlaps for a principal that must wait for its quota", async () => {
   const caller = { ...ANYBODY, principal: "User:little", quota: { requestRate: 2 } };
   const { connection, served } = opened({ caller } as never);
   await served(produce);
@@ -97,7 +97,7 @@ test("[KFK-35] [QUO-3] nothing overlaps of a principal that has to wait for its 
   connection.close();
 });
 
-test("[KFK-35] [BND-10] each answer is held until it is taken, and the connection is at work until all are", async () => {
+test("[KFK-35] [BND-10] each response is held until it is taken, and the connection is at work until all are", async () => {
   const { connection, answerAppend } = opened();
   const inFlight = memory.kafka;
   const [first, second] = [await connection.begin(produce), await connection.begin(produce)];
@@ -119,7 +119,7 @@ test("[KFK-35] [BND-10] each answer is held until it is taken, and the connectio
   connection.close();
 });
 
-test("[BND-11] [KFK-35] nothing is expected of a client that waits for an answer, and half a request counts when all are answered", async () => {
+test("[BND-11] [KFK-35] nothing is expected of a client that waits for a response, and half a request counts when all are answered", async () => {
   const { connection, ended, answerAppend } = opened();
   const both = [await connection.begin(produce), await connection.begin(produce)];
   connection.expectRequest(10);
@@ -141,7 +141,7 @@ test("[BND-11] [KFK-35] nothing is expected of a client that waits for an answer
   connection.close();
 });
 
-test("[BND-12] [KFK-35] an answer has to be taken, whatever is sent or asked meanwhile", async () => {
+test("[BND-12] [KFK-35] a response must be taken, whatever is sent or requested meanwhile", async () => {
   const { connection, ended, answerAppend } = opened();
   const first = await connection.begin(produce);
   await answerAppend();
@@ -156,7 +156,7 @@ test("[BND-12] [KFK-35] an answer has to be taken, whatever is sent or asked mea
   connection.close();
 });
 
-test("[KFK-35] a request that is none fails by itself, and those before it are answered", async () => {
+test("[KFK-35] an invalid request fails by itself, and earlier ones are answered", async () => {
   const { connection, answerAppend } = opened();
   const first = await connection.begin(produce);
   await expect(connection.begin(produce.subarray(0, 30))).rejects.toThrow("Produce version 3");

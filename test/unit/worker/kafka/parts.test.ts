@@ -10,7 +10,7 @@ import {
 import { inParts, nextPartBytes } from "../../../../src/worker/kafka/parts.ts";
 import { runs } from "../../../support/effort.ts";
 
-test("[BND-16] every byte goes out once and in order, in parts of the size that is asked for, whatever the pieces are", () => {
+test("[BND-16] every byte goes out once and in order, in parts of the requested size, whatever the pieces are", () => {
   const pieces = fc.array(fc.uint8Array({ maxLength: 12 }), { maxLength: 8 });
   const sizes = fc.array(fc.integer({ min: 1, max: 20 }), { minLength: 1 });
   fc.assert(
@@ -30,13 +30,13 @@ test("[BND-16] every byte goes out once and in order, in parts of the size that 
   );
 });
 
-test("[BND-16] a part that lies in one piece is not copied", () => {
+test("[BND-16] a part within one piece is not copied", () => {
   const piece = new Uint8Array(100);
   const [a, b] = inParts([piece], () => 60);
   expect([a?.buffer, b?.buffer]).toEqual([piece.buffer, piece.buffer]);
 });
 
-test("[BND-16] parts grow for a client that takes them at once, up to a bound, and are small again for one that is slow", () => {
+test("[BND-16] parts grow for a client that takes them at once, up to a bound, and are small again for a slow one", () => {
   let bytes = MIN_KAFKA_WRITE_BYTES;
   const sizes: number[] = [];
   for (let i = 0; i < 5; i++) {

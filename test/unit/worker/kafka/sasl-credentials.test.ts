@@ -46,7 +46,7 @@ async function brokerWith(change: Partial<StoredKey> = {}, variables: Partial<En
 
 describe("a user name", () => {
   test.each(["", "alice", "ROOT", ID.toUpperCase(), `${ID}a`, ID.slice(1), "a".repeat(100_000)])(
-    "[SASL-2] [SASL-3] that is no key's id is not asked about: %#",
+    "[SASL-2] [SASL-3] that is not a key's id is not asked about: %#",
     async (user) => {
       const { cluster, credentials } = await brokerWith();
       expect(await credentials.byPassword(user, "secret")).toBeNull();
@@ -64,7 +64,7 @@ describe("a user name", () => {
     expect(cluster.noteApiKeyUsed).not.toHaveBeenCalled();
   });
 
-  test("[SASL-3] of a key that has expired is nobody's", async () => {
+  test("[SASL-3] of an expired key is nobody's", async () => {
     const { credentials } = await brokerWith({ expiresAtMs: Date.now() });
     expect(await credentials.scram(ID, "SHA-256")).toBeNull();
   });
@@ -102,14 +102,14 @@ test.each(["SHA-256", "SHA-512"] as const)(
   },
 );
 
-test("[SASL-1] what keeps the cluster from answering is told to whoever asks, and is no refusal", async () => {
+test("[SASL-1] the cluster's reason for not answering is reported, and is no refusal", async () => {
   const { cluster, credentials } = await brokerWith();
   cluster.apiKey.mockRejectedValue(new Error("out of reach"));
   await expect(credentials.byPassword(ID, "secret")).rejects.toThrow("cannot be looked up now");
   await expect(credentials.scram(ID, "SHA-256")).rejects.toThrow("cannot be looked up now");
 });
 
-test("[SASL-4] a token that is none is nobody's", async () => {
+test("[SASL-4] an invalid token is nobody's", async () => {
   const { credentials } = await brokerWith({}, { RIVULET_ROOT_KEY: "the-root-key" });
   expect(await credentials.byToken("nothing")).toBeNull();
   expect(await credentials.byToken("the-root-key")).toMatchObject({ principal: "User:root" });

@@ -134,7 +134,7 @@ describe("the appends of a connection", () => {
   test.each([
     ["the time of the log", { logAppendTimeMs: 5 }, { logAppendTimeMs: 5 }],
     ["the log's start", { logStartOffset: 3 }, { logStartOffset: 3, logAppendTimeMs: null }],
-  ])("[KFK-29] [LOG-10] over a socket tell %s", async (_, said, expected) => {
+  ])("[KFK-29] [LOG-10] over a socket report %s", async (_, said, expected) => {
     const { appends, append, socket } = await busy();
     const over = append();
     const id = requestId(socket);
@@ -157,7 +157,7 @@ describe("the appends of a connection", () => {
   test.each([
     ["that a repeat cannot store twice are called again", true, { baseOffset: 3 }, 3],
     ["of other producers have an unknown outcome", false, { code: "REQUEST_TIMED_OUT" }, 2],
-  ])("[KFK-5] [IDM-6] whose answer was lost, %s", async (_, isIdempotent, expected, count) => {
+  ])("[KFK-5] [IDM-6] whose response was lost, %s", async (_, isIdempotent, expected, count) => {
     const { appends, append, socket, calls } = await busy();
     const over = append(0, isIdempotent);
     socket.breaks();
@@ -168,7 +168,7 @@ describe("the appends of a connection", () => {
     appends.close();
   });
 
-  test("[KFK-5] that are not answered at all for 30 seconds give the socket up", async () => {
+  test("[KFK-5] that are not answered at all for 30 seconds abandon the socket", async () => {
     const { appends, append, socket, calls } = await busy();
     const over = append();
     await vi.advanceTimersByTimeAsync(29_999);
@@ -207,7 +207,7 @@ describe("the appends of a connection", () => {
     appends.close();
   });
 
-  test("[KFK-35] never overtake one that goes by a call, though the socket has opened meanwhile", async () => {
+  test("[KFK-35] never overtake one that goes by a call, even if the socket has opened meanwhile", async () => {
     const { appends, append, sockets, calls, holdCalls } = bench();
     await append();
     const answerCalls = holdCalls();
@@ -233,7 +233,7 @@ describe("the appends of a connection", () => {
     appends.close();
   });
 
-  test("[KFK-35] are repeated in their order where the socket breaks, before any later one", async () => {
+  test("[KFK-35] are repeated in their order if the socket breaks, before any later one", async () => {
     const { appends, append, socket, calls, holdCalls } = await busy();
     const answerCalls = holdCalls();
     const lost = [append(0, true, a), append(0, true, b)];
@@ -310,7 +310,7 @@ describe("the appends of a connection", () => {
     appends.close();
   });
 
-  test("[KFK-21] go over so many sockets at most", async () => {
+  test("[KFK-21] go over a bounded number of sockets", async () => {
     const { appends, append, sockets, calls } = bench();
     for (let round = 0; round < 2; round++)
       for (let partition = 0; partition <= MAX_KAFKA_APPEND_SOCKETS; partition++)
@@ -392,7 +392,7 @@ describe("heartbeats of a connection's members", () => {
       },
     ],
   ] as [string, (made: Awaited<ReturnType<typeof quiet>>) => Promise<boolean>][])(
-    "[KFK-20] [CLK-4] go to the group again where the member %s",
+    "[KFK-20] [CLK-4] go to the group again if the member %s",
     async (_, again) => {
       const made = await quiet();
       expect(await again(made)).toBe(true);
@@ -400,7 +400,7 @@ describe("heartbeats of a connection's members", () => {
     },
   );
 
-  test("[KFK-20] go to the group as long as it has something to tell, and are not watched before", async () => {
+  test("[KFK-20] go to the group as long as it has something to say, and are not watched before", async () => {
     const { watches, sockets, beat } = bench();
     for (let i = 0; i < 3; i++) expect(await beat({ isQuiet: false })).toBe(true);
     expect(sockets).toHaveLength(0);
@@ -412,7 +412,7 @@ describe("heartbeats of a connection's members", () => {
     watches.close();
   });
 
-  test("[KFK-20] are asked again where the group changed while it was asked", async () => {
+  test("[KFK-20] are asked again if the group changed while it was asked", async () => {
     const { watches, socket, beat } = await quiet();
     const changing = watches.heartbeat("g", "m", "new", async () => {
       socket.say("changed");
@@ -424,7 +424,7 @@ describe("heartbeats of a connection's members", () => {
     watches.close();
   });
 
-  test("[KFK-21] are watched for so many members, the newest", async () => {
+  test("[KFK-21] are watched for a bounded number of members, the newest", async () => {
     const { watches, sockets, beat } = bench();
     for (let i = 0; i <= MAX_KAFKA_WATCHES; i++) await beat({ member: `m${i}` });
     expect(sockets).toHaveLength(MAX_KAFKA_WATCHES + 1);

@@ -109,7 +109,7 @@ test.each([
   [METADATA, 8, ALL],
   [API_VERSIONS, 3, { clientSoftwareName: "c", clientSoftwareVersion: "1" }],
 ] as [Api, number, object][])(
-  "[KFK-1] the header of an answer has tags where the version has them: %#",
+  "[KFK-1] the header of a response has tags where the version has them: %#",
   async (api, version, body) => {
     const { socket, request } = served();
     await socket.say(request(api, version, body, 5));
@@ -120,7 +120,7 @@ test.each([
   },
 );
 
-test("[BND-10] what has come of a request counts until it is whole and answered", async () => {
+test("[BND-10] the received part of a request counts until it is whole and answered", async () => {
   const { socket, request } = served();
   const whole = request(METADATA, 12, ALL, 1);
   const inFlight = memory.kafka;
@@ -195,7 +195,7 @@ test("[BND-12] a client that takes nothing is sent a bounded part, and the rest 
   await socket.goes();
 });
 
-test("[KFK-5] it is over when its client has gone and what that asked is done", async () => {
+test("[KFK-5] it is over when its client has gone and its requests are done", async () => {
   const { socket, request, state } = served();
   const said = socket.say(request(METADATA, 12, ALL, 1));
   await socket.goes();

@@ -39,7 +39,7 @@ class Bench {
 }
 
 describe("what a session holds of all its partitions", () => {
-  test("[SES-11] is everything where the bound is far", () => {
+  test("[SES-11] is everything if the bound is far", () => {
     const { delivered } = new Bench(MAX_SESSION_IN_HAND_BYTES);
     expect(delivered).toHaveLength(6);
   });
@@ -62,7 +62,7 @@ describe("what a session holds of all its partitions", () => {
     }
   });
 
-  test("[SES-11] what comes meanwhile waits behind what waits already", () => {
+  test("[SES-11] later records wait behind those that already wait", () => {
     const bench = new Bench(1);
     bench.consumer.data("t:0", 4, 2);
     expect(bench.delivered).toEqual(["records t:0 0-1"]);

@@ -93,7 +93,7 @@ describe("the window of a session", () => {
     },
   );
 
-  test("[SES-13] doubles when as much was given back as it holds, whatever partition it came from", () => {
+  test("[SES-13] doubles when as much was returned as it holds, from whatever partition", () => {
     const [one, other] = [new Partition(window), new Partition(window, 1)];
     const half = FIRST_SESSION_WINDOW_BYTES / 2;
     for (const each of [one, other]) expect(each.attach()).toBe(half);
@@ -104,7 +104,7 @@ describe("the window of a session", () => {
     expect(one.giveBack(1), "with what it gives back next").toBe(2 * half);
   });
 
-  test("[SES-13] is never more than it is, but for the least share of each partition, whoever comes and grows when", () => {
+  test("[SES-13] is never more than it is, except for the least share of each partition, whoever comes and grows when", () => {
     const partitions = [new Partition(window)];
     const windows = new Map<Partition, number>();
     const note = (partition: Partition, bytes: number | undefined) => {
@@ -128,7 +128,7 @@ describe("the window of a session", () => {
     expect(partition.giveBack(FIRST_SESSION_WINDOW_BYTES)).toBeUndefined();
   });
 
-  test("[SES-13] is what those share that are still read", () => {
+  test("[SES-13] is shared by those that are still read", () => {
     const [one, other, last] = Array.from({ length: 3 }, (_, i) => new Partition(window, i));
     for (let i = 3; i < 16; i++) new Partition(window, i).consumer.close(1000, "done");
     one?.consumer.close(1000, "done");
@@ -137,7 +137,7 @@ describe("the window of a session", () => {
     expect(last?.attach()).toBe(FIRST_SESSION_WINDOW_BYTES);
   });
 
-  test("[SES-13] looks to the consumer like the one that it asked for, less what is in flight", () => {
+  test("[SES-13] looks to the consumer like the one that it requested, less what is in flight", () => {
     for (let i = 1; i < 8; i++) new Partition(window, i);
     const partition = new Partition(window);
     const bytes = partition.attach();
@@ -148,7 +148,7 @@ describe("the window of a session", () => {
     expect(partition.told.at(-1)).toMatchObject({ windowBytes: ASKED_WINDOW_BYTES - 1_000 });
   });
 
-  test("[SES-13] counts what came and was not given back, and nothing from before an attach, or of a socket that has gone", () => {
+  test("[SES-13] counts what came and was not returned, and nothing from before an attach, or from a socket that has gone", () => {
     const [one, other] = [new Partition(window), new Partition(window, 1)];
     for (const each of [one, other]) {
       each.push(5);

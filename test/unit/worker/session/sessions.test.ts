@@ -62,7 +62,7 @@ describe("server-sent events", () => {
 
   const idsIn = (text: string) => [...text.matchAll(/^id: (.*)$/gm)].map(([, id]) => id);
 
-  test("[STR-1] [STR-2] begin with where they are, and tell with each record where to go on", async () => {
+  test("[STR-1] [STR-2] begin with where they are, and say with each record where to continue", async () => {
     const { next, reader } = await stream({}, [9, 9]);
     expect(await next()).toBe("retry: 1000\n\n");
     expect(idsIn(await next())).toEqual(["0:0,1:0"]);
@@ -75,7 +75,7 @@ describe("server-sent events", () => {
     await reader.cancel();
   });
 
-  test("[STR-3] tell where to go on behind records that are left out, too", async () => {
+  test("[STR-3] say where to continue after omitted records, too", async () => {
     const { next, reader } = await stream({ key: "k" });
     await next();
     await next();
@@ -106,7 +106,7 @@ describe("server-sent events", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test("[BND-6] say every quarter of a minute that they are there, to a client that reads", async () => {
+  test("[BND-6] send a sign of life every quarter of a minute, to a client that reads", async () => {
     const { next, reader, hasEnded } = await stream();
     await next();
     await next();
@@ -138,7 +138,7 @@ describe("server-sent events", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test("[BND-6] wait on for a client that takes something, however little", async () => {
+  test("[BND-6] keep waiting for a client that takes something, however little", async () => {
     const { next, reader, hasEnded } = await stream();
     await next();
     await next();
@@ -174,7 +174,7 @@ describe("a topic that grows", () => {
     learn(bench.topics.get("t") as Topic);
   };
 
-  test("[STR-7] has what was added read from its beginning, each once", async () => {
+  test("[STR-7] reads added partitions from their beginning, each once", async () => {
     grow(1);
     const added: unknown[] = [];
     const stop = watchGrowth(bench.env, known, (places) => added.push(...places));
@@ -192,7 +192,7 @@ describe("a topic that grows", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test("[STR-7] has what was added at another isolate read within seven minutes, and asks once in five", async () => {
+  test("[STR-7] reads partitions added at another isolate within seven minutes, and asks once in five", async () => {
     bench.topic("t", "id", 1);
     const added: unknown[] = [];
     const stop = watchGrowth(bench.env, known, (places) => added.push(...places));
@@ -205,7 +205,7 @@ describe("a topic that grows", () => {
     stop();
   });
 
-  test("[STR-7] and another of its name has nothing read, nor one that is gone", async () => {
+  test("[STR-7] and another of its name reads nothing, nor does one that is gone", async () => {
     bench.topic("t", "new", 3);
     const added: unknown[] = [];
     const stop = watchGrowth(bench.env, known, (places) => added.push(...places));
@@ -350,7 +350,7 @@ describe("a plain client without a group", () => {
     ["holds none", [], [], 0],
     ["has acknowledged all", ["a"], [{ type: "ack", topic: "t", partition: 0, offset: 0 }], 0],
   ] as [string, string[], object[], number][])(
-    "[PLN-4] that %s and says nothing for its session is let go, or not",
+    "[PLN-4] that %s and is silent for its session is removed, or not",
     async (_, values, said, count) => {
       const { socket, push } = await session();
       if (values.length > 0) await push(0, ...values);
@@ -401,21 +401,24 @@ describe("a plain client without a group", () => {
   test.each([
     ["", 0],
     [" from when the clock was set back", -3_600_000],
-  ])("[BND-7] [CLK-3] that takes nothing for 30 seconds%s is let go", async (_, setBackMs) => {
-    const { socket, push } = await session({ ack: "auto", window: 1_000 });
-    socket.isReading = false;
-    for (let offset = 0; offset < 4; offset++) await push(offset, HALF);
-    vi.setSystemTime(Date.now() + setBackMs);
-    await vi.advanceTimersByTimeAsync(29_900);
-    expect(socket.closed).toBeNull();
-    await vi.advanceTimersByTimeAsync(200);
-    expect(socket.closed).toMatchObject({
-      code: 4000,
-      reason: expect.stringMatching(/^REQUEST_TIMED_OUT/),
-    });
-  });
+  ])(
+    "[BND-7] [CLK-3] that takes nothing for 30 seconds%s is disconnected",
+    async (_, setBackMs) => {
+      const { socket, push } = await session({ ack: "auto", window: 1_000 });
+      socket.isReading = false;
+      for (let offset = 0; offset < 4; offset++) await push(offset, HALF);
+      vi.setSystemTime(Date.now() + setBackMs);
+      await vi.advanceTimersByTimeAsync(29_900);
+      expect(socket.closed).toBeNull();
+      await vi.advanceTimersByTimeAsync(200);
+      expect(socket.closed).toMatchObject({
+        code: 4000,
+        reason: expect.stringMatching(/^REQUEST_TIMED_OUT/),
+      });
+    },
+  );
 
-  test("[BND-7] that takes a little now and then is waited for", async () => {
+  test("[BND-7] that takes a little from time to time is waited for", async () => {
     const { socket, push } = await session({ ack: "auto", window: 1_000 });
     socket.isReading = false;
     for (let offset = 0; offset < 4; offset++) await push(offset, HALF);
@@ -430,7 +433,7 @@ describe("a plain client without a group", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  test("[PLN-6] pauses, goes on, seeks and leaves", async () => {
+  test("[PLN-6] pauses, resumes, seeks and leaves", async () => {
     const { socket, push } = await session({ window: 100 });
     const say = (type: string, more: object = {}) => {
       socket.say({ type, topic: "t", partition: 0, ...more });
@@ -461,7 +464,7 @@ describe("a plain client without a group", () => {
     { type: "resume" },
     { type: "seek", offset: 1 },
     { type: "ack", offset: 1 },
-  ])("[PLN-6] is told that a partition is not its own, and goes on: $type", async (message) => {
+  ])("[PLN-6] is told that a partition is not its own, and continues: $type", async (message) => {
     const { socket, push } = await session();
     socket.say({ topic: "t", partition: 7, ...message });
     await settle();

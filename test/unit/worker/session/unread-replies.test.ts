@@ -30,7 +30,7 @@ describe("what is unread besides records", () => {
     ["tiny", PONG_BYTES, ENOUGH],
     ["large", 10_000, 110],
   ])(
-    "[BND-17] a client that takes nothing is told a bounded number of %s messages",
+    "[BND-17] a client that takes nothing is sent a bounded number of %s messages",
     (_, bytes, most) => {
       const client = new Client();
       let count = 0;
@@ -54,7 +54,7 @@ describe("what is unread besides records", () => {
     expect(most).toBeLessThanOrEqual(2 * MAX_PLAIN_UNREAD_REPLY_BYTES);
   });
 
-  test("[BND-17] a client that reads slowly and is always behind with records goes on for ever", () => {
+  test("[BND-17] a client that reads slowly and is always behind with records continues forever", () => {
     const client = new Client();
     for (let i = 0; i < 100 * ENOUGH && !client.isFlooded; i++) {
       while (client.unsent < 1_000_000) client.send(50_000, false);
@@ -64,7 +64,7 @@ describe("what is unread besides records", () => {
     expect(client.isFlooded).toBe(false);
   });
 
-  test("[BND-17] nothing counts where the runtime does not tell", () => {
+  test("[BND-17] nothing counts if the runtime does not report it", () => {
     const replies = new UnreadReplies();
     const sent = Array.from({ length: 10 * ENOUGH }, () => replies.sent(true, 0, 0));
     expect(sent).not.toContain(false);
