@@ -1,8 +1,13 @@
-// The command line as data, read from commander. It tells what completion offers at each place.
+// The command line as data, read from commander. Completion offers what it has at each place.
 import type { Command, Option } from "commander";
+import { suggestionsOf } from "./command.ts";
 
-/** The kind of a value: names that the broker knows, a path, one of some words, or null if only its user knows it. */
-export type Values = "topics" | "groups" | "files" | readonly string[] | null;
+/** The kinds of names that the broker knows. */
+export const NAMES = ["topics", "groups", "alerts"] as const;
+export type BrokerNames = (typeof NAMES)[number];
+
+/** The kind of a value: names that the broker knows, a path, some words, or null if only its user knows it. */
+export type Values = BrokerNames | "files" | readonly string[] | null;
 
 export interface OptionNode {
   readonly flags: readonly string[];
@@ -16,12 +21,12 @@ export interface CommandNode {
   readonly path: string;
   readonly commands: readonly { readonly name: string; readonly description: string }[];
   readonly options: readonly OptionNode[];
-  /** The kinds of its operands, besides options, each kind once. Their order is not told. */
+  /** The kinds of its operands, each kind once and in no order. */
   readonly operands: readonly Values[];
 }
 
 /**
- * Returns the command and all commands below it. Each also has the options of those above it, which may stand anywhere.
+ * Returns the command and all commands below it. Each also has the options of those above it, which may come anywhere.
  */
 export function commandTree(
   command: Command,
@@ -34,7 +39,7 @@ export function commandTree(
   const children = help.visibleCommands(command);
   const node: CommandNode = {
     path,
-    commands: children.map((each) => ({ name: each.name(), description: each.description() })),
+    commands: children.map((each) => ({ name: each.name(), description: summaryOf(each) })),
     options: [...options, ...inherited],
     operands: [
       ...new Set(
@@ -43,8 +48,8 @@ export function commandTree(
     ],
   };
   const below = children.flatMap((each) =>
-    // Commander's own `help` is not a command with options and operands of its own.
-    command.commands.includes(each)
+    // After `help` come commands, as at the start, so it is no step.
+    command.commands.includes(each) && each.name() !== "help"
       ? commandTree(each, `${path} ${each.name()}`.trimStart(), [...own, ...inherited])
       : [],
   );
@@ -64,13 +69,19 @@ function optionNode(option: Option): OptionNode {
     flags: [option.short, option.long].filter((flag) => flag !== undefined),
     description: option.description,
     takesValue: option.required,
-    values: option.argChoices ?? valuesOf(placeholder),
+    values: suggestionsOf(option) ?? valuesOf(placeholder),
   };
 }
 
-/** Finds the kind of value by the name that the help uses. */
+/** Returns one line that says what a command does. */
+function summaryOf(command: Command): string {
+  return command.summary() || command.description();
+}
+
+/** Finds the kind of a value by its name in the help. */
 function valuesOf(name: string): Values {
   if (/^topics?$/.test(name)) return "topics";
   if (name === "group") return "groups";
+  if (name === "alert") return "alerts";
   return name === "path" ? "files" : null;
 }

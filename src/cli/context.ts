@@ -21,11 +21,6 @@ export function wantsNotes({ json, quiet }: GlobalOptions): boolean {
   return process.stderr.isTTY && !json && !quiet;
 }
 
-/** Returns the end of a command's help. */
-export function examples(...lines: readonly string[]): string {
-  return ["", "Examples:", ...lines.map((line) => `  ${line}`)].join("\n");
-}
-
 /** Prints `value` as JSON for programs, or as the result of `text` for people. */
 export function print<T>(options: GlobalOptions, value: T, text: (value: T) => string): void {
   const output = options.json ? JSON.stringify(value) : text(value);

@@ -1,6 +1,7 @@
 // Shows people how far a group has read. `groups describe` and `groups lag` share it.
 import type { RefusedPlace } from "../core/group-info.ts";
 import type { GroupInfo, GroupOffsetInfo } from "../sdk/index.ts";
+import { count, durationText } from "./figures.ts";
 import { table } from "./table.ts";
 
 export interface OwnedOffset extends GroupOffsetInfo {
@@ -34,14 +35,10 @@ export function lagText(offsets: readonly GroupOffsetInfo[], unreadable = 0): st
   const unknown = offsets.filter((row) => row.lag === null).length;
   const parts = [
     ...(lag === null ? [] : [String(lag)]),
-    ...(unknown === 0 ? [] : [`nothing committed in ${partitions(unknown)}`]),
-    ...(unreadable === 0 ? [] : [`not known in ${partitions(unreadable)}`]),
+    ...(unknown === 0 ? [] : [`nothing committed in ${count(unknown, "partition")}`]),
+    ...(unreadable === 0 ? [] : [`not known in ${count(unreadable, "partition")}`]),
   ];
-  return parts.length === 0 ? "no positions" : parts.join(", ");
-}
-
-function partitions(count: number): string {
-  return `${count} partition${count === 1 ? "" : "s"}`;
+  return parts.length === 0 ? "no committed offsets" : parts.join(", ");
 }
 
 export function unreadableText({ topic, partition, code, detail }: RefusedPlace): string {
@@ -57,21 +54,8 @@ export function offsetsTable(offsets: readonly OwnedOffset[]): string {
       row.committedOffset,
       row.logEndOffset,
       row.lag,
-      row.oldestUnreadMs === null ? null : age(row.oldestUnreadMs),
+      row.oldestUnreadMs === null ? null : { figure: durationText(row.oldestUnreadMs) },
       row.owner ?? "",
     ]),
   );
-}
-
-const AGE_UNITS = [
-  { ms: 86_400_000, name: "d" },
-  { ms: 3_600_000, name: "h" },
-  { ms: 60_000, name: "m" },
-  { ms: 1_000, name: "s" },
-];
-
-/** Writes an age in the largest unit that fits at least once, as 3s, 2m or 1h. */
-function age(ms: number): string {
-  const unit = AGE_UNITS.find((each) => ms >= each.ms);
-  return unit === undefined ? `${ms}ms` : `${Math.floor(ms / unit.ms)}${unit.name}`;
 }

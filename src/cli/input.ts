@@ -3,6 +3,7 @@ import { createReadStream, type ReadStream } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { JsonCursor } from "../protocol/json-text.ts";
 import { parseJson, UsageError, withoutMark } from "./context.ts";
+import { whyNotLines } from "./input-check.ts";
 
 export interface Piece {
   readonly bytes: Buffer;
@@ -13,19 +14,37 @@ export interface Piece {
 export interface Input {
   /** The pieces that become a record each, as they come. Empty lines are skipped. */
   readonly pieces: AsyncIterable<Iterable<Piece>>;
-  /** Returns how much of the input is done, 0 to 1, once so many records are done. Null if its length is not known. */
+  /** Returns the fraction of the input that is done once so many records are. Null if its length is not known. */
   part(records: number): number | null;
 }
 
-/** Opens the path, or standard input if there is none. */
-export async function openInput(path: string | undefined, isArray: boolean): Promise<Input> {
-  if (isArray) return arrayInput(path);
+export interface InputOptions {
+  /** True if the input is one JSON array. */
+  readonly isArray: boolean;
+  /** True takes lines that look like something else, such as a compressed file. */
+  readonly isRaw: boolean;
+}
+
+/** Opens the path, or standard input if there is none. @throws UsageError, at the latest before the first piece */
+export async function openInput(
+  path: string | undefined,
+  { isArray, isRaw }: InputOptions,
+): Promise<Input> {
+  const check = (start: Buffer) => {
+    const why = isRaw ? null : whyNotLines(start, { file: shellWord(path ?? "FILE"), isArray });
+    if (why !== null) throw new UsageError(why);
+  };
+  if (isArray) return arrayInput(path, check);
   const size = await sizeOf(path);
   const input = path === undefined ? process.stdin : createReadStream(path);
   return {
-    pieces: lines(input),
+    pieces: lines(input, check),
     part: () => (size === null ? null : (input as ReadStream).bytesRead / size),
   };
+}
+
+function shellWord(path: string): string {
+  return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }
 
 /** Returns the size of a file. Null if it is not a file but a pipe or a terminal. */
@@ -35,10 +54,13 @@ async function sizeOf(path = "/dev/stdin"): Promise<number | null> {
   return about?.isFile() && about.size > 0 ? about.size : null;
 }
 
-async function arrayInput(path: string | undefined): Promise<Input> {
-  const text = withoutMark(
-    path === undefined ? await readAll(process.stdin) : await readFile(path, "utf8"),
-  );
+async function arrayInput(
+  path: string | undefined,
+  check: (start: Buffer) => void,
+): Promise<Input> {
+  const bytes = path === undefined ? await readAll(process.stdin) : await readFile(path);
+  check(bytes.subarray(0, CHECKED_BYTES));
+  const text = withoutMark(bytes.toString());
   if (!Array.isArray(parseJson(text, "the input")))
     throw new UsageError("--array: the input is JSON, but not an array");
   const elements: Piece[] = [];
@@ -53,19 +75,27 @@ async function* once<T>(value: T): AsyncGenerator<T> {
   yield value;
 }
 
+/** The bytes at the start that are checked. A file is read in chunks of this size. */
+const CHECKED_BYTES = 65_536;
 const NEWLINE = 10;
 const RETURN = 13;
-/** The byte-order mark in UTF-8. It is no part of the first line. */
+/** The byte-order mark in UTF-8. It is not part of the first line. */
 const MARK = Buffer.from("\ufeff");
 
 /**
  * Splits lines. It does not use readline, which also ends lines at U+2028, a character that a JSON text
  * may hold. Bytes stay as they are, whatever they mean.
  */
-async function* lines(input: AsyncIterable<Buffer>): AsyncGenerator<Piece[]> {
+async function* lines(
+  input: AsyncIterable<Buffer>,
+  check: (start: Buffer) => void,
+): AsyncGenerator<Piece[]> {
   let rest: Buffer[] = [];
   let line = 0;
+  let isFirst = true;
   for await (const chunk of input) {
+    if (isFirst) check(chunk.subarray(0, CHECKED_BYTES));
+    isFirst = false;
     const pieces: Piece[] = [];
     let start = 0;
     for (let end = chunk.indexOf(NEWLINE); end !== -1; end = chunk.indexOf(NEWLINE, start)) {
@@ -93,8 +123,8 @@ function filled(all: readonly Piece[]): Piece[] {
     .filter(({ bytes }) => bytes.length > 0);
 }
 
-async function readAll(stream: AsyncIterable<Buffer | string>): Promise<string> {
-  let text = "";
-  for await (const chunk of stream) text += chunk;
-  return text;
+async function readAll(stream: AsyncIterable<Buffer | string>): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  for await (const chunk of stream) chunks.push(Buffer.from(chunk as Buffer));
+  return Buffer.concat(chunks);
 }

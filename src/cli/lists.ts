@@ -1,8 +1,8 @@
 // Lists of any length, fetched a page at a time, so that the broker never has a long list in hand for the command line.
-import { type Fetch, HttpClient, jsonBody } from "../admin/http.ts";
+import { jsonBody } from "../admin/http.ts";
 import type { TopicInfo } from "../sdk/index.ts";
-import { tokenFetch } from "../sdk/token.ts";
 import type { GlobalOptions } from "./context.ts";
+import { httpOf } from "./http.ts";
 
 /** The most that the broker answers at once [CLU-6]. */
 const PAGE = 1_000;
@@ -48,11 +48,6 @@ export function purgeTopic(
   const query = topicId === undefined ? "" : `?topicId=${encodeURIComponent(topicId)}`;
   const path = `${DELETED_TOPICS}/${encodeURIComponent(name)}${query}`;
   return httpOf(global).request("DELETE", path);
-}
-
-function httpOf({ url, token }: GlobalOptions): HttpClient {
-  const plain: Fetch = (to, init) => fetch(to, init as RequestInit);
-  return new HttpClient(url, token === undefined ? plain : tokenFetch(plain, token));
 }
 
 async function everyPage<Field extends string, Item>(

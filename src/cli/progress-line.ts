@@ -1,4 +1,5 @@
 // Writes the progress of a long produce or consume as a line. It is pure: numbers and width in, text out.
+import { bytesText, grouped } from "./figures.ts";
 
 export interface Numbers {
   readonly records: number;
@@ -10,7 +11,7 @@ const MAX_BAR = 30;
 const MIN_BAR = 5;
 
 /**
- * Writes a line of at most `width` characters. `part` is the fraction that is done, 0 to 1, or null if nobody knows.
+ * Writes a line of at most `width` characters. `part` is the fraction that is done, 0 to 1, or null if it is not known.
  */
 export function progressLine(numbers: Numbers, part: number | null, width: number): string {
   const figures = figuresOf(numbers).join("  ");
@@ -35,22 +36,4 @@ function figuresOf({ records, bytes, elapsedMs }: Numbers): [string, string, str
     `${grouped(rate)}/s`,
     bytesText(bytes),
   ];
-}
-
-function grouped(number: number): string {
-  return number.toLocaleString("en-US");
-}
-
-const UNITS = ["kB", "MB", "GB", "TB"];
-
-function bytesText(bytes: number): string {
-  if (bytes < 1_000) return `${bytes} B`;
-  let value = bytes / 1_000;
-  let unit = 0;
-  // A value that would be rounded to 1000.0 is shown in the next unit.
-  while (value >= 999.95 && unit < UNITS.length - 1) {
-    value /= 1_000;
-    unit++;
-  }
-  return `${value.toFixed(1)} ${UNITS[unit]}`;
 }

@@ -1,5 +1,4 @@
-// The plan of `groups reset --from-file`: lines as kafka-consumer-groups --from-file takes
-// them, or the output of `groups reset --dry-run --json`.
+// The plan of `groups reset --from-file`: lines as kafka-consumer-groups takes them, or the JSON of a dry run.
 import type { PlannedOffset } from "../sdk/index.ts";
 import { parseJson, UsageError } from "./context.ts";
 
@@ -46,7 +45,7 @@ function fromLines(text: string, file: string): PlannedOffset[] {
     const earlier = lineOf.get(name);
     if (earlier !== undefined) {
       throw new UsageError(
-        `${place}: partition ${entry.partition} of topic ${topic} stands on line ${earlier} already`,
+        `${place}: partition ${entry.partition} of topic ${topic} is on line ${earlier} already`,
       );
     }
     lineOf.set(name, index + 1);

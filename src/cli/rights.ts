@@ -1,9 +1,9 @@
-// The rights of keys and tokens, as the command line writes them: --role, --grant and --grants.
+// The rights and quotas of keys and tokens, as options name them.
 //
-//   topic:orders:read,write      this topic            topic-prefix:orders.:read     all topics that begin so
+//   topic:orders:read,write      this topic            topic-prefix:orders.:read     all topics that begin with orders.
 //   group:billing:read           this group            group-prefix::read            all groups
 //   cluster:describe,alter       the cluster
-import { type Command, InvalidArgumentError, Option } from "commander";
+import { InvalidArgumentError, Option } from "commander";
 import { MAX_BUDGET_DOLLARS } from "../core/limits.ts";
 import {
   type Grant,
@@ -15,6 +15,7 @@ import {
   type Role,
 } from "../sdk/access.ts";
 import type { Quota, Rights } from "../sdk/index.ts";
+import type { Command } from "./command.ts";
 import { parseJson, UsageError } from "./context.ts";
 
 export interface RightsOptions {
@@ -23,25 +24,23 @@ export interface RightsOptions {
   readonly grants?: readonly Grant[];
 }
 
-export const GRANTS_HELP = `
-A grant is topic:NAME:OPERATIONS, topic-prefix:BEGINNING:OPERATIONS, group:…, group-prefix:… or cluster:OPERATIONS.
-The empty beginning fits all names. OPERATIONS are Kafka's, with commas between them:
-${(["topic", "group", "cluster"] as const).map((type) => `  ${type.padEnd(8)} ${lowerCase(["ALL", ...OPERATIONS_OF[type]])}`).join("\n")}
-`;
+export const GRANTS_HELP = `A grant is topic:NAME:OPERATIONS, topic-prefix:PREFIX:OPERATIONS, the same with group, or cluster:OPERATIONS. \
+An empty prefix means all names. OPERATIONS are Kafka's, with commas between them:
+${(["topic", "group", "cluster"] as const).map((type) => `  ${type.padEnd(8)} ${lowerCase(["ALL", ...OPERATIONS_OF[type]])}`).join("\n")}`;
 
-/** Adds the options that say what a key or a token may do. */
+/** Adds the options that name the rights of a key or a token. */
 export function addRights(command: Command): Command {
   return command
     .addOption(
-      new Option("--role <name>", "the grants of a role, on all topics and groups").choices(
+      new Option("--role <name>", "the grants of a role on all topics and groups").choices(
         Object.keys(ROLES),
       ),
     )
-    .option("--grant <grant>", "a grant, e.g. topic:orders:read; may be repeated", collectGrant)
-    .option("--grants <json>", "all grants, as the HTTP API takes them", jsonGrants);
+    .option("--grant <grant>", "a grant such as topic:orders:read; may be repeated", collectGrant)
+    .option("--grants <json>", "all grants as JSON, as the HTTP API takes them", jsonGrants);
 }
 
-/** Returns what the options say, or null if they say nothing. @throws UsageError */
+/** Returns the rights that the options name, or null if they name none. @throws UsageError */
 export function rightsOf({ role, grant, grants }: RightsOptions): Rights | null {
   const given = [role, grant, grants].filter((each) => each !== undefined);
   if (given.length > 1) throw new UsageError("give --role, --grant or --grants, not several");
@@ -58,17 +57,37 @@ export interface QuotaOptions {
   readonly dollarsPerDay?: number;
 }
 
-/** Adds the options that say how much a key or a token may do. */
+/** Adds the options that name the quota of a key or a token. */
 export function addQuota(command: Command): Command {
   return command
-    .option("--producer-byte-rate <bytes>", "bytes a second that it may produce", positive)
-    .option("--consumer-byte-rate <bytes>", "bytes a second that it may read", positive)
-    .option("--request-rate <number>", "requests a second", positive)
-    .option("--connections <number>", "connections at the same time", positive)
-    .option("--dollars-per-day <dollars>", "dollars that its requests may cost in a day", dollars);
+    .option(
+      "--producer-byte-rate <bytes>",
+      "bytes that it may produce a second (default: no bound)",
+      positive,
+    )
+    .option(
+      "--consumer-byte-rate <bytes>",
+      "bytes that it may read a second (default: no bound)",
+      positive,
+    )
+    .option(
+      "--request-rate <number>",
+      "requests that it may send a second (default: no bound)",
+      positive,
+    )
+    .option(
+      "--connections <number>",
+      "connections that it may have at a time (default: no bound)",
+      positive,
+    )
+    .option(
+      "--dollars-per-day <dollars>",
+      "dollars that its requests may cost in a day of UTC (default: no bound)",
+      dollars,
+    );
 }
 
-/** Returns what the options say, or nothing if they say nothing. */
+/** Returns the quota that the options name, or nothing if they name none. */
 export function quotaOf(options: QuotaOptions): { quota?: Quota } {
   const { producerByteRate, consumerByteRate, requestRate, connections, dollarsPerDay } = options;
   const rates = { producerByteRate, consumerByteRate, requestRate };
@@ -104,7 +123,7 @@ export function parseGrant(text: string): Grant {
   const [, kind, isPrefix, name = "", cluster, listed = ""] = GRANT.exec(text) ?? [];
   if (kind === undefined && cluster === undefined)
     throw new InvalidArgumentError(
-      "It must be topic:NAME:OPERATIONS, topic-prefix:BEGINNING:OPERATIONS, the same with group, or cluster:OPERATIONS.",
+      "It must be topic:NAME:OPERATIONS, topic-prefix:PREFIX:OPERATIONS, the same with group, or cluster:OPERATIONS.",
     );
   if (kind === undefined) return { cluster: operationsIn(listed, "cluster") };
   if (isPrefix === undefined && name === "")
@@ -115,7 +134,7 @@ export function parseGrant(text: string): Grant {
     : { groups: pattern, operations: operationsIn(listed, "group") };
 }
 
-/** Shows a grant as it is written on the command line. */
+/** Writes a grant as the command line takes it. */
 export function grantText(grant: Grant): string {
   if ("cluster" in grant) return `cluster:${lowerCase(grant.cluster)}`;
   const [kind, pattern] = "topics" in grant ? ["topic", grant.topics] : ["group", grant.groups];
@@ -130,7 +149,7 @@ export function parseOperation(text: string, type: ResourceType): Operation {
   const known = ["ALL", ...OPERATIONS_OF[type]];
   if (operation !== null && known.includes(operation)) return operation;
   throw new InvalidArgumentError(
-    `${text} is no operation on a ${type}, there are ${lowerCase(known)}.`,
+    `${text} is not an operation on a ${type}, there are ${lowerCase(known)}.`,
   );
 }
 

@@ -1,5 +1,5 @@
-// The broker's address and the user's token. Each comes from an option, else the
-// environment, else the config file, else the default.
+// The broker's address and the user's token. An option comes before the environment,
+// the environment before the config file, and the config file before the default.
 import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
@@ -24,23 +24,36 @@ const SETTINGS: Readonly<Record<string, Setting>> = {
     description: "the broker's address",
     default: "http://127.0.0.1:8787",
     isValid: (value) => URL.canParse(value) && /^https?:$/.test(new URL(value).protocol),
-    bound: "an http or https address, e.g. http://127.0.0.1:8787",
+    bound: "an http or https address such as http://127.0.0.1:8787",
   },
   token: {
     flags: "--token <token>",
     variable: "RIVULET_TOKEN",
-    description:
-      "an API key or a token, says who asks; given here, other users of the machine can see it",
+    description: "an API key or a token; other users of the machine can see it in a command line",
     isSecret: true,
-    isValid: (value) => /^[\x21-\x7e]+$/.test(value), // A header may hold these characters.
+    isValid: (value) => /^[\x21-\x7e]+$/.test(value), // The characters of a header.
     bound: "ASCII text without spaces",
   },
 };
 
+/** The variables of the environment that the command line reads. */
+export const CONFIG_VARIABLES: readonly { readonly name: string; readonly description: string }[] =
+  [
+    ...Object.values(SETTINGS).map(({ variable, flags, description }) => ({
+      name: variable,
+      description: `${description} (${flags.split(" ")[0]} takes precedence)`,
+    })),
+    {
+      name: "RIVULET_CONFIG",
+      description:
+        "the config file (default: rivulet/config.json in $XDG_CONFIG_HOME, or in ~/.config)",
+    },
+  ];
+
 export interface HeldSetting {
   readonly name: string;
   readonly value: string | null;
-  /** The source: an option, a variable, a file, or "default". */
+  /** An option, a variable, a file, or "default". */
   readonly from: string;
 }
 
@@ -99,7 +112,7 @@ function originOf(program: Command, name: string, setting: Setting, path: string
   }
 }
 
-/** Shows so much of a secret that its owner recognizes it. Nothing of a short one. */
+/** Shows the end of a secret, so that its owner recognizes it, and nothing of a short one. */
 function masked(secret: string): string {
   return secret.length < 16 ? "****" : `****${secret.slice(-4)}`;
 }
@@ -124,10 +137,10 @@ function readConfig(): {
   const stray = Object.keys(values).find((key) => !Object.hasOwn(SETTINGS, key));
   if (stray === undefined) return { path, values: values as Record<string, unknown> };
   const known = Object.keys(SETTINGS).join(" and ");
-  throw new UsageError(`${path}: ${JSON.stringify(stray)} is no setting, there are ${known}`);
+  throw new UsageError(`${path}: ${JSON.stringify(stray)} is not a setting, there are ${known}`);
 }
 
-/** Returns the path of the config file. A file that was named must exist. */
+/** Returns the path of the config file. A file that RIVULET_CONFIG names must exist. */
 function configPath(): { path: string; isNamed: boolean } {
   const { RIVULET_CONFIG: named, XDG_CONFIG_HOME: folder } = process.env;
   if (named) return { path: named, isNamed: true };

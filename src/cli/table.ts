@@ -1,5 +1,13 @@
+/** A text that is aligned to the right and never cut, such as `4.5 MB`. */
+export interface Figure {
+  readonly figure: string;
+}
+
+export type Cell = string | number | Figure | null;
+
 /** Cells that are never cut: numbers, and times written in digits. */
 const NUMERIC = /^[\d.:TZ+-]*$/;
+const GAP = "  ";
 
 /**
  * Prints rows under their headings. Columns are as wide as they need to be, and numbers are aligned to the right. If
@@ -7,18 +15,21 @@ const NUMERIC = /^[\d.:TZ+-]*$/;
  */
 export function table(
   headings: readonly string[],
-  rows: readonly (readonly (string | number | null)[])[],
+  rows: readonly (readonly Cell[])[],
   width = terminalWidth(),
 ): string {
-  const cells = rows.map((row) => row.map((cell) => (cell === null ? "-" : String(cell))));
-  const widest = (column: number, isCounted: (cell: string) => boolean) =>
+  const cells = rows.map((row) => row.map(textOf));
+  const widest = (column: number, isCounted: (row: number, cell: string) => boolean) =>
     cells.reduce(
-      (most, { [column]: cell = "" }) => (isCounted(cell) ? Math.max(most, cell.length) : most),
+      (most, { [column]: cell = "" }, row) =>
+        isCounted(row, cell) ? Math.max(most, cell.length) : most,
       headings[column]?.length ?? 0,
     );
+  const isUncut = (column: number) => (row: number, cell: string) =>
+    NUMERIC.test(cell) || isFigure(rows[row]?.[column]);
   const widths = fitted(
     headings.map((_, column) => widest(column, () => true)),
-    headings.map((_, column) => widest(column, (cell) => NUMERIC.test(cell))),
+    headings.map((_, column) => widest(column, isUncut(column))),
     width - GAP.length * (headings.length - 1),
   );
   const isRight = headings.map(
@@ -36,7 +47,14 @@ export function table(
   return [line(headings), ...cells.map(line)].join("\n");
 }
 
-const GAP = "  ";
+function isFigure(cell: Cell | undefined): cell is Figure {
+  return typeof cell === "object" && cell !== null;
+}
+
+function textOf(cell: Cell): string {
+  if (cell === null) return "-";
+  return isFigure(cell) ? cell.figure : String(cell);
+}
 
 /**
  * Fits the widths into `room`. The widest is reduced first, and none below its
@@ -55,7 +73,7 @@ function fitted(widths: readonly number[], least: readonly number[], room: numbe
   return fitting;
 }
 
-/** Returns the width. It is unlimited if the output is not a terminal, or the terminal does not tell its width. */
+/** Returns the width. It is unlimited if the output is not a terminal, or a terminal of unknown width. */
 function terminalWidth(): number {
   return (process.stdout.isTTY && process.stdout.columns) || Number.POSITIVE_INFINITY;
 }

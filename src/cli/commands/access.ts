@@ -1,8 +1,8 @@
-// rivulet whoami: who asks. rivulet access check: whether somebody may do something.
-import type { Command } from "commander";
+// rivulet whoami: who the caller is. rivulet access check: what a caller may do.
 import { isAllowed, type Resource, whatIsMissing } from "../../sdk/access.ts";
 import type { CallerInfo } from "../../sdk/index.ts";
-import { connect, examples, type GlobalOptions, print, UsageError } from "../context.ts";
+import type { Command } from "../command.ts";
+import { connect, type GlobalOptions, print, UsageError } from "../context.ts";
 import { parseOperation } from "../rights.ts";
 import { boundsText, grantsText } from "./keys.ts";
 
@@ -17,8 +17,12 @@ interface CheckOptions {
 export function addWhoami(program: Command): void {
   program
     .command("whoami")
-    .description("show who the broker takes this command line for, and what it may do")
-    .addHelpText("after", examples("rivulet whoami", "rivulet --json whoami | jq .grants"))
+    .summary("show who you are to the broker, and what you may do")
+    .description(
+      "Shows the principal, the key, the quota and the grants that the broker finds in the token of this command line.",
+    )
+    .seeAlso("access check", "config show", "keys list")
+    .examples("rivulet whoami", "rivulet --json whoami | jq .grants")
     .action(async (_options: object, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
       print(global, await connect(global).admin.whoami(), callerText);
@@ -28,24 +32,35 @@ export function addWhoami(program: Command): void {
 export function addAccess(program: Command): void {
   const access = program
     .command("access")
-    .description("find out who may do what")
-    .addHelpText("after", examples("rivulet access check --topic orders --operation write"));
+    .summary("find out who may do what")
+    .description("Finds out who may do what. Nothing is changed.")
+    .seeAlso("whoami", "keys")
+    .examples(
+      "rivulet access check --topic orders --operation write",
+      "rivulet access check --group billing",
+    );
 
   access
     .command("check")
-    .description("tell whether a key or token may do something, or which grant is missing")
-    .option("--as <credential>", "an API key or a token, if not the one that asks")
-    .option("-t, --topic <topic>", "a topic, which need not exist")
-    .option("-g, --group <group>", "a group, which need not exist")
-    .option("--cluster", "the cluster")
-    .option("--operation <name>", "what it is to do; READ, or DESCRIBE of the cluster, if not told")
-    .addHelpText("after", "\nIt ends with exit code 1 if anything of it is not allowed.\n")
-    .addHelpText(
-      "after",
-      examples(
-        "rivulet access check --topic orders --operation write",
-        'rivulet access check --as "$KEY" --topic orders --group billing',
-      ),
+    .summary("check what a key or token may do")
+    .description(
+      "Checks if a key or token may do something, and names the grant that is missing if it may not.",
+    )
+    .option(
+      "--as <credential>",
+      "the API key or token to check (default: that of this command line)",
+    )
+    .option("-t, --topic <topic>", "check a topic, which need not exist")
+    .option("-g, --group <group>", "check a group, which need not exist")
+    .option("--cluster", "check the cluster")
+    .option(
+      "--operation <name>",
+      "Kafka's name of the operation (default: read, or describe for the cluster)",
+    )
+    .failsIf("an operation is not allowed")
+    .examples(
+      "rivulet access check --topic orders --operation write",
+      'rivulet access check --as "$KEY" --topic orders --group billing',
     )
     .action(async (options: CheckOptions, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
@@ -75,7 +90,7 @@ function credentialIn({ as }: CheckOptions): { token?: string } {
   return as === undefined ? {} : { token: as };
 }
 
-/** Returns what is to be allowed. @throws UsageError */
+/** Returns the operations to check. @throws UsageError */
 function wantedBy({ topic, group, cluster, operation }: CheckOptions) {
   const resources: Resource[] = [
     ...(topic === undefined ? [] : [{ type: "topic", name: topic } as const]),

@@ -1,168 +1,270 @@
 // rivulet consume: as a member of a group, or alone. rivulet tail: new records from now on.
 import { fstatSync } from "node:fs";
-import { type Command, Option } from "commander";
-import type { Consumer, Rivulet, TopicPartition } from "../../sdk/index.ts";
-import { connect, examples, type GlobalOptions, UsageError, wantsNotes } from "../context.ts";
+import { Option } from "commander";
+import type { TopicPartition } from "../../sdk/index.ts";
+import { type Command, suggestingOption } from "../command.ts";
+import { connect, type GlobalOptions, UsageError, wantsNotes } from "../context.ts";
+import { GroupReader } from "../group-reader.ts";
+import { parseWholeNumber, positiveNumber } from "../options.ts";
+import {
+  type FixedPosition,
+  fixed,
+  fixedEnd,
+  type Position,
+  parseFrom,
+  parseUntil,
+} from "../position.ts";
 import { Progress } from "../progress.ts";
-import { keyOf, printRecords, type Unread, unreadOffsets } from "../records.ts";
-import { parseWholeNumber, positiveNumber } from "./topics.ts";
+import { offsetAt, openReader } from "../reader.ts";
+import {
+  lineOf,
+  PRINTED_FIELDS,
+  type PrintedField,
+  parseFields,
+  parseSeparator,
+  VALUE_ONLY,
+} from "../record-text.ts";
+import { jsonLine, type PrintOptions, printRecords } from "../records.ts";
+import { keyOf } from "../unread.ts";
 
-type From = "earliest" | "latest";
+interface PrintedOptions {
+  readonly max?: number;
+  readonly print?: PrintedField[];
+  readonly keySeparator?: string;
+}
 
-interface ConsumeOptions {
+interface AloneOptions extends PrintedOptions {
+  readonly from: Position;
+  readonly partition?: number;
+  readonly until?: Position;
+  readonly exit?: true;
+}
+
+interface ConsumeOptions extends AloneOptions {
   readonly group?: string;
   readonly pattern?: string;
   readonly instanceId?: string;
-  readonly from: From;
-  readonly max?: number;
-  readonly exit?: true;
   readonly sessionTimeout: number;
 }
 
+const POSITIONS =
+  "A position is a time (2026-11-01T12:00:00Z, in UTC if it names no zone, or milliseconds since 1970), a duration back " +
+  "from now (15m, 2h, 7d or PT1H), or with --partition an offset. A time means the first record at or after it. --from " +
+  "also takes earliest and latest, and --until takes now.";
+
+const ENDS =
+  "With --exit or --until, a group's member reads what each of its partitions holds when it is assigned, commits and " +
+  "leaves. It drops a partition that the group takes away, and waits for one that another member still has to give up. " +
+  "If other members have all partitions, it ends at once, with exit code 0.";
+
 export function addConsume(program: Command): void {
-  program
+  const consume = program
     .command("consume [topics...]")
-    .description("print records as they come; --json prints each with its place, key and headers")
-    .option(
-      "-g, --group <group>",
-      "join this consumer group: its members share the partitions, its position is kept",
+    .summary("print the records of topics")
+    .description(
+      "Prints the values of records as they come, one a line. With --group it shares the partitions with the " +
+        "group's other members, and commits what it has printed. Without a group it reads all partitions and commits " +
+        "nothing. With --json each line is a whole record with its place.",
     )
+    .option("-g, --group <group>", "join this consumer group")
     .option(
       "--pattern <regex>",
-      "with --group: all topics whose whole names match (RE2), those created later too",
+      "with --group: topics whose whole names match this RE2 pattern, also topics created later",
     )
     .option(
       "--instance-id <id>",
-      "with --group: a static member, whose partitions wait for it for its session timeout",
+      "with --group: be a static member, whose partitions wait for it for the session timeout",
     )
     .addOption(
-      fromOption("where to begin; for a group, only where it has no position yet", "earliest"),
+      fromOption("start here; in a group, only where it has committed nothing", "earliest"),
     )
-    .addOption(maxOption())
-    .option(
-      "-e, --exit",
-      "without a group: stop at the end of the topic instead of waiting for more",
+    .addOption(
+      suggestingOption("--until <position>", "stop before this position", ["now"]).argParser(
+        parseUntil,
+      ),
     )
+    .option("-e, --exit", "stop at the end of the log, as --until now does");
+  printOptions(consume)
     .option(
       "--session-timeout <ms>",
-      "silence after which the group takes this member for dead",
+      "with --group: silence in milliseconds after which the group removes this member",
       parseWholeNumber,
       45_000,
     )
-    .addHelpText(
-      "after",
-      examples(
-        "rivulet consume orders --exit > orders.ndjson",
-        "rivulet --json consume orders --group billing | jq .value",
-        "rivulet consume --pattern 'orders-.*' --group audit",
-      ),
+    .details(POSITIONS)
+    .details(ENDS)
+    .seeAlso("tail", "produce", "groups lag", "groups reset")
+    .examples(
+      "rivulet consume orders --from 2h --exit --print timestamp,key,value",
+      "rivulet consume orders --partition 0 --from 42 --max 1",
+      "rivulet --json consume orders --group billing --exit | jq .value",
     )
     .action(async (topics: string[], options: ConsumeOptions, command: Command) => {
-      await consume(topics, options, command.optsWithGlobals<GlobalOptions>());
+      await run(topics, options, command.optsWithGlobals<GlobalOptions>());
     });
 }
 
 export function addTail(program: Command): void {
-  program
+  const tail = program
     .command("tail <topic>")
-    .description("print what comes from now on, of all partitions, without a group, until Ctrl-C")
-    .addOption(fromOption("where to begin", "latest"))
-    .addOption(maxOption())
-    .addHelpText(
-      "after",
-      examples("rivulet tail orders", "rivulet --json tail orders | jq '{key, value}'"),
+    .summary("print new records until Ctrl-C")
+    .description(
+      "Prints the records that come from now on, of all partitions and without a group, until Ctrl-C.",
     )
-    .action(async (topic: string, options: { from: From; max?: number }, command: Command) => {
+    .addOption(fromOption("start here", "latest"));
+  printOptions(tail)
+    .details(POSITIONS.replace(/ --from also[^.]*\./, " --from also takes earliest and latest."))
+    .seeAlso("consume", "produce")
+    .examples(
+      "rivulet tail orders",
+      "rivulet tail orders --from 10m --print partition,offset,value",
+      "rivulet --json tail orders | jq '{key, value}'",
+    )
+    .action(async (topic: string, options: AloneOptions, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
-      const progress = new Progress(wantsProgress(global), () => null);
-      const { from, ...rest } = options;
-      const consumer = await connect(global).reader({
-        topic,
-        from,
-        ...callbacksOf(global, progress),
-      });
-      await printRecords(consumer, global, { ...rest, progress });
+      await readAlone([topic], options, global, printing(options, global));
     });
 }
 
-function fromOption(description: string, initially: From): Option {
-  return new Option("--from <where>", description)
-    .choices(["earliest", "latest"])
-    .default(initially);
+function fromOption(description: string, initially: "earliest" | "latest"): Option {
+  return suggestingOption("--from <position>", description, ["earliest", "latest"])
+    .argParser(parseFrom)
+    .default({ at: initially }, initially);
 }
 
-function maxOption(): Option {
-  return new Option("-n, --max <count>", "stop after this many records").argParser(positiveNumber);
+function printOptions(command: Command): Command {
+  return command
+    .option("--partition <number>", "without a group: read this partition only", parseWholeNumber)
+    .addOption(
+      new Option("-n, --max <count>", "stop after this many records").argParser(positiveNumber),
+    )
+    .addOption(
+      suggestingOption(
+        "--print <fields>",
+        `print these, with commas between them: ${PRINTED_FIELDS.join(", ")} (default: value)`,
+        PRINTED_FIELDS,
+      ).argParser(parseFields),
+    )
+    .option(
+      "--key-separator <text>",
+      "with --print key,value: stands between the two (default: a tab, also written \\t)",
+      parseSeparator,
+    );
 }
 
-async function consume(
-  topics: string[],
+/** Returns what prints a record. @throws UsageError */
+function printing(
+  { print, keySeparator }: PrintedOptions,
+  { json }: GlobalOptions,
+): PrintOptions["lineOf"] {
+  if (json && (print ?? keySeparator) !== undefined)
+    throw new UsageError("--json prints all fields: --print and --key-separator go without it");
+  if (json) return jsonLine;
+  const fields = print ?? VALUE_ONLY.fields;
+  const hasPair = fields.some((field, index) => field === "key" && fields[index + 1] === "value");
+  if (keySeparator !== undefined && !hasPair)
+    throw new UsageError("--key-separator goes with --print key,value");
+  const format = { fields, keySeparator: keySeparator ?? VALUE_ONLY.keySeparator };
+  return (record, place) => lineOf(record, place, format);
+}
+
+async function run(
+  topics: readonly string[],
   options: ConsumeOptions,
   global: GlobalOptions,
 ): Promise<void> {
-  const rivulet = connect(global);
-  if (topics.length === 0 && options.pattern === undefined)
-    throw new UsageError("name a topic, or give a --pattern");
-  if (options.group === undefined && (options.pattern ?? options.instanceId) !== undefined)
+  const { group, pattern, instanceId, partition } = options;
+  if (topics.length === 0 && pattern === undefined)
+    throw new UsageError("name a topic, or give --pattern");
+  if (group === undefined && (pattern ?? instanceId) !== undefined)
     throw new UsageError("--pattern and --instance-id go with --group only");
-  for (const topic of topics) await rivulet.admin.describeTopic(topic); // A typo is an error now, not silence.
+  if (group !== undefined && partition !== undefined)
+    throw new UsageError("--partition goes without --group: the group chooses the partitions");
+  if (partition !== undefined && topics.length > 1)
+    throw new UsageError("--partition goes with one topic");
+  const print = printing(options, global);
+  if (group === undefined) await readAlone(topics, options, global, print);
+  else await readInGroup(group, topics, options, global, print);
+}
 
-  const { from, max } = options;
-  const limit = max === undefined ? {} : { max };
-  if (options.group !== undefined) {
-    if (options.exit)
-      throw new UsageError(
-        "--exit goes without --group; a group's member stops with --max or Ctrl-C",
-      );
-    const progress = new Progress(wantsProgress(global), () => null);
-    const consumer = member(rivulet, options.group, topics, options, callbacksOf(global, progress));
-    return printRecords(consumer, global, { ...limit, progress });
-  }
-  const [topic] = topics;
-  if (topic === undefined || topics.length > 1)
-    throw new UsageError("several topics can be read with --group only");
-  const unread = options.exit ? await unreadOf(rivulet.admin, topic, from) : undefined;
-  if (unread?.size === 0) return;
-  const all = unread === undefined ? 0 : unreadOffsets(unread);
-  const progress = new Progress(wantsProgress(global), () =>
-    unread === undefined ? null : 1 - unreadOffsets(unread) / all,
-  );
-  const consumer = await rivulet.reader({ topic, from, ...callbacksOf(global, progress) });
-  await printRecords(consumer, global, {
-    ...limit,
-    ...(unread === undefined ? {} : { unread }),
-    startOf: async (place) => {
-      const partition = Number(place.slice(place.lastIndexOf("/") + 1));
-      return (await rivulet.admin.listOffset(topic, partition, "earliest")).offset;
-    },
-    progress,
+async function readAlone(
+  names: readonly string[],
+  { from, until, exit, partition, max }: AloneOptions,
+  global: GlobalOptions,
+  lineOf: PrintOptions["lineOf"],
+): Promise<void> {
+  const nowMs = Date.now();
+  const start = fixed("--from", from, partition !== undefined, nowMs);
+  const ends = endsOf(until, exit, partition !== undefined, nowMs);
+  const { admin } = connect(global);
+  const topics = await Promise.all([...new Set(names)].map((name) => admin.describeTopic(name)));
+  let part: () => number | null = () => null;
+  const progress = new Progress(wantsProgress(global), () => part());
+  const callbacks = callbacksOf(global, progress);
+  const reader = await openReader(global, admin, {
+    ...{ topics, ends, callbacks },
+    partition: partition ?? null,
+    from: start,
+  });
+  if (reader === null) return progress.end();
+  const { consumer, unread } = reader;
+  const all = unread?.offsets ?? 0;
+  part = () => (unread === null ? null : 1 - unread.offsets / all);
+  await printRecords(consumer, {
+    ...{ unread, lineOf, progress },
+    ...(max === undefined ? {} : { max }),
+    startOf: (place) => offsetAt(admin, place, { at: "earliest" }),
   });
 }
 
-function member(
-  rivulet: Rivulet,
+async function readInGroup(
   groupId: string,
-  topics: string[],
-  { pattern, instanceId, from, sessionTimeout }: ConsumeOptions,
-  callbacks: ReturnType<typeof callbacksOf>,
-): Consumer {
-  return rivulet.consumer({
-    groupId,
-    topics,
+  topics: readonly string[],
+  { from, until, exit, max, pattern, instanceId, sessionTimeout }: ConsumeOptions,
+  global: GlobalOptions,
+  lineOf: PrintOptions["lineOf"],
+): Promise<void> {
+  const nowMs = Date.now();
+  // The group counts a duration back from when it is needed. A number can only be a time here.
+  const start = "number" in from ? fixed("--from", from, false, nowMs) : from;
+  const ends = endsOf(until, exit, false, nowMs);
+  const rivulet = connect(global);
+  for (const topic of topics) await rivulet.admin.describeTopic(topic); // A typo is an error now, not silence.
+  const progress = new Progress(wantsProgress(global), () => null);
+  const reader = new GroupReader(rivulet, global, {
+    ...{ groupId, topics, ends },
+    from: start as Exclude<typeof start, { offset: number }>,
     ...(pattern === undefined ? {} : { topicPattern: pattern }),
     ...(instanceId === undefined ? {} : { instanceId }),
-    from,
     clientId: `cli-${process.pid}`,
     sessionTimeoutMs: sessionTimeout,
-    ...callbacks,
+    ...callbacksOf(global, progress),
+  });
+  await printRecords(reader.consumer, {
+    ...{ unread: reader.unread, lineOf, progress },
+    ...(max === undefined ? {} : { max }),
+    isAssigned: () => reader.isAssigned(),
+    startOf: (place) => offsetAt(rivulet.admin, place, { at: "earliest" }),
   });
 }
 
-/** Reports events besides the records: errors to everyone, the rest to people. */
+function endsOf(
+  until: Position | undefined,
+  exit: true | undefined,
+  hasPartition: boolean,
+  nowMs: number,
+): FixedPosition[] {
+  return [
+    ...(until === undefined ? [] : [fixedEnd("--until", until, hasPartition, nowMs)]),
+    ...(exit ? [{ at: "latest" } as const] : []),
+  ];
+}
+
+/** Reports events other than records: errors to everyone, the rest to people. */
 function callbacksOf(global: GlobalOptions, progress: Progress) {
-  const note = (what: string) => (partitions: readonly TopicPartition[]) => {
+  const note = (event: string) => (partitions: readonly TopicPartition[]) => {
     if (wantsNotes(global))
-      progress.note(`# ${what} ${partitions.map(keyOf).join(" ") || "nothing"}`);
+      progress.note(`# ${event} ${partitions.map(keyOf).join(" ") || "nothing"}`);
   };
   return {
     onAssigned: note("assigned"),
@@ -180,17 +282,4 @@ function wantsProgress(global: GlobalOptions): boolean {
   if (!wantsNotes(global) || process.stdout.isTTY) return false;
   const output = fstatSync(1);
   return output.isFile() || output.isCharacterDevice();
-}
-
-/** Returns the range of offsets that each partition holds now, for partitions with something to read. */
-async function unreadOf(admin: Rivulet["admin"], topic: string, from: From): Promise<Unread> {
-  const unread: Unread = new Map();
-  if (from === "latest") return unread;
-  const { partitions } = await admin.describeTopic(topic);
-  for (let partition = 0; partition < partitions; partition++) {
-    const { offset: next } = await admin.listOffset(topic, partition, "earliest");
-    const { offset: end } = await admin.listOffset(topic, partition, "latest");
-    if (end > next) unread.set(keyOf({ topic, partition }), { next, end });
-  }
-  return unread;
 }

@@ -1,15 +1,15 @@
-// rivulet doctor: compares what the cluster knows with what partitions, groups and the data folder say.
-import type { Command } from "commander";
+// rivulet doctor: compares the cluster with its partitions, its groups and the data folder.
 import { FAN_OUT } from "../../core/limits.ts";
 import { DOCTOR_PATH } from "../../protocol/paths.ts";
 import { BrokerError } from "../../sdk/index.ts";
 import { agrees, mayAsk } from "../ask.ts";
 import { Broker } from "../broker.ts";
-import { examples, type GlobalOptions, print, UsageError } from "../context.ts";
+import type { Command } from "../command.ts";
+import { type GlobalOptions, print, UsageError } from "../context.ts";
 import { readFolder } from "../doctor/data-folder.ts";
 import { examine } from "../doctor/examine.ts";
 import { type Finding, findingText } from "../doctor/findings.ts";
-import { count } from "./topics.ts";
+import { count } from "../figures.ts";
 
 interface DoctorOptions {
   readonly dataDir?: string;
@@ -26,23 +26,27 @@ interface Outcome extends Finding {
 export function addDoctor(program: Command): void {
   program
     .command("doctor")
+    .summary("find and repair what does not fit together")
     .description(
-      "compare what the cluster knows with what partitions and groups say; ends with 1 if anything is wrong",
+      "Compares what the cluster's object knows with what partitions and groups say, and with the files of the data " +
+        "folder if it is named. It wakes every partition that was used and every group.",
     )
     .option(
       "--data-dir <path>",
-      "the broker's DATA_DIR on this machine, to look for files that nobody knows",
+      "the broker's DATA_DIR on this machine, to find files that belong to nothing",
     )
-    .option("--repair", "do what loses nothing")
-    .option("--destroy-orphans", "free what is in the folder and of no topic: its records are lost")
-    .option("-y, --yes", "do not ask")
-    .addHelpText(
-      "after",
-      examples(
-        "rivulet doctor",
-        "rivulet doctor --data-dir .rivulet --repair",
-        "rivulet --json doctor | jq .findings",
-      ),
+    .option("--repair", "repair what can be repaired without losing anything")
+    .option(
+      "--destroy-orphans",
+      "free partitions in the folder that belong to no topic: their records are lost",
+    )
+    .option("-y, --yes", "do not ask before a change")
+    .failsIf("anything is wrong and was not repaired")
+    .seeAlso("recover", "export")
+    .examples(
+      "rivulet doctor",
+      "rivulet doctor --data-dir .rivulet --repair",
+      "rivulet --json doctor | jq .findings",
     )
     .action(async (options: DoctorOptions, command: Command) => {
       await run(options, command.optsWithGlobals<GlobalOptions>());
@@ -51,9 +55,11 @@ export function addDoctor(program: Command): void {
 
 async function run(options: DoctorOptions, global: GlobalOptions): Promise<void> {
   if ((options.repair || options.destroyOrphans) && !options.yes && !mayAsk())
-    throw new UsageError("what is to be changed is asked on a terminal; elsewhere give --yes");
+    throw new UsageError("a change is confirmed on a terminal; elsewhere give --yes");
   if (options.destroyOrphans && options.dataDir === undefined)
-    throw new UsageError("--destroy-orphans goes with --data-dir, where orphans are looked for");
+    throw new UsageError(
+      "--destroy-orphans goes with --data-dir, the folder in which it finds orphans",
+    );
   const note = (text: string) => {
     if (!global.quiet) process.stderr.write(`${text}\n`);
   };
@@ -74,7 +80,7 @@ async function run(options: DoctorOptions, global: GlobalOptions): Promise<void>
   if (findings.some(({ repaired }) => !repaired)) process.exitCode = 1;
 }
 
-/** A file that still says the same is a copy under another name: no object uses it, so none can free it. */
+/** Marks files that are still there. Each is a copy under another name: no object uses it, so none can free it. */
 async function markCopies(
   findings: Outcome[],
   dataDir: string,
@@ -92,7 +98,7 @@ async function markCopies(
   }
 }
 
-/** Asks what is to be done. Returns what tells that a finding is to be repaired. */
+/** Asks what to do. The function that it returns is true for a finding to repair. */
 async function wanted(
   findings: readonly Finding[],
   { repair: repairs, destroyOrphans, yes }: DoctorOptions,
@@ -124,7 +130,7 @@ async function repair(
     }
     return true;
   } catch (error) {
-    // A group that is only listed goes off the list, and is answered as one that does not exist.
+    // A group that is only listed is removed from the list, and answered as one that does not exist.
     if (error instanceof BrokerError && error.code === "GROUP_ID_NOT_FOUND") return true;
     if (!(error instanceof BrokerError)) throw error;
     note(`# ${about} could not be repaired: ${error.code}: ${error.message}`);

@@ -1,24 +1,18 @@
-// rivulet export | import: topics and positions of groups to files, and back.
+// rivulet export | import: topics and the committed offsets of groups to files, and back.
 import { mkdir, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { type Command, Option } from "commander";
+import { Option } from "commander";
 import { Broker } from "../broker.ts";
-import {
-  connect,
-  examples,
-  type GlobalOptions,
-  print,
-  UsageError,
-  wantsNotes,
-} from "../context.ts";
+import type { Command } from "../command.ts";
+import { connect, type GlobalOptions, print, UsageError, wantsNotes } from "../context.ts";
 import type { GroupPositions } from "../export/content.ts";
 import { type Exported, exportTopic, look, type Reporting } from "../export/export-topic.ts";
 import type { FormatName } from "../export/format.ts";
 import { FORMATS } from "../export/formats.ts";
 import { type Imported, importTopic } from "../export/import-topic.ts";
 import { readWhole } from "../export/whole-file.ts";
+import { count } from "../figures.ts";
 import { Progress } from "../progress.ts";
-import { count } from "./topics.ts";
 
 interface ExportOptions {
   readonly to: string;
@@ -29,29 +23,32 @@ interface ExportOptions {
 export function addExport(program: Command): void {
   program
     .command("export <topics...>")
+    .summary("write topics to files")
     .description(
-      "write topics to files: their records, their config, and where groups stand; run again, it goes on where it broke off",
+      "Writes topics to files: their records, their configuration, and the committed offsets of groups. " +
+        "If an export broke off, the same command continues it. A complete file is not overwritten.",
     )
     .requiredOption(
       "--to <path>",
-      "the file, or a folder, which gets a file for each topic (it ends with / or is there)",
+      "the file, or a folder that gets a file for each topic: it exists, or its name ends with /",
     )
     .addOption(
       new Option(
         "--format <format>",
-        "ndjson: a record a line, for other programs too; batches: byte for byte as stored",
+        "ndjson has a record on each line, for other programs too; batches has the bytes as stored",
       )
         .choices(Object.keys(FORMATS))
         .default("ndjson"),
     )
-    .option("--groups [group...]", "with the positions of these groups, or of all")
-    .addHelpText(
-      "after",
-      examples(
-        "rivulet export orders --to orders.ndjson",
-        "rivulet export orders payments --groups billing --to backup/",
-        "rivulet export orders --groups --format batches --to orders.batches",
-      ),
+    .option(
+      "--groups [group...]",
+      "add the committed offsets of these groups, or of all (default: of none)",
+    )
+    .seeAlso("import", "consume", "recover")
+    .examples(
+      "rivulet export orders --to orders.ndjson",
+      "rivulet export orders payments --groups billing --to backup/",
+      "rivulet export orders --groups --format batches --to orders.batches",
     )
     .action(async (topics: string[], options: ExportOptions, command: Command) => {
       await exportTopics([...new Set(topics)], options, command.optsWithGlobals<GlobalOptions>());
@@ -61,21 +58,21 @@ export function addExport(program: Command): void {
 export function addImport(program: Command): void {
   program
     .command("import <path>")
+    .summary("restore a topic from a file")
     .description(
-      "restore a topic from a file of export, into a new or an empty topic; run again, it goes on where it broke off",
+      "Restores a topic from a file that export wrote, into a new or an empty topic, with the committed offsets of groups. " +
+        "The file is verified first. If an import broke off, the same command continues it.",
     )
-    .option("--topic <topic>", "under this name, not the one in the file")
-    .addHelpText(
-      "after",
-      examples("rivulet import orders.ndjson", "rivulet import orders.batches --topic orders-copy"),
-    )
+    .option("--topic <topic>", "the name of the topic (default: the one in the file)")
+    .seeAlso("export", "produce")
+    .examples("rivulet import orders.ndjson", "rivulet import orders.batches --topic orders-copy")
     .action(async (path: string, options: { topic?: string }, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
       await importFile(path, options.topic ?? null, global);
     });
 }
 
-/** Shows progress on a terminal. Notes go to standard error in any case, unless the user wants to hear nothing. */
+/** Shows progress on a terminal. Notes go to standard error even without one, unless --quiet is given. */
 class Report implements Reporting {
   #part = 0;
   readonly #isQuiet: boolean;
@@ -143,12 +140,12 @@ async function exportTopics(
 function exportedText(topic: string, path: string, result: Exported, isDone: boolean): string {
   const { records, before, groups } = result;
   if (isDone) return `${path} was complete already, with ${count(records, "record")} of ${topic}.`;
-  const resumed = before > 0 ? `, ${before} of which were there` : "";
-  const positions = groups > 0 ? ` and the positions of ${count(groups, "group")}` : "";
+  const resumed = before > 0 ? `, ${before} of which were in the file` : "";
+  const positions = groups > 0 ? ` and the committed offsets of ${count(groups, "group")}` : "";
   return `Exported ${count(records, "record")} of ${topic}${resumed}${positions} to ${path}.`;
 }
 
-/** Returns the path for each topic, and makes the folder if there is to be one. */
+/** Returns the path for each topic, and makes the folder if one is meant. */
 async function paths(
   topics: readonly string[],
   to: string,
@@ -168,7 +165,7 @@ type Positions = readonly {
   readonly offsets: NonNullable<Awaited<ReturnType<Broker["positions"]>>>;
 }[];
 
-/** Asks the groups, and nobody else. */
+/** Asks the groups, and wakes nothing else. */
 async function positionsOf(broker: Broker, named: true | string[] | undefined): Promise<Positions> {
   if (named === undefined) return [];
   const all =
@@ -178,7 +175,7 @@ async function positionsOf(broker: Broker, named: true | string[] | undefined): 
   const positions = [];
   for (const group of all) {
     const offsets = await broker.positions(group);
-    if (offsets === null && named !== true) await broker.admin.describeGroup(group); // It says so.
+    if (offsets === null && named !== true) await broker.admin.describeGroup(group); // It throws GROUP_ID_NOT_FOUND.
     if (offsets !== null) positions.push({ group, offsets });
   }
   return positions;
@@ -216,19 +213,19 @@ async function importFile(path: string, topic: string | null, global: GlobalOpti
   const failed = imported.groups.filter(({ error }) => error !== undefined);
   if (failed.length > 0)
     throw new Error(
-      `the positions of ${failed.map(({ group }) => group).join(", ")} were not set (${failed[0]?.error}); when that is mended, run the same command again`,
+      `the committed offsets of ${failed.map(({ group }) => group).join(", ")} were not set (${failed[0]?.error}); once that is fixed, run the same command again`,
     );
 }
 
 function importedText({ topic, records, stored, partitions, groups }: Imported): string {
-  const there = stored < records ? `, ${records - stored} of which were there` : "";
+  const there = stored < records ? `, ${records - stored} of which were stored before` : "";
   const lines = [
     `Imported ${count(records, "record")} to ${count(partitions, "partition")} of ${topic}${there}.`,
   ];
   for (const { group, set, kept, error } of groups) {
     if (error !== undefined) continue;
-    const rest = kept > 0 ? ` (in ${kept} it had one, which stays)` : "";
-    lines.push(`Group ${group} has its position in ${count(set, "partition")}${rest}.`);
+    const rest = kept > 0 ? ` (${kept} had one before, which stays)` : "";
+    lines.push(`Group ${group} has its committed offsets in ${count(set, "partition")}${rest}.`);
   }
   return lines.join("\n");
 }

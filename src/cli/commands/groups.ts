@@ -1,29 +1,26 @@
 // rivulet groups list | describe | lag | config | alter | history | reset | delete-offsets | delete
 import { readFile } from "node:fs/promises";
-import { type Command, Option } from "commander";
+import { InvalidArgumentError, Option } from "commander";
+import { GROUP_ORDERS, type GroupOrder } from "../../core/metrics/group-summaries.ts";
 import type { GroupInfo, GroupReset, HistoryInfo, ResetTo } from "../../sdk/index.ts";
-import {
-  connect,
-  examples,
-  type GlobalOptions,
-  print,
-  UsageError,
-  withoutMark,
-} from "../context.ts";
+import { type Command, suggestingOption } from "../command.ts";
+import { configTable, configText } from "../config-text.ts";
+import { connect, type GlobalOptions, print, UsageError, withoutMark } from "../context.ts";
+import { durationText } from "../figures.ts";
 import { lagText, offsetsOf, offsetsTable, unreadableText } from "../group-offsets.ts";
 import { listGroups } from "../lists.ts";
-import { parsePlan } from "../reset-plan.ts";
-import { table } from "../table.ts";
-import { addLag } from "./lag.ts";
 import {
   type ConfigChange,
   changeOf,
   collectConfig,
   collectKey,
-  configTable,
-  configText,
   positiveNumber,
-} from "./topics.ts";
+} from "../options.ts";
+import { parsePlan } from "../reset-plan.ts";
+import { table } from "../table.ts";
+import { durationIn } from "../times.ts";
+import { groupSummaries } from "../told.ts";
+import { addLag } from "./lag.ts";
 
 interface ResetOptions {
   readonly to?: "earliest" | "latest" | "current";
@@ -36,38 +33,58 @@ interface ResetOptions {
   readonly dryRun?: true;
 }
 
+/** The states of a group that exists. */
+const STATES = ["EMPTY", "ASSIGNING", "RECONCILING", "STABLE"] as const;
+
 export function addGroups(program: Command): void {
   const groups = program
     .command("groups")
-    .description("list, describe, reset and delete consumer groups, and tell what happened in them")
-    .addHelpText("after", examples("rivulet groups list", "rivulet groups lag billing --watch"));
+    .summary("list, describe, reset and delete consumer groups")
+    .description(
+      "Lists, describes, alters, resets and deletes consumer groups, and shows their history.",
+    )
+    .seeAlso("consume", "topics", "alerts")
+    .examples("rivulet groups list --sort lag", "rivulet groups lag billing --watch");
 
   groups
     .command("list")
-    .description("list the groups")
-    .addHelpText("after", examples("rivulet groups list"))
-    .action(async (_options: object, command: Command) => {
-      const global = command.optsWithGlobals<GlobalOptions>();
-      const all = await listGroups(global);
-      print(global, all, () =>
-        all.length === 0
-          ? "There are no groups. `rivulet consume TOPIC --group ID` starts one."
-          : table(
-              ["GROUP"],
-              all.map(({ groupId }) => [groupId]),
-            ),
-      );
+    .summary("list the groups with state, members and lag")
+    .description(
+      "Lists the groups with their state, their members, and how far they are behind: in records, and by the age of the " +
+        "oldest unread record. This comes from the broker's metrics, which wakes no group, so it may be a minute old. " +
+        "Where nothing is known, or you may not see a topic that the group reads, the column shows a dash. " +
+        "Metrics cover 1,000 groups at most, the first in the order.",
+    )
+    .addOption(
+      new Option("--sort <order>", "sort by name, by lag in records, or by age, the largest first")
+        .choices(GROUP_ORDERS)
+        .default("name"),
+    )
+    .addOption(
+      suggestingOption(
+        "--state <state>",
+        `only groups in this state: ${STATES.join(", ")}`,
+        STATES,
+      ).argParser(parseState),
+    )
+    .examples(
+      "rivulet groups list --sort lag",
+      "rivulet groups list --state empty",
+      "rivulet --json groups list | jq '.[] | select(.lag > 1000) | .groupId'",
+    )
+    .action(async (options: { sort: GroupOrder; state?: string }, command: Command) => {
+      await list(options, command.optsWithGlobals<GlobalOptions>());
     });
 
   groups
     .command("describe <group>")
-    .description("show a group's members, who owns what, and how far it has read")
-    .addHelpText(
-      "after",
-      examples(
-        "rivulet groups describe billing",
-        "rivulet --json groups describe billing | jq .members",
-      ),
+    .summary("show a group's members and offsets")
+    .description(
+      "Shows a group's members, the partitions that each has, and how far they have read.",
+    )
+    .examples(
+      "rivulet groups describe billing",
+      "rivulet --json groups describe billing | jq .members",
     )
     .action(async (groupId: string, _options: object, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
@@ -78,8 +95,11 @@ export function addGroups(program: Command): void {
 
   groups
     .command("config <group>")
-    .description("show what is set for a group, and what holds")
-    .addHelpText("after", examples("rivulet groups config billing"))
+    .summary("show a group's configuration")
+    .description(
+      "Shows every configuration key of a group with the value in effect, and which are set.",
+    )
+    .examples("rivulet groups config billing", "rivulet --json groups config billing | jq .config")
     .action(async (groupId: string, _options: object, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
       const info = await connect(global).admin.groupConfig(groupId);
@@ -88,20 +108,20 @@ export function addGroups(program: Command): void {
 
   groups
     .command("alter <group>")
-    .description("change a group's configuration; a group that nobody has joined yet comes to be")
-    .addHelpText(
-      "after",
-      examples(
-        "rivulet groups alter billing --config consumer.assignor=range",
-        "rivulet groups alter billing --unset consumer.assignor",
-      ),
+    .summary("change a group's configuration")
+    .description(
+      "Changes a group's configuration. A group that does not exist is created, without members.",
     )
     .option(
       "-c, --config <key=value>",
-      "e.g. consumer.assignor=range; may be repeated",
+      "set a configuration value, such as consumer.assignor=range; may be repeated",
       collectConfig,
     )
     .option("--unset <key>", "set a key back to its default; may be repeated", collectKey)
+    .examples(
+      "rivulet groups alter billing --config consumer.assignor=range",
+      "rivulet groups alter billing --unset consumer.assignor",
+    )
     .action(async (groupId: string, keys: ConfigChange, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
       const config = changeOf(keys);
@@ -112,40 +132,52 @@ export function addGroups(program: Command): void {
 
   groups
     .command("history <group>")
-    .description("tell what happened in a group, and why it rebalanced")
-    .addHelpText("after", examples("rivulet groups history billing --max 10"))
-    .option("--max <count>", "the newest so many entries", positiveNumber, 50)
+    .summary("show what happened in a group")
+    .description(
+      "Shows what happened in a group, the newest last: who joined and left, and why it rebalanced.",
+    )
+    .option("--max <count>", "show so many of the newest entries", positiveNumber, 50)
+    .examples(
+      "rivulet groups history billing --max 10",
+      "rivulet --json groups history billing | jq '.[] | select(.type == \"rebalanced\").reason'",
+    )
     .action(async (groupId: string, options: { max: number }, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
       const history = await connect(global).admin.groupHistory(groupId, options.max);
       print(global, history, () =>
-        table(["TIME", "EPOCH", "WHAT", "WHO", "DETAIL"], history.map(historyRow)),
+        table(["TIME", "EPOCH", "EVENT", "MEMBER", "DETAIL"], history.map(historyRow)),
       );
     });
 
   groups
     .command("reset <group>")
-    .description("set the position of a group that has no members now")
+    .summary("set a group's committed offsets")
+    .description(
+      "Sets the committed offsets of a group that has no members now. Give one option that says where to.",
+    )
     .addOption(
       new Option(
-        "--to <where>",
-        "the oldest or the newest record, or where it is, clamped",
+        "--to <position>",
+        "the start of the log, its end, or the committed offset moved into the log",
       ).choices(["earliest", "latest", "current"]),
     )
-    .option("--to-offset <offset>", "this offset, clamped to each partition")
-    .option("--to-timestamp <time>", "the first record at or after this time (ISO 8601 or ms)")
-    .option("--by-duration <duration>", "the first record of this long ago, e.g. PT2H")
-    .option("--shift-by <count>", "forward, or back where negative (--shift-by=-100)")
-    .option("--from-file <path>", "a plan: lines of topic,partition,offset, or a dry run's JSON")
-    .option("--topic <topic...>", "only these topics")
+    .option("--to-offset <offset>", "this offset, moved into each partition's log")
+    .option(
+      "--to-timestamp <time>",
+      "the first record at or after this time: ISO 8601, or milliseconds since 1970",
+    )
+    .option("--by-duration <duration>", "the first record since so long ago: 15m, 2h, 7d or PT2H")
+    .option("--shift-by <count>", "so many records on, or back if negative (--shift-by=-100)")
+    .option(
+      "--from-file <path>",
+      "a plan: lines of topic,partition,offset, or the JSON of a dry run; - is standard input",
+    )
+    .option("--topic <topic...>", "only these topics (default: all of the group)")
     .option("--dry-run", "show what would be set, and set nothing")
-    .addHelpText(
-      "after",
-      examples(
-        "rivulet groups reset billing --to-timestamp 2026-11-01T00:00:00Z --dry-run",
-        "rivulet --json groups reset billing --to current --dry-run > plan.json",
-        "rivulet groups reset billing --from-file plan.json",
-      ),
+    .examples(
+      "rivulet groups reset billing --to-timestamp 2026-11-01T00:00:00Z --dry-run",
+      "rivulet --json groups reset billing --to current --dry-run > plan.json",
+      "rivulet groups reset billing --from-file plan.json",
     )
     .action(async (groupId: string, options: ResetOptions, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
@@ -158,32 +190,97 @@ export function addGroups(program: Command): void {
           row.offset,
         ]);
         const title = result.dryRun
-          ? `Group ${groupId} would go to (dry run, nothing was set):`
-          : `Group ${groupId} goes on at:`;
+          ? `Group ${groupId} would continue at (dry run, nothing was set):`
+          : `Group ${groupId} continues at:`;
         return `${title}\n${table(["TOPIC", "PARTITION", "FROM", "TO"], rows)}`;
       });
     });
 
   groups
     .command("delete-offsets <group> <topics...>")
-    .description("forget a group's positions in topics that none of its members reads now")
-    .addHelpText("after", examples("rivulet groups delete-offsets billing orders payments"))
+    .summary("forget a group's committed offsets in topics")
+    .description(
+      "Forgets a group's committed offsets in topics that none of its members reads now.",
+    )
+    .examples(
+      "rivulet groups delete-offsets billing orders payments",
+      "rivulet groups describe billing",
+    )
     .action(async (groupId: string, topics: string[], _options: object, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
       await connect(global).admin.deleteGroupOffsets(groupId, topics);
       const deleted = { groupId, topics };
-      print(global, deleted, () => `Group ${groupId} has no position in ${topics.join(", ")}.`);
+      print(
+        global,
+        deleted,
+        () => `Group ${groupId} has no committed offsets in ${topics.join(", ")}.`,
+      );
     });
 
   groups
     .command("delete <group>")
-    .description("delete a group that has no members now, and its position")
-    .addHelpText("after", examples("rivulet groups delete billing"))
+    .summary("delete a group")
+    .description(
+      "Deletes a group that has no members now, with its committed offsets and its history.",
+    )
+    .examples("rivulet groups delete billing", "rivulet groups list --state empty")
     .action(async (groupId: string, _options: object, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
       await connect(global).admin.deleteGroup(groupId);
       print(global, { deleted: groupId }, () => `Deleted group ${groupId}.`);
     });
+}
+
+function parseState(text: string): string {
+  const state = text.toUpperCase();
+  if ((STATES as readonly string[]).includes(state)) return state;
+  throw new InvalidArgumentError(`It must be ${STATES.join(", ")}.`);
+}
+
+async function list(
+  { sort, state }: { readonly sort: GroupOrder; readonly state?: string },
+  global: GlobalOptions,
+): Promise<void> {
+  const [ids, summaries] = await Promise.all([listGroups(global), groupSummaries(global, sort)]);
+  // The list is by name, and metrics have their order. A group of which they know nothing comes last.
+  const places = new Map([...summaries.keys()].map((groupId, place) => [groupId, place]));
+  const sorted =
+    sort === "name"
+      ? ids
+      : ids.toSorted(
+          (a, b) => (places.get(a.groupId) ?? places.size) - (places.get(b.groupId) ?? places.size),
+        );
+  const all = sorted
+    .map(({ groupId }) => {
+      const {
+        state = null,
+        members = null,
+        lag = null,
+        oldestUnreadMs = null,
+      } = summaries.get(groupId) ?? {};
+      return { groupId, state, members, lag, oldestUnreadMs };
+    })
+    .filter((group) => state === undefined || group.state === state);
+  print(global, all, () =>
+    all.length === 0
+      ? noGroups(state)
+      : table(
+          ["GROUP", "STATE", "MEMBERS", "LAG", "BEHIND"],
+          all.map((group) => [
+            group.groupId,
+            group.state,
+            group.members,
+            group.lag,
+            group.oldestUnreadMs === null ? null : { figure: durationText(group.oldestUnreadMs) },
+          ]),
+        ),
+  );
+}
+
+function noGroups(state: string | undefined): string {
+  return state === undefined
+    ? "There are no groups. `rivulet consume TOPIC --group ID` starts one."
+    : `There are no groups in the state ${state}.`;
 }
 
 function historyRow(entry: HistoryInfo): (string | number)[] {
@@ -234,14 +331,14 @@ async function resetOf(options: ResetOptions): Promise<GroupReset> {
   if (fromFile !== undefined) {
     if (targets.length > 0 || topics !== undefined)
       throw new UsageError(
-        "--from-file says which partitions go where: no --topic, no other place to go",
+        "--from-file names the partitions and their offsets: give no --topic and no other target",
       );
     return { offsets: parsePlan(await readPlan(fromFile), fromFile), dryRun };
   }
   const [to] = targets;
   if (to === undefined || targets.length > 1) {
     throw new UsageError(
-      `say where to go, with one option (${targets.length} given): --to, --to-offset, --to-timestamp, --by-duration, --shift-by or --from-file`,
+      `say where to with one option (${targets.length} given): --to, --to-offset, --to-timestamp, --by-duration, --shift-by or --from-file`,
     );
   }
   return { to, dryRun, ...(topics === undefined ? {} : { topics }) };
@@ -263,7 +360,8 @@ function targetsOf(options: ResetOptions): ResetTo[] {
   if (options.toOffset !== undefined)
     targets.push({ offset: number("--to-offset", options.toOffset) });
   if (options.toTimestamp !== undefined) targets.push({ timestamp: options.toTimestamp });
-  if (options.byDuration !== undefined) targets.push({ duration: options.byDuration });
+  if (options.byDuration !== undefined)
+    targets.push({ duration: durationIn(options.byDuration) ?? options.byDuration });
   if (options.shiftBy !== undefined)
     targets.push({ shiftBy: number("--shift-by", options.shiftBy) });
   return targets;

@@ -1,12 +1,12 @@
-// rivulet kafka-bridge: serves Kafka's clients over TCP on this machine, wherever the broker is.
+// rivulet kafka-bridge: serves Kafka clients over TCP on this machine for a broker anywhere.
 import { once } from "node:events";
-import type { Command } from "commander";
 import { MAX_KAFKA_NODES, MAX_PORT, parseAddresses } from "../../protocol/node-addresses.ts";
 import { BrokerError } from "../../sdk/index.ts";
-import { connect, examples, type GlobalOptions, UsageError } from "../context.ts";
+import type { Command } from "../command.ts";
+import { connect, type GlobalOptions, UsageError } from "../context.ts";
 import { KafkaBridge } from "../kafka-bridge.ts";
+import { parseWholeNumber, positiveNumber } from "../options.ts";
 import { stopSignal } from "../stop.ts";
-import { parseWholeNumber, positiveNumber } from "./topics.ts";
 
 const DEFAULT_PORT = 9092;
 
@@ -20,9 +20,11 @@ interface Options {
 export function addKafkaBridge(program: Command): void {
   program
     .command("kafka-bridge")
+    .summary("let Kafka clients reach the broker through this machine")
     .description(
-      "listen for Kafka clients here, and carry their connections to the broker as WebSockets",
+      "Listens for Kafka clients on this machine, and carries their connections to the broker over WebSockets, until Ctrl-C.",
     )
+    .seeAlso("config show")
     .option("--host <address>", "listen on this address", "127.0.0.1")
     .option(
       "-p, --port <number>",
@@ -32,26 +34,23 @@ export function addKafkaBridge(program: Command): void {
     )
     .option(
       "--nodes <count>",
-      "present the broker as so many nodes, each on the port after: clients open a connection to each",
+      "present the broker as so many nodes, each on the next port; clients open a connection to each",
       positiveNumber,
       1,
     )
     .option(
       "--advertise <addresses>",
-      "host:port[,…] by which clients find the nodes, if not by these",
+      "the host:port[,…] at which clients find the nodes (default: where it listens)",
     )
-    .addHelpText(
-      "after",
-      examples(
-        "rivulet --url https://rivulet.example.com kafka-bridge",
-        "rivulet kafka-bridge --nodes 3 --advertise b0:9092,b1:9092,b2:9092 --host 0.0.0.0",
-      ),
+    .examples(
+      "rivulet --url https://rivulet.example.com kafka-bridge",
+      "rivulet kafka-bridge --nodes 3 --advertise b0:9092,b1:9092,b2:9092 --host 0.0.0.0",
     )
     .action(async (options: Options, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
       const { url, token, quiet } = global;
       const advertise = advertisedIn(options);
-      await assertThere(global); // If it is not there, that is an error now.
+      await assertThere(global); // A missing broker is an error now, not at the first client.
       const bridge = await KafkaBridge.start({
         ...options,
         url,
@@ -61,7 +60,7 @@ export function addKafkaBridge(program: Command): void {
           if (!quiet) process.stderr.write(`# ${reason}\n`);
         },
       });
-      const signal = stopSignal(); // Before it says that it is ready, so that whoever reads that can stop it.
+      const signal = stopSignal(); // It listens for the signal before it says that it is ready, so that its reader can stop it.
       process.stdout.write(`Kafka clients find ${url} on ${bridge.addresses.join(",")}\n`);
       if (!signal.aborted) await once(signal, "abort");
       await bridge.stop();
@@ -69,8 +68,8 @@ export function addKafkaBridge(program: Command): void {
 }
 
 /**
- * Throws if the broker is not there, or takes no such token. Without one it may be closed: each client then logs in for
- * itself, and those who do not get nothing.
+ * Throws if the broker does not answer, or does not accept the token. Without a token, a closed broker is no error:
+ * each client signs in for itself.
  */
 async function assertThere(global: GlobalOptions): Promise<void> {
   try {

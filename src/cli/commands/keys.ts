@@ -1,8 +1,7 @@
 // rivulet keys create | list | alter | revoke: API keys
-import type { Command } from "commander";
 import type { KeyInfo, Quota } from "../../sdk/index.ts";
-import { connect, examples, type GlobalOptions, print, UsageError } from "../context.ts";
-import { type Expiry, parseExpiry } from "../expiry.ts";
+import type { Command } from "../command.ts";
+import { connect, type GlobalOptions, print, UsageError } from "../context.ts";
 import {
   addQuota,
   addRights,
@@ -15,36 +14,38 @@ import {
   rightsOf,
 } from "../rights.ts";
 import { table } from "../table.ts";
+import { type Expiry, parseExpiry } from "../times.ts";
 
 const EXPIRES = "--expires <time>";
+const EXPIRES_HELP = "when it expires: a duration from now such as 12h or 30d, a time, or never";
 
 export function addKeys(program: Command): void {
   const keys = program
     .command("keys")
-    .description("create, list, alter and revoke API keys")
-    .addHelpText(
-      "after",
-      examples("rivulet keys create --principal alice --role consume", "rivulet keys list"),
-    );
+    .summary("create, list, alter and revoke API keys")
+    .description("Creates, lists, alters and revokes the API keys of a closed broker.")
+    .seeAlso("tokens create", "access check", "whoami")
+    .examples("rivulet keys create --principal alice --role consume", "rivulet keys list");
 
   addQuota(
     addRights(
       keys
         .command("create")
-        .description("create an API key, and print it: nobody sees it again")
-        .requiredOption("--principal <name>", "whoever will act with it, e.g. alice"),
+        .summary("create an API key")
+        .description("Creates an API key and prints it. It is shown only then.")
+        .requiredOption("--principal <name>", "the name of its bearer, such as alice"),
     ),
   )
-    .option(EXPIRES, "30d, 12h, a time, or never", parseExpiry)
-    .option("--namespace <prefix>", "a tenant's name space, e.g. acme.: all names are in it")
-    .addHelpText("after", GRANTS_HELP)
-    .addHelpText(
-      "after",
-      examples(
-        "rivulet keys create --principal alice --role consume --expires 30d",
-        "rivulet keys create --principal shop --grant topic-prefix:orders.:read,write --grant group:billing:read",
-        "rivulet keys create --principal acme --role admin --namespace acme. --request-rate 100",
-      ),
+    .option(EXPIRES, `${EXPIRES_HELP} (default: never)`, parseExpiry)
+    .option(
+      "--namespace <prefix>",
+      "the name space of a tenant, such as acme.: it begins every name that the bearer uses",
+    )
+    .details(GRANTS_HELP)
+    .examples(
+      "rivulet keys create --principal alice --role consume --expires 30d",
+      "rivulet keys create --principal shop --grant topic-prefix:orders.:read,write --grant group:billing:read",
+      "rivulet keys create --principal acme --role admin --namespace acme. --request-rate 100",
     )
     .action(
       async (
@@ -74,11 +75,9 @@ export function addKeys(program: Command): void {
 
   keys
     .command("list")
-    .description("list the API keys and what they may do, but not their secrets")
-    .addHelpText(
-      "after",
-      examples("rivulet keys list", "rivulet --json keys list | jq '.[].principal'"),
-    )
+    .summary("list the API keys")
+    .description("Lists the API keys with their grants and quotas, but without their secrets.")
+    .examples("rivulet keys list", "rivulet --json keys list | jq '.[].principal'")
     .action(async (_options: object, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
       const all = await connect(global).admin.listKeys();
@@ -104,18 +103,16 @@ export function addKeys(program: Command): void {
     addRights(
       keys
         .command("alter <id>")
-        .description("change what an API key may do, how much, or when it expires"),
+        .summary("change an API key")
+        .description("Changes what an API key may do, its quota, or when it expires."),
     ),
   )
-    .option("--no-quota", "take its quota away")
-    .option(EXPIRES, "30d, 12h, a time, or never", parseExpiry)
-    .addHelpText("after", GRANTS_HELP)
-    .addHelpText(
-      "after",
-      examples(
-        "rivulet keys alter abcdefgh23456777 --grant topic:orders:read",
-        "rivulet keys alter abcdefgh23456777 --expires never",
-      ),
+    .option("--no-quota", "remove its quota")
+    .option(EXPIRES, EXPIRES_HELP, parseExpiry)
+    .details(GRANTS_HELP)
+    .examples(
+      "rivulet keys alter abcdefgh23456777 --grant topic:orders:read",
+      "rivulet keys alter abcdefgh23456777 --expires never",
     )
     .action(async (id: string, options: AlterOptions, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
@@ -133,15 +130,15 @@ export function addKeys(program: Command): void {
 
   keys
     .command("revoke <id>")
-    .description("delete an API key: requests with it are refused within seconds")
-    .option("--now <topic...>", "close its sockets at these topics at once, not in five minutes")
-    .option("--now-groups <group...>", "the same for members of groups")
-    .addHelpText(
-      "after",
-      examples(
-        "rivulet keys revoke abcdefgh23456777",
-        "rivulet keys revoke abcdefgh23456777 --now orders payments",
-      ),
+    .summary("revoke an API key")
+    .description(
+      "Deletes an API key. Requests with it are refused within ten seconds, and its sockets are closed within five minutes.",
+    )
+    .option("--now <topic...>", "close its sockets at these topics at once")
+    .option("--now-groups <group...>", "close the sockets of its members in these groups at once")
+    .examples(
+      "rivulet keys revoke abcdefgh23456777",
+      "rivulet keys revoke abcdefgh23456777 --now orders payments",
     )
     .action(
       async (id: string, sockets: { now?: string[]; nowGroups?: string[] }, command: Command) => {

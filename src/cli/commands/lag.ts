@@ -1,31 +1,33 @@
 // rivulet groups lag
 import { setTimeout as wait } from "node:timers/promises";
-import type { Command } from "commander";
 import { ConnectionError, type GroupInfo } from "../../sdk/index.ts";
-import { connect, examples, type GlobalOptions, print } from "../context.ts";
+import type { Command } from "../command.ts";
+import { connect, type GlobalOptions, print } from "../context.ts";
 import { lagOf, lagText, offsetsOf, offsetsTable, unreadableText } from "../group-offsets.ts";
+import { positiveNumber } from "../options.ts";
 import { redraw } from "../screen.ts";
 import { stopSignal } from "../stop.ts";
-import { positiveNumber } from "./topics.ts";
 
 const WATCH_SECONDS = 2;
 
 export function addLag(groups: Command): void {
   groups
     .command("lag <group>")
-    .description("show how far a group is behind, in records and in time, and who reads what")
+    .summary("show how far a group is behind")
+    .description(
+      "Shows how far a group is behind in each partition, in records and in time, and which member reads it. " +
+        "It asks the partitions, so the numbers are exact.",
+    )
     .option(
       "-w, --watch [seconds]",
-      `again every so many seconds (${WATCH_SECONDS}), until Ctrl-C`,
+      `show it again every so many seconds until Ctrl-C (default: ${WATCH_SECONDS})`,
       positiveNumber,
     )
-    .addHelpText(
-      "after",
-      examples(
-        "rivulet groups lag billing",
-        "rivulet groups lag billing --watch 5",
-        "rivulet --json groups lag billing --watch | jq .lag",
-      ),
+    .failsIf("a partition does not answer, so that the lag is not known in full")
+    .examples(
+      "rivulet groups lag billing",
+      "rivulet groups lag billing --watch 5",
+      "rivulet --json groups lag billing --watch | jq .lag",
     )
     .action(async (groupId: string, options: { watch?: number | true }, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
@@ -39,7 +41,7 @@ export function addLag(groups: Command): void {
 
 type LagInfo = ReturnType<typeof lagInfo>;
 
-/** A lag that is not known in full ends with 1, so that whatever watches it notices. */
+/** A lag that is not known in full ends with 1, so that a script that watches it notices. */
 function printLag(global: GlobalOptions, info: LagInfo): void {
   print(global, info, lagLines);
   if (info.unreadable !== undefined) process.exitCode = 1;
@@ -66,12 +68,12 @@ async function watch(
   for (let isFirst = true; !signal.aborted; isFirst = false) {
     const group = await ask().catch((error: unknown) => {
       if (isFirst || !(error instanceof ConnectionError)) throw error;
-      process.stderr.write(`# ${error.message}; trying again\n`); // A broker that was there comes back.
+      process.stderr.write(`# ${error.message}; trying again\n`); // It answered before, so it may come back.
       return null;
     });
     if (signal.aborted) return;
     if (group !== null) show(global, lagInfo(group));
-    await wait(seconds * 1_000, undefined, { signal }).catch(() => {}); // If it is aborted, it ends.
+    await wait(seconds * 1_000, undefined, { signal }).catch(() => {}); // An abort ends the loop.
   }
 }
 

@@ -1,113 +1,171 @@
-// rivulet produce: one record per line, or one per element of a JSON array.
+// rivulet produce: one record for each line, or for each element of a JSON array, or one tombstone.
 import { setTimeout as wait } from "node:timers/promises";
-import type { Command } from "commander";
-import { JsonCursor, keepRecordText } from "../../protocol/json-text.ts";
 import { atLine } from "../../protocol/line-errors.ts";
-import { BrokerError, type RecordInput } from "../../sdk/index.ts";
-import {
-  connect,
-  examples,
-  type GlobalOptions,
-  parseJson,
-  print,
-  UsageError,
-  wantsNotes,
-} from "../context.ts";
+import { BrokerError, type Producer, type RecordInput } from "../../sdk/index.ts";
+import type { Command } from "../command.ts";
+import { connect, type GlobalOptions, print, UsageError, wantsNotes } from "../context.ts";
+import { count } from "../figures.ts";
 import { type Input, openInput } from "../input.ts";
+import { checkLineOptions, collectHeader, type LineOptions, recordOf } from "../line-records.ts";
+import { parseWholeNumber } from "../options.ts";
 import { Progress } from "../progress.ts";
-import { count, parseWholeNumber } from "./topics.ts";
+import { parseSeparator } from "../record-text.ts";
+import { parseTime } from "../times.ts";
 
 /** The records of one request: large enough to be cheap, small enough to be prompt. */
 const REQUEST_RECORDS = 2_000;
 const REQUEST_BYTES = 1_000_000;
-/** When nothing comes for so long, the collected records are sent. */
+/** If nothing comes for so long, the collected records are sent. */
 const PAUSE_MS = 50;
 
-/** The fields of a record, besides its place. */
-const FIELDS = new Set(["key", "keyBase64", "value", "valueBase64", "headers", "timestamp"]);
-
-interface ProduceOptions {
+interface ProduceOptions extends LineOptions {
   readonly file?: string;
   readonly array?: true;
-  readonly records?: true;
-  readonly keyField?: string;
-  readonly key?: string;
-  readonly partition?: number;
+  readonly raw?: true;
+  readonly tombstone?: true;
 }
 
 export function addProduce(program: Command): void {
   program
     .command("produce <topic>")
+    .summary("append records to a topic")
     .description(
-      "append records: a line of standard input, or of a file, is one; empty lines are none",
+      "Appends a record for each line of standard input, or of a file. Empty lines are skipped. " +
+        "Bytes stay as they are. Records with the same key go to the same partition.",
     )
     .option("-f, --file <path>", "read this file instead of standard input")
-    .option("--array", "the input is one JSON array; each element is a record")
+    .option("--array", "the input is one JSON array, and each element is a record")
     .option(
       "--records",
-      "each line is a whole record, as --json consume prints them: key, value, headers, timestamp; it gets a place of its own",
+      "each line is a whole record as `rivulet --json consume` prints it; it is placed anew",
     )
-    .option("-k, --key-field <name>", "take the key from this field of each JSON value")
     .option("--key <key>", "give every record this key")
-    .option("--partition <number>", "append to this partition", parseWholeNumber)
-    .addHelpText(
-      "after",
-      examples(
-        `echo '{"id":"o-1","total":12}' | rivulet produce orders --key-field id`,
-        "rivulet produce orders --file orders.ndjson",
-        "rivulet produce orders-copy --records --file copy.ndjson",
-      ),
+    .option("-k, --key-field <name>", "take the key from this field of each JSON value")
+    .option(
+      "--key-separator <text>",
+      "the line is a key, this text and a value, as in key:value; \\t is a tab",
+      parseSeparator,
+    )
+    .option(
+      "--header <name=value>",
+      "add this header to every record; may be repeated",
+      collectHeader,
+    )
+    .option(
+      "--timestamp <time>",
+      "give every record this time: ISO 8601, or milliseconds since 1970 (default: now)",
+      parseTime,
+    )
+    .option(
+      "--partition <number>",
+      "append to this partition (default: by the key)",
+      parseWholeNumber,
+    )
+    .option("--null-value <text>", "a value that is this text is a tombstone")
+    .option("--tombstone", "read no input, and append one tombstone with the key of --key")
+    .option(
+      "--raw",
+      "take any bytes: do not refuse input that looks compressed, binary or indented",
+    )
+    .details(
+      "The start of the input is checked before anything is stored: its first 64 KiB, or the first piece that a pipe brings. " +
+        "Compressed files, UTF-16, NUL bytes and JSON over several lines are refused.",
+    )
+    .seeAlso("consume", "import", "topics create")
+    .examples(
+      `echo '{"id":"o-1","total":12}' | rivulet produce orders --key-field id`,
+      "rivulet produce orders --file orders.txt --key-separator : --header source=shop",
+      "rivulet produce customers --tombstone --key c-7",
     )
     .action(async (topic: string, options: ProduceOptions, command: Command) => {
-      const global = command.optsWithGlobals<GlobalOptions>();
-      if (options.key !== undefined && options.keyField !== undefined)
-        throw new UsageError("--key and --key-field exclude each other");
-      if (options.records && (options.key ?? options.keyField) !== undefined)
-        throw new UsageError("--records: the key stands in the record");
-      const { admin, producer } = connect(global);
-      await admin.describeTopic(topic); // A typo is an error even if nothing is to be sent.
-      const input = await openInput(options.file, options.array ?? false);
-      const partitions = new Map<number, number>();
-      let total = 0;
-      const isTyped = options.file === undefined && process.stdin.isTTY; // Typing would be drawn over.
-      const progress = new Progress(wantsNotes(global) && !isTyped, () => input.part(total));
-      process.once("SIGINT", () => {
-        progress.end();
-        process.kill(process.pid, "SIGINT");
-      });
-      try {
-        for await (const { records, lines, bytes } of requests(input, options)) {
-          const outcomes = await producer.send(topic, records).catch((error: unknown) => {
-            throw atLine(error, lines);
-          });
-          for (const [index, outcome] of outcomes.entries()) {
-            if ("error" in outcome) {
-              const { code, detail } = outcome.error;
-              throw new BrokerError(code, `line ${lines[index]} was not stored: ${detail}`);
-            }
-            partitions.set(outcome.partition, (partitions.get(outcome.partition) ?? 0) + 1);
-            total++;
-          }
-          progress.add(records.length, bytes);
-        }
-      } catch (error) {
-        progress.end();
-        process.stderr.write(`${count(total, "record")} stored before that.\n`);
-        throw error;
-      }
-      progress.end();
-      const summary = {
-        topic,
-        records: total,
-        partitions: Object.fromEntries([...partitions].sort(([a], [b]) => a - b)),
-      };
-      print(
-        global,
-        summary,
-        () =>
-          `Produced ${count(total, "record")} to ${count(partitions.size, "partition")} of ${topic}.`,
-      );
+      await run(topic, options, command.optsWithGlobals<GlobalOptions>());
     });
+}
+
+async function run(topic: string, options: ProduceOptions, global: GlobalOptions): Promise<void> {
+  checkLineOptions(options);
+  if (options.tombstone) checkTombstone(options);
+  const { admin, producer } = connect(global);
+  await admin.describeTopic(topic); // A typo is an error even if nothing is to be sent.
+  if (options.tombstone) return appendTombstone(topic, producer, options, global);
+  const input = await openInput(options.file, {
+    isArray: options.array ?? false,
+    isRaw: options.raw ?? false,
+  });
+  const partitions = new Map<number, number>();
+  let total = 0;
+  const isTyped = options.file === undefined && process.stdin.isTTY; // Typing would be drawn over.
+  const progress = new Progress(wantsNotes(global) && !isTyped, () => input.part(total));
+  process.once("SIGINT", () => {
+    progress.end();
+    process.kill(process.pid, "SIGINT");
+  });
+  try {
+    for await (const { records, lines, bytes } of requests(input, options)) {
+      const outcomes = await producer.send(topic, records).catch((error: unknown) => {
+        throw atLine(error, lines);
+      });
+      for (const [index, outcome] of outcomes.entries()) {
+        if ("error" in outcome) {
+          const { code, detail } = outcome.error;
+          throw new BrokerError(code, `line ${lines[index]} was not stored: ${detail}`);
+        }
+        partitions.set(outcome.partition, (partitions.get(outcome.partition) ?? 0) + 1);
+        total++;
+      }
+      progress.add(records.length, bytes);
+    }
+  } catch (error) {
+    progress.end();
+    process.stderr.write(`${count(total, "record")} stored before that.\n`);
+    throw error;
+  }
+  progress.end();
+  const summary = {
+    topic,
+    records: total,
+    partitions: Object.fromEntries([...partitions].sort(([a], [b]) => a - b)),
+  };
+  print(
+    global,
+    summary,
+    () =>
+      `Produced ${count(total, "record")} to ${count(partitions.size, "partition")} of ${topic}.`,
+  );
+}
+
+/** @throws UsageError */
+function checkTombstone(options: ProduceOptions): void {
+  const { key, file, array, records, keyField, keySeparator, nullValue, raw } = options;
+  if (key === undefined) throw new UsageError("--tombstone goes with --key");
+  if ((file ?? array ?? records ?? keyField ?? keySeparator ?? nullValue ?? raw) !== undefined)
+    throw new UsageError(
+      "--tombstone reads no input: give --key, --header, --timestamp, --partition",
+    );
+}
+
+async function appendTombstone(
+  topic: string,
+  producer: Producer,
+  { key, header, timestamp, partition }: ProduceOptions,
+  global: GlobalOptions,
+): Promise<void> {
+  const [outcome] = await producer.send(topic, [
+    {
+      ...{ key, value: null },
+      ...(header === undefined ? {} : { headers: header }),
+      ...(timestamp === undefined ? {} : { timestamp }),
+      ...(partition === undefined ? {} : { partition }),
+    },
+  ]);
+  if (outcome === undefined) throw new Error("the broker has not answered for the record");
+  if ("error" in outcome) throw new BrokerError(outcome.error.code, outcome.error.detail);
+  const summary = { topic, records: 1, partitions: { [outcome.partition]: 1 } };
+  print(
+    global,
+    summary,
+    () => `Appended a tombstone for ${key} to partition ${outcome.partition} of ${topic}.`,
+  );
 }
 
 interface Request {
@@ -117,7 +175,7 @@ interface Request {
   readonly bytes: number;
 }
 
-async function* requests({ pieces }: Input, options: ProduceOptions): AsyncGenerator<Request> {
+async function* requests({ pieces }: Input, options: LineOptions): AsyncGenerator<Request> {
   const source = pieces[Symbol.asyncIterator]();
   let records: RecordInput[] = [];
   let lines: number[] = [];
@@ -137,10 +195,7 @@ async function* requests({ pieces }: Input, options: ProduceOptions): AsyncGener
     const piece = await next;
     if (piece.done) break;
     for (const { bytes: value, line } of piece.value) {
-      records.push({
-        ...(options.records ? wholeRecord(value, line) : { value, ...keyOf(value, line, options) }),
-        ...(options.partition === undefined ? {} : { partition: options.partition }),
-      });
+      records.push(recordOf(value, line, options));
       lines.push(line);
       bytes += value.length;
       if (records.length >= REQUEST_RECORDS || bytes >= REQUEST_BYTES) yield take();
@@ -153,41 +208,4 @@ async function* requests({ pieces }: Input, options: ProduceOptions): AsyncGener
 function isSlow(next: Promise<unknown>): Promise<boolean> {
   const pause = wait(PAUSE_MS, true, { ref: false });
   return Promise.race([pause, next.then(() => false)]);
-}
-
-/** Reads a record as `rivulet --json consume` prints it. Its old place is left out. */
-function wholeRecord(bytes: Buffer, line: number): RecordInput {
-  const text = bytes.toString();
-  const record = parseJson(text, `line ${line}`);
-  keepRecordText(text, record);
-  if (typeof record !== "object" || record === null || Array.isArray(record))
-    throw new UsageError(`line ${line} is no record: a JSON object with a value, key, headers …`);
-  const {
-    topic: _topic,
-    partition: _partition,
-    offset: _offset,
-    ...own
-  } = record as RecordInput & Readonly<Record<"topic" | "offset", unknown>>;
-  for (const field of Object.keys(own))
-    if (!FIELDS.has(field)) throw new UsageError(`line ${line}: a record has no field "${field}"`);
-  return own;
-}
-
-function keyOf(value: Buffer, line: number, options: ProduceOptions): { key?: unknown } {
-  if (options.key !== undefined) return { key: options.key };
-  if (options.keyField === undefined) return {};
-  const text = value.toString();
-  const parsed = parseJson(text, `line ${line}`);
-  let key: unknown;
-  const cursor = new JsonCursor(text);
-  cursor.items((name) => {
-    const given = cursor.skip();
-    if (name !== options.keyField) return;
-    // The bytes of a number, or of an object, are those in the line.
-    const decoded: unknown = JSON.parse(given);
-    key = decoded === null || typeof decoded === "string" ? decoded : Buffer.from(given);
-  });
-  if (key === undefined || Array.isArray(parsed))
-    throw new UsageError(`line ${line} has no field "${options.keyField}" to take the key from`);
-  return { key };
 }

@@ -1,12 +1,12 @@
-// rivulet recover partition | group | cluster: back to an earlier time, where the platform keeps earlier states.
-import type { Command } from "commander";
+// rivulet recover partition | group | cluster: back to an earlier time, if the platform keeps earlier states.
 import type { Recovery, RecoveryTarget } from "../../core/recovery-info.ts";
 import { RECOVERY_PATH } from "../../protocol/paths.ts";
 import { agrees, mayAsk } from "../ask.ts";
 import { Broker } from "../broker.ts";
-import { examples, type GlobalOptions, print, UsageError } from "../context.ts";
+import type { Command } from "../command.ts";
+import { type GlobalOptions, print, UsageError } from "../context.ts";
+import { parseWholeNumber } from "../options.ts";
 import { restoredText, warningText } from "../recovery-text.ts";
-import { parseWholeNumber } from "./topics.ts";
 
 interface RecoverOptions {
   readonly to?: string;
@@ -18,24 +18,25 @@ interface RecoverOptions {
 export function addRecover(program: Command): void {
   const recover = program
     .command("recover")
+    .summary("take a partition, a group or the cluster back in time")
     .description(
-      "take a partition, a group or the cluster back to an earlier time, up to 30 days; on Cloudflare only",
+      "Takes a partition, a group or the cluster back to an earlier time, up to 30 days. It works on Cloudflare only. " +
+        "It says what will be lost and asks before it changes anything.",
     )
-    .addHelpText(
-      "after",
-      examples(
-        "rivulet recover partition orders 0 --to 2026-11-29T12:00:00Z --dry-run",
-        "rivulet recover group billing --to 2026-11-29T12:00:00Z",
-      ),
+    .seeAlso("doctor", "export", "groups reset")
+    .examples(
+      "rivulet recover partition orders 0 --to 2026-11-29T12:00:00Z --dry-run",
+      "rivulet recover group billing --to 2026-11-29T12:00:00Z",
     );
   withOptions(
     recover
       .command("partition <topic>")
-      .description("take the log of a partition back")
-      .argument("<number>", "which partition", parseWholeNumber)
-      .addHelpText(
-        "after",
-        examples("rivulet recover partition orders 0 --to 2026-11-29T12:00:00Z --dry-run"),
+      .summary("take the log of a partition back")
+      .description("Takes the log of a partition back. Records that were stored since are lost.")
+      .argument("<number>", "the partition", parseWholeNumber)
+      .examples(
+        "rivulet recover partition orders 0 --to 2026-11-29T12:00:00Z --dry-run",
+        "rivulet recover partition orders 0 --to 2026-11-29T12:00:00Z --yes",
       ),
   ).action(async (topic: string, partition: number, options: RecoverOptions, command: Command) => {
     await run({ type: "partition", topic, partition }, options, command);
@@ -43,18 +44,25 @@ export function addRecover(program: Command): void {
   withOptions(
     recover
       .command("group <group>")
-      .description("take the positions and the config of a group back; its members join anew")
-      .addHelpText("after", examples("rivulet recover group billing --to 2026-11-29T12:00:00Z")),
+      .summary("take a group back")
+      .description(
+        "Takes the committed offsets and the configuration of a group back. Its members join anew.",
+      )
+      .examples(
+        "rivulet recover group billing --to 2026-11-29T12:00:00Z --dry-run",
+        "rivulet recover group billing --to 2026-11-29T12:00:00Z",
+      ),
   ).action(async (group: string, options: RecoverOptions, command: Command) => {
     await run({ type: "group", group }, options, command);
   });
   withOptions(
     recover
       .command("cluster")
-      .description("take the topics, the list of groups, the keys and the audit log back")
-      .addHelpText(
-        "after",
-        examples("rivulet recover cluster --to 2026-11-29T12:00:00Z --dry-run"),
+      .summary("take the topics, keys and list of groups back")
+      .description("Takes the topics, the list of groups, the API keys and the audit log back.")
+      .examples(
+        "rivulet recover cluster --to 2026-11-29T12:00:00Z --dry-run",
+        "rivulet recover cluster --to 2026-11-29T12:00:00Z",
       ),
   ).action(async (options: RecoverOptions, command: Command) => {
     await run({ type: "cluster" }, options, command);
@@ -63,10 +71,10 @@ export function addRecover(program: Command): void {
 
 function withOptions(command: Command): Command {
   return command
-    .option("--to <time>", "this time (ISO 8601 or ms)")
-    .option("--bookmark <bookmark>", "this state, as a recovery before has told it")
-    .option("--dry-run", "tell what would be lost, and change nothing")
-    .option("-y, --yes", "do not ask");
+    .option("--to <time>", "back to this time: ISO 8601, or milliseconds since 1970")
+    .option("--bookmark <bookmark>", "back to this state, which an earlier recovery printed")
+    .option("--dry-run", "show what would be lost, and change nothing")
+    .option("-y, --yes", "do not ask before the change");
 }
 
 async function run(target: RecoveryTarget, options: RecoverOptions, command: Command) {
@@ -75,7 +83,7 @@ async function run(target: RecoveryTarget, options: RecoverOptions, command: Com
   if ((to === undefined) === (bookmark === undefined))
     throw new UsageError("give --to, or --bookmark");
   if (!dryRun && !yes && !mayAsk())
-    throw new UsageError("what will be lost is asked on a terminal; elsewhere give --yes");
+    throw new UsageError("the loss is confirmed on a terminal; elsewhere give --yes");
   const broker = new Broker(global, () => {});
   const ask = (point: object, isDry: boolean) =>
     broker.json<Recovery>("POST", RECOVERY_PATH, { target, ...point, dryRun: isDry });
@@ -83,9 +91,9 @@ async function run(target: RecoveryTarget, options: RecoverOptions, command: Com
   const warning = warningText(target, plan, to ?? null);
   if (dryRun) return print(global, plan, () => warning);
   if (!global.quiet || !yes) process.stderr.write(`${warning}\n`);
-  if (!yes && !(await agrees("\nGo back to that, and lose what is said above? [y/N] ")))
+  if (!yes && !(await agrees("\nGo back, and lose what is listed above? [y/N] ")))
     return process.stderr.write("Nothing was changed.\n");
-  // The state that was told, whatever the time means by now.
+  // The bookmark is the state that was shown. The time might mean another one by now.
   const restored = await ask({ bookmark: plan.bookmark }, false);
   return print(global, restored, () => restoredText(target, restored));
 }

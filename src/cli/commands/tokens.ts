@@ -1,7 +1,6 @@
-// rivulet tokens create: tokens that an application hands to browsers
-import type { Command } from "commander";
-import { connect, examples, type GlobalOptions, print } from "../context.ts";
-import { parseDuration } from "../expiry.ts";
+// rivulet tokens create: tokens that an application gives to browsers
+import type { Command } from "../command.ts";
+import { connect, type GlobalOptions, print } from "../context.ts";
 import {
   addQuota,
   addRights,
@@ -11,29 +10,39 @@ import {
   type RightsOptions,
   rightsOf,
 } from "../rights.ts";
+import { parseDuration } from "../times.ts";
 
 export function addTokens(program: Command): void {
   const tokens = program
     .command("tokens")
-    .description("make tokens, which expire, e.g. for a browser")
-    .addHelpText("after", examples("rivulet tokens create --role read --ttl 5m"));
+    .summary("create tokens that expire")
+    .description("Creates tokens, which expire by themselves, for a browser for example.")
+    .seeAlso("keys create", "access check")
+    .examples(
+      "rivulet tokens create --role read --ttl 5m",
+      "rivulet tokens create --grant topic:prices:read --subject visitor",
+    );
 
   addQuota(
     addRights(
       tokens
         .command("create")
-        .description("make a token that may do at most what the key may that asks for it"),
+        .summary("create a token")
+        .description(
+          "Creates a token, which may do at most what the key of this command line may. It is printed once.",
+        ),
     ),
   )
-    .option("--ttl <duration>", "how long it is good: 90s, 15m, at most 24h", parseDuration)
-    .option("--subject <name>", "whoever will have it, if not the principal of the key")
-    .addHelpText("after", GRANTS_HELP)
-    .addHelpText(
-      "after",
-      examples(
-        "rivulet tokens create --grant topic:prices:read --subject visitor --ttl 1h",
-        "rivulet --json tokens create --role read | jq -r .token",
-      ),
+    .option(
+      "--ttl <duration>",
+      "how long it is valid, such as 90s or 15m, at most 24h (default: 15m)",
+      parseDuration,
+    )
+    .option("--subject <name>", "the principal of its bearer (default: that of the key)")
+    .details(GRANTS_HELP)
+    .examples(
+      "rivulet tokens create --grant topic:prices:read --subject visitor --ttl 1h",
+      "rivulet --json tokens create --role read | jq -r .token",
     )
     .action(
       async (

@@ -1,39 +1,61 @@
-// rivulet topics create | list | describe | alter | delete
-import { type Command, InvalidArgumentError } from "commander";
-import type { ConfigInfo, TopicInfo } from "../../sdk/index.ts";
-import { connect, examples, type GlobalOptions, print, UsageError } from "../context.ts";
+// rivulet topics create | list | describe | alter | delete-records | delete | list-deleted | undelete | purge
+import { Option } from "commander";
+import type { TopicInfo } from "../../sdk/index.ts";
+import type { Command } from "../command.ts";
+import { configText, listOf } from "../config-text.ts";
+import { connect, type GlobalOptions, print, UsageError } from "../context.ts";
+import { bytesText, count } from "../figures.ts";
 import { listDeletedTopics, listTopics, purgeTopic, undeleteTopic } from "../lists.ts";
+import {
+  type ConfigChange,
+  changeOf,
+  collectConfig,
+  collectKey,
+  parseWholeNumber,
+} from "../options.ts";
 import { table } from "../table.ts";
+import { type TopicSize, topicSizes } from "../told.ts";
+
+const LIST_ORDERS = ["name", "partitions", "records", "bytes"] as const;
+type ListOrder = (typeof LIST_ORDERS)[number];
+
+interface Bounds {
+  readonly partition: number;
+  readonly logStartOffset: number;
+  readonly logEndOffset: number;
+}
 
 export function addTopics(program: Command): void {
   const topics = program
     .command("topics")
-    .description("create, list, describe, alter and delete topics")
-    .addHelpText(
-      "after",
-      examples("rivulet topics create orders --partitions 6", "rivulet topics list"),
-    );
+    .summary("create, list, describe, alter and delete topics")
+    .description(
+      "Creates, lists, describes, alters and deletes topics, and brings deleted ones back.",
+    )
+    .seeAlso("configs", "groups", "produce", "consume")
+    .examples("rivulet topics create orders --partitions 6", "rivulet topics list --sort bytes");
 
   topics
     .command("create <name>")
-    .description("create a topic")
-    .addHelpText(
-      "after",
-      examples(
-        "rivulet topics create orders --partitions 6",
-        "rivulet topics create prices --config cleanup.policy=compact",
-      ),
+    .summary("create a topic")
+    .description(
+      "Creates a topic. A record with a key goes to the partition that the key determines.",
     )
     .option(
       "-p, --partitions <count>",
-      "how many partitions: the most members of a group that can share it",
+      "partitions, which is the most members of a group that can share the topic",
       parseWholeNumber,
       1,
     )
     .option(
       "-c, --config <key=value>",
-      "a configuration value, e.g. max.message.bytes=1000; may be repeated",
+      "a configuration value, such as max.message.bytes=1000; may be repeated (default: those of `rivulet configs describe`)",
       collectConfig,
+    )
+    .seeAlso("configs describe")
+    .examples(
+      "rivulet topics create orders --partitions 6",
+      "rivulet topics create prices --config cleanup.policy=compact",
     )
     .action(
       async (
@@ -53,33 +75,55 @@ export function addTopics(program: Command): void {
 
   topics
     .command("list")
-    .description("list the topics")
-    .addHelpText(
-      "after",
-      examples("rivulet topics list", "rivulet --json topics list | jq '.[].name'"),
+    .summary("list the topics and their sizes")
+    .description(
+      "Lists the topics with their partitions, records and stored bytes. The sizes come from the broker's metrics, " +
+        "which wakes no partition, so they may be a minute old. They take DESCRIBE on the cluster; without it, and " +
+        "where nothing is known yet, the column shows a dash. Compaction leaves fewer records than shown.",
     )
-    .action(async (_options: object, command: Command) => {
+    .addOption(
+      new Option("--sort <order>", "sort by name, or by a size, the largest first")
+        .choices(LIST_ORDERS)
+        .default("name"),
+    )
+    .seeAlso("costs")
+    .examples("rivulet topics list --sort records", "rivulet --json topics list | jq '.[].name'")
+    .action(async ({ sort }: { sort: ListOrder }, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
-      const all = await listTopics(global);
+      const [topics, sizes] = await Promise.all([listTopics(global), topicSizes(global)]);
+      const unknown: TopicSize = { records: null, bytes: null };
+      const all = topics.map((topic) => ({ ...topic, ...(sizes.get(topic.name) ?? unknown) }));
+      if (sort !== "name") all.sort((a, b) => (b[sort] ?? -1) - (a[sort] ?? -1));
       print(global, all, () =>
         all.length === 0
           ? "There are no topics. `rivulet topics create NAME` creates one."
           : table(
-              ["TOPIC", "PARTITIONS"],
-              all.map((topic) => [topic.name, topic.partitions]),
+              ["TOPIC", "PARTITIONS", "RECORDS", "STORED"],
+              all.map(({ name, partitions, records, bytes }) => [
+                name,
+                partitions,
+                records,
+                bytes === null ? null : { figure: bytesText(bytes) },
+              ]),
             ),
       );
     });
 
   topics
     .command("describe <topic>")
-    .description("show a topic, its configuration and the bounds of its partitions")
-    .addHelpText("after", examples("rivulet topics describe orders"))
+    .summary("show a topic's configuration and partitions")
+    .description(
+      "Shows a topic, its configuration, and where each partition's log starts and ends.",
+    )
+    .examples(
+      "rivulet topics describe orders",
+      "rivulet --json topics describe orders | jq .config",
+    )
     .action(async (name: string, _options: object, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
       const { admin } = connect(global);
       const topic = await admin.describeTopic(name);
-      const offsets: { partition: number; logStartOffset: number; logEndOffset: number }[] = [];
+      const offsets: Bounds[] = [];
       for (let partition = 0; partition < topic.partitions; partition++) {
         const { offset: logStartOffset } = await admin.listOffset(name, partition, "earliest");
         const { offset: logEndOffset } = await admin.listOffset(name, partition, "latest");
@@ -90,17 +134,22 @@ export function addTopics(program: Command): void {
 
   topics
     .command("alter <topic>")
-    .description("change a topic's configuration, or give it more partitions")
-    .addHelpText(
-      "after",
-      examples(
-        "rivulet topics alter orders --partitions 12",
-        "rivulet topics alter orders --config retention.ms=3600000 --unset retention.bytes",
-      ),
+    .summary("change a topic's configuration, or add partitions")
+    .description(
+      "Changes a topic's configuration, or gives it more partitions. Keys then go to other partitions than before.",
     )
-    .option("-p, --partitions <count>", "how many partitions; they only grow", parseWholeNumber)
-    .option("-c, --config <key=value>", "a configuration value; may be repeated", collectConfig)
+    .option(
+      "-p, --partitions <count>",
+      "the number of partitions from now on, which may only grow",
+      parseWholeNumber,
+    )
+    .option("-c, --config <key=value>", "set a configuration value; may be repeated", collectConfig)
     .option("--unset <key>", "set a key back to its default; may be repeated", collectKey)
+    .seeAlso("configs describe")
+    .examples(
+      "rivulet topics alter orders --partitions 12",
+      "rivulet topics alter orders --config retention.ms=3600000 --unset retention.bytes",
+    )
     .action(
       async (
         name: string,
@@ -122,13 +171,14 @@ export function addTopics(program: Command): void {
 
   topics
     .command("delete-records <topic>")
-    .description("delete the records of a partition before an offset")
-    .addHelpText(
-      "after",
-      examples("rivulet topics delete-records orders --partition 0 --before 1000"),
-    )
-    .requiredOption("--partition <number>", "which partition", parseWholeNumber)
+    .summary("delete the records of a partition before an offset")
+    .description("Deletes the records of a partition before an offset. The log then starts there.")
+    .requiredOption("--partition <number>", "the partition", parseWholeNumber)
     .requiredOption("--before <offset>", "the first offset that stays", parseWholeNumber)
+    .examples(
+      "rivulet topics delete-records orders --partition 0 --before 1000",
+      "rivulet topics describe orders",
+    )
     .action(
       async (name: string, options: { partition: number; before: number }, command: Command) => {
         const global = command.optsWithGlobals<GlobalOptions>();
@@ -142,10 +192,14 @@ export function addTopics(program: Command): void {
 
   topics
     .command("delete <topic>")
+    .summary("delete a topic and its records")
     .description(
-      "delete a topic and all its records, which are kept for topic.delete.delay.ms where that is set",
+      "Deletes a topic and its records. If topic.delete.delay.ms is set, they are kept for so long and can be brought back.",
     )
-    .addHelpText("after", examples("rivulet topics delete orders"))
+    .examples(
+      "rivulet topics delete orders",
+      "rivulet topics alter orders --config topic.delete.delay.ms=86400000",
+    )
     .action(async (name: string, _options: object, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
       await connect(global).admin.deleteTopic(name);
@@ -154,8 +208,12 @@ export function addTopics(program: Command): void {
 
   topics
     .command("list-deleted")
-    .description("list the deleted topics that are kept, and until when")
-    .addHelpText("after", examples("rivulet topics list-deleted"))
+    .summary("list the deleted topics that are kept")
+    .description("Lists the deleted topics that are kept, and until when.")
+    .examples(
+      "rivulet topics list-deleted",
+      "rivulet --json topics list-deleted | jq '.[].topicId'",
+    )
     .action(async (_options: object, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
       const all = await listDeletedTopics(global);
@@ -177,9 +235,15 @@ export function addTopics(program: Command): void {
 
   topics
     .command("undelete <topic>")
-    .description("bring a deleted topic back, with its records and the positions of groups in it")
-    .option("--id <topic-id>", "which one, if several of that name were deleted")
-    .addHelpText("after", examples("rivulet topics undelete orders"))
+    .summary("bring a deleted topic back")
+    .description(
+      "Brings a deleted topic back, with its records and the committed offsets of groups in it.",
+    )
+    .option("--id <topic-id>", "the topic's id, if several of that name were deleted")
+    .examples(
+      "rivulet topics undelete orders",
+      "rivulet topics undelete orders --id 0b1c2d3e4f5a46b7a8c9d0e1f2a3b4c5",
+    )
     .action(async (name: string, options: { id?: string }, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
       const topic = await undeleteTopic(global, name, options.id);
@@ -192,20 +256,23 @@ export function addTopics(program: Command): void {
 
   topics
     .command("purge <topic>")
-    .description("free the storage of deleted topics of this name now; they cannot be brought back")
-    .option("--id <topic-id>", "only this one of them")
-    .addHelpText("after", examples("rivulet topics purge orders"))
+    .summary("free the storage of deleted topics now")
+    .description(
+      "Frees the storage of the deleted topics of this name now. They cannot be brought back.",
+    )
+    .option("--id <topic-id>", "only the topic with this id")
+    .examples(
+      "rivulet topics purge orders",
+      "rivulet topics purge orders --id 0b1c2d3e4f5a46b7a8c9d0e1f2a3b4c5",
+    )
     .action(async (name: string, options: { id?: string }, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
       await purgeTopic(global, name, options.id);
-      print(global, { purged: name }, () => `Freed what was deleted of topic ${name}.`);
+      print(global, { purged: name }, () => `Freed the storage of deleted topics named ${name}.`);
     });
 }
 
-function describe(
-  topic: TopicInfo,
-  offsets: readonly { partition: number; logStartOffset: number; logEndOffset: number }[],
-): string {
+function describe(topic: TopicInfo, offsets: readonly Bounds[]): string {
   const rows = offsets.map((row) => [
     row.partition,
     row.logStartOffset,
@@ -219,68 +286,4 @@ function describe(
     "",
     table(["PARTITION", "LOG START", "LOG END", "OFFSETS"], rows),
   ].join("\n");
-}
-
-export function parseWholeNumber(text: string): number {
-  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError("It must be a whole number.");
-  return Number(text);
-}
-
-export function positiveNumber(text: string): number {
-  const number = parseWholeNumber(text);
-  if (number < 1) throw new InvalidArgumentError("It must be at least 1.");
-  return number;
-}
-
-export function count(number: number, noun: string): string {
-  return `${number} ${noun}${number === 1 ? "" : "s"}`;
-}
-
-export interface ConfigChange {
-  readonly config?: Record<string, string>;
-  readonly unset?: Record<string, null>;
-}
-
-/** Returns the change as the broker takes it, or null if nothing is to change. */
-export function changeOf({ config, unset }: ConfigChange): Record<string, string | null> | null {
-  const both = Object.keys(config ?? {}).find((key) => Object.hasOwn(unset ?? {}, key));
-  if (both !== undefined)
-    throw new UsageError(`${both} is to be set and unset: give --config or --unset for it`);
-  const change = { ...config, ...unset };
-  return Object.keys(change).length === 0 ? null : change;
-}
-
-export function collectKey(key: string, previous: Record<string, null> = {}): Record<string, null> {
-  return { ...previous, [key]: null };
-}
-
-/** Describes the values that are set, for people. */
-export function configText(overrides: Readonly<Record<string, string | number>>): string {
-  const set = listOf(overrides);
-  return set === "" ? "Nothing is set: the defaults hold." : `Set: ${set}`;
-}
-
-/** Shows every key with the value in effect, and whether it was set. */
-export function configTable({ config, overrides }: ConfigInfo, heading: string): string {
-  const rows = Object.entries(config).map(([key, value]) => [
-    key,
-    value,
-    Object.hasOwn(overrides, key) ? "set" : "",
-  ]);
-  return table(["KEY", heading, ""], rows);
-}
-
-function listOf(overrides: Readonly<Record<string, string | number>>): string {
-  return Object.entries(overrides)
-    .map(([key, value]) => `${key}=${value}`)
-    .join(", ");
-}
-
-export function collectConfig(
-  text: string,
-  previous: Record<string, string>,
-): Record<string, string> {
-  const equals = text.indexOf("=");
-  if (equals < 1) throw new InvalidArgumentError("It must be KEY=VALUE.");
-  return { ...previous, [text.slice(0, equals)]: text.slice(equals + 1) };
 }

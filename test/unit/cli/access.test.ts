@@ -3,9 +3,9 @@ import type { Command } from "commander";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { commandTree } from "../../../src/cli/command-tree.ts";
 import { explain } from "../../../src/cli/context.ts";
-import { parseDuration, parseExpiry } from "../../../src/cli/expiry.ts";
 import { createProgram } from "../../../src/cli/program.ts";
 import { grantText, parseGrant } from "../../../src/cli/rights.ts";
+import { parseDuration, parseExpiry } from "../../../src/cli/times.ts";
 import { BrokerError } from "../../../src/sdk/index.ts";
 
 const NOW_MS = Date.parse("2026-11-28T12:00:00Z");
@@ -83,8 +83,8 @@ describe("grants", () => {
     ["orders:read", "topic:NAME:OPERATIONS"],
     ["topic:orders", "topic:NAME:OPERATIONS"],
     ["topic::read", "topic-prefix::read means all"],
-    ["topic:orders:reed", "reed is no operation on a topic, there are all,read,write"],
-    ["group:g:write", "write is no operation on a group, there are all,read,delete"],
+    ["topic:orders:reed", "reed is not an operation on a topic, there are all,read,write"],
+    ["group:g:write", "write is not an operation on a group, there are all,read,delete"],
     ["cluster:", "topic:NAME:OPERATIONS"],
   ])("[SYS-3] the grant %s is refused with what it must be", (text, error) => {
     expect(() => parseGrant(text)).toThrow(error);
@@ -107,9 +107,9 @@ describe("how long", () => {
     expect(parseExpiry("2027-01-31T00:00Z")).toEqual({ atMs: Date.parse("2027-01-31T00:00Z") });
     expect(parseExpiry("never")).toEqual({ atMs: null });
     for (const text of ["", "soon", "5", "2027-99-99"])
-      expect(() => parseExpiry(text)).toThrow("It must be like 12h");
+      expect(() => parseExpiry(text)).toThrow("It must be a duration from now such as 12h");
     for (const text of ["", "1.5h", "-1s", "never"])
-      expect(() => parseDuration(text)).toThrow("It must be like 90s");
+      expect(() => parseDuration(text)).toThrow("It must be a duration such as 90s");
   });
 });
 
@@ -309,7 +309,7 @@ describe("who may what", () => {
 
   test.each([
     [[], "give --topic, --group or --cluster"],
-    [["--group", "g", "--operation", "write"], "--operation: write is no operation on a group"],
+    [["--group", "g", "--operation", "write"], "--operation: write is not an operation on a group"],
   ])("[SYS-3] access check %j is refused", async (args, error) => {
     await expect(run(["access", "check", ...args], me)).rejects.toThrow(error);
   });

@@ -3,8 +3,8 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Command } from "commander";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { Command } from "../../../src/cli/command.ts";
 import { commandTree } from "../../../src/cli/command-tree.ts";
 import { bashCompletion } from "../../../src/cli/completion/bash.ts";
 import { fishCompletion } from "../../../src/cli/completion/fish.ts";
@@ -114,7 +114,7 @@ function pagesOf(command: Command, path = command.name()): Page[] {
   });
   command.outputHelp();
   const below = command.createHelp().visibleCommands(command);
-  const own = below.filter((each) => command.commands.includes(each));
+  const own = below.filter((each) => command.commands.includes(each)) as Command[];
   return [{ path, help }, ...own.flatMap((each) => pagesOf(each, `${path} ${each.name()}`))];
 }
 
@@ -122,7 +122,7 @@ function pagesOf(command: Command, path = command.name()): Page[] {
 function parser(command = createProgram()): Command {
   command.exitOverride().configureOutput({ writeErr: () => {} });
   if (command.commands.length === 0) command.action(() => {});
-  command.commands.forEach(parser);
+  for (const child of command.commands) parser(child as Command);
   return command;
 }
 
@@ -245,7 +245,7 @@ describe("input", () => {
     const file = join(folder, "input");
     writeFileSync(file, text);
     const lines: string[] = [];
-    for await (const pieces of (await openInput(file, isArray)).pieces)
+    for await (const pieces of (await openInput(file, { isArray, isRaw: false })).pieces)
       for (const { bytes } of pieces) lines.push(bytes.toString());
     return lines;
   }
@@ -302,8 +302,8 @@ describe("settings", () => {
   test.each([
     ["{", "is not JSON: "],
     ["[]", "is JSON, but not an object"],
-    ['{"tokn":"x"}', ': "tokn" is no setting, there are url and token'],
-    ['{"url":5}', ": url is 5, it must be an http or https address, e.g. http://127.0.0.1:8787"],
+    ['{"tokn":"x"}', ': "tokn" is not a setting, there are url and token'],
+    ['{"url":5}', ": url is 5, it must be an http or https address such as http://127.0.0.1:8787"],
     ['{"token":"a secret"}', ": token must be ASCII text without spaces"],
     ['{"token":null}', ": token is null, it must be ASCII text without spaces"],
   ])(

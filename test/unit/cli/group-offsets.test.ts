@@ -8,7 +8,7 @@ const row = (lag: number | null) => ({
 });
 
 test.each([
-  [[], 0, "no positions"],
+  [[], 0, "no committed offsets"],
   [[row(0)], 0, "0"],
   [[row(1), row(2)], 0, "3"],
   [[row(null)], 0, "nothing committed in 1 partition"],

@@ -1,0 +1,51 @@
+// Requests for which the SDK has no method.
+import { brokerError, type Fetch, HttpClient, parseJson } from "../admin/http.ts";
+import { BrokerError, ConnectionError } from "../sdk/index.ts";
+import { tokenFetch } from "../sdk/token.ts";
+import type { GlobalOptions } from "./context.ts";
+
+const plain: Fetch = (url, init) => fetch(url, init as RequestInit);
+
+export function httpOf(global: GlobalOptions): HttpClient {
+  return new HttpClient(global.url, fetchWith(global));
+}
+
+function fetchWith({ token }: GlobalOptions): Fetch {
+  return token === undefined ? plain : tokenFetch(plain, token);
+}
+
+/** Gets an answer that is not JSON. @throws BrokerError, ConnectionError */
+export async function textAt(global: GlobalOptions, path: string): Promise<string> {
+  const { url } = global;
+  let answer: { readonly ok: boolean; readonly status: number };
+  let text: string;
+  try {
+    const response = await fetchWith(global)(new URL(path, url).href, {
+      method: "GET",
+      headers: {},
+    });
+    answer = response;
+    text = await response.text();
+  } catch (error) {
+    throw new ConnectionError(`no answer from ${url}: ${(error as Error).message}`, {
+      cause: error,
+    });
+  }
+  if (answer.ok) return text;
+  const problem = brokerError(parseJson(text));
+  throw problem ?? new ConnectionError(`HTTP ${answer.status}: not a Rivulet broker`);
+}
+
+/** Returns null if the caller lacks the rights, or if the broker is too old to have the route. */
+export async function ifAllowed<T>(answer: Promise<T>): Promise<T | null> {
+  try {
+    return await answer;
+  } catch (error) {
+    const isRefused = error instanceof BrokerError && /AUTHORIZATION_FAILED$/.test(error.code);
+    const isUnknown =
+      (error instanceof BrokerError && error.code === "RESOURCE_NOT_FOUND") ||
+      (error instanceof ConnectionError && /^HTTP 404\b/.test(error.message));
+    if (isRefused || isUnknown) return null;
+    throw error;
+  }
+}
