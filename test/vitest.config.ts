@@ -132,6 +132,8 @@ export default defineConfig({
           include: ["test/e2e/**/*.test.ts"],
           exclude: ["test/e2e/{demo,examples}.test.ts"], // `npm run test:examples`
           environment: "node",
+          // A process for many files, as above.
+          isolate: false,
           globalSetup: ["test/e2e/build.ts"],
           setupFiles: ["test/e2e/secrets-told.ts"],
           testTimeout: 120_000,
