@@ -292,7 +292,7 @@ describe("rows per million records", () => {
     ]);
   });
 
-  test("[COST-1] [LOG-3] 64 concurrent producers of single records write a row per ten at most", async () => {
+  test("[COST-1] [LOG-3] 64 concurrent producers of single records write at most a row per ten", async () => {
     const { topic, stub } = await newPartition();
     const producers = Array.from({ length: 64 }, (_, i) => ({ producerId: i, sequence: 0 }));
     const path = `/v1/topics/${topic.name}/partitions/0/socket`;

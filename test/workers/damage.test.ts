@@ -203,7 +203,7 @@ const FOLLOWERS: readonly {
 
 describe.each(KINDS)("$kind", ({ make }) => {
   test.each(FOLLOWERS)(
-    "[CRC-2] [CRC-4] is told of by $way, behind what is before it; other partitions go on",
+    "[CRC-2] [CRC-4] is reported by $way, after the data before it; other partitions continue",
     async ({ follow }) => {
       const damaged = await make();
       const follower = await follow(damaged);
@@ -221,38 +221,35 @@ describe.each(KINDS)("$kind", ({ make }) => {
     },
   );
 
-  test.each(TWINS)(
-    "[CRC-2] [CRC-4] is the broker's fault over HTTP$when",
-    async ({ interrupt }) => {
-      const damaged = await make();
-      const { topic, stub } = damaged;
-      const path = `/v1/topics/${topic.name}/partitions/0/records`;
-      expect(await fetchRecords(topic.name, 0)).toMatchObject({ nextOffset: 3, highWatermark: 6 });
-      expect(values((await fetchRecords(topic.name, 0)).records)).toEqual(BEFORE);
-      await interrupt(stub);
-      expect(await call("GET", `${path}?offset=3`)).toMatchObject({
-        status: 500,
-        contentType: "application/problem+json",
-        body: { ...problem(damaged), status: 500 },
-      });
-      expect(values((await fetchRecords(topic.name, 0, "?offset=4")).records)).toEqual([
-        "p0 4",
-        "p0 5",
-      ]);
-      expect((await fetchRecords(topic.name, 1)).records).toHaveLength(2);
-      // As a producer's it is the request's fault still.
-      const sent = recordBatch(["x"]);
-      sent[65] = (sent[65] as number) ^ 1;
-      const batches = `/v1/topics/${topic.name}/partitions/0/batches`;
-      expect(await call("POST", batches, sent)).toMatchObject({
-        status: 400,
-        body: { code: "CORRUPT_MESSAGE" },
-      });
-      expect(await produce(topic.name, [{ value: "p0 6", partition: 0 }])).toMatchObject([
-        { offset: 6 },
-      ]);
-    },
-  );
+  test.each(TWINS)("[CRC-2] [CRC-4] is a broker error over HTTP$when", async ({ interrupt }) => {
+    const damaged = await make();
+    const { topic, stub } = damaged;
+    const path = `/v1/topics/${topic.name}/partitions/0/records`;
+    expect(await fetchRecords(topic.name, 0)).toMatchObject({ nextOffset: 3, highWatermark: 6 });
+    expect(values((await fetchRecords(topic.name, 0)).records)).toEqual(BEFORE);
+    await interrupt(stub);
+    expect(await call("GET", `${path}?offset=3`)).toMatchObject({
+      status: 500,
+      contentType: "application/problem+json",
+      body: { ...problem(damaged), status: 500 },
+    });
+    expect(values((await fetchRecords(topic.name, 0, "?offset=4")).records)).toEqual([
+      "p0 4",
+      "p0 5",
+    ]);
+    expect((await fetchRecords(topic.name, 1)).records).toHaveLength(2);
+    // As a producer's it is the request's fault still.
+    const sent = recordBatch(["x"]);
+    sent[65] = (sent[65] as number) ^ 1;
+    const batches = `/v1/topics/${topic.name}/partitions/0/batches`;
+    expect(await call("POST", batches, sent)).toMatchObject({
+      status: 400,
+      body: { code: "CORRUPT_MESSAGE" },
+    });
+    expect(await produce(topic.name, [{ value: "p0 6", partition: 0 }])).toMatchObject([
+      { offset: 6 },
+    ]);
+  });
 
   test("[CRC-2] [CRC-4] ends a read of lines with the error", async () => {
     const damaged = await make();
@@ -268,7 +265,7 @@ describe.each(KINDS)("$kind", ({ make }) => {
   });
 
   test.each(TWINS)(
-    "[CRC-2] [CRC-4] is found by no look-up by time, and what is elsewhere is$when",
+    "[CRC-2] [CRC-4] is found by no lookup by time, and data elsewhere is$when",
     async ({ interrupt }) => {
       const damaged = await make();
       const { topic, stub } = damaged;
@@ -297,7 +294,7 @@ describe.each(KINDS)("$kind", ({ make }) => {
     },
   );
 
-  test("[CRC-2] [CRC-4] hides no group's positions", async () => {
+  test("[CRC-2] [CRC-4] hides no group's committed offsets", async () => {
     const { topic } = await make();
     const group = unique("group");
     await readAs(group, topic, { 0: 3, 1: 1 });
@@ -314,7 +311,7 @@ describe("a bit flipped on disk, for who is given batches", () => {
   const make = makeFlipped;
 
   test.each(TWINS)(
-    "[CRC-2] is told over a partition's socket, which may attach elsewhere$when",
+    "[CRC-2] is reported over a partition's socket, which may attach elsewhere$when",
     async ({ interrupt }) => {
       const damaged = await make();
       const { topic, stub } = damaged;
@@ -342,7 +339,7 @@ describe("a bit flipped on disk, for who is given batches", () => {
   );
 
   test.each(TWINS)(
-    "[CRC-2] is error 2 of its partition in Kafka's Fetch, behind what is before it$when",
+    "[CRC-2] is error 2 of its partition in Kafka's Fetch, after the data before it$when",
     async ({ interrupt }) => {
       const { topic, stub } = await make();
       const kafka = await Kafka.open();
@@ -387,7 +384,7 @@ describe("a bit flipped on disk, for who is given batches", () => {
 });
 
 describe("who runs the broker", () => {
-  test("[CRC-2] is told of damage once, with the partition, the offset and the object's file", async () => {
+  test("[CRC-2] learns of damage once, with the partition, the offset and the object's file", async () => {
     const { topic, stub } = await makeFlipped();
     const log = vi.spyOn(console, "error").mockImplementation(() => {});
     const said = () =>
@@ -491,7 +488,7 @@ describe("a partition that cannot answer", () => {
     },
     { how: "its object breaks", spoil: "DROP TABLE log", code: expect.any(String) },
   ])(
-    "[POL-6] [OFF-6] takes nothing down that the others answer for, where $how",
+    "[POL-6] [OFF-6] affects nothing that the others answer for, where $how",
     async ({ spoil, code }) => {
       vi.spyOn(console, "error").mockImplementation(() => {});
       const topic = await createTopic(2);

@@ -64,7 +64,7 @@ function tablesOf(topicId: string, partition: number): Promise<string[]> {
 
 describe("a deleted topic", () => {
   test.each(TWINS)(
-    "[DEL-1] is gone on every way in, and what it stored is kept$when",
+    "[DEL-1] is gone on every interface, and its stored data is kept$when",
     async ({ interrupt }) => {
       const topic = await createTopic(2, KEPT);
       const { name, topicId } = topic;
@@ -97,7 +97,7 @@ describe("a deleted topic", () => {
     },
   );
 
-  test("[DEL-1] is kept for a day on Cloudflare, and not at all where it is set so", async () => {
+  test("[DEL-1] is kept for a day on Cloudflare, and not at all if set so", async () => {
     const { name } = await createTopic(1);
     await remove(name);
     const [kept] = await deleted(name);
@@ -130,7 +130,7 @@ describe("a deleted topic", () => {
     });
   });
 
-  test("[DEL-1] is freed at once where somebody says so", async () => {
+  test("[DEL-1] is freed at once on request", async () => {
     const { name, topicId } = await createTopic(1, KEPT);
     await produce(name, [{ value: "a" }]);
     await remove(name);
@@ -140,7 +140,7 @@ describe("a deleted topic", () => {
   });
 
   test.each(TWINS)(
-    "[DEL-2] comes back with its id, config and records$when",
+    "[DEL-2] is restored with its id, config and records$when",
     async ({ interrupt }) => {
       const topic = await createTopic(2, { ...KEPT, "retention.ms": 1_000_000 });
       const { name, topicId } = topic;
@@ -160,7 +160,7 @@ describe("a deleted topic", () => {
     },
   );
 
-  test("[DEL-2] a change of the defaults meanwhile holds once it is back", async () => {
+  test("[DEL-2] gets the defaults that changed meanwhile once it is back", async () => {
     const { name, topicId } = await createTopic(1, KEPT);
     await produce(name, [{ value: "a" }]);
     await remove(name);
@@ -178,7 +178,7 @@ describe("a deleted topic", () => {
     }
   });
 
-  test("[DEL-2] does not come back in the place of another one, and its id says which it is", async () => {
+  test("[DEL-2] is not restored in the place of another one, and its id selects it", async () => {
     const first = await createTopic(1, KEPT);
     const { name } = first;
     await produce(name, [{ value: "first" }]);
@@ -206,7 +206,7 @@ describe("a deleted topic", () => {
   });
 
   test.each(TWINS)(
-    "[DEL-3] the positions of groups come back with it$when",
+    "[DEL-3] brings back the groups' committed offsets$when",
     async ({ interrupt }) => {
       const topic = await createTopic(2, KEPT);
       const { name, topicId } = topic;
@@ -254,7 +254,7 @@ describe("a deleted topic", () => {
 
 describe("a partition that has been used", () => {
   test.each(TWINS)(
-    "[DEL-4] is not begun anew where the cluster was restored to before its deletion$when",
+    "[DEL-4] does not begin again if the cluster was restored to before its deletion$when",
     async ({ interrupt }) => {
       const { name, topicId } = await createTopic(1, { "topic.delete.delay.ms": 0 });
       await produce(name, [{ value: "a" }]);

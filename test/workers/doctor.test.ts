@@ -40,7 +40,7 @@ test("[DRX-1] topics are listed by name, a page at a time, with their used parti
   expect((await page(prefix, 1)).topics[0]?.used).toBe(null);
 });
 
-test("[DRX-1] a partition says whether it goes by the topic's config", async () => {
+test("[DRX-1] a partition says whether it has the topic's config", async () => {
   const { name, topicId } = await createTopic(2, { "retention.ms": 7_000_000 });
   await produce(name, [{ value: 1, partition: 0 }]);
   const path = `/v1/topics/${name}/partitions/0/state`;
@@ -56,7 +56,7 @@ test("[DRX-1] a partition says whether it goes by the topic's config", async () 
   expect(await expectStatus(200, "GET", path)).toEqual(state);
 });
 
-test("[DRX-1] tasks that wait are told, those of a newer release too", async () => {
+test("[DRX-1] waiting tasks are listed, those of a newer release too", async () => {
   const { name, topicId } = await createTopic(1);
   const type = unique("newer");
   await runInDurableObject(cluster, (_, { storage }) =>
@@ -73,7 +73,7 @@ test("[DRX-1] tasks that wait are told, those of a newer release too", async () 
   );
 });
 
-test("[DRX-3] a group that exists is listed again, and told of its topics; one that does not is not", async () => {
+test("[DRX-3] an existing group is listed again with its topics, and a missing one is not", async () => {
   const topic = await createTopic(1);
   const group = unique("hidden");
   await readAs(group, topic, { 0: 0 });

@@ -103,7 +103,7 @@ test("[ACL-8] a revoked key that nobody names ends its sockets at their first ac
   expect(await joined.socket.closed).toMatchObject({ code: 4005 });
 });
 
-test("[ACL-7] [ACL-8] a key that is narrowed takes partitions from a member, and records from a reader", async () => {
+test("[ACL-7] [ACL-8] a narrowed key takes partitions from a member, and records from a reader", async () => {
   const [kept, gone] = [await createTopic(1), await createTopic(1)];
   const key = await keyWith(mayRead(kept.name, gone.name));
   const reading = await reader(gone.topicId, key);
@@ -129,7 +129,7 @@ test("[ACL-7] [ACL-8] a key that is narrowed takes partitions from a member, and
   expect(reading.received.filter(isBytes).length).toBe(count);
 });
 
-test("[APK-4] [ACL-8] an object that wakes up asks for the key of a socket only once it is old", async () => {
+test("[APK-4] [ACL-8] an object that wakes asks for the key of a socket only once it is old", async () => {
   const { name, topicId } = await createTopic(1);
   const key = await keyWith(mayRead(name));
   const reading = await reader(topicId, key);
@@ -148,7 +148,7 @@ test("[APK-4] [ACL-8] an object that wakes up asks for the key of a socket only 
   expect(await wakes("c")).toBe(1);
 });
 
-test("[APK-4] [ACL-8] a socket goes on while nobody can tell whether its key is good, and asks again", async () => {
+test("[APK-4] [ACL-8] a socket continues while its key cannot be checked, and asks again", async () => {
   const asked: Promise<unknown>[] = [];
   const down = new Proxy({}, { get: () => () => Promise.reject(new Error("out of reach")) });
   const ended = vi.fn();

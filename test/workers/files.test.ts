@@ -39,7 +39,7 @@ function tablesOf({ topicId }: TopicJson, partition: number): Promise<number> {
 
 describe("first use", () => {
   test.each(TWINS)(
-    "[FIL-1] only partitions that were used are remembered, configured, described and destroyed$when",
+    "[FIL-1] only used partitions are remembered, configured, described and destroyed$when",
     async ({ interrupt }) => {
       const topic = await createTopic(4);
       await produce(topic.name, [{ value: "a", partition: 2 }]);
@@ -72,7 +72,7 @@ describe("first use", () => {
     },
   );
 
-  test("[FIL-1] of a topic from before this was remembered every partition is visited", async () => {
+  test("[FIL-1] every partition of a topic from before this was remembered is visited", async () => {
     const topic = await createTopic(2);
     await produce(topic.name, [{ value: "a", partition: 1 }]);
     await runInDurableObject(cluster, (_, { storage }) => {
@@ -143,7 +143,7 @@ describe("storage that is gone", () => {
     expect(await produce(topic.name, [{ value: "a" }])).toMatchObject([{ offset: 0 }]);
   });
 
-  test("[FIL-4] what the cluster is told never goes back", async () => {
+  test("[FIL-4] the end reported to the cluster never goes back", async () => {
     const topic = await createTopic(1);
     for (const end of [0, 7, 3])
       await cluster.noteLogEnd({ topicId: topic.topicId, partition: 0, logEnd: end });
@@ -165,7 +165,7 @@ describe("storage that is gone", () => {
   };
 
   test.each(TWINS.flatMap((twin) => Object.keys(LOSSES).map((how) => ({ ...twin, how }))))(
-    "[FIL-6] [ERR-2] a group that $how says so on every way in, and does not begin anew$when",
+    "[FIL-6] [ERR-2] a group that $how says so on every interface, and does not begin again$when",
     async ({ interrupt, how }) => {
       const said = vi.spyOn(console, "error").mockImplementation(() => {});
       const topic = await createTopic(1);
@@ -310,7 +310,7 @@ describe("storage that is another's", () => {
   );
 
   test.each(TWINS)(
-    "[FIL-7] what is another topic's does not go with the topic$when",
+    "[FIL-7] another topic's data does not go with the topic$when",
     async ({ interrupt }) => {
       const count = FAN_OUT + 2;
       const topic = await createTopic(count);
@@ -359,7 +359,7 @@ describe("storage that is another's", () => {
   );
 
   test.each(TWINS)(
-    "[FIL-7] a group does not take another's members and positions, on any way in$when",
+    "[FIL-7] a group does not take another's members and committed offsets, on any interface$when",
     async ({ interrupt }) => {
       const topic = await createTopic(1);
       await produce(topic.name, [{ value: "a" }, { value: "b" }]);

@@ -101,7 +101,7 @@ const MEMBERS: Record<string, (group: string, topic: TopicJson) => Promise<void>
 
 describe.each(Object.keys(MEMBERS))("a group read by %s", (kind) => {
   test.each(TWINS)(
-    "[GRP-14] is moved, reset, forgotten and deleted by nobody else, over no way in$when",
+    "[GRP-14] is moved, reset, forgotten and deleted by nobody else, on any interface$when",
     async ({ interrupt }) => {
       const topic = await createTopic(1);
       const { name } = topic;
@@ -204,7 +204,7 @@ describe.each(Object.keys(MEMBERS))("a group read by %s", (kind) => {
   );
 });
 
-test("[GRP-14] a member that joins while a reset looks its topics up is not moved by it", async () => {
+test("[GRP-14] a member that joins while a reset looks up its topics is not moved by it", async () => {
   const [read, unread] = [await createTopic(1), await createTopic(1)];
   const group = unique("group");
   const stub = groupStub(env, group);
@@ -218,7 +218,7 @@ test("[GRP-14] a member that joins while a reset looks its topics up is not move
 });
 
 test.each(TWINS)(
-  "[OFF-11] a commit of before a partition was given away and back is refused over Kafka's protocol$when",
+  "[OFF-11] a commit from before a partition was given away and back is rejected over Kafka's protocol$when",
   async ({ interrupt }) => {
     const { name } = await createTopic(2);
     const group = unique("group");
@@ -257,7 +257,7 @@ test.each(TWINS)(
 );
 
 test.each(TWINS)(
-  "[CLS-6] [GRP-14] who has left commits by hand under the id that it had, but not while others are there$when",
+  "[CLS-6] [GRP-14] a member that has left commits by hand under its former id, but not while others are there$when",
   async ({ interrupt }) => {
     const { name } = await createTopic(1);
     const group = unique("group");
@@ -291,7 +291,7 @@ test.each(TWINS)(
 );
 
 test.each(TWINS)(
-  "[CLS-9] what a classic member read of a deleted topic is not committed to its namesake$when",
+  "[CLS-9] records that a classic member read from a deleted topic are not committed to its namesake$when",
   async ({ interrupt }) => {
     const topic = await createTopic(1);
     const { name } = topic;
@@ -371,7 +371,7 @@ function fencesOf(stub: DurableObjectStub) {
 }
 
 test.each(TWINS)(
-  "[ATT-4] an attached owner fences older ones though its fence was forgotten$when",
+  "[ATT-4] an attached owner fences older ones even if its fence was forgotten$when",
   async ({ interrupt }) => {
     const topic = await createTopic(1);
     await produce(topic.name, [{ value: "a", partition: 0 }]);
@@ -418,7 +418,7 @@ test.each(TWINS)(
 describe.each(TWINS)("an id that SQLite would keep in another spelling$when", ({ interrupt }) => {
   const HALF = "\ud800";
 
-  test("[BND-21] is refused to a poll and to a socket, and harms nobody in the group", async () => {
+  test("[BND-21] is rejected in a poll and a socket, and harms nobody in the group", async () => {
     const { name } = await createTopic(1);
     const group = unique("group");
     const member = await TestSocket.open<CoordinatorMessage>(`/v1/groups/${group}/socket`);

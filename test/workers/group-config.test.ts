@@ -83,7 +83,7 @@ describe("the list of groups", () => {
     },
   );
 
-  test("[GRP-13] a group that joins race with a delete is listed if and only if it exists", async () => {
+  test("[GRP-13] a group whose joins race with a delete is listed if and only if it exists", async () => {
     const topic = await createTopic(1);
     for (let i = 0; i < 10; i++) {
       const group = unique("race");
@@ -109,7 +109,7 @@ describe("the list of groups", () => {
     }
   });
 
-  test("[GRP-13] a delete takes one off the list that is only listed", async () => {
+  test("[GRP-13] a delete removes from the list a group that is only listed", async () => {
     const group = unique("listed");
     await clusterStub(env).subscribe({ groupId: group, names: [], pattern: null });
     expect(await listedGroups()).toContain(group);
@@ -118,7 +118,7 @@ describe("the list of groups", () => {
   });
 });
 
-test("[GRP-4] a join that the cluster answers late does not undo the one that was sent after it", async () => {
+test("[GRP-4] a join that the cluster answers late does not undo a later one", async () => {
   const topic = await createTopic(1);
   const group = unique("late");
   // Promises do not go from one object to another: both sides look.
@@ -184,7 +184,7 @@ describe("a member of many topics", () => {
 });
 
 describe("a position before reading", () => {
-  test("[OFF-4] a group is told where to begin in a topic that it has not read", async () => {
+  test("[OFF-4] a group gets a place to begin in a topic that it has not read", async () => {
     const topic = await createTopic(2);
     await produce(
       topic.name,
@@ -205,7 +205,7 @@ describe("a position before reading", () => {
     expect(partitions.map(({ committedOffset }) => committedOffset)).toEqual([0, 2]);
   });
 
-  test("[OFF-4] it is told that the topic is gone, and forgets the position", async () => {
+  test("[OFF-4] it learns that the topic is gone, and forgets the offset", async () => {
     const topic = await createTopic(1);
     const group = unique("preset");
     await alter(group, { "group.max.size": 5 });
@@ -220,7 +220,7 @@ const MINUTE_MS = 60_000;
 
 for (const { when, interrupt } of TWINS) {
   describe(`a group's config${when}`, () => {
-    test("[GCF-1] it is set before anybody joins, shown, changed and taken away", async () => {
+    test("[GCF-1] it is set before anybody joins, shown, changed and removed", async () => {
       const group = unique("group");
       await expectStatus(404, "GET", `/v1/groups/${group}/config`);
       await alter(group, { "group.max.size": "3", "consumer.assignor": "range" });
@@ -239,7 +239,7 @@ for (const { when, interrupt } of TWINS) {
       await expectStatus(204, "DELETE", `/v1/groups/${group}`);
     });
 
-    test("[GCF-1] what is wrong is refused and makes no group", async () => {
+    test("[GCF-1] an invalid config is rejected and creates no group", async () => {
       const group = unique("group");
       for (const config of [
         { unknown: 1 },
@@ -254,7 +254,7 @@ for (const { when, interrupt } of TWINS) {
       expect(await listedGroups()).not.toContain(group);
     });
 
-    test("[GCF-3] group.max.size and session bounds hold for whoever joins", async () => {
+    test("[GCF-3] group.max.size and session bounds apply to new members", async () => {
       const group = unique("group");
       const topic = await createTopic(2);
       await alter(group, { "group.max.size": 1, "consumer.max.session.timeout.ms": 5000 });
@@ -287,7 +287,7 @@ for (const { when, interrupt } of TWINS) {
   });
 
   describe(`subscriptions by pattern${when}`, () => {
-    test("[PAT-1] topics that match are assigned, those created later too, those deleted no more", async () => {
+    test("[PAT-1] matching topics are assigned, including later ones, and deleted ones no more", async () => {
       const prefix = unique("pattern");
       const group = unique("group");
       await createTopic(1, {}, `${prefix}-a`);
@@ -309,7 +309,7 @@ for (const { when, interrupt } of TWINS) {
       expect(topicsOf(left)).toEqual([`${prefix}-b`]);
     });
 
-    test("[PAT-2] a pattern that is none is refused, over the group's socket and for plain clients", async () => {
+    test("[PAT-2] an invalid pattern is rejected, over the group's socket and for plain clients", async () => {
       const member = await join(unique("group"), { topicPattern: "(" });
       await interrupt();
       expect(
@@ -347,7 +347,7 @@ for (const { when, interrupt } of TWINS) {
       ["earliest", ["old", "new"]],
       ["by_duration:PT1H", ["new"]],
       ["by_duration:P2D", ["old", "new"]],
-    ])("[GCF-4] %s goes above what the member says", async (position, values) => {
+    ])("[GCF-4] %s takes precedence over the member", async (position, values) => {
       const group = unique("group");
       const { name } = await createTopic(1);
       const nowMs = Date.now();
@@ -372,7 +372,7 @@ for (const { when, interrupt } of TWINS) {
   });
 
   describe(`an empty group${when}`, () => {
-    test("[OFF-10] it forgets its positions after the retention, and then itself", async () => {
+    test("[OFF-10] it forgets its committed offsets after the retention, and then itself", async () => {
       const group = unique("group");
       const topic = await createTopic(1);
       await produce(topic.name, [{ value: "one" }]);
@@ -391,7 +391,7 @@ for (const { when, interrupt } of TWINS) {
       expect(await listedGroups()).not.toContain(group);
     });
 
-    test("[OFF-10] with a config it stays, without its positions", async () => {
+    test("[OFF-10] with a config it stays, without its committed offsets", async () => {
       const group = unique("group");
       const topic = await createTopic(1);
       await alter(group, { "offsets.retention.minutes": 1 });

@@ -213,7 +213,7 @@ async function expectLittle(
 describe(`a group of ${MEMBERS} members and ${MEMBERS * TOPICS} positions`, {
   timeout: TIMEOUT_MS,
 }, () => {
-  test("[COST-1] [HIB-1] of native members wakes up for little", async () => {
+  test("[COST-1] [HIB-1] of native members wakes cheaply", async () => {
     const { stub, topics } = await storedGroup(nativeMembers);
     try {
       await watch(stub, "m0");
@@ -244,7 +244,7 @@ describe(`a group of ${MEMBERS} members and ${MEMBERS * TOPICS} positions`, {
     }
   });
 
-  test("[COST-1] [HIB-1] of classic members wakes up for little", async () => {
+  test("[COST-1] [HIB-1] of classic members wakes cheaply", async () => {
     const { stub, topics } = await storedGroup(classicMembers);
     const token = { memberId: "c0", instanceId: null, generation: 1 };
     const beat = async () => expect(await stub.heartbeatClassic(token)).toBe(0);

@@ -273,7 +273,7 @@ describe("assignment", () => {
   );
 
   test.each(TWINS)(
-    "[GRP-2] a partition moves only after its owner says that it let go$when",
+    "[GRP-2] a partition moves only after its owner has revoked it$when",
     async ({ interrupt }) => {
       const topic = await createTopic(4);
       const group = new Group();
@@ -300,7 +300,7 @@ describe("assignment", () => {
   );
 
   test.each(TWINS)(
-    "[GRP-2] partitions the member was not told to give up stay where they are$when",
+    "[GRP-2] partitions that the member was not told to give up stay where they are$when",
     async ({ interrupt }) => {
       const topic = await createTopic(2);
       const group = new Group();
@@ -318,7 +318,7 @@ describe("assignment", () => {
   );
 
   test.each(TWINS)(
-    "[GRP-3] a join raises the group epoch and is answered with the assignment$when",
+    "[GRP-3] a join raises the group epoch and returns the assignment$when",
     async ({ interrupt }) => {
       const topic = await createTopic(2);
       const other = await createTopic(1);
@@ -395,7 +395,7 @@ describe("assignment", () => {
   );
 
   test.each(TWINS)(
-    "[GRP-9] nothing of a deleted topic stays behind, also not what is committed while letting go$when",
+    "[GRP-9] nothing of a deleted topic stays behind, not even commits during revocation$when",
     async ({ interrupt }) => {
       const [topic, doomed] = [await createTopic(1), await createTopic(2)];
       const group = new Group();
@@ -420,7 +420,7 @@ describe("assignment", () => {
 
 describe("resuming", () => {
   test.each(TWINS)(
-    "[GRP-4] a member that reconnects goes on with what it held$when",
+    "[GRP-4] a member that reconnects continues with what it held$when",
     async ({ interrupt }) => {
       const topic = await createTopic(6);
       const group = new Group();
@@ -443,7 +443,7 @@ describe("resuming", () => {
   );
 
   test.each(TWINS)(
-    "[GRP-4] a member that reconnects gives up what has become another's meanwhile$when",
+    "[GRP-4] a member that reconnects gives up what has become another's$when",
     async ({ interrupt }) => {
       const topic = await createTopic(6);
       const group = new Group();
@@ -468,7 +468,7 @@ describe("resuming", () => {
   );
 
   test.each(TWINS)(
-    "[GRP-4] a member that holds what is not its own is fenced and may join anew$when",
+    "[GRP-4] a member that holds what is not its own is fenced and may join again$when",
     async ({ interrupt }) => {
       const topic = await createTopic(6);
       const group = new Group();
@@ -491,7 +491,7 @@ describe("resuming", () => {
   );
 
   test.each(TWINS)(
-    "[GRP-4] a member that the group does not know is told to join anew$when",
+    "[GRP-4] a member unknown to the group is told to join again$when",
     async ({ interrupt }) => {
       const topic = await createTopic(1);
       const group = new Group();
@@ -549,7 +549,7 @@ describe("leaving", () => {
       [1000, 1001, undefined].map((code) => ({ ...twin, code, named: code ?? "none" })),
     ),
   )(
-    "[GRP-5] a clean close with code $named by a member that is not static is a leave$when",
+    "[GRP-5] a clean close with code $named by a dynamic member is a leave$when",
     async ({ interrupt, code }) => {
       const topic = await createTopic(6);
       const group = new Group();
@@ -562,7 +562,7 @@ describe("leaving", () => {
     },
   );
 
-  test("[GRP-5] a clean close right behind the join leaves no member behind", async () => {
+  test("[GRP-5] a clean close right after the join leaves no member behind", async () => {
     const topic = await createTopic(6);
     const group = new Group();
     const a = await group.join([topic]);
@@ -622,7 +622,7 @@ describe("leaving", () => {
   );
 
   test.each(TWINS)(
-    "[GRP-8] a static member comes back under another id without a rebalance$when",
+    "[GRP-8] a static member returns under another id without a rebalance$when",
     async ({ interrupt }) => {
       const topic = await createTopic(6);
       const group = new Group();
@@ -693,7 +693,7 @@ describe("time", () => {
   );
 
   test.each(TWINS)(
-    "[GRP-6] a broken connection that the storage refused to note starts the timeout at the next alarm$when",
+    "[GRP-6] a broken connection that storage refused to note starts the timeout at the next alarm$when",
     async ({ interrupt }) => {
       vi.useFakeTimers({ toFake: ["Date"] });
       const startMs = Date.now();
@@ -800,7 +800,7 @@ describe("time", () => {
   );
 
   test.each(TWINS)(
-    "[CLK-4] an alarm that rings earlier than it has to is left as it is$when",
+    "[CLK-4] an alarm that rings earlier than it must is left as it is$when",
     async ({ interrupt }) => {
       const topic = await createTopic(1);
       const group = new Group();
@@ -823,7 +823,7 @@ describe("time", () => {
   }
 
   test.each(TWINS)(
-    "[GRP-7] a member that has sent a heartbeat meanwhile is not removed$when",
+    "[GRP-7] a member that has sent a heartbeat in between is not removed$when",
     async ({ interrupt }) => {
       const realMs = Date.now();
       const group = new Group();
@@ -851,7 +851,7 @@ describe("time", () => {
   );
 
   test.each(TWINS)(
-    "[GRP-7] a member that does not let go within its rebalance timeout is removed$when",
+    "[GRP-7] a member that does not revoke within its rebalance timeout is removed$when",
     async ({ interrupt }) => {
       vi.useFakeTimers({ toFake: ["Date"] });
       const startMs = Date.now();
@@ -879,7 +879,7 @@ describe("time", () => {
   );
 
   test.each(TWINS)(
-    "[GRP-7] a member that comes back in time is not removed by the old deadline$when",
+    "[GRP-7] a member that returns in time is not removed by the old deadline$when",
     async ({ interrupt }) => {
       vi.useFakeTimers({ toFake: ["Date"] });
       const startMs = Date.now();
@@ -930,7 +930,7 @@ describe("time", () => {
     expect((await describeGroup(group.id)).members).toHaveLength(1);
   });
 
-  test("[HIB-2] members that come back after a restart go on with what they held", async () => {
+  test("[HIB-2] members that return after a restart continue with what they held", async () => {
     const topic = await createTopic(6);
     const group = new Group();
     const { a, b } = await settledPair(group, topic);
@@ -956,7 +956,7 @@ describe("time", () => {
 
 describe("offsets", () => {
   test.each(TWINS)(
-    "[OFF-1] a commit with a stale epoch is refused whole$when",
+    "[OFF-1] a commit with a stale epoch is rejected whole$when",
     async ({ interrupt }) => {
       const topic = await createTopic(6);
       const group = new Group();
@@ -980,7 +980,7 @@ describe("offsets", () => {
   );
 
   test.each(TWINS)(
-    "[OFF-1] a commit for a partition of another member is refused, the others count$when",
+    "[OFF-1] a commit for another member's partition is rejected, the others count$when",
     async ({ interrupt }) => {
       const topic = await createTopic(6);
       const group = new Group();
@@ -1004,7 +1004,7 @@ describe("offsets", () => {
   );
 
   test.each(TWINS)(
-    "[OFF-1] an owner that was told to let go still commits, and no longer once it has$when",
+    "[OFF-1] an owner that must revoke still commits, and no longer once it has$when",
     async ({ interrupt }) => {
       const topic = await createTopic(2);
       const group = new Group();
@@ -1143,7 +1143,7 @@ describe("deleting", () => {
   );
 
   test.each(TWINS)(
-    "[GRP-10] a deleted group is unknown, and one of its name begins from nothing$when",
+    "[GRP-10] a deleted group is unknown, and a new one of its name begins from nothing$when",
     async ({ interrupt }) => {
       const topic = await createTopic(1);
       const group = new Group();
@@ -1185,7 +1185,7 @@ describe("deleting", () => {
 
 describe("the flight recorder", () => {
   test.each(TWINS)(
-    "[HIS-1] [HIS-2] the history over HTTP tells joins, moves and leaves, oldest first$when",
+    "[HIS-1] [HIS-2] the history over HTTP has joins, moves and leaves, oldest first$when",
     async ({ interrupt }) => {
       const topic = await createTopic(2);
       const group = unique("group");
@@ -1216,7 +1216,7 @@ describe("the flight recorder", () => {
 
 describe("deleting offsets", () => {
   test.each(TWINS)(
-    "[OFF-7] positions in topics nobody subscribes to are forgotten, others refused and kept$when",
+    "[OFF-7] committed offsets in topics without a subscriber are forgotten, others refused and kept$when",
     async ({ interrupt }) => {
       const [one, two] = [await createTopic(2), await createTopic(1)];
       const group = unique("group");

@@ -26,7 +26,7 @@ const isChange =
     (message as Partial<GroupChangedMessage>)[what] === true;
 
 describe.each(TWINS)("whoever looks at a group$when", ({ interrupt }) => {
-  test("[GRP-19] is told of members that come and go, and of commits, and is no member", async () => {
+  test("[GRP-19] is notified of members that come and go, and of commits, and is no member", async () => {
     const topic = await createTopic(2);
     const group = unique("group");
     await readAs(group, topic, { 0: 0 });
@@ -55,7 +55,7 @@ describe.each(TWINS)("whoever looks at a group$when", ({ interrupt }) => {
     expect(await observer.next(isChange("group"))).toMatchObject({ group: true });
   });
 
-  test("[GRP-19] is told nothing that was not stored, and its socket closes with the group", async () => {
+  test("[GRP-19] is notified of nothing that was not stored, and its socket closes with the group", async () => {
     const topic = await createTopic(1);
     const group = unique("group");
     await readAs(group, topic, { 0: 0 });
@@ -68,7 +68,7 @@ describe.each(TWINS)("whoever looks at a group$when", ({ interrupt }) => {
   });
 });
 
-test("[GRP-19] looking at a group makes none", async () => {
+test("[GRP-19] looking at a group creates none", async () => {
   const group = unique("none");
   const headers = { upgrade: "websocket" };
   const answer = await call("GET", `/v1/groups/${group}/events`, undefined, headers);

@@ -74,7 +74,7 @@ const poll = (group: string, topic: string, more: object = {}) =>
 
 describe("ListGroups", () => {
   test.each(TWINS)(
-    "[KFK-34] shows whether a group has members, and what they speak, and wakes it not$when",
+    "[KFK-34] shows whether a group has members, and their protocol, and does not wake it$when",
     async ({ interrupt }) => {
       const topic = await createTopic(1);
       const [polled, classic, left] = [unique("polled"), unique("classic"), unique("left")];
@@ -118,39 +118,36 @@ describe("ListGroups", () => {
     },
   );
 
-  test.each(TWINS)(
-    "[KFK-34] is told once of each change, and not of others$when",
-    async ({ interrupt }) => {
-      const topic = await createTopic(1);
-      const group = unique("group");
-      const told: string[] = [];
-      const original = ClusterObject.prototype.summarizeGroup as unknown as (
-        ...args: unknown[]
-      ) => Promise<void>;
-      vi.spyOn(ClusterObject.prototype, "summarizeGroup").mockImplementation(async function (
-        this: ClusterObject,
-        ...args: unknown[]
-      ) {
-        const { groupId, summary } = requestIn("cluster", "summarizeGroup", args);
-        if (groupId === group) told.push(summary.groupState);
-        return original.apply(this, args);
-      } as never);
-      // It is new, and listed with its first member.
-      for (let i = 0; i < 3; i++) {
-        await poll(group, topic.name, { ack: [] });
-        await produce(topic.name, [{ value: "a" }]);
-        await interrupt(groupStub(env, group));
-      }
-      expect((await listed(group))?.groupState).toBe("Stable");
-      expect(told).toEqual([]);
-      await poll(group, topic.name, { leave: true });
-      await untilListed(group, "Empty");
-      expect(told).toEqual(["Empty"]);
-    },
-  );
+  test.each(TWINS)("[KFK-34] gets each change once, and no others$when", async ({ interrupt }) => {
+    const topic = await createTopic(1);
+    const group = unique("group");
+    const told: string[] = [];
+    const original = ClusterObject.prototype.summarizeGroup as unknown as (
+      ...args: unknown[]
+    ) => Promise<void>;
+    vi.spyOn(ClusterObject.prototype, "summarizeGroup").mockImplementation(async function (
+      this: ClusterObject,
+      ...args: unknown[]
+    ) {
+      const { groupId, summary } = requestIn("cluster", "summarizeGroup", args);
+      if (groupId === group) told.push(summary.groupState);
+      return original.apply(this, args);
+    } as never);
+    // It is new, and listed with its first member.
+    for (let i = 0; i < 3; i++) {
+      await poll(group, topic.name, { ack: [] });
+      await produce(topic.name, [{ value: "a" }]);
+      await interrupt(groupStub(env, group));
+    }
+    expect((await listed(group))?.groupState).toBe("Stable");
+    expect(told).toEqual([]);
+    await poll(group, topic.name, { leave: true });
+    await untilListed(group, "Empty");
+    expect(told).toEqual(["Empty"]);
+  });
 
   test.each(TWINS)(
-    "[KFK-34] shows what was last told while the cluster could be reached, and later what holds$when",
+    "[KFK-34] shows the last report while the cluster was reachable, and later the current one$when",
     async ({ interrupt }) => {
       const topic = await createTopic(1);
       const group = unique("group");
@@ -170,7 +167,7 @@ describe("ListGroups", () => {
     },
   );
 
-  test("[KFK-34] asks a group that a release before has left, once", async () => {
+  test("[KFK-34] asks a group that an earlier release left, once", async () => {
     const topic = await createTopic(1);
     const group = unique("group");
     await readAs(group, topic, { 0: 0 });
@@ -185,7 +182,7 @@ describe("ListGroups", () => {
     expect(await wasAwake(groupStub(env, group))).toBe(false);
   });
 
-  test("[KFK-34] has no group that was deleted, and one made anew is as it is", async () => {
+  test("[KFK-34] has no deleted group, and shows a new one as it is", async () => {
     const topic = await createTopic(1);
     const group = unique("group");
     await readAs(group, topic, { 0: 0 });
@@ -205,7 +202,7 @@ describe("the secret that signs owners", () => {
   const isAssignment = (each: unknown): each is CoordinatorMessage & { type: "assignment" } =>
     (each as Partial<CoordinatorMessage> | null)?.type === "assignment";
 
-  test("[CLU-5] [ATT-5] is asked for in the first life of a group and of a partition, and in no other", async () => {
+  test("[CLU-5] [ATT-5] is requested in the first life of a group and of a partition, and in no other", async () => {
     const topic = await createTopic(1);
     const group = unique("group");
     await produce(topic.name, [{ value: "a" }]);
@@ -250,7 +247,7 @@ describe("the secret that signs owners", () => {
     expect(isOwner).not.toHaveBeenCalled();
   });
 
-  test("[FIL-1] is not noted by an object that was only asked", async () => {
+  test("[FIL-1] is not noted by an object that was only queried", async () => {
     const stub = partitionStub(env, crypto.randomUUID(), 0);
     expect(await stub.offsets()).toMatchObject({ ok: false });
     const group = groupStub(env, unique("nobody"));

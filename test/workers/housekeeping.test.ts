@@ -55,7 +55,7 @@ function largeBatch(text: string): Uint8Array {
 
 describe("retention", () => {
   test.each(TWINS)(
-    "[RET-1] the alarm drops what is older than retention.ms from an idle partition$when",
+    "[RET-1] the alarm drops records older than retention.ms from an idle partition$when",
     async ({ interrupt }) => {
       const startMs = stopClock();
       const { topic, stub } = await newPartition({ "retention.ms": HOUR_MS });
@@ -85,7 +85,7 @@ describe("retention", () => {
     },
   );
 
-  test.each(TWINS)("[RET-1] appends do not push the alarm back$when", async ({ interrupt }) => {
+  test.each(TWINS)("[RET-1] appends do not delay the alarm$when", async ({ interrupt }) => {
     const startMs = stopClock();
     const { stub } = await newPartition({ "retention.ms": HOUR_MS, "segment.ms": 10 * MINUTE_MS });
     for (let minute = 0; minute < 50; minute += 5) {
@@ -104,7 +104,7 @@ describe("retention", () => {
   });
 
   test.each(TWINS)(
-    "[RET-1] [RET-3] where nothing is ever due no alarm is set$when",
+    "[RET-1] [RET-3] if nothing is ever due, no alarm is set$when",
     async ({ interrupt }) => {
       const startMs = stopClock();
       for (const config of [
@@ -126,7 +126,7 @@ describe("retention", () => {
   );
 
   test.each(TWINS)(
-    "[RET-1] [CFG-3] what is due after the last moment that an alarm can have sets none$when",
+    "[RET-1] [CFG-3] work due after the last possible alarm sets none$when",
     async ({ interrupt }) => {
       const { topic, stub } = await newPartition();
       await produce(topic.name, [{ value: "of the year 9999", timestamp: 253_402_300_799_999 }]);
@@ -140,7 +140,7 @@ describe("retention", () => {
   );
 
   test.each(TWINS)(
-    "[RET-1] [CFG-3] retention that is shortened reaches an idle partition$when",
+    "[RET-1] [CFG-3] a shortened retention reaches an idle partition$when",
     async ({ interrupt }) => {
       const startMs = stopClock();
       const { topic, stub } = await newPartition({ "retention.ms": -1 });
@@ -160,7 +160,7 @@ describe("retention", () => {
   );
 
   test.each(TWINS)(
-    "[RET-2] the oldest segments go while retention.bytes are left$when",
+    "[RET-2] the oldest segments go while retention.bytes remain$when",
     async ({ interrupt }) => {
       const { stub } = await newPartition({
         "segment.bytes": MIB,
@@ -190,7 +190,7 @@ describe("retention", () => {
   );
 
   test.each(TWINS)(
-    "[RET-2] [CFG-3] retention.bytes that is lowered reaches an idle partition$when",
+    "[RET-2] [CFG-3] a lowered retention.bytes reaches an idle partition$when",
     async ({ interrupt }) => {
       const startMs = stopClock();
       const { topic, stub } = await newPartition({ "segment.bytes": MIB, "retention.ms": -1 });
@@ -212,7 +212,7 @@ describe("retention", () => {
 
   const SMALL = { "segment.bytes": MIB, "retention.bytes": 900_000, "retention.ms": -1 };
 
-  test("[RET-2] [LOG-8] segments are dropped though a read has stopped inside them", async () => {
+  test("[RET-2] [LOG-8] segments are dropped even if a read has stopped inside them", async () => {
     const { stub } = await newPartition(SMALL);
     // Two chunks, and a read of the first only, from the storage.
     await stub.append({ batches: largeBatch("0") });
@@ -310,7 +310,7 @@ describe("times", () => {
   );
 
   test.each(TWINS)(
-    "[LOG-11] the largest timestamp is found at the first record that has it, among those kept$when",
+    "[LOG-11] the largest timestamp is found at the first remaining record that has it$when",
     async ({ interrupt }) => {
       const startMs = stopClock();
       const { topic, stub } = await newPartition({ "segment.ms": 1_000, "retention.ms": -1 });
@@ -361,7 +361,7 @@ describe("configs", () => {
   const describeTopic = (name: string) => expectStatus<Configs>(200, "GET", `/v1/topics/${name}`);
 
   test.each(TWINS)(
-    "[CFG-2] a topic has its own keys, else the defaults, else the table's$when",
+    "[CFG-2] a topic has its own keys, then the defaults, then the table's$when",
     async ({ interrupt }) => {
       const own = await createTopic(1, { "retention.ms": 1_000, "segment.ms": "2000" });
       const other = await createTopic(1);
@@ -456,7 +456,7 @@ describe("configs", () => {
   ];
 
   test.each(WRONG.map((each) => ({ ...each, what: JSON.stringify(each.value) })))(
-    "[CFG-1] $key of $what is refused everywhere and changes nothing",
+    "[CFG-1] $key of $what is rejected everywhere and changes nothing",
     async ({ key, value, detail }) => {
       const topic = await createTopic(1, { "segment.ms": 7 });
       const before = await expectStatus(200, "GET", "/v1/configs");

@@ -80,7 +80,7 @@ describe("producing", () => {
     expect(told.body.results).toHaveLength(2);
   });
 
-  test("[PRD-4] where none is stored the answer is the problem of the first, with all of them", async () => {
+  test("[PRD-4] if none is stored, the response is the problem of the first, with all of them", async () => {
     const { env } = broker();
     const body = JSON.stringify({ records: [wrong, wrong] });
     const told = await answered(env, "/v1/topics/t/records", post(body));
@@ -103,14 +103,17 @@ describe("producing", () => {
     ["twice", "?expectedOffset=7&expectedOffset=7", { records: [sound] }, 400, undefined],
     ["in another word", "?expectedoffset=7", { records: [sound] }, 400, undefined],
     ["beside a token", "?access_token=x&expectedOffset=7", { records: [sound] }, 200, 7],
-  ])("[CND-1] [PRD-4] [CLI-12] a condition stands %s", async (_, query, body, status, expected) => {
-    const { env, appends } = broker();
-    const told = await answered(env, `/v1/topics/t/records${query}`, post(JSON.stringify(body)));
-    expect(told.status).toBe(status);
-    expect(appends.map(({ expectedOffset }) => expectedOffset)).toEqual(
-      expected === undefined ? [] : [expected],
-    );
-  });
+  ])(
+    "[CND-1] [PRD-4] [CLI-12] a condition is given %s",
+    async (_, query, body, status, expected) => {
+      const { env, appends } = broker();
+      const told = await answered(env, `/v1/topics/t/records${query}`, post(JSON.stringify(body)));
+      expect(told.status).toBe(status);
+      expect(appends.map(({ expectedOffset }) => expectedOffset)).toEqual(
+        expected === undefined ? [] : [expected],
+      );
+    },
+  );
 
   test.each([
     ["a record a line", '{"value":1,"partition":0}\n\n \r\n{"value":2,"partition":0}', 200, ""],
@@ -146,7 +149,7 @@ describe("producing", () => {
     expect(JSON.parse(last.split("\n").at(-1) as string).error).toEqual(told.body);
   });
 
-  test("[KEY-1] a key is refused where it is not kept, and elsewhere than for records it is no reader's business", async () => {
+  test("[KEY-1] a key is rejected where it is not kept, and ignored except for records", async () => {
     const { env } = broker();
     const key = { "idempotency-key": "k" };
     const lines = { ...NDJSON, accept: "application/x-ndjson", ...key };
@@ -235,7 +238,7 @@ describe("a change with a large answer", () => {
     },
   );
 
-  test("[BND-6] a change that fails gives the room of its answer back", async () => {
+  test("[BND-6] a change that fails releases the room of its response", async () => {
     const append = async () => {
       expect(memory.answers.bytes).toBeGreaterThan(0);
       return fail("INVALID_RECORD", "for the test");
@@ -295,7 +298,7 @@ describe("a stream", () => {
     ["", { "last-event-id": "0:1," }, "Last-Event-ID"],
     ["?form=latest", {}, "form"],
   ] as [string, Record<string, string>, string][])(
-    "[STR-2] [PRD-4] is refused where that is nowhere: %s %j",
+    "[STR-2] [PRD-4] is rejected if that is nowhere: %s %j",
     async (query, headers, detail) => {
       expect((await starts(query, headers)).detail).toContain(detail);
     },
@@ -315,7 +318,7 @@ describe("an answer", () => {
     ["br", null],
     ["", null],
     ["xgzip", null],
-  ])("[WEB-1] is packed where the client takes it: %j", async (accepted, encoding) => {
+  ])("[WEB-1] is compressed if the client accepts it: %j", async (accepted, encoding) => {
     const response = await asked(brokerOf({ t: 1 }), "/v1/topics/t", {
       headers: { "accept-encoding": accepted },
     });
@@ -334,7 +337,7 @@ describe("an answer", () => {
     ["application/x-ndjson-2, */*", false],
     ["*/*", false],
     ["", false],
-  ])("[WEB-1] is in lines where the client takes them: %j", async (accept, isTaken) => {
+  ])("[WEB-1] is in lines if the client accepts them: %j", async (accept, isTaken) => {
     const partition = {
       append: async () => ({ ok: true, baseOffset: 0, logAppendTimeMs: null }),
       offsets: async () => ({ ok: true, logStartOffset: 0, highWatermark: 0 }),
@@ -355,7 +358,7 @@ describe("an answer", () => {
     ["text/html, */*;q=0.8", true],
     ["text/html;q=0, */*", false],
     ["application/json", false],
-  ])("[WEB-4] is a page where the client takes one: %j", async (accept, isTaken) => {
+  ])("[WEB-4] is a page if the client accepts one: %j", async (accept, isTaken) => {
     const { headers } = await asked(brokerOf({}), "/", { headers: { accept } });
     expect(headers.get("content-type")?.includes("html")).toBe(isTaken);
   });
@@ -387,7 +390,7 @@ describe("an answer", () => {
     ["/v1/groups/g/consume?topics=none", 404, "there is none"],
     ["/v1/groups/g/consume?pattern=(", 400, "pattern"],
     ["/v1/groups/g/consume?topics=t", 400, "this path is a WebSocket"],
-  ])("[ERR-1] is a problem where the request is wrong: %s", async (path, status, detail) => {
+  ])("[ERR-1] is a problem if the request is wrong: %s", async (path, status, detail) => {
     const told = await answered(brokerOf({ t: 2 }), path);
     expect(told.status).toBe(status);
     expect(told.body.detail).toContain(detail);

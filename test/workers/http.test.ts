@@ -213,11 +213,11 @@ describe("bad topics", () => {
   ];
 
   test.each(CASES)(
-    "[ERR-1] a topic created with $what is refused and changes nothing",
+    "[ERR-1] a topic created with $what is rejected and changes nothing",
     expectRefused,
   );
 
-  test("[ERR-1] a topic that exists is not created again", async () => {
+  test("[ERR-1] an existing topic is not created again", async () => {
     await expectRefused({
       what: "",
       ...create({ name: topic.name, partitions: 9 }),
@@ -284,7 +284,7 @@ describe("bad topics", () => {
     })),
   ]);
 
-  test.each(UNKNOWN)("[ERR-1] $what is refused", expectRefused);
+  test.each(UNKNOWN)("[ERR-1] $what is rejected", expectRefused);
 
   test.each([
     ["GET", "/v1"],
@@ -462,7 +462,7 @@ describe("bad records", () => {
     },
   ];
 
-  test.each(CASES)("[PRD-4] $what refuses the whole request and stores nothing", expectRefused);
+  test.each(CASES)("[PRD-4] $what rejects the whole request and stores nothing", expectRefused);
 });
 
 describe("bad reads", () => {
@@ -562,12 +562,12 @@ describe("bad reads", () => {
     },
   ];
 
-  test.each(CASES)("[ERR-1] $what is refused", expectRefused);
+  test.each(CASES)("[ERR-1] $what is rejected", expectRefused);
 
   test.each([
     { offset: 3, what: "beyond the end" },
     { offset: 0, what: "before the log start" },
-  ])("[FCH-1] an offset $what is refused with the log's bounds", async ({ offset }) => {
+  ])("[FCH-1] an offset $what is rejected with the log's bounds", async ({ offset }) => {
     const { name } = await createTopic(1);
     await produce(name, [{ value: "a" }, { value: "b" }]);
     await expectStatus(200, "DELETE", `/v1/topics/${name}/partitions/0/records?before=1`);
@@ -778,7 +778,7 @@ describe("bad groups", () => {
     },
   ];
 
-  test.each(CASES)("[ERR-1] $what is refused", expectRefused);
+  test.each(CASES)("[ERR-1] $what is rejected", expectRefused);
 
   test.each(TWINS)(
     "[GRP-10] [OFF-8] a group with a member is neither reset nor deleted$when",
@@ -911,7 +911,7 @@ describe("bad plain consumers", () => {
     },
   ];
 
-  test.each(CASES)("[ERR-1] a plain consumer $what is refused", expectRefused);
+  test.each(CASES)("[ERR-1] a plain consumer $what is rejected", expectRefused);
 });
 
 describe("producing", () => {
@@ -1029,7 +1029,7 @@ describe("producing", () => {
     { what: "a whole number beyond 2^53", value: "12345678901234567890" },
     { what: "a number beyond every double", value: "1e999" },
     { what: "text with half a surrogate pair", value: '"\\ud800"' },
-  ])("[PRD-5] $what reads back as it was written or is refused", async ({ value }) => {
+  ])("[PRD-5] $what reads back as it was written or is rejected", async ({ value }) => {
     const { name } = await createTopic(1);
     const path = `/v1/topics/${name}/records`;
     const { status } = await call("POST", path, `{"records":[{"value":${value}}]}`);
@@ -1040,7 +1040,7 @@ describe("producing", () => {
     expect(JSON.stringify(record?.value)).toBe(JSON.stringify(written));
   });
 
-  test("[CLI-12] [APK-5] an open broker looks at no token in a URL, but for that of an EventSource", async () => {
+  test("[CLI-12] [APK-5] an open broker ignores a token in a URL, except that of an EventSource", async () => {
     const { name, topicId } = await createTopic(1);
     const group = unique("g");
     const partition = `/v1/topics/${name}/partitions/0`;
@@ -1063,7 +1063,7 @@ describe("producing", () => {
     await expectStatus(200, "GET", `${partition}/records?access_token=t`);
   });
 
-  test("[PRD-8] whatever time a client of Kafka gave, the record can be sent back and looked up", async () => {
+  test("[PRD-8] whatever time a Kafka client gave, the record can be sent back and looked up", async () => {
     const { name } = await createTopic(1);
     const batch = recordBatch(["a", "b"], { timestamps: [-1, -86_400_000] });
     const path = `/v1/topics/${name}/partitions/0`;
@@ -1127,7 +1127,7 @@ describe("producing", () => {
   });
 
   test.each(TWINS)(
-    "[PRD-1] what fails is told per record and the others are stored$when",
+    "[PRD-1] failures are reported per record and the others are stored$when",
     async ({ interrupt }) => {
       const small = await createTopic(2);
       const stub = partitionStub(env, small.topicId, 0);
@@ -1195,7 +1195,7 @@ describe("producing", () => {
   });
 
   // Vectors of Kafka's UtilsTest.testMurmur2.
-  test("[PAR-1] a key's partition is murmur2 of its bytes, as Kafka's clients have it", async () => {
+  test("[PAR-1] a key's partition is murmur2 of its bytes, as in Kafka clients", async () => {
     const vectors = new Map([
       ["21", -973932308],
       ["foobar", -790332482],
@@ -1233,7 +1233,7 @@ describe("producing", () => {
     ]);
   });
 
-  test("[CLU-1] a topic is answered as it was created, and listed", async () => {
+  test("[CLU-1] a topic is returned as it was created, and listed", async () => {
     const created = await createTopic(3, { "max.message.bytes": "5000" });
     expect(created).toEqual({
       name: created.name,
@@ -1271,7 +1271,7 @@ describe("fetching", () => {
   const offsetsOf = ({ records }: Fetched) => records.map(({ offset }) => offset);
 
   test.each(TWINS)(
-    "[FCH-1] a fetch returns records from its offset on and where to go on$when",
+    "[FCH-1] a fetch returns records from its offset on and where to continue$when",
     async ({ interrupt }) => {
       const { name, topicId } = await tenRecords();
       await interrupt(partitionStub(env, topicId, 0));
@@ -1301,7 +1301,7 @@ describe("fetching", () => {
   });
 
   test.each(TWINS)(
-    "[FCH-1] a fetch is bounded by bytes, and returns a batch at least$when",
+    "[FCH-1] a fetch is bounded by bytes, and returns at least a batch$when",
     async ({ interrupt }) => {
       const { name, topicId } = await tenRecords();
       const stub = partitionStub(env, topicId, 0);
@@ -1354,7 +1354,7 @@ describe("fetching", () => {
     expect(performance.now() - startMs).toBeGreaterThanOrEqual(190);
   });
 
-  test("[FCH-2] a fetch does not wait where there are records", async () => {
+  test("[FCH-2] a fetch does not wait if there are records", async () => {
     const { name } = await tenRecords();
     const fetched = fetchRecords(name, 0, "?offset=9&waitMs=30000");
     expect(offsetsOf(await guarded(fetched, "the fetch to return"))).toEqual([9]);
@@ -1387,7 +1387,7 @@ describe("fetching", () => {
   );
 
   test.each(TWINS)(
-    "[LOG-6] a look-up by time finds the first record that is kept$when",
+    "[LOG-6] a lookup by time finds the first remaining record$when",
     async ({ interrupt }) => {
       const { name, topicId } = await createTopic(1);
       await produce(name, [
@@ -1407,7 +1407,7 @@ describe("fetching", () => {
   );
 
   test.each(TWINS)(
-    "[LOG-8] deleted records are not read any more, the others are$when",
+    "[LOG-8] deleted records are no longer read, the others are$when",
     async ({ interrupt }) => {
       const { name, topicId } = await tenRecords();
       const path = `/v1/topics/${name}/partitions/0/records`;
@@ -1479,7 +1479,7 @@ describe("groups", () => {
       RESETS.map((each) => ({ ...twin, ...each, target: JSON.stringify(each.to) })),
     ),
   )(
-    "[OFF-4] a reset to $target sets the positions, clamped to the log$when",
+    "[OFF-4] a reset to $target sets the committed offsets, clamped to the log$when",
     async ({ interrupt, to, expected }) => {
       const { topic: read, group: reader } = await readTopic();
       await interrupt(groupStub(env, reader));
@@ -1523,7 +1523,7 @@ describe("groups", () => {
   });
 
   test.each(TWINS)(
-    "[OFF-8] a plan sets the positions it names, clamped to the log, and no others$when",
+    "[OFF-8] a plan sets the offsets it names, clamped to the log, and no others$when",
     async ({ interrupt }) => {
       const { topic: read, group: reader } = await readTopic();
       const other = await createTopic(2);
@@ -1635,7 +1635,7 @@ describe("groups", () => {
     { name: "gzip", compression: compressor(COMPRESSIONS.gzip) as Compressor },
     { name: "zstd", compression: compressor(COMPRESSIONS.zstd) as Compressor },
   ])(
-    "[OFF-9] the age of the oldest unread record is told, also from inside a batch folded by $name",
+    "[OFF-9] the age of the oldest unread record is shown, even inside a batch compressed by $name",
     async ({ compression }) => {
       const nowMs = Date.now();
       vi.setSystemTime(nowMs);
@@ -1661,7 +1661,7 @@ describe("groups", () => {
     },
   );
 
-  test("[OFF-9] what compaction or a deletion has taken is not the oldest unread record", async () => {
+  test("[OFF-9] compacted or deleted records are not the oldest unread record", async () => {
     const nowMs = Date.now();
     vi.setSystemTime(nowMs);
     const created = await createTopic(2, { "cleanup.policy": "compact", "segment.ms": 3_600_000 });
@@ -1688,7 +1688,7 @@ describe("groups", () => {
     expect(await oldestUnread(reader)).toEqual([7_201_000, null]);
   });
 
-  test("[OFF-9] a batch that nobody can decode has no age, and the group is described", async () => {
+  test("[OFF-9] an undecodable batch has no age, and the group is described", async () => {
     const created = await createTopic(1);
     const compress = () => new Uint8Array([1, 2, 3]);
     const batch = recordBatch(["x"], { compression: { type: COMPRESSIONS.gzip, compress } });
@@ -1699,7 +1699,7 @@ describe("groups", () => {
     expect((await describeGroup(reader)).offsets).toMatchObject([{ lag: 1, oldestUnreadMs: null }]);
   });
 
-  test("[GRP-10] group ids of all kinds are told apart", async () => {
+  test("[GRP-10] group ids of all kinds are distinct", async () => {
     const ids = ["a/b", "a%2Fb", "ä ö", "g".repeat(255), "..%", "?x=1#y"].map((id) => `${id}`);
     for (const [index, id] of ids.entries())
       await readAs(encodeURIComponent(id), topic, { 0: index });
@@ -1726,7 +1726,7 @@ describe("a request with more faults than can be listed", () => {
     });
   };
 
-  test("[PRD-4] [ERR-1] is told the first of them", async () => {
+  test("[PRD-4] [ERR-1] gets the first of them", async () => {
     const { status, body } = await send(wrong);
     expect({ status, ...body }).toMatchObject({ status: 400, code: "INVALID_REQUEST" });
     expect(body.detail).toMatch(/^records\[0\]: unknown field "?valu/);

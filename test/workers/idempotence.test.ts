@@ -101,7 +101,7 @@ describe("producers", () => {
   );
 
   test.each(TWINS)(
-    "[IDM-1] repeats that come at once with the original are stored once$when",
+    "[IDM-1] repeats concurrent with the original are stored once$when",
     async ({ interrupt }) => {
       const { topic, stub } = await newPartition();
       await stub.append({ batches: recordBatch(["before"]) });
@@ -117,7 +117,7 @@ describe("producers", () => {
   );
 
   test.each(EACH)(
-    "[IDM-2] a gap and an older epoch are refused $way, a newer epoch starts at 0$when",
+    "[IDM-2] a gap and an older epoch are rejected $way, a newer epoch starts at 0$when",
     async ({ interrupt, append }) => {
       const { topic, stub } = await newPartition();
       await append(topic, batch(0, 7, 1));
@@ -143,7 +143,7 @@ describe("producers", () => {
   );
 
   test.each(TWINS)(
-    "[IDM-4] repeats are recognised around every snapshot of the producers$when",
+    "[IDM-4] repeats are recognized around every snapshot of the producers$when",
     async ({ interrupt }) => {
       const { topic, stub } = await newPartition();
       // A snapshot is stored every 64 chunks; each of these appends is one.
@@ -167,7 +167,7 @@ describe("producers", () => {
   );
 
   test.each(TWINS)(
-    "[IDM-4] [SEG-1] repeats are recognised after the segment was rolled$when",
+    "[IDM-4] [SEG-1] repeats are recognized after the segment was rolled$when",
     async ({ interrupt }) => {
       const { topic, stub } = await newPartition({ "segment.ms": 1_000 });
       const startMs = Date.now();
@@ -262,7 +262,7 @@ describe("producers", () => {
 });
 
 describe("producer ids", () => {
-  test("[IDM-3] a producer id is given out once, without the cluster, and nobody can tell the next", async () => {
+  test("[IDM-3] a producer id is given out once, without the cluster, and nobody can predict the next", async () => {
     const asked = vi.spyOn(env.CLUSTER, "getByName");
     const kafka = await Kafka.open();
     const init = { transactionalId: null, transactionTimeoutMs: 1_000 };
@@ -359,7 +359,7 @@ const throttled = async (): ReturnType<Append> => ({
 });
 
 describe("an append whose partition's storage cannot be opened", () => {
-  test("[ERR-2] is told as that, without the platform's reference, and that nobody knows", async () => {
+  test("[ERR-2] is reported as that, without the platform's reference, and that the outcome is unknown", async () => {
     const { topic } = await newPartition();
     const hidden = (): never => {
       throw new Error("internal error; reference = abc123");
@@ -456,7 +456,7 @@ describe("the Worker", () => {
   );
 
   test.each(TWINS)(
-    "[IDM-6] batches of a producer are tried again, others are not$when",
+    "[IDM-6] batches of a producer are retried, others are not$when",
     async ({ interrupt }) => {
       const { topic, stub } = await newPartition();
       await stub.offsets();
@@ -526,7 +526,7 @@ describe("conditional appends", () => {
     },
   );
 
-  test.each(TWINS)("[CND-1] an expected offset counts for calls$when", async ({ interrupt }) => {
+  test.each(TWINS)("[CND-1] an expected offset applies to calls$when", async ({ interrupt }) => {
     const { topic, stub } = await newPartition();
     expect(
       await stub.append({ batches: recordBatch(["a", "b"]), expectedOffset: 0 }),
@@ -563,7 +563,7 @@ describe("conditional appends", () => {
   });
 
   test.each(TWINS)(
-    "[CND-1] [IDM-6] a conditional append whose answer is lost is still answered with its offset$when",
+    "[CND-1] [IDM-6] a conditional append whose response is lost still gets its offset$when",
     async ({ interrupt }) => {
       const { topic, stub } = await newPartition();
       await produce(topic.name, [{ value: "before" }]);
@@ -582,7 +582,7 @@ describe("conditional appends", () => {
     { what: "two partitions", list: [{ partition: 0 }, { partition: 1 }], detail: /0, 1/ },
     { what: "no partition", list: [{ partition: 1 }, {}], detail: /records\[1\]/ },
   ])(
-    "[CND-1] [PRD-4] an expected offset for $what is refused, nothing stored",
+    "[CND-1] [PRD-4] an expected offset for $what is rejected, nothing stored",
     async ({ list, detail }) => {
       const topic = await createTopic(2);
       const body = { records: list.map((each) => ({ ...each, value: "a" })), expectedOffset: 0 };

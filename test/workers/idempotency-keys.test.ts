@@ -72,7 +72,7 @@ const MIXED: Records = [
 
 describe("the same request", () => {
   test.each(TWINS)(
-    "[KEY-1] a repeat gets the first answer and stores nothing$when",
+    "[KEY-1] a repeat gets the first response and stores nothing$when",
     async ({ interrupt }) => {
       const topic = await createTopic(4);
       const key = unique("key");
@@ -98,7 +98,7 @@ describe("the same request", () => {
   );
 
   test.each(TWINS)(
-    "[KEY-1] ten at once get the same answer and are stored once$when",
+    "[KEY-1] ten at once get the same response and are stored once$when",
     async ({ interrupt }) => {
       const topic = await createTopic(3);
       await interrupt(...allOf(topic));
@@ -194,7 +194,7 @@ describe("the same request", () => {
   ];
 
   test.each(TWINS.flatMap((twin) => CHANGES.map((each) => ({ ...twin, ...each }))))(
-    "[KEY-1] when $what, a repeat still gets the first answer$when",
+    "[KEY-1] when $what, a repeat still gets the first response$when",
     async ({ interrupt, patch, records, more }) => {
       const topic = await createTopic(1);
       const first = await produceAs("once", topic, records, more);
@@ -209,7 +209,7 @@ describe("the same request", () => {
 
 describe("crashes", () => {
   test.each(TWINS)(
-    "[KEY-1] a repeat stores nothing though the first was not answered and its producer is forgotten$when",
+    "[KEY-1] a repeat stores nothing even if the first was not answered and its producer is forgotten$when",
     async ({ interrupt }) => {
       const topic = await createTopic(1);
       const original = PartitionObject.prototype.append;
@@ -287,7 +287,7 @@ describe("crashes", () => {
   );
 
   test.each(TWINS)(
-    "[KEY-1] a request that was refused may be repeated until it is stored$when",
+    "[KEY-1] a refused request may be repeated until it is stored$when",
     async ({ interrupt }) => {
       const topic = await createTopic(1);
       vi.spyOn(PartitionObject.prototype, "append").mockResolvedValueOnce({
@@ -319,7 +319,7 @@ describe("another request", () => {
   ];
 
   test.each(TWINS.flatMap((twin) => OTHERS.map((each) => ({ ...twin, ...each }))))(
-    "[KEY-2] $what under the same key is refused and nothing is stored$when",
+    "[KEY-2] $what under the same key is rejected and nothing is stored$when",
     async ({ interrupt, body }) => {
       const topic = await createTopic(1);
       const first = await produceAs("once", topic, FIRST.records);
@@ -346,7 +346,7 @@ describe("another request", () => {
     { what: "an empty key", key: "", detail: /0 characters.*1 to 255/ },
     { what: "a key that is not ASCII", key: "\u00ff", detail: /visible ASCII/ },
     { what: "a key of 256 characters", key: "k".repeat(256), detail: /256 characters.*1 to 255/ },
-  ])("[KEY-1] [PRD-4] $what is refused and nothing is stored", async ({ key, detail }) => {
+  ])("[KEY-1] [PRD-4] $what is rejected and nothing is stored", async ({ key, detail }) => {
     const topic = await createTopic(1);
     expect(await produceAs(key, topic, [{ value: "a" }])).toMatchObject({
       status: 400,
@@ -382,7 +382,7 @@ describe("a day later", () => {
   });
 
   test.each(TWINS)(
-    "[KEY-1] the alarm drops keys that have expired, on an idle partition too$when",
+    "[KEY-1] the alarm drops expired keys, on an idle partition too$when",
     async ({ interrupt }) => {
       const topic = await createTopic(1, { "retention.ms": -1 });
       const [stub] = allOf(topic);
@@ -416,7 +416,7 @@ describe("where no key is kept", () => {
   const isKept = (path: string) => path === "/v1/topics/{topic}/records";
 
   test.each(CHANGES.filter(([, path]) => !isKept(path)))(
-    "[KEY-1] %s %s refuses one, with the reason, and changes nothing",
+    "[KEY-1] %s %s rejects one, with the reason, and changes nothing",
     async (method, template) => {
       const topic = await createTopic(1);
       const path = template

@@ -122,7 +122,7 @@ describe("a deployment", () => {
   ].flatMap(([from = "", to = ""]) => TWINS.map(({ when }) => ({ from, to, when })));
 
   test.for(changes)(
-    "[PLC-1] from $from to $to is refused by every call, and set back all is there$when",
+    "[PLC-1] from $from to $to is refused by every call, and set back everything is there$when",
     async ({ from, to, when }) => {
       const deployment = new Deployment();
       const first = await deployment.deploy(from);
@@ -147,7 +147,7 @@ describe("a deployment", () => {
   );
 
   test.each(["eu", "us"])(
-    "[PLC-1] that has nothing yet may begin in %s, whoever has looked at it",
+    "[PLC-1] that has nothing yet may begin in %s, whoever has queried it",
     async (to) => {
       const deployment = new Deployment();
       const looked = await deployment.deploy("");
@@ -160,7 +160,7 @@ describe("a deployment", () => {
     },
   );
 
-  test("[PLC-1] asks outside of its jurisdiction once, and works when nobody answers there", async () => {
+  test("[PLC-1] asks outside its jurisdiction once, and works if nobody answers there", async () => {
     const deployment = new Deployment();
     const stub = await deployment.deploy("eu");
     deployment.beforeOuter = () => {
@@ -176,7 +176,7 @@ describe("a deployment", () => {
     expect(await stub.topics()).toEqual([]);
   });
 
-  test("[PLC-1] does nothing that was left to do, until it is set back", async () => {
+  test("[PLC-1] does no remaining work until it is set back", async () => {
     vi.spyOn(console, "error").mockImplementation(() => {});
     const deployment = new Deployment();
     const stub = await deployment.deploy("");
@@ -254,7 +254,7 @@ describe("where the cluster refuses to work in a jurisdiction", () => {
     });
   });
 
-  test("[PLC-1] Kafka's clients get KAFKA_STORAGE_ERROR", async () => {
+  test("[PLC-1] Kafka clients get KAFKA_STORAGE_ERROR", async () => {
     await misplace();
     const kafka = await Kafka.open();
     const topics = [

@@ -112,7 +112,7 @@ beforeAll(async () => {
 const missing = (): Names => ({ topic: unique("missing"), group: unique("missing") });
 
 describe("an API", () => {
-  test("[KFK-31] says what it takes, and is tested here", () => {
+  test("[KFK-31] says what it requires, and is tested here", () => {
     const free = ["ApiVersions", "SaslHandshake", "SaslAuthenticate", "DescribeCluster"];
     expect([...NEEDS.keys()].sort()).toEqual(SERVED.map(({ name }) => name).sort());
     expect(
@@ -125,7 +125,7 @@ describe("an API", () => {
   });
 
   test.each(ALL_NEEDS.filter(({ name, what }) => name !== HOLDS_TOPICS || !what.endsWith("topic")))(
-    "[KFK-31] $name takes $what, and all else is not enough",
+    "[KFK-31] $name requires $what, and everything else is not enough",
     async ({ name, need }) => {
       const client = clientWith(allBut(need));
       for (const names of [existing, missing()]) {
@@ -140,7 +140,7 @@ describe("an API", () => {
   );
 
   test.each(ALL_NEEDS)(
-    "[KFK-31] $name is content with $what, beside what else it takes",
+    "[KFK-31] $name is satisfied with $what, besides its other requirements",
     async ({ name, need }) => {
       const others = (NEEDS.get(name) ?? []).filter((each) => each !== need);
       for (const right of need) {
@@ -156,7 +156,7 @@ describe("an API", () => {
   );
 
   test.each(Object.keys(REQUESTS))(
-    "[KFK-31] %s tells whoever may nothing no difference between what exists and what does not",
+    "[KFK-31] %s shows a caller without rights no difference between existing and missing",
     async (name) => {
       const client = clientWith([]);
       const told = async (names: Names) => {
@@ -262,7 +262,7 @@ describe("lists", () => {
 });
 
 describe("a topic that its id names", () => {
-  test("[KFK-31] is read by whoever may read its name", async () => {
+  test("[KFK-31] is read by a caller that may read its name", async () => {
     const { name, topicId } = await createTopic(1);
     const read = async (grants: readonly Grant[], id: string) =>
       codesIn(
@@ -286,7 +286,7 @@ describe("a topic that its id names", () => {
     expect(await read([], crypto.randomUUID())).toEqual([NONE, ERRORS.UNKNOWN_TOPIC_ID.code]);
   });
 
-  test("[KFK-31] is not named to whoever may not delete it", async () => {
+  test("[KFK-31] is not named to a caller that may not delete it", async () => {
     const { name, topicId } = await createTopic(1);
     const answer = await clientWith([]).ask(messages.DELETE_TOPICS, 6, {
       topics: [{ name: null, topicId }],
@@ -310,7 +310,7 @@ test("[KFK-31] a group of KIP-848 with topics that the caller may not describe i
   });
 });
 
-test("[KFK-31] a producer that waits for no answer learns by the end of the connection that it may not write", async () => {
+test("[KFK-31] a producer that waits for no response learns by the closed connection that it may not write", async () => {
   const client = clientWith(ROLES.read);
   const request = {
     acks: 0,
@@ -324,7 +324,7 @@ test("[KFK-31] a producer that waits for no answer learns by the end of the conn
   expect(await other.ask(messages.API_VERSIONS, 3, {})).toMatchObject({ errorCode: NONE });
 });
 
-test("[KFK-31] a topic that does not exist is created by whoever may create it", async () => {
+test("[KFK-31] a missing topic is created by a caller that may create it", async () => {
   const create = async (grants: readonly Grant[]) => {
     const name = unique("created");
     const caller = callerWith(grants);
@@ -346,7 +346,7 @@ test("[KFK-31] a topic that does not exist is created by whoever may create it",
   );
 });
 
-test("[KFK-31] the configs of a new topic are told to whoever may describe them", async () => {
+test("[KFK-31] the configs of a new topic are shown to callers that may describe them", async () => {
   const create = async (operations: readonly Operation[]) => {
     const client = clientWith([{ topics: { prefix: "" }, operations }]);
     const { topics } = (await answerTo(client, "CreateTopics", missing())) as {
@@ -387,7 +387,7 @@ describe("the operations that a client may do", () => {
     return [metadata, cluster, classic].flatMap(operationsIn);
   };
 
-  test("[KFK-31] are told if it asks", async () => {
+  test("[KFK-31] are returned on request", async () => {
     const [topics, cluster, groups] = (["topic", "cluster", "group"] as const).map((type) =>
       bitsOf(OPERATIONS_OF[type]),
     );
@@ -397,7 +397,7 @@ describe("the operations that a client may do", () => {
     expect(await told(ROLES.consume, true)).toEqual([read, 0, 0, read]);
   });
 
-  test("[KFK-31] are always told by DescribeTopicPartitions", async () => {
+  test("[KFK-31] are always returned by DescribeTopicPartitions", async () => {
     const answer = await answerTo(clientWith(ROLES.read), "DescribeTopicPartitions", existing);
     expect(answer).toMatchObject({
       topics: [{ authorizedOperations: bitsOf(["READ", "DESCRIBE"]) }],
@@ -481,7 +481,7 @@ const all = (client: Kafka) =>
 
 describe("a client that logs in", () => {
   test.each(SASL_MECHANISMS)(
-    "[SASL-2] [SASL-3] [SASL-4] by %s is who its key says",
+    "[SASL-2] [SASL-3] [SASL-4] by %s is its key's principal",
     async (mechanism) => {
       const { name } = await createTopic(1);
       const { id, secret, text } = await keyWith([
@@ -498,7 +498,7 @@ describe("a client that logs in", () => {
   );
 
   test.each(SASL_MECHANISMS)(
-    "[SASL-2] [SASL-3] [SASL-4] by %s with the root's key is the root",
+    "[SASL-2] [SASL-3] [SASL-4] by %s with the root key is root",
     async (mechanism) => {
       const client = Kafka.openWith(CLOSED);
       expect(await logIn(client, mechanism, "root", ROOT_KEY)).toMatchObject({ errorCode: NONE });
@@ -511,7 +511,7 @@ describe("a client that logs in", () => {
   );
 
   test.each(SASL_MECHANISMS)(
-    "[SASL-1] by %s with anything wrong is refused alike, and cut off",
+    "[SASL-1] by %s with anything wrong is refused alike, and disconnected",
     async (mechanism) => {
       const { id, secret } = await keyWith(ROLES.read);
       const messagesSeen = new Set<string | null>();
@@ -533,7 +533,7 @@ describe("a client that logs in", () => {
     },
   );
 
-  test("[SASL-4] by a token that is expired, or signed by somebody else, is refused", async () => {
+  test("[SASL-4] by an expired token, or one that somebody else signed, is refused", async () => {
     const token = await tokenOf("t", ROLES.read);
     const [head, body] = token.split(".");
     for (const wrong of [`${head}.${body}.${"A".repeat(86)}`, "x.y.z", "nothing"])
@@ -547,7 +547,7 @@ describe("a client that logs in", () => {
     });
   });
 
-  test("[SASL-1] is cut off without a word if nobody can tell, and never told that it is wrong", async () => {
+  test("[SASL-1] is disconnected without a word if nobody can check it, and never told that it is wrong", async () => {
     const { id } = await keyWith(ROLES.read);
     const down = () => Promise.reject(new Error("out of reach"));
     const CLUSTER = { getByName: () => ({ apiKey: down, secret: down }) };
@@ -559,7 +559,7 @@ describe("a client that logs in", () => {
   });
 
   test.each(SASL_MECHANISMS)(
-    "[APK-4] by %s while the cluster is out of reach is known if its key or token was",
+    "[APK-4] by %s while the cluster is unreachable is known if its key or token was",
     async (mechanism) => {
       const isBearer = mechanism === "OAUTHBEARER";
       const made = await keyWith(ROLES.read);
@@ -583,7 +583,7 @@ describe("a client that logs in", () => {
     },
   );
 
-  test("[SASL-1] to an open broker is who it says, and anybody before", async () => {
+  test("[SASL-1] to an open broker is its principal, and anybody before", async () => {
     const { name } = await createTopic(1);
     const { id, secret } = await keyWith([{ topics: { exact: name }, operations: ["READ"] }]);
     const client = Kafka.openWith({ ...bindings });
@@ -592,7 +592,7 @@ describe("a client that logs in", () => {
     expect((await all(client)).topics).toMatchObject([{ name }]);
   });
 
-  test("[SASL-1] is not who its WebSocket was opened by any more", async () => {
+  test("[SASL-1] is no longer the principal that opened its WebSocket", async () => {
     const { name } = await createTopic(1);
     const { id, secret } = await keyWith([{ topics: { exact: name }, operations: ["READ"] }]);
     const client = clientWith(ROLES.admin);
@@ -612,7 +612,7 @@ describe("a handshake", () => {
     await client.closed;
   });
 
-  test("[SASL-1] has to come first", async () => {
+  test("[SASL-1] must come first", async () => {
     const client = Kafka.openWith(CLOSED);
     const answer = await client.ask(messages.SASL_AUTHENTICATE, 2, { authBytes: bytes("\0a\0b") });
     expect(answer).toMatchObject({ errorCode: KAFKA_ERRORS.ILLEGAL_SASL_STATE });
@@ -662,7 +662,7 @@ describe("before a log-in", () => {
     expect(client.unreadBytes).toBe(0);
   });
 
-  test("[KFK-22] [BND-12] no long request is taken, and after it one is", async () => {
+  test("[KFK-22] [BND-12] no long request is accepted, and after it one is", async () => {
     const authBytes = new Uint8Array(524_288);
     const client = Kafka.openWith(CLOSED);
     client.send(messages.SASL_AUTHENTICATE, 2, { authBytes });
@@ -673,7 +673,7 @@ describe("before a log-in", () => {
     expect((await other.closed).reason).toContain("authBytes has 524289 bytes");
   });
 
-  test("[SASL-1] a WebSocket with a wrong credential is not opened, and one without is asked to log in", async () => {
+  test("[SASL-1] a WebSocket with a wrong credential is not opened, and one without must authenticate", async () => {
     const { kafka } = await import("../../src/worker/http/kafka.ts");
     const open = (headers: Record<string, string>) =>
       kafka.request(`${ORIGIN}/`, { headers: { upgrade: "websocket", ...headers } }, CLOSED, {
@@ -693,7 +693,7 @@ describe("before a log-in", () => {
 });
 
 describe("a session", () => {
-  test("[SASL-5] goes on when its client logs in again as the same principal by the same mechanism", async () => {
+  test("[SASL-5] continues when its client authenticates again as the same principal by the same mechanism", async () => {
     const client = Kafka.openWith(CLOSED);
     const subject = unique("subject");
     for (let i = 0; i < 2; i++) {
@@ -709,7 +709,7 @@ describe("a session", () => {
     await client.closed;
   });
 
-  test("[SASL-5] does not go on by another mechanism", async () => {
+  test("[SASL-5] does not continue by another mechanism", async () => {
     const { id, secret } = await keyWith(ROLES.read);
     const client = Kafka.openWith(CLOSED);
     expect(await logIn(client, "PLAIN", id, secret)).toMatchObject({ errorCode: NONE });
@@ -720,29 +720,32 @@ describe("a session", () => {
   test.each([
     ["its credential", 60_000],
     ["a day", null],
-  ])("[SASL-5] ends with %s, and a client that logs in again goes on", async (_, lifetimeMs) => {
-    const nowMs = Date.now();
-    const { id, secret } = await keyWith(
-      ROLES.read,
-      lifetimeMs === null ? null : nowMs + lifetimeMs,
-    );
-    const longer = await keyWith(ROLES.read);
-    const [late, renewing] = [Kafka.openWith(CLOSED), Kafka.openWith(CLOSED)];
-    await logIn(late, "PLAIN", id, secret);
-    await logIn(
-      renewing,
-      "PLAIN",
-      ...(lifetimeMs === null ? ([id, secret] as const) : ([longer.id, longer.secret] as const)),
-    );
-    vi.useFakeTimers({ toFake: ["Date"] });
-    vi.setSystemTime(nowMs + (lifetimeMs ?? MAX_KAFKA_SESSION_MS + 1_000));
-    late.send(messages.METADATA, 12, { topics: null });
-    expect((await late.closed).reason).toMatch(/SASL_AUTHENTICATION_FAILED/);
-    expect(late.unreadBytes).toBe(0);
-    if (lifetimeMs === null)
-      expect(await logIn(renewing, "PLAIN", id, secret)).toMatchObject({ errorCode: NONE });
-    expect(codesIn(await all(renewing))).not.toContain(WRONG);
-  });
+  ])(
+    "[SASL-5] ends with %s, and a client that authenticates again continues",
+    async (_, lifetimeMs) => {
+      const nowMs = Date.now();
+      const { id, secret } = await keyWith(
+        ROLES.read,
+        lifetimeMs === null ? null : nowMs + lifetimeMs,
+      );
+      const longer = await keyWith(ROLES.read);
+      const [late, renewing] = [Kafka.openWith(CLOSED), Kafka.openWith(CLOSED)];
+      await logIn(late, "PLAIN", id, secret);
+      await logIn(
+        renewing,
+        "PLAIN",
+        ...(lifetimeMs === null ? ([id, secret] as const) : ([longer.id, longer.secret] as const)),
+      );
+      vi.useFakeTimers({ toFake: ["Date"] });
+      vi.setSystemTime(nowMs + (lifetimeMs ?? MAX_KAFKA_SESSION_MS + 1_000));
+      late.send(messages.METADATA, 12, { topics: null });
+      expect((await late.closed).reason).toMatch(/SASL_AUTHENTICATION_FAILED/);
+      expect(late.unreadBytes).toBe(0);
+      if (lifetimeMs === null)
+        expect(await logIn(renewing, "PLAIN", id, secret)).toMatchObject({ errorCode: NONE });
+      expect(codesIn(await all(renewing))).not.toContain(WRONG);
+    },
+  );
 
   test("[SASL-5] that ends is not sent what a fetch waits for", async () => {
     const { name } = await createTopic(1);

@@ -57,7 +57,7 @@ test.each([1, 2, 3])(
   },
 );
 
-test("[KFK-32] a key that has expired gives no rights, and none are shown", async () => {
+test("[KFK-32] an expired key gives no rights, and none are shown", async () => {
   const principal = `User:${unique("gone")}`;
   const grants = [{ cluster: ["ALL"] as const }];
   const { key } = await createKey(env, { principal, grants, expiresAtMs: Date.now() + 3_600_000 });
@@ -66,7 +66,7 @@ test("[KFK-32] a key that has expired gives no rights, and none are shown", asyn
   expect((await described({ principal })).resources).toEqual([]);
 });
 
-test("[KFK-32] a filter with a code that nobody knows is refused", async () => {
+test("[KFK-32] a filter with an unknown code is rejected", async () => {
   expect(await described({ operation: 0 })).toEqual({
     throttleTimeMs: 0,
     errorCode: ERRORS.INVALID_REQUEST.code,

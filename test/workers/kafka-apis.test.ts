@@ -39,7 +39,7 @@ async function committed(kafka: Kafka, groupId: string, topic: string, count: nu
   return answer.topics[0]?.partitions.map(({ committedOffset }) => committedOffset);
 }
 
-test("[CLS-6] what is no offset is refused; -1 and -2 are the end and the beginning, as KafkaJS resets a group", async () => {
+test("[CLS-6] an invalid offset is rejected; -1 and -2 are the end and the beginning, as KafkaJS resets a group", async () => {
   const { name } = await createTopic(5);
   await produce(name, [
     { value: "a", partition: 0 },
@@ -84,7 +84,7 @@ const NOTHING_TO_COMMIT: Record<
 
 describe.each(Object.entries(NOTHING_TO_COMMIT))("a commit by hand of %s", (_, wrong) => {
   test.each([{ exists: false }, { exists: true }])(
-    "[GRP-13] [CLS-6] makes, lists and stores nothing, where the group exists: $exists",
+    "[GRP-13] [CLS-6] creates, lists and stores nothing, where the group exists: $exists",
     async ({ exists }) => {
       const { name } = await createTopic(1);
       const kafka = await Kafka.open();
@@ -126,7 +126,7 @@ describe.each(Object.entries(NOTHING_TO_COMMIT))("a commit by hand of %s", (_, w
   );
 });
 
-test("[GRP-13] an assignment's topics that do not exist are not remembered", async () => {
+test("[GRP-13] an assignment's missing topics are not remembered", async () => {
   const { name } = await createTopic(1);
   const groupId = unique("group");
   const stub = groupStub(env, groupId);
@@ -140,7 +140,7 @@ test("[GRP-13] an assignment's topics that do not exist are not remembered", asy
   expect(await rememberedNames(groupId)).toEqual([name]);
 });
 
-test("[GRP-13] more positions than one commit may name are refused before any is looked up", async () => {
+test("[GRP-13] more offsets than one commit may name are rejected before any is looked up", async () => {
   const { name } = await createTopic(1);
   const kafka = await Kafka.open();
   const groupId = unique("group");
@@ -204,7 +204,7 @@ test("[CLS-6] OffsetDelete forgets the partitions it names, and none of a topic 
   ).toMatchObject({ errorCode: ERRORS.GROUP_ID_NOT_FOUND.code });
 });
 
-test("[KCG-1] whoever may have missed an answer is told again what it owns", async () => {
+test("[KCG-1] a member that may have missed a response gets its assignment again", async () => {
   const { name, topicId } = await createTopic(2);
   const groupId = unique("group");
   const kafka = await Kafka.open();
@@ -252,7 +252,7 @@ test.each([
   ["a join without a timeout", { rebalanceTimeoutMs: -1 }],
   ["no member id", { memberId: "" }],
   ["an empty instance id", { instanceId: "" }],
-])("[KCG-1] a heartbeat that cannot be is refused, and makes no group: %s", async (_, wrong) => {
+])("[KCG-1] an invalid heartbeat is rejected, and creates no group: %s", async (_, wrong) => {
   const kafka = await Kafka.open();
   const groupId = unique("group");
   const answer = await kafka.ask(messages.CONSUMER_GROUP_HEARTBEAT, 1, {
@@ -274,7 +274,7 @@ test.each([
   ).toMatchObject({ groups: [{ errorCode: ERRORS.GROUP_ID_NOT_FOUND.code }] });
 });
 
-test("[KFK-13] configs that hold anyway are taken, others refused by name; no bound at all is Kafka's largest number", async () => {
+test("[KFK-13] configs that hold anyway are accepted, others rejected by name; no bound at all is Kafka's largest number", async () => {
   const kafka = await Kafka.open();
   const create = async (configs: Readonly<Record<string, string>>) => {
     const name = unique("topic");
@@ -322,7 +322,7 @@ test("[KFK-13] configs that hold anyway are taken, others refused by name; no bo
   }
 });
 
-test("[KFK-13] a hundred topics and more are looked up at once, each for itself", async () => {
+test("[KFK-13] more than a hundred topics are looked up at once, each by itself", async () => {
   const { name, topicId } = await createTopic(2);
   const kafka = await Kafka.open();
   const missing = Array.from({ length: 150 }, (_, i) => ({ name: `missing-${i}` }));
@@ -339,7 +339,7 @@ test("[KFK-13] a hundred topics and more are looked up at once, each for itself"
   expect(topics[152]?.partitions).toHaveLength(2);
 });
 
-test("[KFK-27] transactions are refused with an error that ends them, and in words that say so", async () => {
+test("[KFK-27] transactions are refused with an error that ends them, and in clear words", async () => {
   const { name } = await createTopic(1);
   const kafka = await Kafka.open();
   const errorCode = ERRORS.UNSUPPORTED_VERSION.code;
@@ -373,7 +373,7 @@ const SENT_IDS = [
 ] as const;
 
 test.each([0, 1, 2, 3, 4, 5])(
-  "[IDM-7] InitProducerId version %i is answered with an id that nobody has had, whatever is sent",
+  "[IDM-7] InitProducerId version %i returns an unused id, whatever is sent",
   async (version) => {
     const kafka = await Kafka.open();
     const given = new Set<number>();
@@ -397,7 +397,7 @@ test.each([0, 1, 2, 3, 4, 5])(
   },
 );
 
-test("[KFK-4] partitions that are refused hold nobody up, and the others are answered as they are", async () => {
+test("[KFK-4] refused partitions delay nobody, and the others are answered as they are", async () => {
   const { name } = await createTopic(1);
   await produce(name, [{ value: "there" }]);
   const kafka = await Kafka.open();
@@ -423,7 +423,7 @@ test("[KFK-4] partitions that are refused hold nobody up, and the others are ans
 });
 
 test.each([4, 11, 12, 13, 16])(
-  "[KFK-1] a partition that is refused has empty records, not null, in version %i of Fetch",
+  "[KFK-1] a refused partition has empty records, not null, in version %i of Fetch",
   async (version) => {
     const { name, topicId } = await createTopic(1);
     const kafka = await Kafka.open();

@@ -43,7 +43,7 @@ async function exists(name: string): Promise<boolean> {
 }
 
 test.each(TWINS)(
-  "[KFK-23] a topic that a client asks for is created, once, and told at once$when",
+  "[KFK-23] a topic that a client requests is created, once, and returned at once$when",
   async ({ interrupt }) => {
     const [name, other] = [unique("auto"), unique("auto")];
     const both = await Promise.all([metadata(ON, named(name)), metadata(ON, named(name, other))]);
@@ -62,13 +62,13 @@ test.each([
   ["is false", { AUTO_CREATE_TOPICS_ENABLE: "false" }, {}],
   ["is no flag", { AUTO_CREATE_TOPICS_ENABLE: "yes" }, {}],
   ["is true and the client does not want it", ON, { allowAutoTopicCreation: false }],
-])("[KFK-23] nothing is created where the flag %s", async (_, variables, options) => {
+])("[KFK-23] nothing is created if the flag %s", async (_, variables, options) => {
   const name = unique("auto");
   expect(await metadata(variables, named(name), options)).toMatchObject([{ errorCode: UNKNOWN }]);
   expect(await exists(name)).toBe(false);
 });
 
-test("[KFK-23] a version that cannot say whether it wants it does, as in Kafka", async () => {
+test("[KFK-23] a version that cannot say whether it wants creation gets it, as in Kafka", async () => {
   const name = unique("auto");
   expect(await metadata(ON, named(name), { version: 1 })).toMatchObject([{ errorCode: NONE }]);
   expect(await exists(name)).toBe(true);
@@ -87,7 +87,7 @@ test("[KFK-23] a bad name, a topic id and a list of all topics create nothing", 
   expect(after.topics.length).toBe(before.topics.length);
 });
 
-test("[KFK-23] of a hundred topics and more those that are missing are created", async () => {
+test("[KFK-23] of more than a hundred topics the missing ones are created", async () => {
   const { name } = await createTopic(1);
   const missing = Array.from({ length: 101 }, () => unique("auto"));
   const topics = await metadata(ON, named(name, ...missing));
@@ -98,7 +98,7 @@ test("[KFK-23] of a hundred topics and more those that are missing are created",
 });
 
 test.each([0, -1, 1.5, MAX_PARTITIONS_PER_TOPIC + 1, "many"])(
-  "[KFK-23] where NUM_PARTITIONS is %s nothing is created",
+  "[KFK-23] if NUM_PARTITIONS is %s nothing is created",
   async (count) => {
     const name = unique("auto");
     const variables = { ...ON, NUM_PARTITIONS: String(count) };
@@ -125,7 +125,7 @@ test.each([
     values: ["false", "1", String(DEFAULT_PARTITIONS)],
     sources: [5, 5, 5],
   },
-])("[KFK-30] the broker's configs tell it, read-only, with $set set", async (each) => {
+])("[KFK-30] the broker's configs show it, read-only, with $set set", async (each) => {
   const kafka = Kafka.openWith({ ...env, ...each.variables });
   const names = START_CONFIGS;
   const { results } = await kafka.ask<{ readonly results: readonly { configs: object[] }[] }>(
@@ -149,7 +149,7 @@ test.each([
 });
 
 test.each(START_CONFIGS)(
-  "[KFK-30] %s cannot be changed on any way, and is told why",
+  "[KFK-30] %s cannot be changed on any interface, and the error says why",
   async (name) => {
     const topic = await createTopic(1);
     const kafka = Kafka.openWith({ ...env, ...ON });

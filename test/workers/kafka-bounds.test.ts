@@ -327,7 +327,7 @@ describe.each(WAYS)("over $way", ({ open, heldBytes }) => {
     { what: "waits", asksOn: false },
     { what: "asks on and on", asksOn: true },
   ])(
-    "[BND-12] a client that takes no answers and $what is closed, and is sent little until then",
+    "[BND-12] a client that takes no responses and $what is closed, and is sent little until then",
     async ({ asksOn }) => {
       const client = open({ env: largeAnswers(), patience: { ...LONG, stalledMs: SHORT_MS } });
       const all = framed(encodeRequest(METADATA, 1, { topics: null }));
@@ -356,7 +356,7 @@ describe.each(WAYS)("over $way", ({ open, heldBytes }) => {
       request: encodeRequest(DESCRIBE_GROUPS, 0, { groups: names(1_000) }),
     },
   ])(
-    "[BND-16] an answer that is too large closes its connection $what",
+    "[BND-16] a response that is too large closes its connection $what",
     async ({ env, request }) => {
       const client = open({ env: env(), patience: LONG });
       await client.send(framed(request));
@@ -366,7 +366,7 @@ describe.each(WAYS)("over $way", ({ open, heldBytes }) => {
     },
   );
 
-  test("[BND-16] no more of an answer is made than fits", async () => {
+  test("[BND-16] no more of a response is made than fits", async () => {
     const asked = { count: 0 };
     const large = new Uint8Array(1_000_000);
     const client = open({ env: largeGroups(asked, large), patience: LONG });
@@ -376,7 +376,7 @@ describe.each(WAYS)("over $way", ({ open, heldBytes }) => {
   });
 
   test.each(ABOUT_MANY)(
-    "[BND-16] $what goes on after its client has gone only where it changes something",
+    "[BND-16] $what continues after its client has gone only if it changes something",
     async ({ isRead, request }) => {
       const [asked, all] = [new Set<unknown>(), isRead ? 3_000 : 500];
       let mostAtOnce = 0;
@@ -401,7 +401,7 @@ describe.each(WAYS)("over $way", ({ open, heldBytes }) => {
     },
   );
 
-  test("[BND-12] a client that takes its answers gets all of them, whole", async () => {
+  test("[BND-12] a client that takes its responses gets all of them, whole", async () => {
     const client = open({ env: largeAnswers(), patience: LONG });
     const all = framed(encodeRequest(METADATA, 1, { topics: null }));
     await client.send(concatBytes([all, all, asks]));
@@ -413,7 +413,7 @@ describe.each(WAYS)("over $way", ({ open, heldBytes }) => {
     await eventually(async () => held().inFlightBytes === 0, "nothing to be in flight");
   });
 
-  test("[BND-10] requests of the largest size come in at once, as many as there is room for; one more closes the largest", async () => {
+  test("[BND-10] as many requests of the largest size come in at once as there is room for; one more closes the largest", async () => {
     const count = Math.floor(MAX_KAFKA_IN_FLIGHT_BYTES / MAX_KAFKA_REQUEST_BYTES);
     const all = Array.from({ length: count }, () => open({ patience: LONG }));
     const half = begun(MAX_KAFKA_REQUEST_BYTES, MAX_KAFKA_REQUEST_BYTES - 100_000);
@@ -441,7 +441,7 @@ describe.each(WAYS)("over $way", ({ open, heldBytes }) => {
       what: "asks what is not served",
       end: (client: Client) => client.send(framed(new Uint8Array([0, 99, 0, 0, 0, 0, 0, 1]))),
     },
-  ])("[BND-10] nothing counts of a connection that $what", async ({ end }) => {
+  ])("[BND-10] a connection that $what no longer counts", async ({ end }) => {
     const client = open({ patience: LONG });
     await client.send(asks);
     await client.answer();
@@ -452,7 +452,7 @@ describe.each(WAYS)("over $way", ({ open, heldBytes }) => {
     await client.served;
   });
 
-  test("[BND-10] nothing counts of a connection that is let go while it is answered, then or later", async () => {
+  test("[BND-10] a connection that is closed while it is answered no longer counts, then or later", async () => {
     const answered = Promise.withResolvers<unknown>();
     const client = open({ env: envOf(() => answered.promise), patience: LONG });
     await client.send(framed(encodeRequest(METADATA, 1, { topics: null })));
@@ -469,7 +469,7 @@ describe.each(WAYS)("over $way", ({ open, heldBytes }) => {
 test.each([
   { what: "side by side", others: MAX_KAFKA_AHEAD_BYTES / 2, atOnce: 3 },
   { what: "one by one where others hold much", others: MAX_KAFKA_AHEAD_BYTES, atOnce: 1 },
-])("[BND-10] [KFK-35] what is sent ahead is served $what", async ({ others, atOnce }) => {
+])("[BND-10] [KFK-35] requests sent ahead are served $what", async ({ others, atOnce }) => {
   const waiting: (() => void)[] = [];
   let appends = 0;
   const topic = { name: "t", topicId: "id", partitions: 4, overrides: {} };
@@ -513,7 +513,7 @@ test.each([
   other.close();
 });
 
-test("[BND-16] answers that are being made count for all connections together", () => {
+test("[BND-16] responses being made count for all connections together", () => {
   const works = Array.from({ length: 3 }, () => {
     const inFlight = new InFlight();
     const options = { name: "Metadata", isReadOnly: true, hasGone: () => false, look: () => {} };
@@ -537,7 +537,7 @@ test("[KFK-21] what one connection has in flight is bounded", () => {
   expect(() => one.setAnswer(1)).toThrow("the connection is closed");
 });
 
-test("[BND-10] whoever holds the most is let go, not whoever comes next", async () => {
+test("[BND-10] the largest holder is dropped, not the newest", async () => {
   const all = Array.from({ length: 5 }, () => new InFlight());
   const gone: number[] = [];
   for (const [i, each] of all.entries()) void each.evicted.then(() => gone.push(i));
@@ -549,7 +549,7 @@ test("[BND-10] whoever holds the most is let go, not whoever comes next", async 
   for (const each of all) each.close();
 });
 
-test("[BND-14] where there are too many connections the silent go first, then who was quiet for longest, never one at work", async () => {
+test("[BND-14] with too many connections the silent go first, then the one quiet for longest, never one at work", async () => {
   const all = Array.from({ length: MAX_KAFKA_CONNECTIONS }, () => new InFlight());
   const gone: number[] = [];
   for (const [i, each] of all.entries()) void each.evicted.then(() => gone.push(i));

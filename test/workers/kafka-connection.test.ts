@@ -41,7 +41,7 @@ async function ask(connection: Connection): Promise<void> {
 const IDLE_MS = 200;
 const asks = encodeRequest(API_VERSIONS, 0, {});
 
-test("[KFK-21] a connection on which nothing is asked is closed, one that waits for an answer is not", async () => {
+test("[KFK-21] a connection without requests is closed, one that waits for a response is not", async () => {
   const idle: string[] = [];
   const quiet = open(envOf(), ({ message }) => idle.push(message));
   await ask(quiet);

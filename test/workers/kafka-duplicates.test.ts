@@ -260,7 +260,7 @@ const NAMELESS = new Set<Api>([
 ]);
 
 test.each([...READS, ...DONE_ONCE])(
-  "[BND-16] %s that are named many times are asked and answered once (%#)",
+  "[BND-16] %s that are named many times are looked up and answered once (%#)",
   async (_what, api, version, named) => {
     await ask(api, version, named(1)); // What is remembered is remembered from here on.
     const once = await ask(api, version, named(1));
@@ -283,7 +283,7 @@ test.each(REFUSED)(
   },
 );
 
-test("[BND-16] every API that only reads stands in this table", () => {
+test("[BND-16] every API that only reads is in this table", () => {
   const tested = new Set([...READS, ...REFUSED].map(([, api]) => api));
   const reading = [...SERVICES.values()].filter(({ isReadOnly }) => isReadOnly);
   const missing = reading.filter(({ api }) => !tested.has(api) && !NAMELESS.has(api));
@@ -291,7 +291,7 @@ test("[BND-16] every API that only reads stands in this table", () => {
   expect(reading.length).toBeGreaterThan(10);
 });
 
-test("[BND-16] different questions about the same are each answered", async () => {
+test("[BND-16] different questions about the same thing are each answered", async () => {
   const { answer } = await ask(messages.OFFSET_FETCH, 8, {
     groups: [
       { groupId: GROUP, topics: [{ name: TOPIC, partitions: [1] }] },

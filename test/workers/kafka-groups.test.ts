@@ -31,7 +31,7 @@ import {
   whileAsked,
 } from "./support.ts";
 
-test("[KCG-1] who joins a new group at the same time with the classic protocol and with KIP-848: one kind is refused", async () => {
+test("[KCG-1] of concurrent joins of a new group with the classic protocol and KIP-848, one kind is refused", async () => {
   const { name } = await createTopic(1);
   const stub = groupStub(env, unique("group"));
   const [native, classic] = await Promise.all([
@@ -42,7 +42,7 @@ test("[KCG-1] who joins a new group at the same time with the classic protocol a
   expect([native.ok, classic.errorCode === 0]).toContain(true);
 });
 
-test("[CLS-6] who leaves while the topic of its commit is looked up commits nothing", async () => {
+test("[CLS-6] a member that leaves while the topic of its commit is looked up commits nothing", async () => {
   const { name } = await createTopic(1);
   const stub = groupStub(env, unique("group"));
   const token = await joinClassic(stub);
@@ -73,7 +73,7 @@ test.each([
     join: { ...CLASSIC_JOIN, protocols: [] },
     code: KAFKA_ERRORS.INCONSISTENT_GROUP_PROTOCOL,
   },
-])("[CLS-10] [GRP-13] one that $title makes no group", async ({ join, code }) => {
+])("[CLS-10] [GRP-13] one that $title creates no group", async ({ join, code }) => {
   const group = unique("group");
   const stub = groupStub(env, group);
   expect((await stub.joinClassic(join)).errorCode).toBe(code);
@@ -173,7 +173,7 @@ const JOINS: Record<string, (group: string, topic: TopicJson) => Promise<string 
 };
 
 describe.each(Object.entries(JOINS))("who joins %s", (_, join) => {
-  test("[GRP-14] is refused where a classic member joins while the cluster is asked", async () => {
+  test("[GRP-14] is refused if a classic member joins while the cluster is asked", async () => {
     const topic = await createTopic(1);
     const group = unique("group");
     whileAsked("subscribe", () => groupStub(env, group).joinClassic(CLASSIC_JOIN));
@@ -183,7 +183,7 @@ describe.each(Object.entries(JOINS))("who joins %s", (_, join) => {
     expect((await describeGroup(group)).members).toMatchObject([{ memberId: "classic" }]);
   });
 
-  test("[GRP-10] while the group is being deleted keeps it, with what was committed", async () => {
+  test("[GRP-10] while the group is being deleted keeps it, with its commits", async () => {
     const topic = await createTopic(1);
     const group = unique("group");
     await readAs(group, topic, { 0: 7 });
@@ -244,7 +244,7 @@ describe("a poll", () => {
       error: "INVALID_TOPIC_EXCEPTION",
     },
     { what: "for a member over a socket", more: { memberId: "m" }, error: "UNKNOWN_MEMBER_ID" },
-  ])("[POL-5] $what is refused, and acknowledges nothing", async ({ more, error }) => {
+  ])("[POL-5] $what is rejected, and acknowledges nothing", async ({ more, error }) => {
     const topic = await createTopic(1);
     const group = unique("group");
     const { stub, own } = await delivered(group, topic, 5);
@@ -258,7 +258,7 @@ describe("a poll", () => {
   });
 
   test.each(TWINS)(
-    "[POL-1] for what the member subscribes to already asks the cluster nothing$when",
+    "[POL-1] for an existing subscription of the member asks the cluster nothing$when",
     async ({ interrupt }) => {
       const [topic, other] = [await createTopic(1), await createTopic(1)];
       const stub = groupStub(env, unique("group"));
@@ -275,7 +275,7 @@ describe("a poll", () => {
     },
   );
 
-  test("[POL-5] a leave that acknowledges what was not sent is refused, and the member stays", async () => {
+  test("[POL-5] a leave that acknowledges what was not sent is rejected, and the member stays", async () => {
     const topic = await createTopic(1);
     const group = unique("group");
     const { stub } = await delivered(group, topic, 5);
@@ -304,7 +304,7 @@ describe("a poll", () => {
   });
 });
 
-test("[OFF-6] whoever joins is described with what it says of itself", async () => {
+test("[OFF-6] a member is described with what it says of itself", async () => {
   const topic = await createTopic(1);
   const group = unique("group");
   await joinOver(group, topic, { clientId: "c", instanceId: "i" });
@@ -315,7 +315,7 @@ test("[OFF-6] whoever joins is described with what it says of itself", async () 
   ]);
 });
 
-test("[FIL-6] on a machine's disk the cluster is told once that a group has data, and again where that failed", async () => {
+test("[FIL-6] on a machine's disk the cluster learns once that a group has data, and again if that failed", async () => {
   const topic = await createTopic(1);
   const group = unique("group");
   const stub = groupStub(env, group);
@@ -390,7 +390,7 @@ describe("a member's socket", () => {
   );
 });
 
-test("[GRP-7] a group that was deleted sets an alarm again when it begins anew", async () => {
+test("[GRP-7] a deleted group sets an alarm again when it begins again", async () => {
   const topic = await createTopic(1);
   const group = unique("group");
   await readAs(group, topic, { 0: 1 });
@@ -447,7 +447,7 @@ test("[GRP-7] an alarm that cannot do its work is set again, for soon", async ()
 });
 
 describe("classic members", () => {
-  test("[CLS-9] of a topic that has grown go on in their generation", async () => {
+  test("[CLS-9] of a topic that has grown continue in their generation", async () => {
     const topic = await createTopic(1);
     const group = unique("group");
     const stub = groupStub(env, group);
@@ -470,7 +470,7 @@ describe("classic members", () => {
     });
   });
 
-  test("[CLS-7] are after an eviction what they were, bytes and all", async () => {
+  test("[CLS-7] are unchanged after an eviction, bytes and all", async () => {
     const stub = groupStub(env, unique("group"));
     const protocols = [{ name: "range", metadata: new Uint8Array([0, 255]) }];
     const join = { protocols, clientId: "base64" };
@@ -484,7 +484,7 @@ describe("classic members", () => {
     expect(await stub.heartbeatClassic(token)).toBe(0);
   });
 
-  test("[CLS-7] that nobody watches have a session from when the group wakes up, over further evictions", async () => {
+  test("[CLS-7] that nobody watches have a session from when the group wakes, across further evictions", async () => {
     const group = unique("group");
     const stub = groupStub(env, group);
     await settle(group);
@@ -501,7 +501,7 @@ describe("classic members", () => {
     expect(await silentSince()).toBe(first);
   });
 
-  test("[GRP-9] a change of a topic makes no group of one that does not exist", async () => {
+  test("[GRP-9] a change of a topic does not create a missing group", async () => {
     const topic = await createTopic(1);
     const stub = groupStub(env, unique("group"));
     const known = await clusterStub(env).topic({ name: topic.name });
@@ -576,7 +576,7 @@ async function commitKafka(
 }
 
 describe.each(WAYS)("a position that is set $way", ({ begin }) => {
-  test("[OFF-1] [HIB-1] is kept, also if that is what wakes the group, and over further lives", async () => {
+  test("[OFF-1] [HIB-1] is kept, even if that is what wakes the group, and across further lives", async () => {
     const topic = await createTopic(1);
     const group = unique("group");
     const stub = groupStub(env, group);
@@ -591,7 +591,7 @@ describe.each(WAYS)("a position that is set $way", ({ begin }) => {
   });
 });
 
-test("[OFF-7] [HIB-1] a position that is deleted by what wakes the group is gone, and stays so", async () => {
+test("[OFF-7] [HIB-1] a committed offset deleted by the request that wakes the group is gone, and stays so", async () => {
   const topic = await createTopic(1);
   const group = unique("group");
   const stub = groupStub(env, group);

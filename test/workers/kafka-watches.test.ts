@@ -33,7 +33,7 @@ describe.each(WATCHED_KINDS)("$kind", ({ join, beat, silentSince: query }) => {
   });
 
   test.each(TWINS)(
-    "[CLS-3] [GRP-7] that says nothing for its session is removed by the alarm, and not before$when",
+    "[CLS-3] [GRP-7] that is silent for its session is removed by the alarm, and not before$when",
     async ({ interrupt }) => {
       vi.useFakeTimers({ toFake: ["Date"] });
       const startMs = Date.now();

@@ -99,7 +99,7 @@ describe("a fetch of positions that names a member and its epoch", () => {
     expect(await fetchAs(kafka, groupId, name, asked)).toBe(7);
   });
 
-  test.each(TWINS)("[CLS-11] is answered of commits by hand$when", async ({ interrupt }) => {
+  test.each(TWINS)("[CLS-11] is answered for commits by hand$when", async ({ interrupt }) => {
     const { name } = await createTopic(1);
     const kafka = await Kafka.open();
     const groupId = unique("group");
@@ -109,7 +109,7 @@ describe("a fetch of positions that names a member and its epoch", () => {
     expect(await fetchAs(kafka, groupId, name, asked)).toBe(7);
   });
 
-  test("[CLS-11] [FIL-1] finds nothing in a group that does not exist, and makes none", async () => {
+  test("[CLS-11] [FIL-1] finds nothing in a missing group, and creates none", async () => {
     const { name } = await createTopic(1);
     const kafka = await Kafka.open();
     const groupId = unique("group");
@@ -119,7 +119,7 @@ describe("a fetch of positions that names a member and its epoch", () => {
     expect(await listedGroups()).not.toContain(groupId);
   });
 
-  test("[CLS-11] [GRP-14] is refused to a stranger of a group that a native member made", async () => {
+  test("[CLS-11] [GRP-14] is refused to a stranger of a group that a native member created", async () => {
     const { name } = await createTopic(1);
     const kafka = await Kafka.open();
     const groupId = unique("group");
@@ -327,7 +327,7 @@ describe("a topic that is named by its id", () => {
     });
   });
 
-  test("[KFK-25] is fetched from, and one that nobody has is told by its own code", async () => {
+  test("[KFK-25] is fetched from, and an unknown one has its own code", async () => {
     const { topicId } = await createTopic(1);
     const kafka = await Kafka.open();
     const partitions = [{ partition: 0, fetchOffset: 0, partitionMaxBytes: 1_000 }];
@@ -401,7 +401,7 @@ describe("a fetch of many partitions that all have records", () => {
     );
   const BEGINNINGS: readonly number[] = Array.from({ length: PARTITIONS }, () => 0);
 
-  test("[KFK-26] brings them all in one answer", async () => {
+  test("[KFK-26] returns them all in one response", async () => {
     const { name } = await createTopic(PARTITIONS);
     await fill(await Kafka.open(), name);
     const kafka = await Kafka.open();
@@ -409,7 +409,7 @@ describe("a fetch of many partitions that all have records", () => {
     expect(countsOf(answer)).toEqual(BEGINNINGS.map(() => EACH));
   });
 
-  test("[KFK-26] brings as much as fits, in the order that is asked, and at least one batch", async () => {
+  test("[KFK-26] returns as much as fits, in the requested order, and at least one batch", async () => {
     const { name } = await createTopic(PARTITIONS);
     const size = await fill(await Kafka.open(), name);
     const fetched = async (maxBytes: number) =>
@@ -419,7 +419,7 @@ describe("a fetch of many partitions that all have records", () => {
     expect(await fetched(size * (EACH + 1))).toEqual([EACH, 1, 0, 0, 0, 0]);
   });
 
-  test("[KFK-26] goes on with all of them where one answer could not hold everything", async () => {
+  test("[KFK-26] continues with all of them if one response could not hold everything", async () => {
     const { name } = await createTopic(PARTITIONS);
     await fill(await Kafka.open(), name);
     const kafka = await Kafka.open();
@@ -432,7 +432,7 @@ describe("a fetch of many partitions that all have records", () => {
     }
   });
 
-  test("[KFK-26] waits for a partition that does not come once, and not again until it has news", async () => {
+  test("[KFK-26] waits once for a partition that does not come, and not again until it has news", async () => {
     vi.useFakeTimers({ toFake: ["Date"] });
     const taken = { error: null, highWatermark: 9, logStartOffset: 0, records: [], bytes: 0 };
     const feed = (bytes: number) => ({
@@ -513,7 +513,7 @@ describe("clients that send fixed versions, as sarama does", () => {
     ).toMatchObject({ topics: [{ name, errorCode: NONE }] });
   });
 
-  test("[KFK-28] commit offsets and fetch them, and are told each partition's error", async () => {
+  test("[KFK-28] commit offsets and fetch them, and get each partition's error", async () => {
     const { name } = await createTopic(1);
     const kafka = await Kafka.open();
     const groupId = unique("group");
@@ -540,7 +540,7 @@ describe("clients that send fixed versions, as sarama does", () => {
   });
 });
 
-test("[KFK-29] an append is told where the log begins, by call and over a socket", async () => {
+test("[KFK-29] an append returns where the log begins, by call and over a socket", async () => {
   const { name } = await createTopic(1);
   const kafka = await Kafka.open();
   const append = async () => {
@@ -624,7 +624,7 @@ describe("assignments by hand", () => {
       });
   });
 
-  test("[KFK-13] must be as many as the partitions that a topic gets", async () => {
+  test("[KFK-13] must have as many entries as the topic gets partitions", async () => {
     const kafka = await Kafka.open();
     const { name } = await createTopic(1);
     const grow = async (count: number, assignments: number) => {
@@ -645,7 +645,7 @@ describe("assignments by hand", () => {
   });
 });
 
-test("[BND-16] a topic that is named twice is refused for itself, and the others are changed", async () => {
+test("[BND-16] a topic that is named twice is rejected by itself, and the others are changed", async () => {
   const kafka = await Kafka.open();
   const [twice, once] = [unique("topic"), unique("topic")];
   const named = (names: readonly string[], more: object) =>
@@ -666,7 +666,7 @@ test("[BND-16] a topic that is named twice is refused for itself, and the others
   expect(grown.topics).toEqual([refused, done]);
 });
 
-test("[BND-21] a consumer that names more topics than it may is refused, and the cluster notes none of them", async () => {
+test("[BND-21] a consumer that names too many topics is rejected, and the cluster notes none of them", async () => {
   const kafka = await Kafka.open();
   const groupId = unique("group");
   const beat = (count: number) =>
@@ -694,7 +694,7 @@ describe("the times of Kafka's consumers in a group", () => {
   const [SESSION, INTERVAL] = ["consumer.session.timeout.ms", "consumer.heartbeat.interval.ms"];
 
   test.each(TWINS)(
-    "[GCF-5] are set, shown and told with the next heartbeat$when",
+    "[GCF-5] are set, shown and returned with the next heartbeat$when",
     async ({ interrupt }) => {
       const { name, topicId } = await createTopic(1);
       const kafka = await Kafka.open();
@@ -835,7 +835,7 @@ describe("configs", () => {
     7: ["cleanup.policy", "leader.replication.throttled.replicas"],
   };
 
-  test("[KFK-30] have Kafka's types, and what they mean where that is asked for", async () => {
+  test("[KFK-30] have Kafka's types, and their meaning on request", async () => {
     const { name } = await createTopic(1);
     const kafka = await Kafka.open();
     const of = (type: number, resource: string) => described(kafka, type, resource);
@@ -888,7 +888,7 @@ describe("configs", () => {
     });
   });
 
-  test("[KFK-30] that are lists are added to and taken from as they stand", async () => {
+  test("[KFK-30] that are lists are appended to and subtracted from as they are", async () => {
     const { name } = await createTopic(1);
     const kafka = await Kafka.open();
     const change = (operation: number, value: string, key = "cleanup.policy") =>
@@ -922,7 +922,7 @@ describe("configs", () => {
 });
 
 test.each(TWINS)(
-  "[OFF-13] the leader epoch of a commit is given back$when",
+  "[OFF-13] the leader epoch of a commit is returned$when",
   async ({ interrupt }) => {
     const { name } = await createTopic(4);
     const kafka = await Kafka.open();

@@ -147,7 +147,7 @@ async function untilQuiet(calls: { mock: { calls: unknown[] } }, beat: () => Pro
 }
 
 describe.each(TWINS)("a group of Kafka's clients$when", ({ interrupt }) => {
-  test("[CLS-7] [HIS-1] goes on where it was: members, generation, what is committed, what happened", async () => {
+  test("[CLS-7] [HIS-1] continues where it was: members, generation, commits, history", async () => {
     const topic = await createTopic(2);
     const groupId = unique("classic");
     const stub = groupStub(env, groupId);
@@ -211,7 +211,7 @@ describe.each(TWINS)("a group of Kafka's clients$when", ({ interrupt }) => {
     ]);
   });
 
-  test("[CLS-8] shows what was assigned, and partitions of which nothing is committed", async () => {
+  test("[CLS-8] shows assignments, and partitions without commits", async () => {
     const topic = await createTopic(2);
     const groupId = unique("classic");
     const one = new ClassicMember(await Kafka.open(), groupId);
@@ -232,7 +232,7 @@ describe.each(TWINS)("a group of Kafka's clients$when", ({ interrupt }) => {
     });
   });
 
-  test("[KFK-20] a classic member's heartbeats stay beside the group until there is something to tell", async () => {
+  test("[KFK-20] a classic member's heartbeats stay outside the group until there is news", async () => {
     const groupId = unique("classic");
     const stub = groupStub(env, groupId);
     const calls = vi.spyOn(GroupObject.prototype, "heartbeatClassic");
@@ -260,7 +260,7 @@ describe.each(TWINS)("a group of Kafka's clients$when", ({ interrupt }) => {
     expect(await joining).toBe(two.memberId);
   });
 
-  test("[KFK-20] a consumer's heartbeats stay beside the group until there is something to tell", async () => {
+  test("[KFK-20] a consumer's heartbeats stay outside the group until there is news", async () => {
     const topic = await createTopic(4);
     const groupId = unique("kip848");
     const stub = groupStub(env, groupId);
@@ -290,7 +290,7 @@ describe.each(TWINS)("a group of Kafka's clients$when", ({ interrupt }) => {
     }, "all of them again");
   });
 
-  test("[KFK-20] whoever falls silent is out after its session, however often the group slept", async () => {
+  test("[KFK-20] a member that falls silent is removed after its session, however often the group slept", async () => {
     const topic = await createTopic(1);
     const [classicId, groupId] = [unique("classic"), unique("kip848")];
     const [classic, native] = [groupStub(env, classicId), groupStub(env, groupId)];
@@ -322,7 +322,7 @@ describe.each(TWINS)("a group of Kafka's clients$when", ({ interrupt }) => {
     expect(await describeGroup(groupId)).toMatchObject({ state: "EMPTY", members: [] });
   });
 
-  test("[KCG-1] a member of one kind is refused where there are those of the other", async () => {
+  test("[KCG-1] a member of one kind is refused if there are members of the other", async () => {
     const topic = await createTopic(1);
     const [classicId, groupId] = [unique("classic"), unique("kip848")];
     const member = new ClassicMember(await Kafka.open(), classicId);
@@ -346,7 +346,7 @@ describe.each(TWINS)("a group of Kafka's clients$when", ({ interrupt }) => {
   });
 });
 
-test("[CLS-7] what the storage refuses was not decided: nobody is told it, and all join again", async () => {
+test("[CLS-7] what storage refuses was not decided: nobody learns of it, and all join again", async () => {
   const groupId = unique("classic");
   const stub = groupStub(env, groupId);
   const [one, two] = [await Kafka.open(), await Kafka.open()].map(
@@ -364,7 +364,7 @@ test("[CLS-7] what the storage refuses was not decided: nobody is told it, and a
   expect(one.generationId).toBe(two.generationId);
 });
 
-test("[KFK-4] what was pushed and not fetched is bounded, and all of it is read in the end", async () => {
+test("[KFK-4] pushed data that is not fetched is bounded, and all of it is read in the end", async () => {
   const topic = await createTopic(24);
   const value = "x".repeat(1_000_000);
   for (let partition = 0; partition < topic.partitions; partition++)
@@ -403,7 +403,7 @@ test("[KFK-4] what was pushed and not fetched is bounded, and all of it is read 
   expect(most).toBeLessThanOrEqual(MAX_FEEDS_BYTES);
 });
 
-test("[KFK-4] a connection that seeks back, again and again, is answered each time", async () => {
+test("[KFK-4] a connection that seeks back repeatedly is answered each time", async () => {
   const topic = await createTopic(1);
   for (let i = 0; i < 4; i++) await produce(topic.name, [{ value: "x".repeat(500_000) }]);
   const kafka = await Kafka.open();
@@ -424,7 +424,7 @@ test("[KFK-4] a connection that seeks back, again and again, is answered each ti
   }
 });
 
-test("[SASL-1] an open broker refuses a wrong log-in too", async () => {
+test("[SASL-1] an open broker also refuses a wrong credential", async () => {
   const kafka = await Kafka.open();
   expect(await kafka.ask(messages.SASL_HANDSHAKE, 1, { mechanism: "PLAIN" })).toEqual({
     errorCode: KAFKA_ERRORS.NONE,
@@ -443,7 +443,7 @@ test.each([
     `advertise=${Array.from({ length: 17 }, (_, i) => `a:${i + 1}`)}`,
     "advertise: has 17 addresses, the bound is 16",
   ],
-])("[KFK-6] addresses of nodes that are none are refused: %s", async (query, detail) => {
+])("[KFK-6] invalid addresses of nodes are rejected: %s", async (query, detail) => {
   const refused = await call<{ detail: string }>("GET", `/kafka?${query}`, undefined, {
     upgrade: "websocket",
   });

@@ -192,7 +192,7 @@ describe.each(SCRIPTS)("the largest credential in %s", (_script, letter) => {
     await readsStream(topic, token);
   });
 
-  test("[ACL-9] the longest of what a socket keeps besides leaves room in its attachment", async () => {
+  test("[ACL-9] the longest of a socket's other data leaves room in its attachment", async () => {
     const topic = await createTopic(1, {}, NAMESPACE + unique("t"));
     const grants = confined(grantsOf(letter, letters), NAMESPACE);
     const caller: Caller = {
@@ -233,7 +233,7 @@ describe.each(SCRIPTS)("the largest credential in %s", (_script, letter) => {
   });
 });
 
-test("[ACL-9] a key of a release before that is too large is told so by every socket, and may be mended", async () => {
+test("[ACL-9] a too large key of an earlier release is told so by every socket, and may be fixed", async () => {
   const topic = await createTopic(1, {}, NAMESPACE + unique("t"));
   const asked = { principal: "old", grants: ALL, namespace: NAMESPACE };
   const { id, key } = await expectStatus<Made>(201, "POST", "/v1/keys", asked);

@@ -112,7 +112,7 @@ describe("appends that linger", () => {
   );
 
   test.each(TWINS)(
-    "[LNG-1] [CND-1] conditional appends are decided in the order they came in$when",
+    "[LNG-1] [CND-1] conditional appends are decided in order of arrival$when",
     async ({ interrupt }) => {
       const { topic, stub } = await newPartition();
       const append = (value: string, expectedOffset: number | null) =>
@@ -252,7 +252,7 @@ describe("while an append waits", () => {
     expect(await readValues(topic)).toEqual([[0, "a"]]);
   });
 
-  test("[LNG-3] [LOG-5] an eviction takes nothing that was answered", async () => {
+  test("[LNG-3] [LOG-5] an eviction loses nothing that was answered", async () => {
     const { topic, stub } = await newPartition(50);
     const answers = Promise.all(
       ["a", "b"].map((value) => stub.append({ batches: recordBatch([value]) })),

@@ -105,7 +105,7 @@ describe.each(KINDS)("a list of $kind", (each) => {
     expect(await listedAfter("é")).toEqual([]);
   });
 
-  test("[CLU-6] [ACL-4] has pages of what the caller sees, and nothing tells of the rest", async () => {
+  test("[CLU-6] [ACL-4] has pages of what the caller may see, and nothing reveals the rest", async () => {
     const some = { prefix: `${prefix}.a` };
     const list = await lister([
       { topics: some, operations: ["DESCRIBE"] },
@@ -120,7 +120,7 @@ describe.each(KINDS)("a list of $kind", (each) => {
     expect(await none(kind, "limit=1")).toEqual({ [kind]: [] });
   });
 
-  test("[CLU-6] [TEN-2] has names of the caller's name space, also after which it goes on", async () => {
+  test("[CLU-6] [TEN-2] has names of the caller's namespace, even those after which it continues", async () => {
     const all = { prefix: "" };
     const list = await lister(
       [
@@ -147,7 +147,7 @@ describe.each(KINDS)("a list of $kind", (each) => {
     ],
     ["pages=1", "pages", "pages", "pages"],
     ["limit=1&limit=2", "limit", "limit", "limit"],
-  ])("[CLU-6] [ERR-1] refuses %s, and says what is wrong", async (query, field, value, bound) => {
+  ])("[CLU-6] [ERR-1] rejects %s, and says what is wrong", async (query, field, value, bound) => {
     const answer = await call<{ code: string; detail: string }>("GET", `/v1/${kind}?${query}`);
     expect(answer).toMatchObject({ status: 400, body: { code: "INVALID_REQUEST" } });
     for (const part of [field, value, bound]) expect(answer.body.detail).toContain(part);

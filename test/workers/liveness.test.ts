@@ -295,7 +295,7 @@ describe.each(TWINS)("a member with a socket$when", ({ interrupt }) => {
     await b.until("STABLE", 2);
   });
 
-  test("[GRP-17] that has not given back what it was sent is removed as well", async () => {
+  test("[GRP-17] that has not returned what it was sent is removed as well", async () => {
     const { topic, group, a, b, startMs } = await settledPair(interrupt);
     await produce(topic.name, [{ value: "in hand", partition: a.partitions[0] as number }]);
     await group.advance(startMs + 5 * MINUTE_MS);
@@ -395,7 +395,7 @@ describe.each(TWINS)("a member with a socket$when", ({ interrupt }) => {
     await b.until("STABLE", 2);
   });
 
-  test("[GRP-7] that stood still, and is found, stays if it is heard from with its next heartbeat", async () => {
+  test("[GRP-7] that stood still, and is found, stays if its next heartbeat is heard", async () => {
     const { topic, group, a, b, startMs } = await settledPair(interrupt);
     a.fallSilent();
     await group.advance(startMs + 5 * MINUTE_MS);
@@ -406,7 +406,7 @@ describe.each(TWINS)("a member with a socket$when", ({ interrupt }) => {
     expect(a.socket.received.at(-1)).toMatchObject({ type: "assignment" });
   });
 
-  test("[GRP-11] [COST-1] in a group in which nothing happens wakes nobody for half an hour", async () => {
+  test("[GRP-11] [COST-1] in a quiet group wakes nobody for half an hour", async () => {
     const { group, a, b, startMs } = await settledPair(interrupt);
     const before = group.rings.length;
     const dayMs = 24 * 60 * MINUTE_MS;

@@ -10,7 +10,7 @@ async function get(path: string, headers: Record<string, string> = {}): Promise<
   return await exports.default.fetch(`${ORIGIN}${path}`, { headers });
 }
 
-test("[ERR-5] an answer names its request, as its client has named it, or by a name of its own", async () => {
+test("[ERR-5] a response names its request, as the client has named it, or by its own name", async () => {
   const named = await get("/health", { "x-request-id": "order-17.retry:2" });
   expect(named.headers.get("x-request-id")).toBe("order-17.retry:2");
   const names = new Set<string | null>();
@@ -31,7 +31,7 @@ test("[ERR-5] an answer names its request, as its client has named it, or by a n
   expect(elsewhere.headers.get("x-request-id"), "there is no platform").toBe("mine");
 });
 
-test("[ERR-5] what nobody expected is told by the Worker and by the object, with the request", async () => {
+test("[ERR-5] unexpected errors are logged by the Worker and by the object, with the request", async () => {
   const topic = await createTopic(1);
   await produce(topic.name, [{ value: "a" }]);
   const lines: Record<string, unknown>[] = [];

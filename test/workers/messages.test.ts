@@ -61,7 +61,7 @@ describe.each(KINDS)("$kind", ({ path, first, answer, types }) => {
   }
 
   test.each(TWINS)(
-    "[VER-8] answers a message of an unknown type, and goes on$when",
+    "[VER-8] answers a message of an unknown type, and continues$when",
     async ({ interrupt }) => {
       const { topic, group } = await place();
       const socket = await TestSocket.open<Message>(path(topic, group));
@@ -105,7 +105,7 @@ describe.each(KINDS)("$kind", ({ path, first, answer, types }) => {
       "rivulet.v1",
     ],
     ["not at all", "", {}, null],
-  ])("[VER-7] takes a version that is named %s", async (_, v, headers, selected) => {
+  ])("[VER-7] accepts a version that is named %s", async (_, v, headers, selected) => {
     const { topic, group } = await place();
     const response = await upgrade(path(topic, group), v, headers);
     expect(response.status).toBe(101);
@@ -134,7 +134,7 @@ function upgrade(path: string, v: string, headers: Record<string, string>): Prom
   return exports.default.fetch(url, { headers: { upgrade: "websocket", ...headers } });
 }
 
-test("[VER-9] an object that lacks the method of a call is waited out: the error may be tried again", async () => {
+test("[VER-9] an object that lacks the method of a call is waited out: the error is retriable", async () => {
   const topic = await createTopic(1);
   const stub = partitionStub(env, topic.topicId, 0) as unknown as Record<
     string,

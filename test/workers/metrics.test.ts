@@ -62,7 +62,7 @@ async function seriesValue(series: string): Promise<number | null> {
 }
 
 describe.each(TWINS)("metrics$when", ({ interrupt }) => {
-  test("[RPT-1] [RPT-2] what is new is told at once: records, ends, positions and lag", async () => {
+  test("[RPT-1] [RPT-2] news is reported at once: records, ends, committed offsets and lag", async () => {
     const topic = await createTopic(2);
     const group = unique("group");
     await produce(topic.name, [
@@ -99,7 +99,7 @@ describe.each(TWINS)("metrics$when", ({ interrupt }) => {
   });
 });
 
-test("[RPT-2] whoever looks wakes no partition and no group", async () => {
+test("[RPT-2] a query wakes no partition and no group", async () => {
   const topic = await createTopic(1);
   const group = unique("group");
   await produce(topic.name, [{ value: "a" }]);
@@ -129,7 +129,7 @@ function usedBy(...stubs: DurableObjectStub[]): Promise<unknown[]> {
   );
 }
 
-test("[RPT-1] a busy object tells once a minute, and an object that is at rest tells nothing", async () => {
+test("[RPT-1] a busy object reports once a minute, and an object at rest reports nothing", async () => {
   const topic = await createTopic(1);
   const stub = partitionStub(env, topic.topicId, 0);
   const told: number[] = [];
@@ -172,7 +172,7 @@ test("[RPT-1] a busy object tells once a minute, and an object that is at rest t
   await evict(stub);
 });
 
-test("[RPT-1] metrics that do not answer hold nobody up, and are told later", async () => {
+test("[RPT-1] unreachable metrics delay nobody, and get the report later", async () => {
   const topic = await createTopic(1);
   const spy = vi
     .spyOn(MetricsObject.prototype, "report")
@@ -185,7 +185,7 @@ test("[RPT-1] metrics that do not answer hold nobody up, and are told later", as
   await eventually(async () => (await seriesValue(series)) === 2, "it is told");
 });
 
-test("[RPT-3] requests count by their route and their outcome, and no path of a client's is told", async () => {
+test("[RPT-3] requests count by their route and outcome, and no client's path is reported", async () => {
   const topic = await createTopic(1);
   isolate.requests.reportedMs = 0;
   await produce(topic.name, [{ value: "a" }]);
@@ -209,7 +209,7 @@ test("[RPT-3] requests count by their route and their outcome, and no path of a 
   );
 });
 
-test("[RPT-6] at rest nothing is lost: what was told, what it has cost, and whom to ask", async () => {
+test("[RPT-6] at rest nothing is lost: reports, costs, and whom to ask", async () => {
   const topic = await createTopic(1);
   const metrics = metricsStub(env);
   const ends = async () =>
@@ -246,7 +246,7 @@ test("[RPT-6] at rest nothing is lost: what was told, what it has cost, and whom
   expect(lines.map(({ name }) => name)).toContain(topic.name);
 });
 
-test("[RPT-6] what an isolate tells is stored, though no isolate is asked", async () => {
+test("[RPT-6] an isolate's report is stored, although no isolate is asked", async () => {
   const metrics = metricsStub(env);
   await metrics.report({ snapshots: [workerSnapshot({ life: "a", throttled: { rate: 7 } })] });
   vi.useFakeTimers({ now: Date.now() + 9_000, toFake: ["Date"] });
@@ -256,7 +256,7 @@ test("[RPT-6] what an isolate tells is stored, though no isolate is asked", asyn
 });
 
 describe.each(TWINS)("the lag of a group over time$when", ({ interrupt }) => {
-  test("[MET-14] is noted while something is told, and shown with the lag of now", async () => {
+  test("[MET-14] is noted with reports, and shown with the current lag", async () => {
     const metrics = metricsStub(env);
     const group = unique("group");
     const path = `/v1/groups/${group}/lag`;
@@ -318,7 +318,7 @@ describe("the lags of all groups", () => {
     expect((await listed(query)).map(({ groupId }) => groupId)).toEqual(names);
   });
 
-  test("[MET-15] are sums of all topics, and null where nothing is known", async () => {
+  test("[MET-15] are sums of all topics, and null if nothing is known", async () => {
     const groups = await listed("?order=name");
     expect(groups).toMatchObject([
       { groupId: "both", lag: 55, topics: ["orders", "bills"] },
@@ -352,7 +352,7 @@ describe("the lags of all groups", () => {
   });
 });
 
-test("[MTR-5] costs say what goes through now, and tell as many lines as they are asked for", async () => {
+test("[MTR-5] costs include the current throughput, and as many lines as requested", async () => {
   const metrics = metricsStub(env);
   const through = { appendedRecords: 600, appendedBytes: 60_000, deliveredBytes: 120_000 };
   await metrics.report({
@@ -380,7 +380,7 @@ test("[MTR-5] costs say what goes through now, and tell as many lines as they ar
   expect(later).toMatchObject({ rates: { recordsIn: 0 }, lines: [{}] });
 });
 
-test("[RPT-6] while somebody tells all the time, it is not stored each time", async () => {
+test("[RPT-6] while reports keep coming, they are not stored each time", async () => {
   const metrics = metricsStub(env);
   const rows = () =>
     runInDurableObject(
@@ -394,7 +394,7 @@ test("[RPT-6] while somebody tells all the time, it is not stored each time", as
   expect((await rows()) - before).toBeLessThanOrEqual(1);
 });
 
-test("[MET-4] what was shown never falls, though the MetricsObject is evicted before it would store", async () => {
+test("[MET-4] what was shown never falls, even if the MetricsObject is evicted before it would store", async () => {
   const topic = await createTopic(1);
   await produce(topic.name, [{ value: "a" }, { value: "b" }]);
   const series = `rivulet_records_appended_total{topic="${topic.name}"}`;
@@ -403,7 +403,7 @@ test("[MET-4] what was shown never falls, though the MetricsObject is evicted be
   expect(await seriesValue(series)).toBe(2);
 });
 
-test("[RPT-1] [MET-8] what was deleted is not asked any more, for that would begin it anew", async () => {
+test("[RPT-1] [MET-8] deleted objects are not asked any more, because that would begin them again", async () => {
   const topic = await createTopic(1);
   const group = unique("group");
   await produce(topic.name, [{ value: "a" }]);
@@ -428,7 +428,7 @@ test("[RPT-1] [MET-8] what was deleted is not asked any more, for that would beg
   expect(asked.filter((name) => name === group || name.startsWith(topic.topicId))).toEqual([]);
 });
 
-test("[MET-8] a deleted topic and a deleted group have no series any more", async () => {
+test("[MET-8] a deleted topic and a deleted group no longer have series", async () => {
   const topic = await createTopic(1);
   const group = unique("group");
   await produce(topic.name, [{ value: "a" }]);
@@ -494,7 +494,7 @@ test("[MTR-4] a topic has its records of the month, and what they would have cos
   }
 });
 
-test("[MET-16] a report is a data point where there is a dataset for it, and what a topic or a group is called is its index", async () => {
+test("[MET-16] a report is a data point if there is a dataset for it, indexed by the name of a topic or group", async () => {
   const points: { indexes: string[]; blobs: string[]; doubles: number[] }[] = [];
   const topic = "ü".repeat(60);
   await runInDurableObject(metricsStub(env), async (object) => {
@@ -550,7 +550,7 @@ describe("the meter itself", () => {
     expect(own / total.month).toBeLessThan(0.01);
   });
 
-  test("[MTR-6] tells how long an object was awake, to a fifth", async () => {
+  test("[MTR-6] shows how long an object was awake, to a fifth", async () => {
     const topic = await createTopic(1);
     await expectStatus(200, "PATCH", `/v1/topics/${topic.name}`, {
       config: { "commit.linger.ms": 500 },
@@ -570,7 +570,7 @@ describe("the meter itself", () => {
 });
 
 describe.each(TWINS)("fresh metrics$when", ({ interrupt }) => {
-  test("[RPT-5] an admin sees what a partition and a group have not told yet", async () => {
+  test("[RPT-5] an admin sees what a partition and a group have not yet reported", async () => {
     const topic = await createTopic(1);
     const group = unique("group");
     await produce(topic.name, [{ value: "a" }]);
@@ -593,7 +593,7 @@ describe.each(TWINS)("fresh metrics$when", ({ interrupt }) => {
     expect(shownIn(await scrape())).toEqual([3, 2]);
   });
 
-  test("[RPT-5] what does not answer is shown as it told last", async () => {
+  test("[RPT-5] objects that do not answer are shown as last reported", async () => {
     const topics = [await createTopic(1), await createTopic(1)] as const;
     for (const { name } of topics) await produce(name, [{ value: "a" }]);
     const ends = (text: string) =>
@@ -619,7 +619,7 @@ describe.each(TWINS)("fresh metrics$when", ({ interrupt }) => {
   });
 });
 
-test("[RPT-5] only the partitions of the topics that are named are asked, and the groups that read them", async () => {
+test("[RPT-5] only the partitions of the named topics are asked, and the groups that read them", async () => {
   const [topic, other] = [await createTopic(1), await createTopic(1)];
   const [group, otherGroup] = [unique("group"), unique("group")];
   await produce(topic.name, [{ value: "a" }]);

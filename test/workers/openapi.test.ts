@@ -133,7 +133,7 @@ test("[DOC-2] what must be given in a path or a query has an example", async () 
   expect(wanting).toEqual([]);
 });
 
-test("[WEB-4] the address alone shows a browser a page, and others where to go on", async () => {
+test("[WEB-4] the bare address shows a browser a page, and others where to go on", async () => {
   const browser = { headers: { accept: "text/html,application/xhtml+xml,*/*;q=0.8" } };
   const response = await exports.default.fetch("https://localhost/", browser);
   expect(response.status).toBe(200);

@@ -107,7 +107,7 @@ describe.each(TWINS)("an owner token$when", ({ interrupt }) => {
     await honest.next(isBytes);
   });
 
-  test("[ATT-5] of a group that does not exist is refused, and makes none", async () => {
+  test("[ATT-5] of a missing group is refused, and creates none", async () => {
     const { topic, group, objects } = await scene();
     const owner = { group, incarnation: Date.now(), memberEpoch: 1, memberNumber: 1 };
     await expectRefused(topic, owner);
@@ -184,7 +184,7 @@ describe.each(TWINS)("an owner token$when", ({ interrupt }) => {
     },
   );
 
-  test("[ATT-5] without a signature, as a client of release 0.2 has it, is admitted if the group knows it", async () => {
+  test("[ATT-5] without a signature, as from a client of release 0.2, is admitted if the group knows it", async () => {
     const { topic, group, objects } = await scene();
     const first = await join(group, topic);
     await interrupt(...objects);

@@ -118,7 +118,7 @@ describe("a partition that is used for the first time", () => {
   });
 
   test.each(TWINS)(
-    "[PLC-3] asks the cluster where the Worker says nothing, or speaks of another topic$when",
+    "[PLC-3] asks the cluster if the Worker says nothing, or names another topic$when",
     async ({ interrupt }) => {
       const [topic, other] = [await createTopic(1), await createTopic(1)];
       const use = vi.spyOn(ClusterObject.prototype, "usePartition");
@@ -172,7 +172,7 @@ describe("a topic that is deleted meanwhile, and created anew under its name", (
   };
 
   test.each(TWINS)(
-    "[PLC-3] [CLU-4] gets the records, each once, and nothing is left of the one before$when",
+    "[PLC-3] [CLU-4] gets the records, each once, and nothing is left of the previous one$when",
     async ({ interrupt }) => {
       const topic = await createTopic(1);
       const topicId = await recreate(topic); // This isolate does not know.
@@ -188,7 +188,7 @@ describe("a topic that is deleted meanwhile, and created anew under its name", (
   );
 
   test.each(TWINS)(
-    "[PLC-3] [CLU-4] also where that happens while the first append waits for the cluster$when",
+    "[PLC-3] [CLU-4] also if that happens while the first append waits for the cluster$when",
     async ({ interrupt }) => {
       const topic = await createTopic(1);
       let topicId = "";
@@ -204,7 +204,7 @@ describe("a topic that is deleted meanwhile, and created anew under its name", (
   );
 
   test.each(TWINS)(
-    "[PLC-3] [CLU-4] a reader that has a partition begin leaves nothing behind$when",
+    "[PLC-3] [CLU-4] a reader that starts a partition leaves nothing behind$when",
     async ({ interrupt }) => {
       const topic = await createTopic(1);
       const stub = partitionStub(env, topic.topicId, 0);
@@ -280,7 +280,7 @@ describe("while the cluster is out of reach", () => {
   });
 
   test.each(TWINS)(
-    "[PLC-3] [CLU-4] what was not listed when its topic was deleted goes by itself$when",
+    "[PLC-3] [CLU-4] an unlisted partition goes by itself after its topic was deleted$when",
     async ({ interrupt }) => {
       const topic = await createTopic(1);
       const stub = partitionStub(env, topic.topicId, 0);
@@ -296,7 +296,7 @@ describe("while the cluster is out of reach", () => {
     },
   );
 
-  test("[PLC-3] a partition of which nobody here knows cannot begin, and says that it may later", async () => {
+  test("[PLC-3] a partition unknown to everybody here cannot begin, and says that it may later", async () => {
     const topic = await createTopic(1);
     forgetEverything();
     const restart = stopCluster();
@@ -320,7 +320,7 @@ describe("on a machine's disk", () => {
   const offsets = (object: PartitionObject, topic: TopicJson) =>
     callInside(object, "partition", "offsets", { begin: wordOf(topic) });
 
-  test("[PLC-3] [FIL-3] the cluster is asked first, and the Worker's word counts while it is out of reach", async () => {
+  test("[PLC-3] [FIL-3] the cluster is asked first, and the Worker's word counts while it is unreachable", async () => {
     const topic = await createTopic(1);
     const use = vi.spyOn(ClusterObject.prototype, "usePartition");
     await onMachine(topic, async (object) => {
@@ -369,7 +369,7 @@ describe("on a machine's disk", () => {
   });
 });
 
-test("[PLC-3] a name that this isolate knows no more is not taken from an older word", async () => {
+test("[PLC-3] a name that this isolate no longer knows is not taken from an older word", async () => {
   const name = unique("topic");
   const topic = await createTopic(1, {}, name);
   await expectStatus(204, "DELETE", `/v1/topics/${name}`);

@@ -83,7 +83,7 @@ describe("a partition that is destroyed", () => {
   });
 
   test.each(TWINS)(
-    "[CLU-4] frees everything, however often it is asked to, and has nothing to do any more$when",
+    "[CLU-4] frees everything, however often it is asked to, and has nothing left to do$when",
     async ({ interrupt }) => {
       const { topic, stub } = await newPartition();
       const socket = await open(topic);
@@ -134,7 +134,7 @@ describe("a partition's first use", () => {
     ).toHaveLength(1);
   });
 
-  test("[CLU-1] of a number that the topic does not have is refused, and stores nothing", async () => {
+  test("[CLU-1] with a number that the topic does not have is refused, and stores nothing", async () => {
     const topic = await createTopic(2);
     const stub = partitionStub(env, topic.topicId, 2);
     expect(await stub.append({ batches: recordBatch(["a"]) })).toMatchObject({
@@ -156,7 +156,7 @@ describe("an owner from ahead of the clock", () => {
   const read = (stub: Stub, group: string) =>
     stub.readAs({ owner: owner(group), offset: 0, maxBytes: 1_000 });
 
-  test("[CLK-5] whose group nobody knows is refused, and its group is not asked", async () => {
+  test("[CLK-5] of an unknown group is refused, and its group is not asked", async () => {
     const { stub } = await newPartition();
     const asked = vi.spyOn(GroupObject.prototype, "hasIncarnation");
     expect(await read(stub, unique("nobody"))).toMatchObject({ error: "INVALID_REQUEST" });
@@ -164,7 +164,7 @@ describe("an owner from ahead of the clock", () => {
   });
 
   test.each(TWINS)(
-    "[CLK-5] is admitted by the word of its group, which is asked once$when",
+    "[CLK-5] is admitted by its group's word, which is requested once$when",
     async ({ interrupt }) => {
       const { stub } = await newPartition();
       const group = unique("group");
@@ -232,7 +232,7 @@ describe("a socket", () => {
   );
 
   test.each(TWINS)(
-    "[CND-1] appends that wait together are stored each at the offset that it expects, or not$when",
+    "[CND-1] appends that wait together are each stored at their expected offset, or not$when",
     async ({ interrupt }) => {
       const { topic, stub } = await newPartition();
       const socket = await open(topic);
@@ -285,7 +285,7 @@ test("[KEY-1] a partition that only remembers a key has an alarm for when it has
 });
 
 describe("a read", () => {
-  test("[FCH-1] is never larger than the bound, whatever it asks for", async () => {
+  test("[FCH-1] is never larger than the bound, whatever it requests", async () => {
     const { stub } = await newPartition(["a", "b"]);
     const read = vi.spyOn(PartitionLog.prototype, "read");
     for (const [asked, taken] of [
@@ -314,7 +314,7 @@ describe("a read", () => {
 });
 
 describe("a clock that was set back", () => {
-  test("[CLK-2] ends the life of a partition that is told of it, where its time stands still and only then", async () => {
+  test("[CLK-2] ends the life of a partition that learns of it, if its time stands still and only then", async () => {
     const { topic, stub } = await newPartition();
     await evict(stub); // No commit is on its way, which would end the life as well.
     const first = await runInDurableObject(stub, (partition) => partition);
@@ -352,7 +352,7 @@ describe("on a machine's disk", () => {
   };
 
   test.each(TWINS)(
-    "[FIL-4] the cluster is told where a log ends: with its first use, and from then on$when",
+    "[FIL-4] the cluster learns where a log ends: with its first use, and from then on$when",
     async ({ interrupt }) => {
       const topic = await createTopic(1);
       const stub = partitionStub(env, topic.topicId, 0);
@@ -388,7 +388,7 @@ describe("on a machine's disk", () => {
     expect(results).toEqual([lost, lost, lost, 503]);
   });
 
-  test("[FIL-4] whose cluster is out of reach a partition goes on, also in its first use", async () => {
+  test("[FIL-4] if its cluster is unreachable, a partition continues, even in its first use", async () => {
     const { topic, stub } = await newPartition();
     await clusterStub(env).noteLogEnd({ topicId: topic.topicId, partition: 0, logEnd: 9 });
     whileAsked("usePartition", () => Promise.reject(new Error("out of reach, for the test")));
@@ -403,7 +403,7 @@ describe("on a machine's disk", () => {
     expect(await appended).toMatchObject({ baseOffset: 0 });
   });
 
-  test("[FIL-3] of a partition that is stopped nothing is kept up, and its topic can be deleted", async () => {
+  test("[FIL-3] a stopped partition is not maintained, and its topic can be deleted", async () => {
     const { topic, stub } = await newPartition();
     await clusterStub(env).noteLogEnd({ topicId: topic.topicId, partition: 0, logEnd: 9 });
     const step = vi.spyOn(Compactor.prototype, "step").mockReturnValue(false);

@@ -248,7 +248,7 @@ describe("the log", () => {
   );
 
   test.each(TWINS)(
-    "[LOG-1] appends that come at once get dense offsets, each its own$when",
+    "[LOG-1] concurrent appends get dense offsets, each its own$when",
     async ({ interrupt }) => {
       const { stub, append, readAll } = await newPartition();
       await append(batchOf(["first"]));
@@ -278,7 +278,7 @@ describe("the log", () => {
   ];
 
   test.each(TWINS.flatMap((twin) => REFUSED.map((each) => ({ ...twin, ...each }))))(
-    "[LOG-2] an append with $name is refused and nothing is stored$when",
+    "[LOG-2] an append with $name is rejected and nothing is stored$when",
     async ({ interrupt, bytes, code }) => {
       const { stub, append, readAll, bounds } = await newPartition();
       await append(batchOf(["r00"]));
@@ -299,7 +299,7 @@ describe("the log", () => {
   );
 
   test.each(TWINS)(
-    "[LOG-2] a batch above max.message.bytes is refused, one at the bound is stored$when",
+    "[LOG-2] a batch above max.message.bytes is rejected, one at the bound is stored$when",
     async ({ interrupt }) => {
       const { stub, append, bounds } = await newPartition({ "max.message.bytes": 1_000 });
       const [fitting, large] = [batchOfBytes(1_000), batchOfBytes(1_001)];
@@ -315,7 +315,7 @@ describe("the log", () => {
   );
 
   test.each(TWINS)(
-    "[LOG-2] a bad append among good ones refuses itself and no other$when",
+    "[LOG-2] a bad append among good ones fails itself and no other$when",
     async ({ interrupt }) => {
       const { stub, readAll } = await newPartition();
       await stub.offsets();
@@ -386,7 +386,7 @@ describe("the log", () => {
     },
   );
 
-  test("[LOG-5] what was acknowledged is at its offset after every one of many evictions", async () => {
+  test("[LOG-5] acknowledged records are at their offsets after every one of many evictions", async () => {
     const { stub, append, readAll } = await newPartition();
     for (let round = 0; round < 8; round++) {
       expect(await append(...batchesOf(3, round * 3))).toBe(round * 3);
@@ -412,7 +412,7 @@ describe("the log", () => {
   }
 
   test.each(TWINS)(
-    "[LOG-6] a look-up by timestamp finds the first record that is as new$when",
+    "[LOG-6] a lookup by timestamp finds the first record that is as new$when",
     async ({ interrupt }) => {
       const { topic, stub, append } = await newPartition();
       // Out of order on purpose: first in offset order, not in time.
@@ -436,7 +436,7 @@ describe("the log", () => {
   );
 
   test.each(TWINS)(
-    "[LOG-6] a look-up by timestamp passes over what was deleted$when",
+    "[LOG-6] a lookup by timestamp skips deleted records$when",
     async ({ interrupt }) => {
       const { topic, stub, append } = await newPartition();
       // Offset 0 is the newest of its batch and is deleted, offset 1 is kept and old.
@@ -551,7 +551,7 @@ describe("attaching", () => {
   );
 
   test.each(TWINS)(
-    "[ATT-1] the newest owner is remembered when it has gone$when",
+    "[ATT-1] the newest owner is remembered after it has gone$when",
     async ({ interrupt }) => {
       const { stub, append, open } = await newPartition();
       const group = unique("group");
@@ -587,7 +587,7 @@ describe("attaching", () => {
   );
 
   test.each(TWINS)(
-    "[ATT-2] the older owner's socket is closed before the newcomer is sent anything$when",
+    "[ATT-2] the older owner's socket is closed before the newer one is sent anything$when",
     async ({ interrupt }) => {
       const { stub, append, open } = await newPartition();
       const group = unique("group");
@@ -730,7 +730,7 @@ describe("tail readers", () => {
   );
 
   test.each(TWINS)(
-    "[TAIL-2] a reader that gives nothing back gets its window, at most one batch more, and no more$when",
+    "[TAIL-2] a reader that returns nothing gets its window, at most one batch more, and no more$when",
     async ({ interrupt }) => {
       const { stub, append, open } = await newPartition();
       const size = batchOf(["r00"]).length;
@@ -761,7 +761,7 @@ describe("tail readers", () => {
   );
 
   test.each(TWINS)(
-    "[TAIL-2] giving back more than was taken does not make the window larger$when",
+    "[TAIL-2] returning more than was taken does not enlarge the window$when",
     async ({ interrupt }) => {
       const { stub, append, open } = await newPartition();
       const size = batchOf(["r00"]).length;
@@ -777,7 +777,7 @@ describe("tail readers", () => {
   );
 
   test.each(TWINS)(
-    "[TAIL-2] a larger window that is asked for holds from then on$when",
+    "[TAIL-2] a larger requested window applies from then on$when",
     async ({ interrupt }) => {
       const { stub, append, open } = await newPartition();
       const size = batchOf(["r00"]).length;
@@ -837,7 +837,7 @@ describe("tail readers", () => {
   );
 
   test.each(TWINS.flatMap((twin) => [1, 6].map((offset) => ({ ...twin, offset }))))(
-    "[TAIL-3] offset $offset outside the log is answered with its bounds and the socket stays$when",
+    "[TAIL-3] offset $offset outside the log gets its bounds and the socket stays$when",
     async ({ interrupt, offset }) => {
       const { stub, append, open } = await newPartition();
       await append(...batchesOf(5));
@@ -864,7 +864,7 @@ describe("tail readers", () => {
   );
 
   test.each(TWINS)(
-    "[TAIL-3] a reader whose next record was deleted meanwhile is told so and the socket stays$when",
+    "[TAIL-3] a reader whose next record was deleted is told so and the socket stays$when",
     async ({ interrupt }) => {
       const { stub, append, open } = await newPartition();
       const size = batchOf(["r00"]).length;
@@ -885,7 +885,7 @@ describe("tail readers", () => {
     },
   );
 
-  test("[HIB-1] an evicted partition serves many readers on, each at its place and with its window", async () => {
+  test("[HIB-1] an evicted partition continues to serve many readers, each at its place and with its window", async () => {
     const { stub, append, open } = await newPartition();
     const size = batchOf(["r00"]).length;
     await append(...batchesOf(8));
@@ -943,7 +943,7 @@ describe("tail readers", () => {
   );
 
   test.each(TWINS)(
-    "[CLU-4] an append that waits while its topic is deleted finds no such topic, on every way in$when",
+    "[CLU-4] an append that waits while its topic is deleted finds no such topic, on every interface$when",
     async ({ interrupt }) => {
       const { topic, stub, append } = await newPartition();
       const { topic: other } = await newPartition();
@@ -1013,7 +1013,7 @@ describe("tail readers", () => {
     },
   );
 
-  test("[HIB-1] readers of a topic that is deleted are closed with the reason", async () => {
+  test("[HIB-1] readers of a deleted topic are closed with the reason", async () => {
     const { topic, append, open } = await newPartition();
     await append(batchOf(["r00"]));
     const reader = await open();

@@ -147,7 +147,7 @@ function partition(topic: TopicJson, number = 0) {
 
 describe("assignment and records", () => {
   test.each(TWINS)(
-    "[PLN-1] a client is told its partitions with positions and gets records as JSON$when",
+    "[PLN-1] a client gets its partitions with offsets and records as JSON$when",
     async ({ interrupt }) => {
       const topic = await createTopic(2);
       const group = unique("group");
@@ -215,7 +215,7 @@ describe("assignment and records", () => {
   );
 
   test.each(TWINS)(
-    "[GRP-9] a client is given what its topic grows by, and loses what is deleted$when",
+    "[GRP-9] a client gets what its topic grows by, and loses what is deleted$when",
     async ({ interrupt }) => {
       const topic = await createTopic(1);
       const group = unique("group");
@@ -254,7 +254,7 @@ describe("assignment and records", () => {
   });
 
   test.each(TWINS)(
-    "[PLN-1] a client from latest starts at the end, and so does whoever comes after it$when",
+    "[PLN-1] a client from latest starts at the end, and so does the next one$when",
     async ({ interrupt }) => {
       const topic = await createTopic(1);
       const group = unique("group");
@@ -297,7 +297,7 @@ describe("assignment and records", () => {
     },
   );
 
-  test("[SES-1] a client goes on without a gap when its partition and its group restart", async () => {
+  test("[SES-1] a client continues without a gap when its partition and its group restart", async () => {
     const topic = await createTopic(1);
     const group = unique("group");
     const client = await Client.open(group, topic);
@@ -320,7 +320,7 @@ describe("assignment and records", () => {
 
 describe("window and acknowledgements", () => {
   test.each(TWINS)(
-    "[PLN-2] no more than the window is unacknowledged; an ack commits and lets more through$when",
+    "[PLN-2] at most the window is unacknowledged; an ack commits and lets more through$when",
     async ({ interrupt }) => {
       const topic = await createTopic(1);
       const group = unique("group");
@@ -355,7 +355,7 @@ describe("window and acknowledgements", () => {
   // The other acks would be committed an hour later. When each is, to the millisecond: unit/member/committer.test.ts.
   const HOURLY = "&commitIntervalMs=3600000";
 
-  test("[PLN-2] the first ack in an interval is committed at once, though more is in hand; others share a commit", async () => {
+  test("[PLN-2] the first ack in an interval is committed at once, even with more in hand; others share a commit", async () => {
     const topic = await createTopic(1);
     const group = unique("group");
     await produce(topic.name, values(5));
@@ -386,7 +386,7 @@ describe("window and acknowledgements", () => {
     await committed(group, topic, [5]);
   });
 
-  test("[PLN-2] an ack is committed within the interval, though more is in hand", async () => {
+  test("[PLN-2] an ack is committed within the interval, even with more in hand", async () => {
     const topic = await createTopic(1);
     const group = unique("group");
     await produce(topic.name, values(5));
@@ -464,7 +464,7 @@ describe("window and acknowledgements", () => {
     },
   );
 
-  test("[PLN-2] an ack of what was not delivered is an error, one said before is none", async () => {
+  test("[PLN-2] an ack of an undelivered record is an error, a repeated one is none", async () => {
     const topic = await createTopic(1);
     const group = unique("group");
     await produce(topic.name, values(5));
@@ -557,7 +557,7 @@ describe("giving up", () => {
     },
   );
 
-  test("[PLN-3] when the drain time has passed the partition moves with what was not acknowledged", async () => {
+  test("[PLN-3] after the drain time the partition moves with its unacknowledged records", async () => {
     const topic = await createTopic(2);
     const group = unique("group");
     await produce(topic.name, [...values(3, 0), ...values(3, 1)]);
@@ -663,7 +663,7 @@ describe("giving up", () => {
   });
 
   test.each(TWINS)(
-    "[GRP-8] a static client that comes back has its partitions as before$when",
+    "[GRP-8] a static client that returns has its partitions as before$when",
     async ({ interrupt }) => {
       const topic = await createTopic(2);
       const group = unique("group");
@@ -715,7 +715,7 @@ describe("silence", () => {
     await silent.nextError();
   }
 
-  test("[PLN-4] a client that holds records and says nothing is removed, one that pings is not", async () => {
+  test("[PLN-4] a client that holds records and is silent is removed, one that pings is not", async () => {
     const topics = [await createTopic(1), await createTopic(1)] as const;
     const groups = [unique("group"), unique("group")] as const;
     for (const { name } of topics) await produce(name, values(1));
@@ -741,7 +741,7 @@ describe("silence", () => {
     expect(alive.errors).toEqual([]);
   });
 
-  test("[PLN-4] a client that was given nothing yet may be silent for as long as it likes", async () => {
+  test("[PLN-4] a client without records yet may be silent for as long as it likes", async () => {
     const topic = await createTopic(1);
     const group = unique("group");
     const idle = await Client.open(group, topic, "&sessionTimeoutMs=1000");
@@ -804,7 +804,7 @@ describe("bad frames", () => {
   ];
 
   test.each(FRAMES)(
-    "[PLN-5] $what closes that socket with a reason and others go on",
+    "[PLN-5] $what closes that socket with a reason and others continue",
     async ({ frame, reason }) => {
       const topic = await createTopic(2);
       const group = unique("group");
@@ -827,7 +827,7 @@ describe("bad frames", () => {
 
 describe("seek, pause, resume and leave", () => {
   test.each(TWINS)(
-    "[PLN-6] a seek goes on at its offset, back and forth, and the next ack commits there$when",
+    "[PLN-6] a seek continues at its offset, back and forth, and the next ack commits there$when",
     async ({ interrupt }) => {
       const topic = await createTopic(1);
       const group = unique("group");
@@ -854,7 +854,7 @@ describe("seek, pause, resume and leave", () => {
     },
   );
 
-  test("[PLN-6] what was delivered before a seek is not acknowledged by acks behind it", async () => {
+  test("[PLN-6] records delivered before a seek are not acknowledged by later acks", async () => {
     const topic = await createTopic(1);
     const group = unique("group");
     await produce(topic.name, values(6));
@@ -868,7 +868,7 @@ describe("seek, pause, resume and leave", () => {
     await committed(group, topic, [5]);
   });
 
-  test("[PLN-6] a seek beyond the end is told and goes on at the configured end", async () => {
+  test("[PLN-6] a seek beyond the end is reported and continues at the configured end", async () => {
     const topic = await createTopic(1);
     const group = unique("group");
     await produce(topic.name, values(2));
@@ -995,7 +995,7 @@ describe("positions", () => {
     },
   );
 
-  test("[OFF-2] what a client acknowledged before its connection broke counts", async () => {
+  test("[OFF-2] acks from before its connection broke count", async () => {
     const topic = await createTopic(1);
     const group = unique("group");
     await produce(topic.name, values(5));

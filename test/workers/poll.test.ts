@@ -88,7 +88,7 @@ function interrupting(
 
 describe("one poller", () => {
   test.each(TWINS)(
-    "[POL-1] reads what there is at once, acknowledges with the next poll, and goes on$when",
+    "[POL-1] reads what there is at once, acknowledges with the next poll, and continues$when",
     async (twin) => {
       const topic = await createTopic(2);
       await produce(topic.name, [
@@ -120,7 +120,7 @@ describe("one poller", () => {
     },
   );
 
-  test("[POL-1] polls that change nothing are not told in the history", async () => {
+  test("[POL-1] polls that change nothing are not in the history", async () => {
     const topic = await createTopic(1);
     const group = unique("poll");
     const poller = new Poller(group, "i", { topics: [topic.name] });
@@ -187,7 +187,7 @@ describe("one poller", () => {
     expect(await poller.poll()).not.toHaveProperty("missing");
   });
 
-  test("[POL-3] waits for records, and no longer than it was told", async () => {
+  test("[POL-3] waits for records, and no longer than requested", async () => {
     const topic = await createTopic(2);
     const poller = new Poller(unique("poll"), "i", { topics: [topic.name] });
     await poller.poll();
@@ -197,7 +197,7 @@ describe("one poller", () => {
     expect(valuesOf(await poller.poll({ ack: acksOf(await waiting), waitMs: 50 }))).toEqual([]);
   });
 
-  test("[POL-3] a wait ends with what is assigned meanwhile", async () => {
+  test("[POL-3] a wait ends with partitions that are assigned meanwhile", async () => {
     const topic = await createTopic(1);
     const group = unique("poll");
     await produce(topic.name, [{ value: "a", partition: 0 }]);
@@ -208,7 +208,7 @@ describe("one poller", () => {
     expect(valuesOf(await waiting)).toEqual(["a"]);
   });
 
-  test("[POL-3] takes of each partition, up to maxRecords", async () => {
+  test("[POL-3] reads from each partition, up to maxRecords", async () => {
     const topic = await createTopic(3);
     const records = [0, 1, 2].flatMap((partition) =>
       Array.from({ length: partition === 0 ? 50 : 3 }, (_, i) => ({ value: i, partition })),
@@ -236,7 +236,7 @@ describe("one poller", () => {
   });
 
   test.each(TWINS)(
-    "[POL-4] from latest the beginning is kept, also where nothing was read$when",
+    "[POL-4] from latest the beginning is kept, even if nothing was read$when",
     async (twin) => {
       const topic = await createTopic(1);
       await produce(topic.name, [{ value: "old", partition: 0 }]);
@@ -249,7 +249,7 @@ describe("one poller", () => {
     },
   );
 
-  test("[POL-4] goes on at the log's start where retention was faster", async () => {
+  test("[POL-4] continues at the log's start if retention was faster", async () => {
     const topic = await createTopic(1);
     await produce(
       topic.name,
@@ -266,7 +266,7 @@ describe("one poller", () => {
     expect(await committedOffsets(group, topic.name)).toEqual([4]);
   });
 
-  test("[POL-4] the group's own word on where to begin goes above the poller's", async () => {
+  test("[POL-4] the group's own beginning takes precedence over the poller's", async () => {
     const topic = await createTopic(1);
     await produce(topic.name, [{ value: "old", partition: 0 }]);
     const group = unique("poll");
@@ -388,7 +388,7 @@ describe("acknowledgements", () => {
     Array.from({ length: count }, (_, i) => ({ value: `${prefix}${i}`, partition: 0 }));
 
   test.each(TWINS)(
-    "[POL-5] a poll that is repeated after its topic was created anew skips nothing$when",
+    "[POL-5] a poll that is repeated after its topic was created again skips nothing$when",
     async (twin) => {
       const topic = await createTopic(1);
       const group = unique("poll");
@@ -423,7 +423,7 @@ describe("acknowledgements", () => {
   );
 
   test.each(TWINS)(
-    "[POL-5] an ack of a deleted topic is told, and the other topics go on$when",
+    "[POL-5] an ack for a deleted topic is reported, and the other topics continue$when",
     async (twin) => {
       const [gone, kept] = [await createTopic(1), await createTopic(1)];
       const group = unique("poll");
@@ -439,7 +439,7 @@ describe("acknowledgements", () => {
   );
 
   test.each(TWINS)(
-    "[POL-5] of what was not sent nothing is acknowledged, though the log holds it$when",
+    "[POL-5] records that were not sent are not acknowledged, even if the log has them$when",
     async (twin) => {
       const topic = await createTopic(1);
       const group = unique("poll");
@@ -459,7 +459,7 @@ describe("acknowledgements", () => {
     },
   );
 
-  test("[POL-5] what was sent before a partition was given away and back is not acknowledged", async () => {
+  test("[POL-5] records sent before a partition was given away and back are not acknowledged", async () => {
     const topic = await createTopic(2);
     const group = unique("poll");
     await produce(
@@ -482,7 +482,7 @@ describe("acknowledgements", () => {
     expect(committed[moved[0]?.partition ?? -1]).toBeNull();
   });
 
-  test("[POL-6] a batch that cannot be read holds up its own partition, and is told", async () => {
+  test("[POL-6] a batch that cannot be read stops its own partition, and is reported", async () => {
     const topic = await createTopic(2);
     const group = unique("poll");
     await produce(topic.name, [{ value: "good", partition: 0 }]);
@@ -521,7 +521,7 @@ describe("bad polls", () => {
     [{ instanceId: "i", topics: ["t"], from: "here" }, /^from: must be one of earliest, latest/],
     [{ instanceId: "i", pattern: "(" }, /^pattern is "\("/],
     [{ instanceId: "i", topics: ["t"], acks: [] }, /unknown field "acks"/],
-  ])("[ERR-1] %j is refused, and no group comes to be", async (body, detail) => {
+  ])("[ERR-1] %j is rejected, and no group is created", async (body, detail) => {
     const group = unique("poll");
     const answer = await call<{ detail: string }>("POST", `/v1/groups/${group}/poll`, body);
     expect(answer.status).toBe(400);
@@ -529,7 +529,7 @@ describe("bad polls", () => {
     expect(await call("GET", `/v1/groups/${group}`)).toMatchObject({ status: 404 });
   });
 
-  test("[ERR-1] an acknowledgement of what was never delivered is refused", async () => {
+  test("[ERR-1] an ack of a record never delivered is rejected", async () => {
     const topic = await createTopic(1);
     await produce(topic.name, [{ value: "a", partition: 0 }]);
     const group = unique("poll");

@@ -81,7 +81,7 @@ describe("where the platform keeps no earlier states", () => {
   });
 });
 
-test("[RCV-1] a time beyond what is kept, none, or one and a bookmark, are refused, and so is what was never used", async () => {
+test("[RCV-1] a time beyond what is kept, no time, or one with a bookmark, is rejected, and so is an unused object", async () => {
   const { name } = await createTopic(1);
   const target = { type: "partition", topic: name, partition: 0 };
   const times = [
@@ -106,7 +106,7 @@ test("[RCV-1] a time beyond what is kept, none, or one and a bookmark, are refus
 });
 
 describe("where it keeps them", () => {
-  test("[RCV-2] [RCV-3] [DOC-1] a partition tells what would be lost, goes back, and the cluster knows where it had ended", async () => {
+  test("[RCV-2] [RCV-3] [DOC-1] a partition shows what would be lost, goes back, and the cluster knows its earlier end", async () => {
     const topic = await createTopic(1);
     const stub = partitionStub(env, topic.topicId, 0);
     const base = Date.now() - 60_000;
@@ -141,7 +141,7 @@ describe("where it keeps them", () => {
     expect(known?.used).toEqual([{ partition: 0, logEnd: 3 }]);
   });
 
-  test("[RCV-1] [RCV-2] who may ALTER the cluster recovers, nobody else, and it is in the audit log", async () => {
+  test("[RCV-1] [RCV-2] only a caller that may ALTER the cluster recovers, and it is in the audit log", async () => {
     const topic = await createTopic(1);
     await produce(topic.name, [{ value: 1 }]);
     await withHistory(partitionStub(env, topic.topicId, 0));
@@ -185,7 +185,7 @@ describe("where it keeps them", () => {
     });
   });
 
-  test("[RCV-4] a group goes back with its positions and without members, who join again under a later incarnation", async () => {
+  test("[RCV-4] a group goes back with its committed offsets and without members, who join again under a later incarnation", async () => {
     const topic = await createTopic(1);
     const group = unique("restored");
     await produce(topic.name, [{ value: 1 }, { value: 2 }]);

@@ -197,7 +197,7 @@ describe("whoever calls a partition first, from elsewhere", () => {
         });
       },
     ],
-  ])("[PLC-2] who %s asks for it in its topic's region", async (_, use) => {
+  ])("[PLC-2] a caller that %s requests it in its topic's region", async (_, use) => {
     const topic = await topicIn(PARIS);
     forgetEverything();
     const regions = regionsOf("PARTITION");
@@ -206,7 +206,7 @@ describe("whoever calls a partition first, from elsewhere", () => {
   });
 
   test.each(TWINS)(
-    "[PLC-2] so it is with partitions that were added later$when",
+    "[PLC-2] the same holds for partitions added later$when",
     async ({ interrupt }) => {
       const { name, topicId } = await topicIn(PARIS);
       await http(SYDNEY, "PATCH", `/v1/topics/${name}`, { partitions: 3 });
@@ -267,7 +267,7 @@ describe("a topic's region", () => {
   });
 
   test.each([true, false])(
-    "[PLC-2] cannot be altered by Kafka's clients, and leaving it out leaves it (validateOnly %s)",
+    "[PLC-2] cannot be altered by Kafka clients, and leaving it out leaves it (validateOnly %s)",
     async (validateOnly) => {
       const { name } = await topicIn(PARIS, { "rivulet.region": "afr" });
       const kafka = await Kafka.open();
@@ -374,7 +374,7 @@ describe("a group", () => {
         ],
       })),
     ],
-  ])("[PLC-2] begins in the region of whoever makes it with %s", async (_, make) => {
+  ])("[PLC-2] begins in the region of its creator with %s", async (_, make) => {
     const { name } = await topicIn(PARIS);
     const group = unique("group");
     const regions = regionsOf("GROUP");

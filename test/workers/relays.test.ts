@@ -156,7 +156,7 @@ describe("who is sent to a relay", () => {
     expect((await sent(topic, "earliest")).named).toMatchObject({ relay: 0, offset: 0, ...bounds });
   });
 
-  test("[RLY-1] nobody else: not who cannot follow, not an owner, not whom the partition serves already", async () => {
+  test("[RLY-1] nobody else: no client that cannot follow, no owner, no reader already served", async () => {
     const { topic, crowd, append } = await crowdedTopic();
     await append("a");
     await attached(topic, 0); // Of release 0.2.
@@ -178,7 +178,7 @@ describe("who is sent to a relay", () => {
     expect(error.code).toBe("OFFSET_OUT_OF_RANGE");
   });
 
-  test("[RLY-1] once it has room, the partition serves those who come itself", async () => {
+  test("[RLY-1] once it has room, the partition serves newcomers itself", async () => {
     const { topic, crowd } = await crowdedTopic();
     const [first] = crowd as [Socket];
     first.close(1000);
@@ -241,7 +241,7 @@ describe.each(TWINS)("a reader of a relay$when", ({ interrupt }) => {
     expect(await follower.read(8)).toEqual(numbered(0, 8));
   });
 
-  test("[RLY-3] [TAIL-3] is told where the log begins, once its records are deleted", async () => {
+  test("[RLY-3] [TAIL-3] learns where the log begins, once its records are deleted", async () => {
     const { topic, partition, relay, append } = await crowdedTopic();
     await append(...numbered(0, 3));
     const follower = await Follower.of(topic, 0, 1);
@@ -255,7 +255,7 @@ describe.each(TWINS)("a reader of a relay$when", ({ interrupt }) => {
     expect(await follower.read(1)).toEqual(["after"]);
   });
 
-  test("[CLU-4] [RLY-6] is closed when the topic is deleted, and its relay is known no more", async () => {
+  test("[CLU-4] [RLY-6] is closed when the topic is deleted, and its relay is no longer known", async () => {
     const { topic, partition, relay, append } = await crowdedTopic();
     const follower = await Follower.of(topic);
     await append("a");
@@ -285,7 +285,7 @@ describe.each(TWINS)("a reader of a relay$when", ({ interrupt }) => {
     expect(reading.received.filter(isBytes)).toHaveLength(1);
   });
 
-  test("[ACL-8] [RLY-6] is closed when its key is revoked, where its topic is named", async () => {
+  test("[ACL-8] [RLY-6] is closed when its key is revoked, if its topic is named", async () => {
     const { topic, partition, relay, append } = await crowdedTopic();
     await sent(topic);
     const made = { principal: `User:${unique("user")}`, grants: ROLES.read, expiresAtMs: null };
@@ -311,7 +311,7 @@ async function openedBy(stub: DurableObjectStub, caller: Caller): Promise<Socket
 }
 
 describe("what a relay refuses", () => {
-  test("[RLY-4] a relay to which the partition sends nobody, and makes none", async () => {
+  test("[RLY-4] a relay to which the partition sends nobody, and creates none", async () => {
     const { topic, partition } = await crowdedTopic();
     const before = await listDurableObjectIds(env.RELAY);
     for (const relay of [0, 1, 63])
@@ -387,7 +387,7 @@ describe("a push that fails", () => {
     expect(await follower.read(1)).toEqual(["v0"]);
   });
 
-  test("[RLY-5] comes with the alarm of the partition's next life, if it broke down", async () => {
+  test("[RLY-5] comes with the alarm of the partition's next life, if it crashed", async () => {
     const { topic, partition, relay, append } = await crowdedTopic();
     const follower = await Follower.of(topic);
     await append("v0");
@@ -403,7 +403,7 @@ describe("a push that fails", () => {
   });
 });
 
-test("[RLY-2] a reader that comes when the relay has just said that it has none is pushed to", async () => {
+test("[RLY-2] a reader that comes just after the relay reported none is pushed to", async () => {
   const { topic, partition, relay, append } = await crowdedTopic();
   await sent(topic);
   const held = Promise.withResolvers<void>();
@@ -427,7 +427,7 @@ test("[RLY-2] a reader that comes when the relay has just said that it has none 
   expect(await partition.findRelay({ relay: 0 })).toMatchObject({ isInUse: true });
 });
 
-test("[RLY-2] a relay without readers is pushed nothing more, and is known no more", async () => {
+test("[RLY-2] a relay without readers gets no more pushes, and is no longer known", async () => {
   const { topic, partition, append } = await crowdedTopic();
   const follower = await Follower.of(topic);
   await append("a");
@@ -445,7 +445,7 @@ test("[RLY-2] a relay without readers is pushed nothing more, and is known no mo
   expect(push).not.toHaveBeenCalled();
 });
 
-test("[RLY-3] readers at the same place share what is read for them", async () => {
+test("[RLY-3] readers at the same offset share what is read for them", async () => {
   const { topic, relay, append } = await crowdedTopic();
   await append(...numbered(0, 3));
   const followers = await Promise.all(

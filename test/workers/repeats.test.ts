@@ -181,7 +181,7 @@ describe("the Worker's appends", () => {
 
 describe("a client's appends", () => {
   test.each(EACH_WAY)(
-    "[IDM-8] another append at a known sequence is refused $way, the same one is a repeat$when",
+    "[IDM-8] another append at a known sequence is rejected $way, the same one is a repeat$when",
     async ({ interrupt, append }) => {
       const topic = await createTopic(1);
       const batch = (value: string) =>
@@ -198,7 +198,7 @@ describe("a client's appends", () => {
   );
 
   test.each(EACH_WAY)(
-    "[IDM-8] what is encoded anew with other times and folding is a repeat $way$when",
+    "[IDM-8] a re-encoding with other times and compression is a repeat $way$when",
     async ({ interrupt, append }) => {
       const { gzip, zstd } = COMPRESSIONS;
       const topic = await createTopic(1);

@@ -117,7 +117,7 @@ const CALLS: readonly [
   ["deleteTopic", (_, admin) => admin.deleteTopic(topic), [T, T, T, T, T, "ok"]],
 ];
 
-test("[RPC-5] produceBatch judges each topic by itself", async () => {
+test("[RPC-5] produceBatch checks each topic by itself", async () => {
   const batch = [topic, other].map((name) => ({ topic: name, records: RECORDS }));
   const told = await Promise.all(
     COLUMNS.map(async (column) => {
@@ -147,7 +147,7 @@ test("[RPC-5] lists hold what the props allow", async () => {
 });
 
 // What deletes stands last.
-test.each(CALLS)("[RPC-5] %s acts for whom the props name", async (_, call, answers) => {
+test.each(CALLS)("[RPC-5] %s acts as the principal in the props", async (_, call, answers) => {
   for (const [i, column] of COLUMNS.entries()) {
     const bound = boundWith(PROPS[column]);
     const admin = await bound.admin;
@@ -155,7 +155,7 @@ test.each(CALLS)("[RPC-5] %s acts for whom the props name", async (_, call, answ
   }
 });
 
-test("[RPC-5] fetch asks who calls, whatever the props say", async () => {
+test("[RPC-5] fetch authenticates its caller, whatever the props say", async () => {
   const context = { waitUntil: () => {}, passThroughOnException: () => {}, props: {} };
   const rivulet = new Rivulet(context as never, closed as never);
   const path = `${ORIGIN}/v1/topics/${unique(orders)}`;
@@ -178,7 +178,7 @@ test("[RPC-5] fetch asks who calls, whatever the props say", async () => {
   expect(await statusOf({ authorization: `Bearer ${ROOT_KEY}` })).toBe(404);
 });
 
-test("[TEN-2] a binding with a name space sees its own names, and its errors have them", async () => {
+test("[TEN-2] a binding with a namespace sees its own names, and its errors have them", async () => {
   const namespace = `${unique("tenant")}.`;
   const bound = boundWith({ role: "admin", namespace });
   const admin = await bound.admin;

@@ -111,7 +111,7 @@ describe("a service binding", () => {
     expect(await readValues(topic)).toEqual([]);
   });
 
-  test("[RPC-1] [PRD-1] what fails is told per record and the others are stored", async () => {
+  test("[RPC-1] [PRD-1] failures are reported per record and the others are stored", async () => {
     const topic = await createTopic(2);
     const records = [0, 1].map((partition) => ({ value: "x", partition }));
     const original = PartitionObject.prototype.append;
@@ -129,7 +129,7 @@ describe("a service binding", () => {
     ]);
   });
 
-  test("[RPC-1] options do not stand in for the records, and headers come by name", async () => {
+  test("[RPC-1] options do not replace the records, and headers come by name", async () => {
     const topic = await createTopic(1);
     const other = { records: [{ value: "other" }] } as object;
     await rivulet.produce(topic.name, [{ value: "own" }], other);
@@ -155,7 +155,7 @@ describe("a service binding", () => {
     expect(await readValues(two)).toEqual([[0, "c"]]);
   });
 
-  test("[RPC-2] a topic that is refused has its error, and takes nothing from the others", async () => {
+  test("[RPC-2] a refused topic has its error, and does not affect the others", async () => {
     const topic = await createTopic(1);
     const missing = { topic: "not-there", records: [{ value: 1 }, { value: 2 }] };
     const outcomes = await rivulet.produceBatch([
@@ -186,7 +186,7 @@ describe("a service binding", () => {
       batch: [{ topic: "t", records: [{}] }],
       reason: /batch\[0\]\.records\[0\]\.value/,
     },
-  ])("[RPC-2] $what is refused", async ({ batch, reason }) => {
+  ])("[RPC-2] $what is rejected", async ({ batch, reason }) => {
     await expect(rivulet.produceBatch(batch)).rejects.toMatchObject({
       code: "INVALID_REQUEST",
       message: expect.stringMatching(reason),

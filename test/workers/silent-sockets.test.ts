@@ -128,7 +128,7 @@ const KINDS = [
 
 describe.each(KINDS)("of $of", ({ bound, find, ways, wrong }) => {
   test.each(TWINS)(
-    "[BND-15] the one silent for longest makes room, and whoever spoke stays$when",
+    "[BND-15] the one silent for longest makes room, and one that spoke stays$when",
     async ({ interrupt }) => {
       const place = find(await createTopic(1));
       const { stub } = place;
@@ -185,7 +185,7 @@ describe.each(KINDS)("of $of", ({ bound, find, ways, wrong }) => {
 
 describe.each(KINDS)("of $of", ({ find }) => {
   test.each(TWINS)(
-    "[BND-22] one that said nothing for a minute makes room for its principal$when",
+    "[BND-22] one that was silent for a minute makes room for its principal$when",
     async ({ interrupt }) => {
       const { stub } = find(await createTopic(1));
       const caller = { ...ANYBODY, principal: unique("User:q"), quota: { connections: 1 } };

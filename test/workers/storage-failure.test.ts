@@ -155,7 +155,7 @@ describe("an alarm whose storage refuses", () => {
   ];
 
   test.each(TWINS.flatMap((twin) => STAGES.map((each) => ({ ...twin, ...each }))))(
-    "[ALM-1] $work does the rest, comes back, and does it when there is room$when",
+    "[ALM-1] $work does the rest, comes back, and does it once there is room$when",
     async ({ interrupt, pattern, work }) => {
       const startMs = Date.now() + DAY_MS;
       vi.setSystemTime(startMs);
@@ -206,7 +206,7 @@ describe("an alarm whose storage refuses", () => {
   );
 
   test.each(TWINS)(
-    "[ALM-1] [RET-1] a row that is damaged holds up its own work only, until it is mended$when",
+    "[ALM-1] [RET-1] a damaged row holds up its own work only, until it is fixed$when",
     async ({ interrupt }) => {
       const startMs = Date.now() + DAY_MS;
       vi.setSystemTime(startMs);
@@ -243,7 +243,7 @@ describe("an alarm whose storage refuses", () => {
   );
 
   test.each(TWINS)(
-    "[RET-4] a full disk drops what has expired, with an append that rolls and with the alarm$when",
+    "[RET-4] a full disk drops expired data, with an append that rolls and with the alarm$when",
     async ({ interrupt }) => {
       const startMs = Date.now() + DAY_MS;
       vi.setSystemTime(startMs);
@@ -300,7 +300,7 @@ async function setSize(stub: Parameters<typeof evict>[0], bytes: number): Promis
 
 describe("a full partition", () => {
   test.each(TWINS)(
-    "[LOG-13] refuses appends for good, is read, and takes appends again when there is room$when",
+    "[LOG-13] refuses appends for good, can be read, and accepts appends again when there is room$when",
     async ({ interrupt }) => {
       const topic = await createTopic(1, { "retention.ms": -1 });
       const stub = partitionStub(env, topic.topicId, 0);
@@ -346,7 +346,7 @@ describe("the ways out of a full partition", () => {
   const append = (stub: ReturnType<typeof partitionStub>) =>
     stub.append({ batches: recordBatch(["y".repeat(100_000)]) });
 
-  test.each(TWINS)("[LOG-13] records that are deleted make room$when", async ({ interrupt }) => {
+  test.each(TWINS)("[LOG-13] deleted records make room$when", async ({ interrupt }) => {
     const { topic, stub } = await fullPartition();
     const path = `/v1/topics/${topic.name}/partitions/0/records?before=1`;
     await expectStatus(200, "DELETE", path);
@@ -384,13 +384,13 @@ describe("the ways out of a full partition", () => {
     },
   );
 
-  test("[LOG-13] [CLU-4] its topic is deleted as any other", async () => {
+  test("[LOG-13] [CLU-4] its topic is deleted like any other", async () => {
     const { topic, stub } = await fullPartition();
     await expectStatus(204, "DELETE", `/v1/topics/${topic.name}`);
     expect(await stub.offsets()).toMatchObject({ error: "UNKNOWN_TOPIC_ID" });
   });
 
-  test("[LOG-13] Kafka's producers are told what they take for final, by a call and over a socket", async () => {
+  test("[LOG-13] Kafka's producers get an error that they treat as final, by a call and over a socket", async () => {
     const { topic } = await fullPartition();
     const kafka = await Kafka.open();
     for (let i = 0; i < 4; i++) {
@@ -414,7 +414,7 @@ describe("the ways out of a full partition", () => {
     }
   });
 
-  test("[LOG-13] [ERR-4] the operator is told which, until an append is stored", async () => {
+  test("[LOG-13] [ERR-4] the operator learns which, until an append is stored", async () => {
     forgetTroubles();
     const log = vi.spyOn(console, "error").mockReturnValue();
     vi.spyOn(console, "log").mockReturnValue();
@@ -463,7 +463,7 @@ describe("a group's alarm whose storage refuses", () => {
 });
 
 describe("a full group", () => {
-  test("[LOG-13] takes no members and no commits, is looked at, and goes on once positions are gone", async () => {
+  test("[LOG-13] accepts no members and no commits, can be viewed, and continues once committed offsets are gone", async () => {
     const topic = await createTopic(2);
     const group = unique("group");
     await readAs(group, topic, { 0: 5, 1: 6 });
@@ -498,7 +498,7 @@ describe("a full group", () => {
 });
 
 describe("a full cluster", () => {
-  test("[LOG-13] takes no topics, groups and keys, and goes on with those it has", async () => {
+  test("[LOG-13] accepts no topics, groups and keys, and continues with those it has", async () => {
     const topic = await createTopic(1);
     await produce(topic.name, [{ value: "a" }]);
     const group = unique("group");

@@ -36,7 +36,7 @@ async function read({ name }: TopicJson, query: string, partition = 0) {
 const append = ({ name }: TopicJson, bytes: Uint8Array) =>
   expectStatus(200, "POST", `/v1/topics/${name}/partitions/0/batches`, bytes);
 
-test("[FCH-3] batches come byte for byte as they were sent, but for their offsets", async () => {
+test("[FCH-3] batches come byte for byte as they were sent, except for their offsets", async () => {
   const topic = await createTopic(1);
   const compression = compressor(1) as Compressor;
   const sent = [recordBatch(["a", "b"], { compression }), recordBatch(["c"], { keys: ["k"] })];
@@ -65,7 +65,7 @@ test("[FCH-3] a log that begins in a batch is read from that batch on", async ()
   expect(await expectStatus(416, "GET", path)).toMatchObject({ logStartOffset: 2 });
 });
 
-test("[FCH-3] [BND-6] a large answer comes whole, in pieces", async () => {
+test("[FCH-3] [BND-6] a large response comes whole, in pieces", async () => {
   const topic = await createTopic(1);
   const large = recordBatch(["x".repeat(900_000)]);
   for (let i = 0; i < 3; i++) await append(topic, large.slice());
@@ -75,7 +75,7 @@ test("[FCH-3] [BND-6] a large answer comes whole, in pieces", async () => {
   expect(bytes.subarray(61, large.length)).toEqual(joined(large).subarray(61));
 });
 
-test("[OFF-15] what a group has committed is told, and no partition is asked", async () => {
+test("[OFF-15] a group's committed offsets are returned, and no partition is asked", async () => {
   const topic = await createTopic(3);
   const group = unique("committed");
   await produce(topic.name, [

@@ -118,7 +118,7 @@ function values(count: number, partition: number, more: object = {}) {
 }
 
 describe("server-sent events", () => {
-  test("[STR-1] a partition from an offset, then what comes", async () => {
+  test("[STR-1] a partition from an offset, then new records", async () => {
     const topic = await createTopic(1);
     await produce(topic.name, values(3, 0, { key: "k", headers: { h: "1" } }));
     const reader = await EventReader.open(topic.name, "?partition=0&from=1");
@@ -139,7 +139,7 @@ describe("server-sent events", () => {
     expect(await reader.take(1)).toEqual(["new"]);
   });
 
-  test("[STR-2] a Last-Event-ID that is none is refused", async () => {
+  test("[STR-2] an invalid Last-Event-ID is rejected", async () => {
     const topic = await createTopic(1);
     const headers = { "last-event-id": "abc" };
     const response = await exports.default.fetch(
@@ -156,7 +156,7 @@ describe("server-sent events", () => {
   });
 
   test.each(TWINS)(
-    "[STR-2] Last-Event-ID goes on behind it, in every partition$when",
+    "[STR-2] Last-Event-ID continues behind it, in every partition$when",
     async ({ interrupt }) => {
       const topic = await createTopic(2);
       await produce(topic.name, [...values(3, 0), ...values(3, 1)]);
@@ -174,7 +174,7 @@ describe("server-sent events", () => {
     },
   );
 
-  test("[STR-6] a position that retention has passed goes on at the log's start, with a notice", async () => {
+  test("[STR-6] a position that retention has passed continues at the log's start, with a notice", async () => {
     const topic = await createTopic(1);
     await produce(topic.name, values(5, 0));
     const path = `/v1/topics/${topic.name}/partitions/0/records?before=3`;
@@ -189,7 +189,7 @@ describe("server-sent events", () => {
     }
   });
 
-  test("[STR-6] a partition that an id does not name was added meanwhile, and is read from its beginning", async () => {
+  test("[STR-6] a partition that an id does not name was added since, and is read from its beginning", async () => {
     const topic = await createTopic(1);
     const first = await EventReader.open(topic.name);
     await first.position();
@@ -205,7 +205,7 @@ describe("server-sent events", () => {
     expect(records[0]?.value).toBe("1/0");
   });
 
-  test("[STR-7] partitions that are added are read from their beginning while the stream goes on", async () => {
+  test("[STR-7] added partitions are read from their beginning while the stream continues", async () => {
     // They ask every 15 s, which is shortened here.
     const { setInterval: real } = globalThis;
     const soon = vi
@@ -231,7 +231,7 @@ describe("server-sent events", () => {
     }
   });
 
-  test("[STR-2] from latest a stream that was given nothing goes on where it began", async () => {
+  test("[STR-2] from latest an empty stream continues where it began", async () => {
     const topic = await createTopic(1);
     await produce(topic.name, values(3, 0));
     const quiet = await EventReader.open(topic.name);
@@ -242,7 +242,7 @@ describe("server-sent events", () => {
     expect(await again.take(1)).toEqual(["meanwhile"]);
   });
 
-  test("[STR-3] filters by key and header; what is left out moves the position", async () => {
+  test("[STR-3] filters by key and header; omitted records move the position", async () => {
     const topic = await createTopic(1);
     await produce(
       topic.name,
@@ -312,7 +312,7 @@ describe("without a group over a WebSocket", () => {
     return TestSocket.open<PlainServerMessage>(`/v1/topics/${topic.name}/stream${query}`);
   }
 
-  test("[STR-5] it tells where it begins, delivers, and commits nothing", async () => {
+  test("[STR-5] it says where it begins, delivers, and commits nothing", async () => {
     const topic = await createTopic(1);
     await produce(topic.name, values(2, 0));
     const socket = await tail(topic, "?from=earliest");
@@ -349,7 +349,7 @@ describe("without a group over a WebSocket", () => {
   });
 
   test.each(TWINS)(
-    "[PLN-7] a group's filter commits over what it leaves out$when",
+    "[PLN-7] a group's filter commits past the records it omits$when",
     async ({ interrupt }) => {
       const topic = await createTopic(1);
       const keys = ["b", "a", "b", "a", "b", "b"];
@@ -398,7 +398,7 @@ describe("bad streams", () => {
       /^header: names more than 10 headers/,
     ],
     ["?form=earliest", 400, /unknown field "form"/],
-  ])("[ERR-1] %s is refused", async (query, status, detail) => {
+  ])("[ERR-1] %s is rejected", async (query, status, detail) => {
     const topic = await createTopic(1);
     const answer = await call<{ detail: string }>("GET", `/v1/topics/${topic.name}/stream${query}`);
     expect(answer.status).toBe(status);

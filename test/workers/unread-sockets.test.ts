@@ -131,7 +131,7 @@ describe("a socket to a group", () => {
   );
 
   test.each(TWINS)(
-    "[BND-17] what others do is not told for ever to a member that does not read$when",
+    "[BND-17] news of others is not sent forever to a member that does not read$when",
     async ({ interrupt }) => {
       const topic = await createTopic(2);
       const group = unique("group");
