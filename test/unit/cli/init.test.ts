@@ -1,0 +1,85 @@
+// rivulet init: what it writes, and what it refuses.
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { UsageError } from "../../../src/cli/context.ts";
+import { createProgram } from "../../../src/cli/program.ts";
+
+let folder: string;
+let printed: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "rivulet-init-"));
+  printed = "";
+  vi.spyOn(process.stdout, "write").mockImplementation((text) => {
+    printed += text;
+    return true;
+  });
+});
+afterEach(() => {
+  vi.restoreAllMocks();
+  rmSync(folder, { recursive: true });
+});
+
+const init = (...args: readonly string[]) =>
+  createProgram().parseAsync(["init", ...args], { from: "user" });
+const read = (...path: readonly string[]) => readFileSync(join(folder, ...path), "utf8");
+const project = (...path: readonly string[]) => JSON.parse(read(...path, "package.json"));
+
+test("[TPL-1] init writes the template's files, under the names that tools look for", async () => {
+  await init(join(folder, "my-shop"));
+  const files = readdirSync(join(folder, "my-shop"), { recursive: true }).map(String);
+  expect(files).toEqual(expect.arrayContaining([".gitignore", join("broker", ".dev.vars")]));
+  expect(files).not.toContain("gitignore");
+  expect(printed).toContain("npm install\n  npm test\n  npm run dev\n");
+  for (const path of ["package.json", "wrangler.toml", "README.md", "src/index.ts"])
+    expect(read("my-shop", path)).not.toContain("my-worker");
+  expect(read("my-shop", "wrangler.toml")).toMatch(/^name = "my-shop"$/m);
+});
+
+test("[TPL-1] the project depends on the command's release, or on what --package names", async () => {
+  await init(join(folder, "one"));
+  expect(project("one").dependencies).toEqual({ rivulet: "^0.0.0" }); // The version that tests are built with.
+  await init(join(folder, "two"), "--package", "0.3.1");
+  expect(project("two").dependencies).toEqual({ rivulet: "0.3.1" });
+  const tarball = join(folder, "rivulet.tgz");
+  writeFileSync(tarball, "");
+  await init(join(folder, "three"), "--package", tarball);
+  expect(project("three")).toMatchObject({
+    name: "three",
+    dependencies: { rivulet: `file:${tarball}` },
+  });
+});
+
+test("[TPL-1] an empty folder is filled, and one with files is left alone", async () => {
+  const place = join(folder, "my-shop");
+  mkdirSync(place);
+  await init(place);
+  expect(existsSync(join(place, "package.json"))).toBe(true);
+  rmSync(join(place, "package.json"));
+  await expect(init(place)).rejects.toThrow(UsageError);
+  expect(existsSync(join(place, "package.json"))).toBe(false);
+});
+
+test.each(["My-Shop", "-shop", "my_shop", "s".repeat(64), "rivulet"])(
+  "[TPL-1] a folder %s is refused, because no Worker of the project may have its name",
+  async (name) => {
+    await expect(init(join(folder, name))).rejects.toThrow(/1 to 63 lower-case letters/);
+    expect(readdirSync(folder)).toEqual([]);
+  },
+);
+
+test("[TPL-1] JSON tells the folder, the name and the files", async () => {
+  await createProgram().parseAsync(["--json", "init", join(folder, "my-shop")], { from: "user" });
+  const { path, name, files } = JSON.parse(printed);
+  expect({ path, name }).toEqual({ path: join(folder, "my-shop"), name: "my-shop" });
+  expect(files).toContain("package.json");
+});
