@@ -124,9 +124,9 @@ async function beginAtEdge(start: string, example: string) {
 }
 
 test.each([
-  { example: "edge-function", rule: "[RPC-3]", does: "creates a topic and produces" },
-  { example: "edge-cron", rule: "[POL-1]", does: "polls until nothing is left, and acknowledges" },
-])("[EXA-1] $rule $example $does over its service binding", async ({ example }) => {
+  { example: "edge-function", does: "creates a topic and produces" },
+  { example: "edge-cron", does: "polls until nothing is left, and acknowledges" },
+])("[EXA-1] [RPC-3] [POL-1] $example $does over its service binding", async ({ example }) => {
   const { blocks, printed } = readmeOf(example);
   const [[start = ""] = [], commands = []] = blocks;
   const edge = await beginAtEdge(start, example);
