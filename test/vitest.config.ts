@@ -1,7 +1,6 @@
 // Three projects in one run: the pure parts in Node, the objects inside the Workers runtime, and real
 // processes over real sockets.
 
-import { statfsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { cloudflareTest } from "@cloudflare/vitest-pool-workers";
 import { defineConfig } from "vitest/config";
@@ -10,6 +9,7 @@ import { vitePlugin } from "../src/self-host/browser-files.ts";
 import { CONSOLE_MODULE } from "../src/self-host/console-bundle.ts";
 import { DOCS_MODULE } from "../src/self-host/docs-bundle.ts";
 import { quietOutput } from "./quiet-output.ts";
+import { useRunFolder } from "./run-folder.ts";
 
 quietOutput();
 
@@ -18,20 +18,7 @@ process.env.NODE_COMPILE_CACHE ??= fileURLToPath(
   new URL("../node_modules/.cache/node", import.meta.url),
 );
 
-/** The tests make databases by the thousand and throw them away. They lie in memory where there is plenty of it. */
-const MEMORY = "/dev/shm";
-const MIN_MEMORY_BYTES = 4 * 2 ** 30;
-if (process.env.TMPDIR === undefined && freeBytes(MEMORY) >= MIN_MEMORY_BYTES)
-  process.env.TMPDIR = MEMORY;
-
-function freeBytes(folder: string): number {
-  try {
-    const { bavail, bsize } = statfsSync(folder);
-    return bavail * bsize;
-  } catch {
-    return 0; // There is no such folder.
-  }
-}
+useRunFolder();
 
 /** They wait longest, and begin first. */
 const LONGEST = [
