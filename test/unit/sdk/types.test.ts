@@ -22,6 +22,7 @@ function tsc(cwd: string, ...args: readonly string[]): Promise<string> {
 
 const PROGRAM = `
 import { BrokerError, jsonSerde, Rivulet, type RivuletService, stringSerde } from "rivulet";
+import { overBinding } from "rivulet/worker";
 
 const rivulet = new Rivulet({ url: "http://127.0.0.1:8787" });
 const valueSerde = jsonSerde<{ total: number }>();
@@ -37,7 +38,8 @@ export async function work(env: { RIVULET: RivuletService }) {
   const { partitions }: { partitions: number } = await env.RIVULET.admin.createTopic({ name: "t" });
   const admin = await env.RIVULET.admin;
   const topics: readonly { name: string }[] = await admin.listTopics();
-  return [partitions, topics, BrokerError];
+  const bound = new Rivulet(overBinding(env.RIVULET));
+  return [partitions, topics, bound, BrokerError];
 }
 `;
 
@@ -68,7 +70,9 @@ const PUBLISHED = [
   "sdk/rivulet.d.ts",
   "sdk/serde.d.ts",
   "sdk/token.d.ts",
+  "sdk/transport/binding-socket.d.ts",
   "sdk/transport/network.d.ts",
+  "sdk/worker-binding.d.ts",
 ];
 
 let published: readonly string[];
