@@ -1,4 +1,4 @@
-// The parts that the APIs of ACLs share: a filter's fields, and the refusal of changes.
+// Shared parts of the ACL APIs: a filter's fields, and the refusal of changes.
 import { ERRORS } from "../../core/errors.ts";
 import type { Env } from "../../env.ts";
 import { assertMayUseCluster } from "../edge/authorize.ts";
@@ -16,7 +16,7 @@ export const aclFilterFields = {
   permissionType: int8,
 };
 
-/** The fields of an ACL behind its resource, in Kafka's order. */
+/** The fields of an ACL after its resource, in Kafka's order. */
 export const aclEntryFields = {
   principal: string,
   host: string,
@@ -25,20 +25,22 @@ export const aclEntryFields = {
 };
 
 /**
- * [KFK-33] Refuses a change in words that say what to do instead. A principal may have several keys, or none, and each
- * key has grants of its own, so an ACL of a principal would change rights that nobody named, or none at all.
+ * [KFK-33] Refuses a change, with a message that says what to do instead. A principal may have several keys, or
+ * none, and each key has grants of its own. So an ACL of a principal would change rights that nobody named, or
+ * none at all.
  *
- * The error is that of transactions: kafka-acls and librdkafka show the message, and clients that show only the code's
- * own text, as KafkaJS does, say that this is not supported. INVALID_REQUEST would blame the client library there, and
- * SECURITY_DISABLED would say that anybody may do anything.
+ *
+ * The error is the one for transactions: kafka-acls and librdkafka show the message, and clients that show only
+ * the code's own text, as KafkaJS does, say that this is not supported. There, INVALID_REQUEST would blame the
+ * client library, and SECURITY_DISABLED would say that anybody may do anything.
  */
 const NO_CHANGES: Outcome = {
   errorCode: ERRORS.UNSUPPORTED_VERSION.code,
   errorMessage:
-    "grants belong to API keys here, not to principals: change a key's with PATCH /v1/keys/ID, or make one with `rivulet keys create`",
+    "grants belong to API keys here, not to principals; change those of a key with PATCH /v1/keys/ID, or create a key with `rivulet keys create`",
 };
 
-/** Returns the refusal of a change. Whoever may not change anything is told that first, as in Kafka. */
+/** Returns the refusal of a change. A caller that may not change anything gets that error first, as in Kafka. */
 export function refusedChange(env: Env): Outcome {
   try {
     assertMayUseCluster(env, "ALTER");

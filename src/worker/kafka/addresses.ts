@@ -1,5 +1,6 @@
-// Finds the addresses at which clients are told to reach the nodes. A connection over a WebSocket states them itself,
-// because the carrier (a bridge) knows the address. The operator of a TCP listener states the listener's addresses.
+// Determines the addresses at which clients reach the nodes. A connection over a WebSocket states them itself,
+// because its carrier (a bridge) knows the address. The operator of a TCP listener states the listener's
+// addresses.
 import { BrokerError, preview } from "../../core/errors.ts";
 import type { Env } from "../../env.ts";
 import { parseAddresses } from "../../protocol/node-addresses.ts";
@@ -13,7 +14,7 @@ export function listenerNodes(env: Env): Nodes {
   return new Nodes(parseAddresses("KAFKA_ADVERTISE", env.KAFKA_ADVERTISE ?? DEFAULT_ADDRESS), null);
 }
 
-/** Reads `?advertise=host:port[,host:port…]&node=N`. Without it, there is one node, at the URL's own address. */
+/** Reads `?advertise=host:port[,host:port…]&node=N`. Without it there is one node, at the URL's own address. */
 export function nodesOf(url: URL): Nodes {
   const advertise = url.searchParams.get("advertise");
   const addresses =

@@ -3,7 +3,7 @@
 /** An array that makes its items one by one, each time it is written. */
 export class Lazily<T> implements Iterable<T> {
   readonly length: number;
-  /** The bytes that the source of the items takes. */
+  /** The number of bytes that the source of the items takes. */
   readonly weight: number;
   readonly #at: (index: number) => T;
 
@@ -21,7 +21,7 @@ export class Lazily<T> implements Iterable<T> {
 const VALUE_BYTES = 8;
 const OBJECT_BYTES = 32;
 
-/** Estimates the bytes of memory that a value takes. An answer is made of such values. */
+/** Estimates the memory in bytes that a value of an answer takes. */
 export function weightOf(value: unknown): number {
   if (typeof value === "string") return OBJECT_BYTES + value.length;
   if (typeof value !== "object" || value === null) return VALUE_BYTES;

@@ -1,18 +1,18 @@
-// The answers of one connection, in the order of their requests. A client may send several Produce requests before it reads
-// an answer, and they are served side by side: one commit then takes what several of them append. All other requests are
-// served one by one.
+// The answers of one connection, in the order of their requests. A client may send several Produce requests
+// before it reads an answer. They are served side by side, so one commit takes the appends of several of them.
+// All other requests are served one by one.
 import { MAX_KAFKA_OVERLAPPED_BYTES, MAX_KAFKA_OVERLAPPED_REQUESTS } from "../../core/limits.ts";
 
 export interface AnswersOptions {
-  /** Writes the pieces of an answer, and resolves when the client has taken them. */
+  /** Writes the pieces of an answer. Resolves once the client has taken them. */
   readonly write: (pieces: readonly Uint8Array[]) => Promise<void>;
-  /** Called when an answer could not be made or written, and for each behind it, which is not written. */
+  /** Called when an answer could not be made or written, and for each later answer, which is then not written. */
   readonly failed: (error: unknown) => void;
 }
 
 export class Answers {
   readonly #options: AnswersOptions;
-  /** The answers that are not taken yet, the oldest first. Each resolves when it is. */
+  /** The answers that the client has not taken yet, oldest first. Each resolves when it is taken. */
   readonly #underway: Promise<void>[] = [];
   #last: Promise<void> = Promise.resolve();
   #bytes = 0;
@@ -21,24 +21,24 @@ export class Answers {
     this.#options = options;
   }
 
-  /** The bytes of the requests that are not answered yet. */
+  /** The bytes of the unanswered requests. */
   get askedBytes(): number {
     return this.#bytes;
   }
 
-  /** Waits until a request of so many bytes may be served beside the others. @throws what an answer failed with */
+  /** Waits until a request of this size may be served beside the others. @throws the error of a failed answer */
   async untilRoom(bytes: number): Promise<void> {
     while (
       this.#underway.length >= MAX_KAFKA_OVERLAPPED_REQUESTS ||
       this.#bytes + bytes > MAX_KAFKA_OVERLAPPED_BYTES
     ) {
       const [oldest] = this.#underway;
-      if (oldest === undefined) return; // One alone may have any size.
+      if (oldest === undefined) return; // A single request may have any size.
       await oldest;
     }
   }
 
-  /** Waits until all requests are answered, and the answers taken. @throws what an answer failed with */
+  /** Waits until all requests are answered and the answers are taken. @throws the error of a failed answer */
   untilTaken(): Promise<void> {
     return this.#last;
   }
@@ -57,7 +57,7 @@ export class Answers {
     answer: Promise<readonly Uint8Array[]>,
     bytes: number,
   ): Promise<void> {
-    answer.catch(() => {}); // It is told when it is its turn.
+    answer.catch(() => {}); // Its error is reported when it is its turn.
     await before;
     const pieces = await answer;
     this.#bytes -= bytes;

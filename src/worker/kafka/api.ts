@@ -1,5 +1,5 @@
-// An API of Kafka's protocol: its key, its versions, and the fields of its request and its answer. Each stands in a file
-// of its own in apis/.
+// An API of Kafka's protocol: its key, its versions, and the fields of its request and its answer. Each API has
+// a file in apis/.
 import type { Type } from "./schema.ts";
 
 /** An API. Without type arguments, it stands for any API. */
@@ -8,7 +8,7 @@ export interface Api<Request = unknown, Response = never> {
   readonly name: string;
   /** The versions that are advertised. */
   readonly versions: readonly [minimum: number, maximum: number];
-  /** From this version on headers and fields are flexible (KIP-482). */
+  /** The first version in which headers and fields are flexible (KIP-482). */
   readonly flexibleFrom: number;
   readonly request: Pick<Type<Request>, "absent" | "read">;
   readonly response: Pick<Type<unknown, Response>, "write">;
@@ -28,5 +28,5 @@ export function api<Request, Response>(
 
 export type RequestOf<A> = A extends Api<infer Request, infer _> ? Request : never;
 
-/** The `flexibleFrom` of an API that has no flexible version. */
+/** The `flexibleFrom` of an API without flexible versions. */
 export const NEVER_FLEXIBLE = Number.POSITIVE_INFINITY;

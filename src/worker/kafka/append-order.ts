@@ -1,9 +1,9 @@
-// Keeps the appends of one connection to each partition in the order of their requests, although several are under way. One
-// that goes over a socket lets the next go as soon as it is sent. One that goes by a call, or that has to be repeated, holds
-// the later ones back until it is answered, because what goes another way could overtake it.
+// Keeps the appends of one connection to each partition in the order of their requests, although several are in
+// progress. An append over a socket lets the next one go as soon as it is sent. An append by a call, or one
+// that must be repeated, holds back the later ones until it is answered, because they could overtake it.
 
 export class AppendOrder {
-  /** The newest append to each partition that has any under way. */
+  /** The newest append to each partition that has any in progress. */
   readonly #newest = new Map<string, AppendSlot>();
 
   /** Takes the next place in the order of a partition. The caller must end it, whatever becomes of the append. */
@@ -39,8 +39,8 @@ export class AppendSlot {
   }
 
   /**
-   * Waits until this append may be sent over the socket: all before it are sent over it, or settled. Returns null where there
-   * is nothing to wait for, so that it is sent at once.
+   * Waits until this append may be sent over the socket: all earlier ones are sent over it, or settled. Returns
+   * null if there is nothing to wait for, so that it is sent at once.
    */
   untilInOrder(): Promise<void> | null {
     return this.#unsettledBefore === null ? null : this.#waitInOrder();
@@ -52,7 +52,7 @@ export class AppendSlot {
       if (this.#isHeld || slot.#isHeld) return this.untilAlone();
   }
 
-  /** Waits until this append may go any way: all before it are settled. */
+  /** Waits until this append may go any way: all earlier ones are settled. */
   async untilAlone(): Promise<void> {
     await this.#unsettledBefore?.settled;
   }
@@ -62,12 +62,15 @@ export class AppendSlot {
     this.#passed.resolve();
   }
 
-  /** Notes that this append was sent and will be repeated. Those that are not sent yet wait until it is settled. */
+  /**
+   * Notes that this append was sent and will be repeated. Later ones that are not sent yet wait until it is
+   * settled.
+   */
   hold(): void {
     this.#isHeld = true;
   }
 
-  /** Notes the end of this append. It is settled when those before it are. */
+  /** Notes the end of this append. It is settled once the earlier ones are. */
   end(): void {
     const before = this.#unsettledBefore;
     if (before === null) this.#settle();
@@ -75,7 +78,7 @@ export class AppendSlot {
   }
 
   get #unsettledBefore(): AppendSlot | null {
-    if (this.#before?.isSettled) this.#before = null; // Else each would keep all before it.
+    if (this.#before?.isSettled) this.#before = null; // Otherwise each would hold all earlier ones in memory.
     return this.#before;
   }
 

@@ -1,7 +1,7 @@
-// Appends the records of one connection. A busy partition is appended to over a socket. A message costs a twentieth
-// of the call that it replaces, and the whole socket is one of the calls that an invocation may make. A partition
-// that is appended to only now and then gets plain calls. Requests overlap, and their appends to a partition keep their order
-// (append-order.ts).
+// Appends the records of one connection. A busy partition is appended to over a socket: a message costs a
+// twentieth of the call that it replaces, and the whole socket counts as one of the calls that an invocation
+// may make. A partition with only occasional appends gets plain calls. Requests overlap, and their appends to a
+// partition keep their order (append-order.ts).
 
 import { WORKER } from "../../core/access/caller.ts";
 import { isWithin } from "../../core/elapsed.ts";
@@ -14,10 +14,7 @@ import { type AppendAnswer, appendTo, refusedBy } from "../edge/append.ts";
 import { stubTransport } from "../edge/stub-transport.ts";
 import { AppendOrder, type AppendSlot } from "./append-order.ts";
 
-/**
- * Appends that follow one another within this time go over a socket.
- * A socket that carried nothing for longer is closed.
- */
+/** Appends that follow each other within this time go over a socket. A socket that is unused for longer is closed. */
 const BUSY_MS = 2_000;
 const ANSWER_TIMEOUT_MS = 30_000;
 
@@ -38,8 +35,8 @@ export class Appends {
   }
 
   /**
-   * Appends when it is the turn of the slot, and never throws. An append whose answer got lost is repeated only if that cannot
-   * store it twice. After UNKNOWN_TOPIC_ID the caller may append again with the same slot.
+   * Appends when it is the slot's turn, and never throws. An append whose answer was lost is repeated only if
+   * that cannot store it twice. After UNKNOWN_TOPIC_ID the caller may append again with the same slot.
    */
   async append(
     topicId: string,
@@ -92,7 +89,7 @@ export class Appends {
     }
     place.usedAtMs = nowMs;
     if (place.socket === null) place.socket = this.#open(topicId, partition);
-    else if (place.socket.isClosed) this.#places.delete(name); // Called once, then reopened.
+    else if (place.socket.isClosed) this.#places.delete(name); // The next append is a call, and then it is reopened.
     return place.socket.isOpen ? place.socket : null;
   }
 

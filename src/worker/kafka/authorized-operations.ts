@@ -4,12 +4,15 @@ import { OPERATION_CODES } from "../../core/access/operations.ts";
 import type { Env } from "../../env.ts";
 import { callerIn, seesCluster } from "../edge/authorize.ts";
 
-/** Returns the field of an answer that tells the operations, a bit for the code of each. None if nobody asks. */
+/**
+ * Returns the answer's field with the operations, one bit for the code of each. Empty if the request does not
+ * ask for it.
+ */
 export function authorized(env: Env, isAsked: boolean, resource: Resource) {
   return isAsked ? { authorizedOperations: bitsOf(env, resource) } : {};
 }
 
-/** The same for the cluster. Whoever may not describe it is told 0, as in Kafka. */
+/** Does the same for the cluster. A caller that may not describe it gets 0, as in Kafka. */
 export function clusterAuthorized(env: Env, isAsked: boolean) {
   if (!isAsked) return {};
   const bits = seesCluster(env) ? bitsOf(env, CLUSTER) : 0;

@@ -1,28 +1,29 @@
-// The configs of Kafka's brokers that this one has. As in Kafka they are set where the broker is started, and are read-only.
+// Kafka's broker configs that this broker has. As in Kafka, they are set where the broker is started, and are
+// read-only.
 import { DEFAULT_PARTITIONS } from "../../core/limits.ts";
 import type { Env } from "../../env.ts";
 
 /**
- * `auto.create.topics.enable`: true if a client that asks for a missing topic's metadata creates the topic. False unless
- * AUTO_CREATE_TOPICS_ENABLE is "true": whoever knows the address could create topics. `npm start` and `npm run dev` set
- * it for a broker that only its own machine can reach.
+ * `auto.create.topics.enable`: true if asking for a missing topic's metadata creates the topic. False unless
+ * AUTO_CREATE_TOPICS_ENABLE is "true", because anyone who knows the address could create topics. `npm start`
+ * and `npm run dev` set it for a broker that only its own machine can reach.
  */
 export function autoCreatesTopics(env: Env): boolean {
   return env.AUTO_CREATE_TOPICS_ENABLE === "true";
 }
 
 /**
- * `num.partitions`: the number of partitions of a topic whose creator names none. NUM_PARTITIONS sets it. The cluster
- * refuses a number that is out of bounds as it refuses a creator's own.
+ * `num.partitions`: the number of partitions of a topic that is created without one. NUM_PARTITIONS sets it.
+ * The cluster refuses a number out of bounds, as it refuses a creator's own.
  */
 export function numPartitions(env: Env): number {
   return Number(env.NUM_PARTITIONS ?? DEFAULT_PARTITIONS);
 }
 
-/** A partition has one replica. The platform below it keeps more. */
+/** A partition has one replica. The underlying platform keeps more. */
 const REPLICATION_FACTOR = 1;
 
-/** The configs of the broker as they hold, and whether whoever started the broker has set them. */
+/** The broker's configs in effect, and whether each was set at its start. */
 export function startConfigs(
   env: Env,
 ): Readonly<Record<string, { readonly value: string; readonly isSet: boolean }>> {

@@ -1,11 +1,11 @@
-// Requests that change topics or configs change each item by itself.
+// Applies a request to topics or configs, each item by itself.
 
 import { answerEach, type RequestContext } from "./context.ts";
 import { distinct, namedTwice, repeated } from "./distinct.ts";
 import { outcomeOf } from "./errors.ts";
 
 interface Named<Fields> {
-  /** Tells the item from others. */
+  /** Identifies the item. */
   readonly key: string;
   /** Names the item in an error. */
   readonly shown: string;
@@ -14,9 +14,8 @@ interface Named<Fields> {
 }
 
 /**
- * Changes each item independently. An error in one is reported for that one
- * only. An item that is named twice is not changed at all, as in Kafka. A change keeps objects busy, so others have their
- * turn after each one.
+ * Changes each item independently. An error affects only its own item. An item that is named twice is not
+ * changed at all, as in Kafka. A change keeps objects busy, so others get a turn after each one.
  */
 export function changeEach<T, Fields extends object, R extends object>(
   context: RequestContext,

@@ -3,7 +3,7 @@ import { brokerError } from "../../core/platform-errors.ts";
 import { logLine, stackOf } from "../../log.ts";
 import { MalformedError } from "./wire.ts";
 
-/** Logs why the server closed a connection. It logs nothing if the client simply went or is to connect again (null). */
+/** Logs why the server closed a connection. Logs nothing if the client simply left or is to reconnect (null). */
 export function closed(error: unknown, clientHost: string): void {
   if (error === null) return;
   const from = `from ${clientHost.slice(1) || "somewhere"}`;

@@ -1,4 +1,4 @@
-// Configs as Kafka's clients are shown them, by DescribeConfigs and CreateTopics.
+// Configs in the form that Kafka's clients see, in DescribeConfigs and CreateTopics.
 import type { ConfigOverrides } from "../../core/cluster/config.ts";
 import { Lazily, weightOf } from "./answer-weight.ts";
 import type { startConfigs } from "./broker-config.ts";
@@ -11,13 +11,13 @@ export interface ShownConfigs {
   readonly config: Readonly<Record<string, string | number>>;
   readonly overrides: ConfigOverrides;
   readonly source: number;
-  /** The configs that were set where the broker was started. They can only be read. */
+  /** The configs that were set where the broker was started. They are read-only. */
   readonly started?: ReturnType<typeof startConfigs>;
 }
 
 /**
- * Lists all entries, or only those named in `keys`. Each entry is made when it
- * is written. [KFK-30] Every config that is accepted is among them.
+ * Lists all entries, or only those named in `keys`. Each entry is made when it is written. [KFK-30] Every
+ * accepted config is among them.
  */
 export function configEntries(
   { config, overrides, source, started = {} }: ShownConfigs,

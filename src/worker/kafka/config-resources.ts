@@ -1,5 +1,5 @@
-// The resources that have configs: topics, groups, and the broker. The broker's configs are the defaults for topics and
-// groups that set no value of their own.
+// The resources that have configs: topics, groups, and the broker. The broker's configs are the defaults for
+// topics and groups without a value of their own.
 
 import type { Operation } from "../../core/access/operations.ts";
 import { changeDefaults, configByKey } from "../../core/cluster/config.ts";
@@ -118,7 +118,7 @@ export function alterEach<R extends Resource & { readonly configs: readonly Name
   });
 }
 
-/** Returns the configs that are stored for this resource. Those that hold anyway concern topics only. */
+/** Returns the configs that are stored for this resource. Fixed configs are for topics only. */
 export function keptOf<C extends NamedConfig>(
   { resourceType }: Resource,
   configs: readonly C[],
@@ -143,7 +143,7 @@ async function alter(
   return {};
 }
 
-/** Throws what the resource could not be set to. */
+/** Throws the error that setting the resource's config would give. */
 async function assertConfig(
   env: Env,
   resource: Resource,

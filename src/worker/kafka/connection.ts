@@ -1,5 +1,5 @@
-// One connection of a Kafka client, over any transport. Requests come in and answers go out in the same order, as with
-// Kafka's own brokers.
+// One connection of a Kafka client, over any transport. Requests are answered in the order in which they come,
+// as by Kafka's own brokers.
 
 import { type Caller, namespaceOf } from "../../core/access/caller.ts";
 import { WHOLE } from "../../core/access/namespace.ts";
@@ -51,10 +51,10 @@ import { assertAnswerSize, GoneError, Work } from "./work.ts";
 /** The format of the client's name. It is never flexible, whatever the rest of the header is. */
 const NOT_FLEXIBLE = { version: 0, isFlexible: false };
 const TAGS = struct({});
-/** How often it is looked whether somebody without a budget has one again. */
+/** The interval at which to check if a caller without budget has one again. */
 const BUDGET_LOOK_MS = 5_000;
 
-/** How long the connection waits for its client. */
+/** The times that the connection waits for its client. */
 export interface Patience {
   readonly silentMs: number;
   readonly idleMs: number;
@@ -74,22 +74,22 @@ export interface ConnectionOptions {
   readonly nodes: Nodes;
   readonly clientHost: string;
   readonly way: Way;
-  /** Called when the connection cannot go on: the client does not do its part, or others need the room. */
+  /** Called when the connection cannot continue: the client does not do its part, or others need the room. */
   readonly end: (error: Error) => void;
-  /** Called now and then during a long request. Only the transport can find out whether the client has gone. */
+  /** Called from time to time during a long request. Only the transport can find out if the client has gone. */
   readonly look?: () => void;
   readonly patience?: Patience;
 }
 
 /** A request that is being served. */
 export interface Begun {
-  /** The answer, in pieces. There are none if the client waits for no answer, or has gone. */
+  /** The answer, in pieces. It is empty if the client waits for no answer, or has gone. */
   readonly answer: Promise<readonly Uint8Array[]>;
   /** True if another Produce request may begin before this one is answered. */
   readonly mayOverlap: boolean;
 }
 
-/** An answer that is made and not taken. */
+/** An answer that is made but not taken. */
 interface Unanswered {
   bytes: number;
 }
@@ -102,12 +102,12 @@ export class Connection {
   readonly #look: () => void;
   readonly #login: Login;
   readonly #mute = new Mute();
-  /** [QUO-4] Gives the place of the connection back. Null before anybody has logged in. */
+  /** [QUO-4] Frees the place of the connection. Null before the client has signed in. */
   #closeQuota: (() => void) | null = null;
   /** [AUD-1] */
   readonly #from: NonNullable<Env["from"]>;
   #hasGone = false;
-  /** The requests that have begun and whose answers are not taken, the oldest first. */
+  /** The requests that have begun and whose answers are not taken, oldest first. */
   readonly #unanswered: Unanswered[] = [];
   #isTaking = false;
   /** The caller of the newest Produce request, with the bindings. */
@@ -146,19 +146,19 @@ export class Connection {
     void this.inFlight.evicted.then(end);
   }
 
-  /** True if the connection must close after this answer. The client connects again and loses nothing. */
+  /** True if the connection must close after this answer. The client reconnects and loses nothing. */
   get isSpent(): boolean {
     return this.#invocation.isSpent || this.#login.isRefused;
   }
 
-  /** The bound for the next request. Whoever has not logged in sends only a few short ones [BND-12]. */
+  /** The bound for the next request. A client that has not signed in may only send a few short ones [BND-12]. */
   get maxRequestBytes(): number {
     return this.#login.maxRequestBytes;
   }
 
   /**
-   * True if a request is one that may be served beside others of its kind. A principal that has to wait for its quota waits
-   * for what it asked before, too.
+   * True if a request may be served beside others of its kind. A principal that has to wait for its quota also
+   * waits for its earlier requests.
    */
   mayOverlap(frame: Uint8Array): boolean {
     if (this.#login.isBare || this.#producer === null) return false;
@@ -173,9 +173,9 @@ export class Connection {
   }
 
   /**
-   * Begins to serve a request, and resolves when the next may begin. What the request appends has its place by then. The
-   * answer is in flight until `answered` is called.
-   * @throws MalformedError if the frame is not a request that is served. The connection cannot go on.
+   * Begins to serve a request. Resolves once the next one may begin; by then the request's appends have their
+   * places. The answer is in flight until `answered` is called.
+   * @throws MalformedError if the frame is not a request that is served. The connection cannot continue.
    */
   async begin(frame: Uint8Array): Promise<Begun> {
     const unanswered = { bytes: 0 };
@@ -192,7 +192,7 @@ export class Connection {
     }
   }
 
-  /** Notes who is there before the next request comes, which may be long. */
+  /** Notes if the principal is known, before the next request, which may be long. */
   #noteKnown(): void {
     this.inFlight.isKnown = this.#login.isKnown;
   }
@@ -216,7 +216,8 @@ export class Connection {
     // The rest of a request of an unknown version cannot be read, and the answer does not depend on it.
     const isKnown = version === apiVersion;
     const request = isKnown ? read(api, from, format) : api.request.absent;
-    // Bytes left over are skipped, as in Kafka: librdkafka leaves some when it asks for the metadata of all topics.
+    // Left-over bytes are skipped, as in Kafka: librdkafka leaves some when it asks for the metadata of all
+    // topics.
     const sender = { ...this.#from, userAgent: clientId ?? undefined };
     const sent = withFrom(this.#context.env, sender);
     const rates = ratesOf(api);
@@ -235,7 +236,8 @@ export class Connection {
     const startMs = Date.now();
     const served = found.serve(request, context).catch((error: unknown) => {
       if (error instanceof GoneError) return null;
-      // The platform words the failure of an object like that of a client. Only here it is known which of them it is.
+      // The platform reports an object's failure in the same words as a client's. Only this code knows which it
+      // is.
       throw failureOf(error) === "unexpected" ? error : brokerError(error);
     });
     const finish = async () => {
@@ -244,14 +246,15 @@ export class Connection {
       if (api.key === FETCH.key) countUse(env, "consumerByteRate", sizeOf(pieces));
       const throttleTimeMs = Math.min(MAX_THROTTLE_MS, longestOf(env, rates));
       if (throttleTimeMs > 0) {
-        // [QUO-3] The answer goes at once, and says so. A client that does not wait by itself is not served before.
+        // [QUO-3] The answer is sent at once, with the wait. A client that does not wait by itself is not
+        // served earlier.
         const told = { ...(response as object), throttleTimeMs };
         if (response !== null) pieces = encode(api, correlationId, told, format);
       }
       setAnswer(sizeOf(pieces));
       isolate.requests.add("kafka", api.name, outcomeIn(response), Date.now() - startMs);
       reportRequests(env);
-      // [SES-14] Records pass as they are.
+      // [SES-14] Records pass through unchanged.
       this.#invocation.did(api.key === PRODUCE.key ? "byte" : "field", frame.length);
       this.#invocation.did(api.key === FETCH.key ? "byte" : "field", sizeOf(pieces));
       return pieces;
@@ -260,9 +263,10 @@ export class Connection {
   }
 
   /**
-   * [QUO-3] Counts a request and waits until it may be served. Returns the bindings and variables with the caller as its
-   * credential is then.
-   * @throws MalformedError if the credential is good no more, or BrokerError NETWORK_EXCEPTION if the client has gone
+   * [QUO-3] Counts a request and waits until it may be served. Returns the bindings and variables with the
+   * caller as its credential is by then.
+   * @throws MalformedError if the credential is no longer valid, or BrokerError NETWORK_EXCEPTION if the client
+   * has gone
    */
   async #turn(env: Env, api: Api, rates: readonly Rate[], bytes: number): Promise<Env> {
     const waitMs = longestOf(env, rates);
@@ -281,14 +285,14 @@ export class Connection {
     try {
       if (budgetWaitMs(env) === 0) await this.#mute.wait(waitMs, look);
       else await this.#untilBudget(env, () => caller, look);
-      // Nobody knows beforehand how much a fetch reads, so others may have read meanwhile.
+      // The size of a fetch is not known in advance, so others may have read in the meantime.
       while (api.key === FETCH.key) {
         const leftMs = throttleMs(env, "consumerByteRate");
         if (leftMs === 0) break;
         await this.#mute.wait(leftMs, look);
       }
     } catch (error) {
-      count(-1); // It is not served, so others need not wait for it.
+      count(-1); // It will not be served, so others need not wait for it.
       throw error;
     } finally {
       this.inFlight.isMuted = false;
@@ -297,8 +301,9 @@ export class Connection {
   }
 
   /**
-   * [BGT-3] Waits until the caller has a budget again: until midnight, or until it is raised. Its clients do not wait for so
-   * long, and are told nothing, because no answer of most APIs can say so. The operator's log says it.
+   * [BGT-3] Waits until the caller has a budget again: until midnight, or until the budget is raised. Its
+   * clients give up earlier and get no error, because the answers of most APIs have no field for it. The
+   * operator's log reports it.
    */
   async #untilBudget(
     env: Env,
@@ -315,7 +320,10 @@ export class Connection {
     }
   }
 
-  /** [SASL-6] Answers a message of a log-in that has no header. A refusal cannot be said there: the connection closes. */
+  /**
+   * [SASL-6] Answers a message of a sign-in that has no header. It cannot express a refusal: the connection
+   * closes.
+   */
   async #answerBare(message: Uint8Array, unanswered: Unanswered): Promise<readonly Uint8Array[]> {
     const answer = await this.#login.authenticate(message);
     if (answer.type === "refused") throw new MalformedError(`${answer.error}: ${answer.detail}`);
@@ -327,13 +335,16 @@ export class Connection {
     return pieces;
   }
 
-  /** Sets the bytes of one answer that are made and not taken. @throws BrokerError beyond the bound of all connections */
+  /**
+   * Sets the bytes of one answer that are made but not taken. @throws BrokerError beyond the bound of all
+   * connections
+   */
   #setAnswer(one: Unanswered, bytes: number): void {
     one.bytes = bytes;
     this.inFlight.setAnswer(this.#unanswered.reduce((sum, each) => sum + each.bytes, 0));
   }
 
-  /** Notes that the client took the oldest answer. */
+  /** Notes that the client has taken the oldest answer. */
   answered(): void {
     this.#isTaking = false;
     const oldest = this.#unanswered.shift();
@@ -342,23 +353,26 @@ export class Connection {
     this.#context.feeds.giveBack();
   }
 
-  /** Notes bytes that arrived. They are no progress while the client has an answer to take. */
+  /** Notes bytes that arrived. They do not count as progress while the client has an answer to take. */
   came(bytes: number): void {
     if (!this.#isTaking) this.#watchdog.moved(bytes);
   }
 
-  /** Notes bytes of what is expected: of a request that came, or of an answer that the client took. */
+  /** Notes progress in bytes: of a request that arrived, or of an answer that the client took. */
   moved(bytes: number): void {
     this.#watchdog.moved(bytes);
   }
 
-  /** An answer is ready. From now on the client has to take it. */
+  /** Notes that an answer is ready. From now on the client has to take it. */
   expectTaken(): void {
     this.#isTaking = true;
     this.#watchdog.expect(this.#expectations.stalled);
   }
 
-  /** The next request is waited for, of which so much has come. Nothing is expected of the client while it waits for answers. */
+  /**
+   * Waits for the next request, of which this many bytes have arrived. Nothing is expected of the client while
+   * it waits for answers.
+   */
   expectRequest(bufferedBytes: number): void {
     const { inFlight } = this;
     if (this.#unanswered.length > 0) return;
@@ -368,7 +382,7 @@ export class Connection {
     this.#watchdog.expect(bufferedBytes > 0 ? halfSent : mayIdle ? idle : silent);
   }
 
-  /** The client has gone. Nothing is waited for on its behalf. */
+  /** Called when the client has gone. Nothing is waited for on its behalf any more. */
   stopWaiting(): void {
     this.#hasGone = true;
     this.#mute.stop();
@@ -388,7 +402,7 @@ export class Connection {
   }
 }
 
-/** Returns the name of the error of a whole answer. Errors of its parts are told to the client alone. */
+/** Returns the error name of a whole answer. Errors of its parts are only in the answer. */
 function outcomeIn(response: unknown): string {
   const { errorCode = KAFKA_ERRORS.NONE } = (response ?? {}) as { errorCode?: number };
   return errorNameOf(errorCode);
@@ -414,8 +428,8 @@ function expectationsOf({ silentMs, idleMs, halfSentMs, stalledMs }: Patience) {
 }
 
 /**
- * Returns the version to answer with. Only ApiVersions accepts every version, and falls back to
- * version 0, because clients learn the versions from it.
+ * Returns the version of the answer. Only ApiVersions accepts every version, and falls back to version 0,
+ * because clients learn the versions from it.
  */
 function versionServed(api: Api, version: number): number {
   const [minimum, maximum] = api.versions;
@@ -426,7 +440,7 @@ function versionServed(api: Api, version: number): number {
   );
 }
 
-/** Reads a request. An error names the API and its version, the only clue to which client sent it. */
+/** Reads a request. An error names the API and its version, the only clue to the client that sent it. */
 function read(api: Api, from: Reader, format: Format): unknown {
   try {
     return api.request.read(from, format);
@@ -439,7 +453,8 @@ function read(api: Api, from: Reader, format: Format): unknown {
 function encode(api: Api, correlationId: number, response: unknown, format: Format): Uint8Array[] {
   const body = new Writer((bytes) => assertAnswerSize(api.name, bytes)); // [BND-16]
   body.int32(correlationId);
-  // The header of ApiVersions has no tags, because a client that does not know the version yet must read it (KIP-511).
+  // The header of ApiVersions has no tags, because a client that does not know the version yet must be able to
+  // read it (KIP-511).
   if (format.isFlexible && api.key !== API_VERSIONS.key) body.unsignedVarint(0);
   api.response.write(body, response as never, format);
   const length = new Writer();
@@ -447,13 +462,13 @@ function encode(api: Api, correlationId: number, response: unknown, format: Form
   return [...length.finish(), ...body.finish()];
 }
 
-/** [QUO-2] Returns what a request of this API counts as. */
+/** [QUO-2] Returns the rates that a request of this API counts toward. */
 function ratesOf({ key }: Api): readonly Rate[] {
   if (key === PRODUCE.key) return ["requestRate", "producerByteRate"];
   return key === FETCH.key ? ["requestRate", "consumerByteRate"] : ["requestRate"];
 }
 
-/** A client id only says to people who it is, so a long one is cut, and not refused. */
+/** A client id only identifies the client to people, so a long one is cut and not refused. */
 function shortened(clientId: string | null): string | null {
   return clientId === null ? null : clientId.slice(0, MAX_CLIENT_ID_LENGTH).toWellFormed();
 }

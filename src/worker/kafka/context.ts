@@ -17,7 +17,7 @@ import type { Watches } from "./watches.ts";
 import type { Work } from "./work.ts";
 
 export interface RequestContext {
-  /** With who calls, once that is known. */
+  /** The bindings, with the caller once it is known. */
   readonly env: Env;
   readonly nodes: Nodes;
   readonly login: Login;
@@ -27,16 +27,16 @@ export interface RequestContext {
   readonly watches: Watches;
   readonly work: Work;
   readonly clientId: string | null;
-  /** The address as Kafka shows it: a slash and the address, or only the slash if the address is not known. */
+  /** The address in Kafka's form: a slash and the address, or only the slash if the address is not known. */
   readonly clientHost: string;
   readonly version: number;
 }
 
 export interface Service {
   readonly api: Api;
-  /** True if the service changes nothing. Its work then stops when the client has gone. */
+  /** True if the service changes nothing. Its work then stops once the client has gone. */
   readonly isReadOnly: boolean;
-  /** True if the next request may begin before this one is answered, provided that it may overlap, too. */
+  /** True if the next request may begin before this one is answered, provided that it may overlap too. */
   readonly mayOverlap: (request: unknown) => boolean;
   /** Resolves to null if the client waits for no answer. */
   readonly serve: (request: unknown, context: RequestContext) => Promise<unknown>;
@@ -57,8 +57,8 @@ export function service<Request, Response>(
 }
 
 /**
- * Makes a service that changes nothing. It answers a question that
- * is repeated in a request once (distinct.ts) [BND-16].
+ * Makes a service that changes nothing. A question that a request repeats is answered once (distinct.ts)
+ * [BND-16].
  */
 export function readingService<Request, Response>(
   api: Api<Request, Response>,
@@ -67,12 +67,12 @@ export function readingService<Request, Response>(
   return { ...service(api, serve), isReadOnly: true };
 }
 
-/** How many questions of one request run at the same time. After so many, the request also pauses for others. */
+/** The number of questions of one request that run at once. After this many, the request also yields to others. */
 export const AT_ONCE = 64;
 
 /**
- * Runs the action on each item and keeps their order. A request with thousands of items lets others through in between,
- * and a read stops when its client has gone [BND-16].
+ * Runs the action on each item and keeps their order. A request with thousands of items yields to others, and a
+ * read stops when its client has gone [BND-16].
  */
 export function inTurn<T, R>(
   { work }: RequestContext,
@@ -115,8 +115,8 @@ export async function eachPartition<P, R>(
 }
 
 /**
- * Acts on a partition where its leader is asked, if the caller may do this to the topic. Throws NOT_LEADER_OR_FOLLOWER if
- * the connection goes to another node [KFK-6], so the client looks up the leader.
+ * Acts on a partition at its leader, if the caller may do this to the topic. Throws NOT_LEADER_OR_FOLLOWER if
+ * the connection goes to another node [KFK-6], so that the client looks up the leader.
  */
 export async function atLeader<T>(
   { env, nodes }: RequestContext,
@@ -125,7 +125,7 @@ export async function atLeader<T>(
   partition: number,
   action: (topicId: string) => Promise<T>,
 ): Promise<T> {
-  assertMayUseTopic(env, operation, topic); // First, so that nobody learns what exists.
+  assertMayUseTopic(env, operation, topic); // Checked first, so that a caller without rights learns nothing.
   return atPartition(env, topic, partition, (topicId) => {
     const leader = nodes.leaderOf(topicId, partition);
     if (nodes.isOwn(leader)) return action(topicId);
@@ -136,7 +136,7 @@ export async function atLeader<T>(
   });
 }
 
-/** Groups answers by topic. They come in the order of the partitions. */
+/** Groups answers by topic, in the order of the partitions. */
 export function byTopic<P, A, R>(
   topics: readonly { readonly name: string; readonly partitions: readonly P[] }[],
   answers: readonly A[],
@@ -150,8 +150,8 @@ export function byTopic<P, A, R>(
 }
 
 /**
- * Describes partitions of a topic, from `first` on. Each is made as
- * it is written, because a cluster may have a million.
+ * Describes partitions of a topic, starting at `first`. Each is made as it is written, because a cluster may
+ * have a million.
  */
 export function describePartitions(nodes: Nodes, topicId: string, first: number, count: number) {
   return new Lazily(count, (i) => describePartition(nodes, topicId, first + i));

@@ -1,9 +1,9 @@
-// Removes repeats from a request. A name that a request repeats is looked up once and answered once. Otherwise a small
+// Removes repeats from a request. A repeated name is looked up once and answered once. Otherwise a small
 // request could cause an answer of any size [BND-16]. Kafka too keeps most of these names in maps.
 import { ERRORS } from "../../core/errors.ts";
 import type { Outcome } from "./errors.ts";
 
-/** Returns each item once. It stands where it was first named, with the value that was named last. */
+/** Returns each item once, in the place of its first mention and with the value of its last. */
 export function distinct<T>(items: readonly T[], keyOf: (item: T) => unknown): readonly T[] {
   if (items.length < 2) return items;
   const byKey = new Map(items.map((item) => [keyOf(item), item]));
@@ -29,7 +29,10 @@ export function repeated<T>(
   return twice;
 }
 
-/** Makes the error for something that a changing request names more than once. Nothing is changed then, as in Kafka. */
+/**
+ * Makes the error for something that a changing request names more than once. Nothing is changed then, as in
+ * Kafka.
+ */
 export function namedTwice(what: string): Outcome {
   return {
     errorCode: ERRORS.INVALID_REQUEST.code,
@@ -41,7 +44,7 @@ interface Topic {
   readonly partitions: readonly unknown[];
 }
 
-/** Returns each topic once, with all of its partitions, and each of those once. */
+/** Returns each topic once, with each of its partitions once. */
 export function distinctPartitions<T extends Topic>(
   topics: readonly T[],
   topicOf: (topic: T) => unknown,

@@ -1,4 +1,4 @@
-// Translates errors into Kafka's protocol: a number, and a text where the message has a field for one.
+// Translates errors into Kafka's protocol: a number, and a text if the message has a field for one.
 
 import { BrokerError, ERRORS, type ErrorName, KAFKA_ERRORS } from "../../core/errors.ts";
 import { brokerError, failureOf } from "../../core/platform-errors.ts";
@@ -11,7 +11,7 @@ export interface Outcome {
 
 export const NO_ERROR: Outcome = { errorCode: KAFKA_ERRORS.NONE, errorMessage: null };
 
-/** An error that is reported by this number, whatever number `codeOf` would choose. */
+/** An error that is reported with this number, whatever number `codeOf` would choose. */
 export class KafkaError extends Error {
   readonly errorCode: number;
 
@@ -26,7 +26,7 @@ export function outcomeOfError(error: unknown): Outcome {
     return { errorCode: error.errorCode, errorMessage: error.message };
   const known = brokerError(error);
   const { code, message, retriable } = known;
-  // [QUO-5] [LOG-13] Clients would try again for as long as they may.
+  // [QUO-5] [LOG-13] Otherwise clients would retry for as long as they can.
   const isFinal =
     code === "THROTTLING_QUOTA_EXCEEDED" ? !retriable : !retriable && failureOf(known) === "full";
   if (isFinal) return { errorCode: KAFKA_ERRORS.POLICY_VIOLATION, errorMessage: message };
@@ -35,7 +35,7 @@ export function outcomeOfError(error: unknown): Outcome {
   return { errorCode: ERRORS.UNKNOWN_SERVER_ERROR.code, errorMessage: "see the broker's log" };
 }
 
-/** Codes that make Kafka's clients refresh the metadata and try again. They would take the real codes for final. */
+/** The codes that make Kafka's clients refresh the metadata and retry. Clients treat the real codes as final. */
 const AS_CLIENTS_KNOW: Partial<Record<ErrorName, number>> = {
   UNKNOWN_TOPIC_ID: ERRORS.UNKNOWN_TOPIC_OR_PARTITION.code,
   THROTTLING_QUOTA_EXCEEDED: ERRORS.KAFKA_STORAGE_ERROR.code,
@@ -47,16 +47,16 @@ export function codeOf(name: ErrorName): number {
 }
 
 /**
- * [KFK-27] Refuses a transaction in words that say so. Java's producer takes this error for final, and shows the message
- * of FindCoordinator, its first question, in what `initTransactions` throws. An authorization error would send people to
- * their ACLs.
+ * [KFK-27] Refuses a transaction, and says so in the message. Java's producer treats this error as final.
+ * `initTransactions` then throws it with the message of FindCoordinator, the producer's first question. An
+ * authorization error would make people look at their ACLs.
  */
 export const NO_TRANSACTIONS: Outcome = {
   errorCode: ERRORS.UNSUPPORTED_VERSION.code,
   errorMessage: "this broker does not serve transactions; produce without a transactional.id",
 };
 
-/** Returns the error code of a look-up by id. Clients that name topics by their ids know UNKNOWN_TOPIC_ID by its own code. */
+/** Returns the error code of a lookup by id. Clients that name topics by id know UNKNOWN_TOPIC_ID by its own code. */
 export function codeOfLookUpById(error: unknown): number {
   const isUnknownId = error instanceof BrokerError && error.code === "UNKNOWN_TOPIC_ID";
   return isUnknownId ? ERRORS.UNKNOWN_TOPIC_ID.code : outcomeOfError(error).errorCode;

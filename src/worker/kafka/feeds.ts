@@ -1,6 +1,7 @@
-// The partitions that a connection reads. A fetch does not ask the partition. The partition pushes, as to any tail
-// reader, into a feed of this connection, within a window, and the feed answers the fetch. So a partition without news
-// sleeps however often it is fetched from, and one with a backlog has the next answer ready [KFK-4].
+// The partitions that a connection reads. A fetch does not ask the partition. The partition pushes, as to any
+// tail reader, into a feed of this connection, within a window, and the feed answers the fetch. So a partition
+// without news sleeps however often it is fetched from, and a partition with a backlog has the next answer
+// ready [KFK-4].
 
 import { WORKER } from "../../core/access/caller.ts";
 import { isWithin } from "../../core/elapsed.ts";
@@ -24,7 +25,7 @@ import { stubTransport } from "../edge/stub-transport.ts";
 import { after } from "../edge/timer.ts";
 import { hasRoomForFeed } from "./feed-room.ts";
 
-/** A feed that nobody has fetched from for so long is closed. The client reads elsewhere. */
+/** A feed that was not fetched from for this long is closed. The client reads elsewhere. */
 const IDLE_MS = 60_000;
 
 export interface Taken {
@@ -39,18 +40,24 @@ export interface Taken {
 /** The memory that all feeds of a connection share. */
 export interface FeedMemory {
   hasRoomFor(bytes: number): boolean;
-  /** True if some partitions of the current fetch wait for room. */
+  /** True if some partitions of the current fetch are waiting for room. */
   readonly isCrowded: boolean;
   hold(bytes: number): void;
 }
 
-/** The feeds of one connection, and the news that it waits for. */
+/** The feeds of one connection, and the news that it is waiting for. */
 export class Feeds implements FeedMemory, Spare {
   readonly #env: Env;
   readonly #feeds = new Map<string, Feed>();
-  /** The ids of topics that are fetched by name. While a feed is healthy, the cluster need not be asked for the id. */
+  /**
+   * The ids of topics that are fetched by name. While a feed is healthy, the cluster need not be asked for the
+   * id.
+   */
   readonly #ids = new Map<string, string>();
-  /** Whoever waits for news. It is made by who waits, because a promise ends with the connection that has made it. */
+  /**
+   * The current wait for news. The waiting request makes it, because a promise ends with the invocation that
+   * made it.
+   */
   #news: PromiseWithResolvers<void> | null = null;
   readonly #holding = memory.feeds.add(this);
   #fetchedAtMs = 0;
@@ -66,8 +73,8 @@ export class Feeds implements FeedMemory, Spare {
   }
 
   /**
-   * [BND-13] Releases all bytes, because others need the room. A fetch
-   * that waits for news ends, and its client asks again.
+   * [BND-13] Releases all bytes, because others need the room. A fetch that waits for news ends, and its client
+   * asks again.
    */
   drop(): void {
     for (const feed of this.#feeds.values()) if (feed.bytes > 0) feed.discard();
@@ -115,7 +122,7 @@ export class Feeds implements FeedMemory, Spare {
     this.#holding.set(this.#holding.bytes + bytes);
   }
 
-  /** Lets the partitions push as many bytes anew as the last answer took from their feeds. */
+  /** Lets the partitions push as many bytes again as the last answer took from their feeds. */
   giveBack(): void {
     for (const feed of this.#feeds.values()) feed.giveBack();
   }
@@ -130,14 +137,14 @@ export class Feeds implements FeedMemory, Spare {
     return this.#feeds.get(`${topicId}/${partition}`)?.error === null;
   }
 
-  /** Returns the id that the topic of this name had when it was last looked up, or null if it is not known. */
+  /** Returns the id of the topic with this name when it was last looked up, or null if it is not known. */
   knownId(name: string, partition: number): string | null {
     return this.#ids.get(`${name}/${partition}`) ?? null;
   }
 
   setId(name: string, partition: number, topicId: string): void {
     const place = `${name}/${partition}`;
-    // The ids of partitions that nobody reads are forgotten once a minute.
+    // Ids of partitions that are no longer read are forgotten once a minute.
     if (this.#ids.size < MAX_KAFKA_FEEDS || this.#ids.has(place)) this.#ids.set(place, topicId);
   }
 
@@ -156,7 +163,10 @@ export class Feeds implements FeedMemory, Spare {
     this.closeAll();
   }
 
-  /** Stops all pushing, because the session has ended [SASL-5]. A fetch that waits ends. The next one starts feeds anew. */
+  /**
+   * Stops all pushing, because the session has ended [SASL-5]. A waiting fetch ends. The next one starts the
+   * feeds anew.
+   */
   closeAll(): void {
     for (const feed of this.#feeds.values()) feed.close();
     this.#feeds.clear();
@@ -164,7 +174,7 @@ export class Feeds implements FeedMemory, Spare {
     this.#wake();
   }
 
-  /** Another connection may call this, when it needs the room. */
+  /** Ends the wait. Another connection may call this when it needs the room. */
   #wake(): void {
     this.#news?.resolve();
     this.#news = null;
@@ -186,7 +196,7 @@ export class Feeds implements FeedMemory, Spare {
   }
 }
 
-/** A run of batches as it was pushed, and where each batch ends. */
+/** A pushed run of batches, and the end of each batch. */
 interface Frame {
   readonly bytes: Uint8Array;
   readonly ends: readonly { readonly position: number; readonly nextOffset: number }[];
@@ -203,9 +213,12 @@ export class Feed {
   #isOpen = false;
   #attachId = 0;
   #isAttached = false;
-  /** True if there was no room. Batches are then ignored until the next fetch starts the feed anew. */
+  /** True if there was no room. Batches are then ignored until the next fetch restarts the feed. */
   isWaiting = false;
-  /** True if a fetch has waited for this feed in vain. The next ones do not, until the feed has news [KFK-26]. */
+  /**
+   * True if a fetch has waited for this feed in vain. Later fetches do not wait for it until it has news
+   * [KFK-26].
+   */
   isLate = false;
   /** The next offset to hand out. The pushed batches start there. */
   #offset = -1;
@@ -219,7 +232,7 @@ export class Feed {
   #isTold = false;
   /** The bytes that can be handed out. */
   bytes = 0;
-  /** The bytes that were handed out, and that the window lacks. */
+  /** The bytes that were handed out and are missing from the window. */
   #takenBytes = 0;
 
   constructor(env: Env, topicId: string, partition: number, memory: FeedMemory, wake: () => void) {
@@ -242,20 +255,20 @@ export class Feed {
     );
   }
 
-  /** True if there is something to hand out, or it is certain that there is nothing. */
+  /** True if there is something to hand out, or certainly nothing will come. */
   get isSettled(): boolean {
     const isAtEnd = this.#isAttached && this.#offset >= this.#highWatermark;
     return this.error !== null || this.bytes > 0 || isAtEnd || this.isWaiting;
   }
 
-  /** True if the partition has pushed all that it may, and has perhaps more. */
+  /** True if the partition has pushed all that it may, and may have more. */
   get isFull(): boolean {
     return this.#isAttached && this.bytes + this.#takenBytes >= this.#windowBytes;
   }
 
   /**
-   * False if nothing more is pushed, and none of the pushed batches from `offset` on are left. A final error, which
-   * asking again would not mend, must be reported first: a fetch may have been answered before the error came.
+   * False if nothing more is pushed, and no pushed batches from `offset` on are left. A final error must be
+   * reported first, because a fetch may have been answered before the error came.
    */
   canServe(offset: number): boolean {
     if (this.error === null) return true;
@@ -263,7 +276,7 @@ export class Feed {
     return offset === this.#offset && (this.bytes > 0 || isUntold);
   }
 
-  /** Goes on where the last fetch ended, or starts anew at another offset. */
+  /** Continues where the last fetch ended, or restarts at another offset. */
   readFrom(offset: number, windowBytes: number): void {
     if (offset === this.#offset && !this.isWaiting) return;
     this.discard();
@@ -286,8 +299,8 @@ export class Feed {
   }
 
   /**
-   * Returns whole batches, up to `maxBytes`, but at least one if `isFirst`. The partition may push as many bytes anew after
-   * `giveBack`.
+   * Returns whole batches, up to `maxBytes`, but at least one if `isFirst`. The partition may push as many
+   * bytes again after `giveBack`.
    */
   take(maxBytes: number, isFirst: boolean): Taken {
     const records: Uint8Array[] = [];
@@ -311,7 +324,8 @@ export class Feed {
     // If others wait for room, this feed gets in line with them.
     if (taken > 0 && this.bytes === 0 && this.#memory.isCrowded) this.discard();
     else this.#takenBytes += taken;
-    // [CRC-2] Batches that came before an error are handed out first. Clients ignore batches that come with an error.
+    // [CRC-2] Batches that came before an error are handed out first. Clients ignore batches that come with an
+    // error.
     const error = taken > 0 || this.bytes > 0 ? null : this.error;
     this.#isTold ||= error !== null;
     return {
@@ -330,8 +344,8 @@ export class Feed {
   }
 
   /**
-   * Gives the window back for what was taken. It is called when the answer is on its way: what the partition does for the
-   * next one must not come before it.
+   * Gives the window back for the batches that were taken. Called when the answer is on its way: the
+   * partition's work for the next answer must not delay it.
    */
   giveBack(): void {
     const bytes = this.#takenBytes;

@@ -1,4 +1,5 @@
-// Cuts requests out of a stream of bytes, however the stream was split. Each request follows its length, four bytes.
+// Cuts requests out of a stream of bytes, however the stream was split. Each request follows its length of four
+// bytes.
 import { concatBytes } from "../../core/bytes.ts";
 import { MAX_KAFKA_REQUEST_BYTES } from "../../core/limits.ts";
 import { MalformedError } from "./wire.ts";
@@ -12,19 +13,19 @@ export class Frames {
   #pieces: Uint8Array[] = [];
   #buffered = 0;
 
-  /** `maxBytes` is asked for each request, because a client that has logged in may send longer ones. */
+  /** `maxBytes` is called for each request, because a client that has signed in may send longer ones. */
   constructor(maxBytes: () => number = () => MAX_KAFKA_REQUEST_BYTES) {
     this.#maxBytes = maxBytes;
   }
 
-  /** The bytes kept for a request that is not complete yet. */
+  /** The bytes kept for an incomplete request. */
   get buffered(): number {
     return this.#buffered;
   }
 
   /**
-   * Yields the requests that end in `bytes`. @throws MalformedError for a
-   * length beyond the bound. Nothing can be read after it.
+   * Yields the requests that end in `bytes`. @throws MalformedError for a length beyond the bound. Nothing can
+   * be read after it.
    */
   *push(bytes: Uint8Array): Generator<Uint8Array> {
     if (bytes.length > 0) this.#pieces.push(bytes);
@@ -32,7 +33,7 @@ export class Frames {
     while (this.#buffered >= LENGTH_BYTES) {
       const end = endOfRequest(this.#head(), this.#maxBytes());
       if (this.#buffered < end) return;
-      // Joins the pieces once for each request, because a large one comes in many pieces.
+      // Joins the pieces once per request, because a large request comes in many pieces.
       const all = concatBytes(this.#pieces);
       this.#pieces = end < all.length ? [all.subarray(end)] : [];
       this.#buffered -= end;
@@ -40,7 +41,7 @@ export class Frames {
     }
   }
 
-  /** Returns a piece with the whole length. */
+  /** Returns a piece that holds the whole length. */
   #head(): Uint8Array {
     const [first] = this.#pieces;
     return first !== undefined && first.length >= LENGTH_BYTES ? first : this.#joined();
@@ -54,7 +55,7 @@ export class Frames {
 }
 
 /**
- * Returns where a request ends that begins, with its length, at the beginning of `bytes`.
+ * Returns the end of the request that begins, with its length, at the start of `bytes`.
  * @throws MalformedError for a length beyond the bound
  */
 export function endOfRequest(bytes: Uint8Array, maxBytes: number): number {
@@ -65,10 +66,10 @@ export function endOfRequest(bytes: Uint8Array, maxBytes: number): number {
   );
 }
 
-/** Guesses what else the sender meant by the bytes of the length. */
+/** Guesses the meaning of the length's bytes if they are not Kafka's protocol. */
 function guess(length: number): string {
   if (length >>> 16 === TLS_HANDSHAKE)
-    return "; is this TLS? The port speaks Kafka's protocol as it is";
+    return "; is this TLS? The port speaks Kafka's protocol without TLS";
   const text = String.fromCharCode(...[24, 16, 8, 0].map((shift) => (length >>> shift) & 0xff));
   return /^[A-Z]{3,4} ?$/.test(text) ? "; is this HTTP?" : "";
 }

@@ -1,7 +1,7 @@
-// The connections of this isolate and the bytes of each: requests that are not answered yet, and answers that
-// are not taken yet. They share the isolate's memory. If a bound is passed, the connection whose turn it is must
-// go, and never simply the newest one [BND-1] [BND-10]. A connection whose invocation was killed shows no life any
-// more, and stops counting [BND-24].
+// The connections of this isolate and the bytes of each: unanswered requests, and answers that are not taken
+// yet. They share the isolate's memory. If a bound is passed, the connection whose turn it is must close, and
+// never simply the newest one [BND-1] [BND-10]. A connection whose invocation was killed shows no sign of life,
+// and stops counting [BND-24].
 import { BrokerError } from "../../core/errors.ts";
 import { type Holding, RANKS } from "../../core/ledger.ts";
 import {
@@ -21,7 +21,7 @@ export class InFlight implements KafkaConnection {
   #askedBytes = 0;
   #answerBytes = 0;
   #hasSpoken = false;
-  /** True if it is known who is at the other end. */
+  /** True if the principal is known. */
   isKnown = false;
   /** True if its next request waits until its principal may do more [QUO-3]. */
   isMuted = false;
@@ -47,7 +47,7 @@ export class InFlight implements KafkaConnection {
     return this.#seenMs;
   }
 
-  /** Shows that the connection lives, even if it is quiet. */
+  /** Shows that the connection is alive, even if it is quiet. */
   #renew(): void {
     this.#seenMs = Date.now();
     isolate.kafka.connections.add(this);
@@ -55,8 +55,8 @@ export class InFlight implements KafkaConnection {
   }
 
   /**
-   * Resolves if this connection has to go for others. It must then close itself: the platform lets no invocation touch
-   * what belongs to another, but a promise may be resolved from there.
+   * Resolves if this connection has to close for others. It must then close itself: the platform lets no
+   * invocation touch what belongs to another, but a promise may be resolved from there.
    */
   get evicted(): Promise<BrokerError> {
     return this.#evicted.promise;
@@ -70,7 +70,7 @@ export class InFlight implements KafkaConnection {
     return this.#quietSince;
   }
 
-  /** Notes that a whole request has come. */
+  /** Notes that a complete request has come. */
   begin(): void {
     this.#hasSpoken = true;
     this.#quietSince = null;
@@ -81,7 +81,7 @@ export class InFlight implements KafkaConnection {
     this.#quietSince = nextTurn();
   }
 
-  /** Sets the bytes that came and are not answered. @throws BrokerError beyond a bound. The connection cannot go on. */
+  /** Sets the bytes of unanswered requests. @throws BrokerError beyond a bound. The connection cannot continue. */
   setAsked(bytes: number): void {
     if (bytes > MAX_KAFKA_QUEUED_BYTES)
       throw new BrokerError(
@@ -93,20 +93,21 @@ export class InFlight implements KafkaConnection {
   }
 
   /**
-   * Sets the bytes of the answer that are made and not taken. @throws BrokerError beyond the bound of all connections
+   * Sets the bytes of answers that are made but not taken. @throws BrokerError beyond the bound of all
+   * connections
    */
   setAnswer(bytes: number): void {
     this.#answerBytes = bytes;
     this.#count();
   }
 
-  /** True if a connection may be read from before it is answered. */
+  /** True if more may be read from a connection before it is answered. */
   get hasRoomAhead(): boolean {
     return memory.kafka.bytes <= MAX_KAFKA_AHEAD_BYTES;
   }
 
   #count(): void {
-    // Without this check, an answer that comes late would count forever.
+    // Without this check, a late answer would count forever.
     if (this.#isClosed) throw new BrokerError("NETWORK_EXCEPTION", "the connection is closed");
     this.#holding.set(this.#askedBytes + this.#answerBytes);
   }
@@ -130,13 +131,13 @@ function nextTurn(): number {
   return ++isolate.kafka.turns;
 }
 
-/** Returns how much a connection counts: nobody has logged in, or its principal does too much, or neither. */
+/** Returns the rank of a connection: not signed in, over its quota, or neither. */
 function rankOf({ isKnown, isMuted }: KafkaConnection): number {
   if (!isKnown) return RANKS.stranger;
   return isMuted ? RANKS.muted : RANKS.known;
 }
 
-/** Forgets the connections that have shown no life for long. Their invocations were killed. */
+/** Forgets the connections without a sign of life for long. Their invocations were killed. */
 function forgetKilled(): void {
   const sinceMs = Date.now() - HOLDER_SILENT_MS;
   for (const each of isolate.kafka.connections)
@@ -144,8 +145,8 @@ function forgetKilled(): void {
 }
 
 /**
- * Closes the quietest connection: first one that never asked anything, then one on which nobody has logged in, then one
- * that is muted, then the one that was answered longest ago.
+ * Closes the quietest connection: first one that never asked anything, then one that is not signed in, then a
+ * muted one, then the one that was answered longest ago.
  */
 function letQuietestGo(): void {
   let quietest: KafkaConnection | null = null;
@@ -158,11 +159,11 @@ function letQuietestGo(): void {
 }
 
 function why({ hasSpoken, isMuted }: KafkaConnection): string {
-  if (!hasSpoken) return "this one never sent a whole request";
-  return isMuted ? "this one has used its quota up" : "this one asked nothing for longest";
+  if (!hasSpoken) return "this one never sent a complete request";
+  return isMuted ? "this one has used up its quota" : "this one has been quiet for longest";
 }
 
-/** A muted connection has asked, but nothing is done for it. */
+/** True if the connection is quiet. A muted connection has asked for something, but nothing is done for it. */
 function isQuiet({ quietSince, isMuted }: KafkaConnection): boolean {
   return quietSince !== null || isMuted;
 }

@@ -1,6 +1,6 @@
-// The requests that a client sends over TCP. Each large one is read into a buffer of its own, so its bytes are copied once at
-// most, and a read takes all that has come. A stream that hands out its own pieces makes them 4 KiB, and a read of them costs
-// more than all else that is done for them.
+// The requests that a client sends over TCP. Each large one is read into a buffer of its own, so its bytes are
+// copied at most once, and a read takes all that has arrived. A stream that allocates its own pieces makes them
+// 4 KiB, and reading one costs more than everything else that is done with it.
 import {
   KAFKA_FIRST_READ_BYTES,
   MAX_KAFKA_USUAL_BYTES,
@@ -8,7 +8,10 @@ import {
 } from "../../core/limits.ts";
 import { endOfRequest, LENGTH_BYTES } from "./frames.ts";
 
-/** The platform's reader, as far as it is used. The buffer of `view` is gone, and its bytes are in that of `value`. */
+/**
+ * The used part of the platform's reader. It detaches the buffer of `view`, and returns the bytes in the buffer
+ * of `value`.
+ */
 export interface ByteSource {
   readAtLeast(minBytes: number, view: Uint8Array<ArrayBuffer>): Promise<Piece>;
 }
@@ -19,9 +22,9 @@ interface Piece {
 }
 
 export interface IncomingEvents {
-  /** So many bytes came. @throws BrokerError if the connection cannot go on */
+  /** Called with the number of bytes that arrived. @throws BrokerError if the connection cannot continue */
   readonly came: (bytes: number) => void;
-  /** There is no whole request, and the next bytes are waited for. @throws BrokerError as well */
+  /** Called if there is no complete request and the next bytes are awaited. @throws BrokerError likewise */
   readonly waits: () => void;
 }
 
@@ -31,31 +34,31 @@ export class Incoming {
   readonly #source: ByteSource;
   readonly #maxBytes: () => number;
   readonly #events: IncomingEvents;
-  /** The buffer to read into. Its first bytes have come. */
+  /** The buffer to read into. Its first bytes have arrived. */
   #buffer: Uint8Array<ArrayBuffer> = NOTHING;
   #buffered = 0;
-  /** The size of the buffer. While it is read into, it is not here. */
+  /** The size of the buffer. During a read the buffer itself is not here. */
   #bufferBytes = 0;
-  /** True if a request that was handed out lies in the same buffer. Reading into it would take it away. */
+  /** True if a request that was handed out is in the same buffer. Reading into it would overwrite the request. */
   #isHandedOut = false;
-  /** The size of the requests that came before, forgotten by halves. So much is trusted to come again. */
+  /** The size of earlier requests, halved over time. This much is trusted to come again. */
   #usualBytes = 0;
   #isReading = false;
   #ahead: Promise<Piece> | null = null;
 
-  /** `maxBytes` is asked for each request, because a client that has logged in may send longer ones. */
+  /** `maxBytes` is called for each request, because a client that has signed in may send longer ones. */
   constructor(source: ByteSource, maxBytes: () => number, events: IncomingEvents) {
     this.#source = source;
     this.#maxBytes = maxBytes;
     this.#events = events;
   }
 
-  /** The bytes that came of a request that is not complete yet. */
+  /** The bytes of the incomplete request that have arrived. */
   get buffered(): number {
     return this.#buffered;
   }
 
-  /** The memory that the request takes that is not complete yet. */
+  /** The memory that the incomplete request takes. */
   get heldBytes(): number {
     return this.#isHandedOut || this.#buffered === 0 ? this.#buffered : this.#bufferBytes;
   }
@@ -74,12 +77,12 @@ export class Incoming {
   /** Reads one piece ahead, no more, and calls `gone` if the client has closed its side [BND-16]. */
   look(gone: () => void): void {
     if (this.#isReading || this.#ahead !== null) return;
-    // Not into the buffer, because there may be whole requests in it.
+    // Not into the buffer, because it may contain complete requests.
     this.#ahead = this.#source.readAtLeast(1, new Uint8Array(KAFKA_FIRST_READ_BYTES));
     this.#ahead.then(({ done }) => done && gone(), gone);
   }
 
-  /** Returns where the request ends that has begun to come. Null if its length has not come. */
+  /** Returns the end of the request that has begun to arrive. Null if its length has not arrived. */
   #end(): number | null {
     return this.#buffered < LENGTH_BYTES ? null : endOfRequest(this.#buffer, this.#maxBytes());
   }
@@ -93,12 +96,12 @@ export class Incoming {
     return request;
   }
 
-  /** Reads what has come, behind what is there. Returns the number of bytes, 0 at the end. */
+  /** Reads the bytes that have arrived, and appends them. Returns their number, 0 at the end. */
   async #read(end: number | null): Promise<number> {
     const buffered = this.#buffered;
     const buffer = this.#withRoom(end);
     this.#events.waits();
-    // A part of a request counts as soon as it is enough to go on [BND-11].
+    // A part of a request counts as soon as it is enough to continue [BND-11].
     const missing = end === null ? 1 : end - buffered;
     const least = Math.min(missing, buffer.length - buffered, MIN_KAFKA_HALF_SENT_BYTES);
     this.#isReading = true;
@@ -122,8 +125,9 @@ export class Incoming {
   }
 
   /**
-   * Returns the buffer, or a larger one with the same bytes, of at least that size. It takes the whole request, unless that
-   * is larger than twice what came of it and than those before it: what is only announced takes no memory [BND-1].
+   * Returns the buffer, or a larger one with the same bytes, of at least that size. It takes the whole request,
+   * unless that is larger than twice what has arrived of it and than the earlier requests: announced bytes take
+   * no memory [BND-1].
    */
   #withRoom(end: number | null, least: number = KAFKA_FIRST_READ_BYTES): Uint8Array<ArrayBuffer> {
     const trusted = Math.max(2 * this.#buffered, this.#usualBytes);

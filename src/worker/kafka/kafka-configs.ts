@@ -1,6 +1,6 @@
-// Configs as Kafka's tools name them: their types and what they mean. Some always hold here, and some concern nothing
-// that exists here. Those are accepted and not stored, so that tools that create topics for Kafka work here too. They are
-// described with the value that holds.
+// Configs by the names of Kafka's tools: their types and their meaning. Some have a fixed value here, and some
+// concern things that do not exist here. Those are accepted and not stored, so that tools that create topics
+// for Kafka work here too. They are described with the fixed value.
 import type { START_CONFIGS } from "../../core/cluster/config.ts";
 import { BrokerError, preview } from "../../core/errors.ts";
 
@@ -18,16 +18,16 @@ interface About {
 
 /** A config that is accepted and not stored. */
 interface Fixed extends About {
-  /** The value that holds. */
+  /** The fixed value. */
   readonly value: string;
   /** True if other values are refused. */
   readonly isStrict?: true;
 }
 
-const DURABLE = "A record is durable when its append is answered.";
-const ONE_LEADER = "A partition has one leader, which no replica replaces.";
-const AS_THEY_CAME = "Batches are stored and returned as they came.";
-const NO_FILES = "Segments are rows of a database and not files.";
+const DURABLE = "A record is durable once its append is answered.";
+const ONE_LEADER = "A partition has one leader, and no replica replaces it.";
+const AS_THEY_CAME = "Batches are stored and returned unchanged.";
+const NO_FILES = "Segments are rows of a database, not files.";
 
 const FIXED: Readonly<Record<string, Fixed>> = {
   "compression.gzip.level": fixed("int", "-1", AS_THEY_CAME),
@@ -49,7 +49,7 @@ const FIXED: Readonly<Record<string, Fixed>> = {
     isStrict: true,
   },
   "segment.index.bytes": fixed("int", "10485760", NO_FILES),
-  "segment.jitter.ms": fixed("long", "0", "Segments are not closed together."),
+  "segment.jitter.ms": fixed("long", "0", "Segments are not closed at the same time."),
   "unclean.leader.election.enable": fixed("boolean", "false", ONE_LEADER),
 };
 
@@ -57,65 +57,74 @@ function fixed(type: About["type"], value: string, documentation: string): Fixed
   return { type, value, documentation };
 }
 
-/** The configs that are stored, of topics and of groups. */
+/** The configs of topics and groups that are stored. */
 const KEPT: Readonly<Record<string, About>> = {
-  "cleanup.policy": about("list", "How old records are removed: delete, compact, both, or never."),
+  "cleanup.policy": about(
+    "list",
+    "How old records are removed: delete, compact, both, or not at all.",
+  ),
   "budget.usd.per.day": about(
     "double",
-    "Dollars that the topic may cost in a day. -1 is no bound.",
+    "The dollars that the topic may cost per day. -1: no bound.",
   ),
-  "commit.linger.ms": about("int", "How long an append waits for others to share its row."),
+  "commit.linger.ms": about("int", "How long an append waits for others that share its row."),
   "delete.retention.ms": about("long", "How long compaction keeps the tombstone of a key."),
-  "max.compaction.lag.ms": about("long", "A segment that waited so long is compacted in any case."),
+  "max.compaction.lag.ms": about("long", "The age at which a segment is compacted in any case."),
   "max.message.bytes": about("int", "The largest record batch that is accepted."),
-  "message.timestamp.after.max.ms": about("long", "How far in the future a timestamp may lie."),
-  "message.timestamp.before.max.ms": about("long", "How far in the past a timestamp may lie."),
+  "message.timestamp.after.max.ms": about("long", "How far in the future a timestamp may be."),
+  "message.timestamp.before.max.ms": about("long", "How far in the past a timestamp may be."),
   "message.timestamp.type": about(
     "string",
-    "CreateTime keeps the producer's timestamps, LogAppendTime replaces them.",
+    "CreateTime keeps the producer's timestamps; LogAppendTime replaces them.",
   ),
   "min.cleanable.dirty.ratio": about(
     "double",
-    "The share of new bytes at which compaction begins.",
+    "The share of uncompacted bytes at which compaction begins.",
   ),
-  "min.compaction.lag.ms": about("long", "A record that is younger is not compacted."),
-  "producer.id.expiration.ms": about("int", "A producer that is silent so long is forgotten."),
+  "min.compaction.lag.ms": about("long", "The age below which a record is not compacted."),
+  "producer.id.expiration.ms": about("int", "The silence after which a producer is forgotten."),
   "retention.bytes": about(
     "long",
-    "The size beyond which the oldest segments are deleted. -1: none.",
+    "The size above which the oldest segments are deleted. -1: no bound.",
   ),
-  "retention.ms": about("long", "The age at which segments are deleted. -1: none."),
-  "rivulet.region": about("string", "Where it begins. It is set at creation only."),
+  "retention.ms": about("long", "The age at which segments are deleted. -1: no bound."),
+  "rivulet.region": about(
+    "string",
+    "The region of the partitions or the group. Set at creation only.",
+  ),
   "segment.bytes": about("int", "The size at which a segment is closed."),
   "segment.ms": about("long", "The age at which a segment is closed."),
   "topic.delete.delay.ms": about(
     "long",
-    "How long a deleted topic is kept. -1: as the deployment does.",
+    "How long a deleted topic is kept. -1: the deployment's default.",
   ),
-  "consumer.assignor": about("string", "How partitions are shared among the members."),
-  "consumer.auto.offset.reset": about("string", "Where to begin where nothing is committed."),
-  "consumer.heartbeat.interval.ms": about("int", "How often members beat."),
-  "consumer.max.session.timeout.ms": about("int", "The longest session that a member may ask for."),
+  "consumer.assignor": about("string", "How partitions are assigned to members."),
+  "consumer.auto.offset.reset": about("string", "Where members start if nothing is committed."),
+  "consumer.heartbeat.interval.ms": about("int", "The interval of members' heartbeats."),
+  "consumer.max.session.timeout.ms": about(
+    "int",
+    "The longest session timeout that a member may set.",
+  ),
   "consumer.min.session.timeout.ms": about(
     "int",
-    "The shortest session that a member may ask for.",
+    "The shortest session timeout that a member may set.",
   ),
-  "consumer.session.timeout.ms": about(
-    "int",
-    "How long a member may be silent that names no time.",
-  ),
+  "consumer.session.timeout.ms": about("int", "The session timeout of members that set none."),
   "group.max.size": about("int", "The most members that a group may have."),
-  "offsets.retention.minutes": about("int", "How long an empty group keeps its offsets."),
+  "offsets.retention.minutes": about("int", "How long an empty group keeps its committed offsets."),
 };
 
 /** The configs that are set where the broker is started. */
 const STARTED: Readonly<Record<(typeof START_CONFIGS)[number], About>> = {
   "auto.create.topics.enable": about(
     "boolean",
-    "Whether a client that asks for a missing topic creates it.",
+    "True if a request for a missing topic's metadata creates the topic.",
   ),
-  "default.replication.factor": about("int", "The replicas of a partition."),
-  "num.partitions": about("int", "The partitions of a topic whose creator names no number."),
+  "default.replication.factor": about("int", "The number of replicas of a partition."),
+  "num.partitions": about(
+    "int",
+    "The number of partitions of a topic that is created without one.",
+  ),
 };
 
 function about(type: About["type"], documentation: string): About {
@@ -129,7 +138,7 @@ export function aboutConfig(name: string): About | undefined {
   return undefined;
 }
 
-/** The values that always hold, for topics and for the broker. */
+/** The fixed values, for topics and for the broker. */
 export const FIXED_VALUES: Readonly<Record<string, string>> = Object.fromEntries(
   Object.entries(FIXED).map(([name, { value }]) => [name, value]),
 );
@@ -140,14 +149,14 @@ export interface NamedConfig {
 }
 
 /**
- * Returns the configs of a topic, or of the broker, that go to our own table, which refuses names
- * that it does not know. @throws BrokerError if one is accepted as it holds only, and has another value
+ * Returns the configs of a topic, or of the broker, for our own table, which refuses unknown names.
+ * @throws BrokerError if a config with a strictly fixed value has another one
  */
 export function keptConfigs<C extends NamedConfig>(configs: readonly C[]): C[] {
   return withoutBound(configs.filter((config) => !isTaken(config)));
 }
 
-/** Returns the configs with Kafka's word for no bound as ours. */
+/** Returns the configs with Kafka's value for no bound replaced by ours. */
 export function withoutBound<C extends NamedConfig>(configs: readonly C[]): C[] {
   return configs.map((config) =>
     config.value === LONG_MAX ? { ...config, value: OUR_MAX } : config,

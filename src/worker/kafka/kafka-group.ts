@@ -1,5 +1,6 @@
-// A group as Kafka's clients ask it. If there is no such group, requests that only read are answered here, as an empty
-// object would answer them, but without creating one [FIL-1]. Requests that may create the group go to its object.
+// A group for requests of Kafka's clients. If there is no such group, requests that only read are answered
+// here, as an empty object would answer them, but without creating it [FIL-1]. Requests that may create the
+// group go to its object.
 
 import type { GroupRequest, HeartbeatRequest } from "../../calls/group-calls.ts";
 import { syncedReply } from "../../calls/kafka-replies.ts";
@@ -32,7 +33,7 @@ export class KafkaGroup {
     this.#group = groupStub(env, groupId);
   }
 
-  // The requests that may create the group.
+  // Requests that may create the group.
 
   async joinClassic(request: ClassicJoin) {
     return await this.#group.joinClassic({ ...request, ...this.#rooms });
@@ -46,14 +47,14 @@ export class KafkaGroup {
     return unknownMember(memberId);
   }
 
-  /** Commits offsets. A commit by hand, without a member, creates the group. */
+  /** Commits offsets. A manual commit, without a member, creates the group. */
   async commitOffsets(request: GroupRequest<"commitOffsets">) {
     if (isByHand(request.token) || (await this.#exists()))
       return await this.#group.commitOffsets({ ...request, ...this.#rooms });
     return { errorCode: UNKNOWN_MEMBER_ID, errorCodes: [] };
   }
 
-  // The requests that only look.
+  // Requests that only read.
 
   async syncClassic(request: ClassicSync) {
     if (await this.#exists()) return await this.#group.syncClassic(request);
@@ -80,7 +81,7 @@ export class KafkaGroup {
     const answer = await this.#group.deletePositions({ ...request, asksDeleted: true });
     if (typeof answer !== "object") return answer;
     const codes = Array.isArray(answer) ? answer : answer.codes;
-    // A position that was never there is deleted without an error, as in Kafka, and that is no change.
+    // Deleting an offset that was never committed is no error, as in Kafka, and is no change.
     const isDeleted = (i: number) =>
       Array.isArray(answer) ? answer[i] === KAFKA_ERRORS.NONE : answer.deleted[i] === true;
     const topics = new Set(
@@ -105,7 +106,7 @@ export class KafkaGroup {
     return await deleteGroup(this.#env, this.#groupId);
   }
 
-  /** [QUO-5] Whoever may read a group may bring it into being. */
+  /** [QUO-5] A caller that may read a group may create it. */
   get #rooms() {
     return groupRooms(this.#env, "READ", this.#groupId);
   }
@@ -116,7 +117,7 @@ export class KafkaGroup {
 }
 
 /**
- * Asks the group, if the caller may do this to it. Returns an error code if the question cannot be asked here or the
+ * Asks the group, if the caller may do this to it. Returns an error code if this node may not be asked or the
  * group's object does not answer.
  */
 export async function atGroup<T>(
@@ -132,7 +133,8 @@ export async function atGroup<T>(
   try {
     return await ask(new KafkaGroup(env, groupId));
   } catch (error) {
-    // Clients look up the coordinator and retry, again and again. They must instead report damaged data to their user.
+    // On a passing error, clients look up the coordinator and retry, again and again. Damaged data must be
+    // reported to their users instead.
     const isPassing = !(error instanceof BrokerError) && failureOf(error) !== "damaged";
     return isPassing ? codeOf("COORDINATOR_NOT_AVAILABLE") : outcomeOfError(error).errorCode;
   }

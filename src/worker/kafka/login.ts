@@ -1,5 +1,5 @@
-// Who is at the other end of a connection of a Kafka client: nobody until it logs in, unless the broker is open or the
-// connection came with a credential of its own.
+// The principal of a Kafka client's connection. It is unknown until the client signs in, unless the broker is
+// open or the connection came with a credential of its own.
 import { ANYBODY, type Caller } from "../../core/access/caller.ts";
 import { SASL_MECHANISMS, type SaslMechanism } from "../../core/access/sasl.ts";
 import { KAFKA_ERRORS } from "../../core/errors.ts";
@@ -13,21 +13,21 @@ import { noteWrongCredential } from "../edge/audit.ts";
 import { after, pause } from "../edge/timer.ts";
 import { MalformedError } from "./wire.ts";
 
-/** The keys of ApiVersions, SaslHandshake and SaslAuthenticate, which are served before anybody has logged in. */
+/** The keys of ApiVersions, SaslHandshake and SaslAuthenticate, which are served before a sign-in. */
 const BEFORE_LOGIN: ReadonlySet<number> = new Set([18, 17, 36]);
 
 /** The mechanisms that send no secret. */
 const SECRETLESS: readonly SaslMechanism[] = ["SCRAM-SHA-256", "SCRAM-SHA-512"];
 
-/** Kafka's `connection.failed.authentication.delay.ms`: a guess takes at least so long. */
+/** Kafka's `connection.failed.authentication.delay.ms`: a guess takes at least this long. */
 const REFUSAL_DELAY_MS = 100;
-/** The longest request of whoever has not logged in: Kafka's `sasl.server.max.receive.size`. */
+/** The longest request before a sign-in: Kafka's `sasl.server.max.receive.size`. */
 const MAX_SASL_BYTES = 524_288;
 
-/** A log-in takes four requests, or six by SCRAM after a question for the versions. */
+/** A sign-in takes four requests, or six by SCRAM after a question for the versions. */
 const MAX_REQUESTS_BEFORE_LOGIN = 20;
 
-/** How a connection reaches the broker. Over plain TCP, a secret is sent to whoever listens. */
+/** The transport of a connection. Over plain TCP, anyone who listens can read a secret. */
 export type Way = "tcp" | "websocket";
 
 export class Login {
@@ -36,19 +36,22 @@ export class Login {
   readonly #ended: () => void;
   #caller: Caller | null;
   #sasl: SaslLogin | null = null;
-  /** The mechanism of a handshake that no message has followed yet. */
+  /** The mechanism of a handshake whose first message has not come yet. */
   #wanted: SaslMechanism | null = null;
-  /** True if the client sends its messages without a header until it has logged in. */
+  /** True if the client sends its messages without a header until it has signed in. */
   #isBare = false;
-  /** When the client has to have logged in again. Null if never. */
+  /** The time by which the client has to sign in again. Null if never. */
   #endsAtMs: number | null = null;
-  /** The requests that came before anybody has logged in. */
+  /** The number of requests before the sign-in. */
   #requestsBefore = 0;
   #stopTimer: () => void = () => {};
-  /** True if a mechanism or a log-in was refused. The connection closes. */
+  /** True if a mechanism or a sign-in was refused. The connection closes. */
   isRefused = false;
 
-  /** Calls `ended` when the time of a session is over. Until the client logs in again, nothing is done on its behalf. */
+  /**
+   * Calls `ended` when the time of a session is over. Until the client signs in again, nothing is done on its
+   * behalf.
+   */
   constructor(env: Env, way: Way, ended: () => void) {
     this.#env = env;
     this.#ended = ended;
@@ -57,12 +60,12 @@ export class Login {
     this.#endAt(this.#caller?.expiresAtMs ?? null);
   }
 
-  /** False if nobody has said yet who is at the other end, where that is needed. */
+  /** False if a sign-in is required and has not happened. */
   get isKnown(): boolean {
     return this.#caller !== null;
   }
 
-  /** The longest request that is taken now. */
+  /** The longest request that is accepted now. */
   get maxRequestBytes(): number {
     return this.#caller === null ? MAX_SASL_BYTES : MAX_KAFKA_REQUEST_BYTES;
   }
@@ -72,8 +75,8 @@ export class Login {
   }
 
   /**
-   * [SASL-5] True if the session is over and its client has not logged in again, or if the credential was revoked. Asked
-   * before an answer that has taken its time.
+   * [SASL-5] True if the session is over and its client has not signed in again, or if the credential was
+   * revoked. Checked before an answer that took some time.
    */
   async isOver(): Promise<boolean> {
     if (this.#hasEnded) return true;
@@ -85,9 +88,10 @@ export class Login {
   }
 
   /**
-   * [KFK-22] Returns who makes a request, as its credential is now. Null before anybody has logged in, where that is not
-   * needed.
-   * @throws MalformedError if it is needed, or if the credential is good no more. The connection cannot go on.
+   * [KFK-22] Returns the caller of a request, as its credential is now. Null before a sign-in, if none is
+   * required.
+   * @throws MalformedError if it is required, or if the credential is no longer valid. The connection cannot
+   * continue.
    */
   async callerFor(apiKey: number): Promise<Caller | null> {
     if (BEFORE_LOGIN.has(apiKey)) {
@@ -98,10 +102,10 @@ export class Login {
       return this.#caller;
     }
     if (this.#caller === null)
-      throw new MalformedError("ILLEGAL_SASL_STATE: log in by SASL before any other request");
+      throw new MalformedError("ILLEGAL_SASL_STATE: sign in by SASL before any other request");
     // [SASL-5] As in Kafka, the first request after the end closes the connection.
     if (this.#hasEnded)
-      throw new MalformedError("SASL_AUTHENTICATION_FAILED: the session has ended; log in again");
+      throw new MalformedError("SASL_AUTHENTICATION_FAILED: the session has ended; sign in again");
     this.#caller = await renewed(this.#env, this.#caller);
     if (this.#caller !== null) return this.#caller;
     throw new MalformedError(
@@ -109,7 +113,7 @@ export class Login {
     );
   }
 
-  /** [SASL-6] True if the next frame is a message of the mechanism, and no request. */
+  /** [SASL-6] True if the next frame is a message of the mechanism, and not a request. */
   get isBare(): boolean {
     return this.#isBare;
   }
@@ -119,7 +123,7 @@ export class Login {
     mechanism: string,
     version: number,
   ): { errorCode: number; mechanisms: readonly SaslMechanism[] } {
-    // The first message of the log-in brings the credentials along: see `authenticate`.
+    // The first message of the sign-in loads the credentials: see `authenticate`.
     const known = this.#mechanisms.find((each) => each === mechanism);
     this.#wanted = known ?? null;
     this.#isBare = known !== undefined && version === 0;
@@ -131,7 +135,10 @@ export class Login {
     };
   }
 
-  /** [SASL-1] Takes a message. Throws if nobody can tell now, and never says then that the password is wrong. */
+  /**
+   * [SASL-1] Takes a message. Throws if it cannot be checked now, and never claims then that the password is
+   * wrong.
+   */
   async authenticate(bytes: Uint8Array): Promise<SaslAnswer> {
     if (bytes.length > MAX_SASL_BYTES)
       throw new MalformedError(
@@ -163,7 +170,7 @@ export class Login {
   }
 }
 
-/** [SASL-1] Returns the mechanisms. Those that send a secret need a line that nobody listens to. */
+/** [SASL-1] Returns the mechanisms. Those that send a secret need a line that nobody can listen to. */
 function mechanismsOver(env: Env, way: Way): readonly SaslMechanism[] {
   const isSafe =
     way === "websocket" ||

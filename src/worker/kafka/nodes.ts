@@ -1,6 +1,6 @@
-// The nodes that this broker presents itself as. There is one broker. Clients open a connection to
-// each node, so several nodes mean several connections at work at once. The names of partitions and
-// groups alone decide which node leads or coordinates them.
+// The nodes that this broker presents. There is one broker. Clients open a connection to each node, so several
+// nodes mean several connections at work at once. The names of partitions and groups alone decide which node
+// leads or coordinates them.
 
 import { textHash } from "../../core/text-hash.ts";
 
@@ -14,8 +14,8 @@ export interface Node {
 export class Nodes {
   readonly all: readonly Node[];
   /**
-   * The index of the node that this connection goes to. Null if the
-   * connection did not say: it then stands for every node.
+   * The index of the node that this connection goes to. Null if the connection did not name one; it then stands
+   * for every node.
    */
   readonly #own: number | null;
 

@@ -1,4 +1,4 @@
-// The parts in which an answer is written, whatever pieces it is made of.
+// The parts in which an answer is written, whatever pieces it consists of.
 import { sizeOf } from "../../core/bytes.ts";
 import {
   KAFKA_FAST_WRITE_MS,
@@ -7,8 +7,8 @@ import {
 } from "../../core/limits.ts";
 
 /**
- * Yields all bytes of the pieces, in parts of `partBytes`, which is asked for each part. A part that lies in one piece is not
- * copied.
+ * Yields all bytes of the pieces in parts of `partBytes`, which is called for each part. A part within one
+ * piece is not copied.
  */
 export function* inParts(
   pieces: readonly Uint8Array[],
@@ -47,8 +47,9 @@ export function* inParts(
 }
 
 /**
- * Returns the size of the next part, after a client took `tookMs` for one of `bytes`. Each part costs a system call, but only
- * a part that was taken as a whole shows progress. So parts grow for a client that takes them at once.
+ * Returns the size of the next part, given that the client took `tookMs` for the last one of `bytes`. Each part
+ * costs a system call, but progress shows only when a whole part was taken. So parts grow for a client that
+ * takes them at once.
  */
 export function nextPartBytes(bytes: number, tookMs: number): number {
   if (tookMs < 0 || tookMs > KAFKA_FAST_WRITE_MS) return MIN_KAFKA_WRITE_BYTES;

@@ -1,6 +1,6 @@
-// The types that messages are made of. Each is a reader and a writer that check the version as they go. A schema is
-// interpreted, because the runtime does not allow generated code. One decision for the whole message says whether it is
-// flexible (KIP-482: compact lengths, tagged fields).
+// The types of the fields of messages. Each is a reader and a writer that check the version as they go. A
+// schema is interpreted, because the runtime does not allow generated code. Whether a message is flexible
+// (KIP-482: compact lengths, tagged fields) is decided once for all of it.
 import {
   nameInside,
   nameOutside,
@@ -14,7 +14,7 @@ import { encodeText, MalformedError, type Reader, type Writer, ZERO_UUID } from 
 export interface Format {
   readonly version: number;
   readonly isFlexible: boolean;
-  /** The name space of whoever asks. Absent if it sees names as they are. */
+  /** The name space of the caller. Absent if it sees names unchanged. */
   readonly namespace?: string;
 }
 
@@ -22,28 +22,28 @@ export interface Format {
  * A type of a message. `Out` is the value read. `In` is the value to write, and may omit fields that have a default.
  */
 export interface Type<Out, In = Out> {
-  /** The value of a field that this version does not have. */
+  /** The value of a field that this version lacks. */
   readonly absent: Out;
   read(from: Reader, format: Format): Out;
   write(to: Writer, value: In, format: Format): void;
 }
 
-/** A field that may be omitted when written, and that some versions do not have. */
+/** A field that may be omitted when written, and that some versions lack. */
 export interface Field<Out, In = Out> {
   readonly type: Type<Out, In>;
   readonly from: number;
   readonly to: number;
   readonly fallback: Out;
-  /** The tag of a tagged field. Null for a field that has its place in the message. */
+  /** The tag of a tagged field. Null for a field with a fixed place in the message. */
   readonly tag: number | null;
 }
 
-/** Makes a field that exists from a version on. */
+/** Makes a field that exists from this version on. */
 export function since<Out, In>(from: number, type: Type<Out, In>, fallback = type.absent) {
   return field(from, Number.POSITIVE_INFINITY, type, fallback);
 }
 
-/** Makes a field that exists from one version to another, both included. */
+/** Makes a field that exists from one version to another, inclusive. */
 export function between<Out, In>(
   from: number,
   to: number,
@@ -107,7 +107,7 @@ export const nullableString: Type<string | null> = {
 };
 export const string: Type<string> = required("", nullableString, "a string");
 
-/** Makes a type whose texts are changed on their way in and out. */
+/** Makes a type whose texts are translated when read and written. */
 function translated<T extends string | null>(
   type: Type<T>,
   into: (namespace: string, text: string) => string,
@@ -122,7 +122,7 @@ function translated<T extends string | null>(
   };
 }
 
-// [TEN-2] The texts that name topics and groups. A field of these types holds names of the whole deployment.
+// [TEN-2] The names of topics and groups. The fields' values are names of the whole deployment.
 export const topicName = translated(string, nameInside, nameOutside);
 export const nullableTopicName = translated(nullableString, nameInside, nameOutside);
 export const groupName = translated(string, nameInside, nameOutside);
@@ -130,7 +130,7 @@ export const topicPattern = translated(nullableString, patternInside, patternOut
 /** A text for people. It is only written. */
 export const message = translated(nullableString, (_, text) => text, textOutside);
 
-/** Reads bytes, which may be null. No answer has null in the place of bytes. */
+/** Reads bytes, which may be null. No answer sends null for bytes. */
 function readBytes(from: Reader, { isFlexible }: Format): Uint8Array | null {
   const length = isFlexible ? from.unsignedVarint() - 1 : from.int32();
   return length < 0 ? null : from.bytes(length);
@@ -146,7 +146,7 @@ export const bytes: Type<Uint8Array> = {
   },
 };
 
-/** Record batches. They are read as they came, and written as the pieces that they consist of. */
+/** Record batches. They are read unchanged, and written in the pieces that they consist of. */
 export const records: Type<Uint8Array | null, readonly Uint8Array[] | null> = {
   absent: null,
   read: readBytes,
@@ -201,7 +201,7 @@ function required<Out, In>(
 }
 
 function notNull<T>(value: T | null, what: string): T {
-  if (value === null) throw new MalformedError(`${what} that must not be null is null`);
+  if (value === null) throw new MalformedError(`${what} is null, and must not be`);
   return value;
 }
 
@@ -267,7 +267,7 @@ function perVersion<T>(make: (version: number) => T): (version: number) => T {
   };
 }
 
-/** Reads the tagged fields. Unknown tags are skipped, as KIP-482 demands. */
+/** Reads the tagged fields. Unknown tags are skipped, as KIP-482 requires. */
 function readTagged(
   from: Reader,
   format: Format,
@@ -283,11 +283,12 @@ function readTagged(
     const end = from.left - size;
     if (field === undefined) from.bytes(size);
     else value[field.name] = field.type.read(from, format);
-    if (from.left !== end) throw new MalformedError(`tag ${tag} has not the ${size} bytes it says`);
+    if (from.left !== end)
+      throw new MalformedError(`tag ${tag} does not have the ${size} bytes that it announces`);
   }
 }
 
-/** A struct that may be missing. */
+/** A struct that may be absent. */
 export function nullableStruct<Out, In>(of: Type<Out, In>): Type<Out | null, In | null> {
   return {
     absent: null,

@@ -54,17 +54,18 @@ function either(one: Need, other: Need): Need {
   return [...one, ...other];
 }
 
-/** Topics, groups and the broker have configs. */
+/** Returns the needs for an operation on topics, groups and the broker, all of which have configs. */
 function eachKind(operation: Operation): readonly Need[] {
   return [topic(operation), group(operation), cluster(operation)];
 }
 
-/** Rights of which one is enough. An API asks for each where the request names such a resource. */
+/** Rights of which one is enough. An API checks one each time the request names such a resource. */
 export type Need = readonly { readonly type: ResourceType; readonly operation: Operation }[];
 
 /**
- * [KFK-31] What each API takes, as in Kafka. The API itself asks for it, because it knows the names in its requests. An API
- * that does not say what it takes cannot be listed, and a test asks each of them with a right too few.
+ * [KFK-31] The rights that each API requires, as in Kafka. The API itself checks them, because it knows the
+ * names in its requests. An API without stated rights cannot be listed, and a test calls each of them with one
+ * right missing.
  */
 const served: readonly (readonly [service: Service, needs: readonly Need[]])[] = [
   [produce, [topic("WRITE")]],
@@ -108,7 +109,7 @@ export const SERVICES: ReadonlyMap<number, Service> = new Map(
   served.map(([each]) => [each.api.key, each]),
 );
 
-/** What each API takes, by its name. */
+/** The rights that each API requires, by its name. */
 export const NEEDS: ReadonlyMap<string, readonly Need[]> = new Map(
   served.map(([{ api }, needs]) => [api.name, needs]),
 );

@@ -8,11 +8,12 @@ export function topicsWith<F extends Fields>(partition: F) {
   return array(struct({ name: topicName, partitions: array(struct(partition)) }));
 }
 
-/** The value that says that the client's allowed operations are not told. */
+/** Authorized operations are not reported. */
 export const NO_OPERATIONS = -2_147_483_648;
 
-// [TEN-2] The bytes that classic members exchange, with the names of topics in them. They are translated where they are
-// written. Those of a request are translated once its sender is known to have a right on the group, which bounds them.
+// [TEN-2] The bytes that classic members exchange, which contain names of topics. They are translated when
+// written. Those of a request are translated once its sender is known to have a right on the group, which
+// limits their number.
 export const subscription = shown(subscriptionOutside);
 export const assignment = shown(assignmentOutside);
 

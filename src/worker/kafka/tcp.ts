@@ -9,9 +9,9 @@ import { type ByteSource, Incoming } from "./incoming.ts";
 import { inParts, nextPartBytes } from "./parts.ts";
 
 /**
- * Serves a connection until the client goes, breaks a rule or does not do its part. It reads the next request only after the
- * client has taken the answers to the previous ones, except for the few that may overlap. So a client that sends too fast
- * waits, and costs no memory.
+ * Serves a connection until the client goes, breaks a rule or does not do its part. It reads the next request
+ * only after the client has taken the answers to the previous ones, except for the few that may overlap. So a
+ * client that sends too fast waits, and costs no memory.
  */
 export async function serveTcp(socket: Socket, env: Env, patience?: Patience): Promise<void> {
   const writer = (socket.writable as WritableStream<Uint8Array>).getWriter();
@@ -38,24 +38,24 @@ export async function serveTcp(socket: Socket, env: Env, patience?: Patience): P
     error = refused;
   }
   closed(error, clientHost);
-  // Otherwise the socket would wait to close until an answer is taken that nobody takes.
+  // Otherwise the socket would delay its close until an answer is taken that nobody takes.
   if (error !== null) writer.abort(error).catch(() => {});
   await socket.close().catch(() => {}); // The client may have closed it first.
 }
 
 type ByteWriter = WritableStreamDefaultWriter<Uint8Array>;
 
-/** The requests of a connection as they come, and the answers as they go. */
+/** The requests of a connection as they arrive, and its answers. */
 class Served {
   readonly #writer: ByteWriter;
   readonly #connection: Connection;
   readonly #incoming: Incoming;
   readonly #answers: Answers;
   #partBytes = MIN_KAFKA_WRITE_BYTES;
-  /** True if the next request has not come. */
+  /** True if the next request has not arrived. */
   #isWaiting = true;
 
-  /** `failed` is called when an answer could not be made or written. The connection cannot go on. */
+  /** `failed` is called when an answer could not be made or written. The connection cannot continue. */
   constructor(
     socket: Socket,
     writer: ByteWriter,
@@ -86,7 +86,10 @@ class Served {
     this.#incoming.look(() => this.#connection.stopWaiting());
   }
 
-  /** Serves all requests, to the end of what the client sends. What was begun is answered, whatever comes behind it. */
+  /**
+   * Serves all requests until the client stops sending. Everything that was begun is answered, whatever follows
+   * it.
+   */
   async all(): Promise<void> {
     try {
       while (!this.#connection.isSpent) {

@@ -1,5 +1,5 @@
-// Watches that the client does its part in time. It reads no clock, because a clock can be set back. Each look either
-// finds that something moved since the previous look, or gives up [BND-11].
+// Checks that the client does its part in time. It reads no clock, because a clock can be set back. Each check
+// either finds that something moved since the previous one, or gives up [BND-11].
 import { after } from "../edge/timer.ts";
 import { MalformedError } from "./wire.ts";
 
@@ -8,10 +8,11 @@ export interface Expectation {
   /** The error message if the client does not do it. */
   readonly otherwise: string;
   /**
-   * The time that the client has. The wait may be twice as long, since a look is cheaper than a new timer each time.
+   * The time that the client has. The wait may be twice as long, because a check is cheaper than a new timer
+   * each time.
    */
   readonly withinMs: number;
-  /** Progress that is enough to go on: so many bytes within that time. 0 if only the whole counts. */
+  /** The progress that is enough to continue: this many bytes within that time. 0 if only the whole counts. */
   readonly minBytes: number;
 }
 
@@ -24,14 +25,14 @@ export class Watchdog {
   #isFresh = false;
   #movedBytes = 0;
 
-  /** `late` is called once, if the client does not do what is expected. */
+  /** `late` is called once, if the client does not do its part. */
   constructor(late: (error: Error) => void) {
     this.#late = late;
   }
 
   /**
-   * Sets what to wait for from now on. Null while the client waits for the server. A new timer is started only
-   * if the expectation is due before the running timer.
+   * Sets the next expectation. Null while the client waits for the server. A new timer is started only if the
+   * expectation is due before the running timer.
    */
   expect(expected: Expectation | null): void {
     if (expected === this.#expected) return;
@@ -42,7 +43,7 @@ export class Watchdog {
     if (!this.#isFresh) this.#start(expected.withinMs);
   }
 
-  /** Notes bytes that came or went. */
+  /** Notes bytes that were received or sent. */
   moved(bytes: number): void {
     this.#movedBytes += bytes;
   }

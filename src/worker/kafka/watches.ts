@@ -1,6 +1,7 @@
-// Answers heartbeats that say nothing new. For each member that speaks over this connection, a socket watches its group
-// (durable-objects/group/watchers.ts). While the group reports no change, its last answer still holds. The group then
-// needs to know only that the member is alive. A PING tells it so, and wakes no object [KFK-20].
+// Answers heartbeats that bring nothing new. For each member that uses this connection, a socket watches its
+// group (durable-objects/group/watchers.ts). While the group reports no change, its last answer still applies.
+// The group then only needs to know that the member is alive. A PING reports that, and wakes no object
+// [KFK-20].
 
 import { isWithin, wasSetBack } from "../../core/elapsed.ts";
 import { MAX_KAFKA_WATCHES } from "../../core/limits.ts";
@@ -9,12 +10,15 @@ import type { Socket } from "../../member/transport.ts";
 import { PING, PONG } from "../../protocol/heartbeat.ts";
 import { openWatch } from "../edge/stub-transport.ts";
 
-/** The wait for the answer to a PING. After that, the group may be gone and have given the member's partitions away. */
+/**
+ * The wait for the answer to a PING. After that, the group may be gone and may have reassigned the member's
+ * partitions.
+ */
 const PONG_TIMEOUT_MS = 2_000;
 
 export interface Beat<T> {
   readonly answer: T;
-  /** True if the same answer would be given again as long as nothing changes. */
+  /** True if the answer stays the same as long as nothing changes. */
   readonly isQuiet: boolean;
 }
 
@@ -66,7 +70,7 @@ class Watch {
   readonly #socket: Socket;
   #isOpen = false;
   isClosed = false;
-  /** The time of the first PING that is not answered, or null. */
+  /** The time of the first unanswered PING, or null. */
   #pingedMs: number | null = null;
   /** The time of the last heartbeat. */
   #beatMs = 0;
@@ -113,8 +117,8 @@ class Watch {
   }
 
   /**
-   * [CLK-4] Makes sure that the group is asked if the clock was set back. Its
-   * alarm is late then, and being asked makes it notice.
+   * [CLK-4] Makes sure that the group is asked if the clock was set back. Its alarm is then late, and being
+   * asked makes it notice.
    */
   #noteClock(): void {
     const nowMs = Date.now();

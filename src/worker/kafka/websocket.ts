@@ -1,4 +1,5 @@
-// Kafka's protocol over a WebSocket. Binary messages, one after another, form the stream of bytes, however it is cut.
+// Kafka's protocol over a WebSocket. Binary messages, one after another, form the stream of bytes, however it
+// is cut.
 
 import { BrokerError } from "../../core/errors.ts";
 import { MAX_KAFKA_UNREAD_BYTES, MIN_KAFKA_WRITE_BYTES } from "../../core/limits.ts";
@@ -12,12 +13,12 @@ import { Frames } from "./frames.ts";
 import type { Nodes } from "./nodes.ts";
 import { MalformedError } from "./wire.ts";
 
-/** How long the requests of a client that has gone are worked on. The platform gives no more time. */
+/** The time for which the requests of a client that has gone are still processed. The platform gives no more. */
 const GONE_MS = 30_000;
-/** How often a client that is behind is checked: at once first, then less and less often. */
+/** The interval at which a client that is behind is checked: at once first, and then less and less often. */
 const MIN_DRAIN_CHECK_MS = 1;
 const MAX_DRAIN_CHECK_MS = 20;
-/** How long to wait for a client that was sent a close. */
+/** The wait for a client that was sent a close. */
 const CLOSING_MS = 5_000;
 
 /**
@@ -36,11 +37,11 @@ export function serveWebSocket(
   patience?: Patience,
 ): Promise<void> {
   const frames = new Frames(() => connection.maxRequestBytes);
-  /** The bytes that came and were not looked at yet. */
+  /** The bytes that arrived and have not been processed yet. */
   let queuedBytes = 0;
   /**
-   * True if the client must take what was sent before more is sent.
-   * Bytes that it sends meanwhile do not count as progress.
+   * True if the client must take what was sent before more is sent. Bytes that it sends in the meantime do not
+   * count as progress.
    */
   let isBehind = false;
   /** True if nothing can be sent any more. */
@@ -125,7 +126,8 @@ export function serveWebSocket(
     if (!isClosed) socket.close();
     isClosed = true;
     connection.stopWaiting();
-    // Requests that came before are still served, as over TCP: with acks 0, a client goes as soon as it has sent them.
+    // Requests that came before are still served, as over TCP: with acks 0, a client leaves as soon as it has
+    // sent them.
     const stop = after(GONE_MS, served.resolve);
     void work.then(served.resolve);
     void served.promise.then(() => {

@@ -3,8 +3,8 @@
 import { MAX_KAFKA_ELEMENTS } from "../../core/limits.ts";
 
 /**
- * Thrown if a client sent bytes that are not a request. Nothing after
- * them can be understood, so the connection is closed.
+ * Thrown if a client sent bytes that are not a request. Nothing after them can be understood, so the connection
+ * is closed.
  */
 export class MalformedError extends Error {
   override readonly name = "MalformedError";
@@ -77,11 +77,11 @@ export class Reader {
       return FROM_UTF8.decode(this.bytes(length));
     } catch (error) {
       if (error instanceof MalformedError) throw error;
-      throw new MalformedError("a string is no UTF-8");
+      throw new MalformedError("a string is not UTF-8");
     }
   }
 
-  /** Must be called before so many elements are read. It bounds the memory that a request's bytes may turn into. */
+  /** Must be called before this many elements are read. It bounds the memory that a request's bytes may expand to. */
   expectElements(count: number): void {
     this.#elements += count;
     if (this.#elements > MAX_KAFKA_ELEMENTS)
@@ -102,7 +102,7 @@ export class Reader {
 }
 
 const FIRST_BYTES = 512;
-/** Bytes of this size or more are passed on as they are, not copied. */
+/** Bytes of this size or more are passed on without a copy. */
 const OWN_PIECE_BYTES = 4_096;
 /** A piece of this size does not grow. The next piece begins. */
 const LARGE_PIECE_BYTES = 65_536;
@@ -116,7 +116,7 @@ export class Writer {
   #position = 0;
   #sealedBytes = 0;
 
-  /** `check` is called now and then with the number of bytes so far, and throws if that is too much. */
+  /** `check` is called from time to time with the number of bytes so far, and throws if there are too many. */
   constructor(check: (bytes: number) => void = () => {}) {
     this.#check = check;
   }

@@ -1,4 +1,4 @@
-// One request in progress: whether a client still waits for its answer, and how much the answer takes so far [BND-16].
+// One request in progress: if a client still waits for its answer, and the size of the answer so far [BND-16].
 import { BrokerError } from "../../core/errors.ts";
 import { MAX_KAFKA_ANSWER_BYTES } from "../../core/limits.ts";
 import { turn } from "../edge/timer.ts";
@@ -17,7 +17,7 @@ export interface WorkOptions {
   /** True if the request is not worth finishing once its client has gone. */
   readonly isReadOnly: boolean;
   readonly hasGone: () => boolean;
-  /** Called now and then, so that the transport can find out whether the client is still there. */
+  /** Called from time to time, so that the transport can find out if the client is still there. */
   readonly look: () => void;
 }
 
@@ -31,7 +31,7 @@ export class Work {
 
   /**
    * Counts a finished part of the answer.
-   * @throws BrokerError if the answer is too large or others need the room. The connection cannot go on.
+   * @throws BrokerError if the answer is too large or others need the room. The connection cannot continue.
    */
   made(part: unknown): void {
     this.#answerBytes += weightOf(part);
@@ -39,7 +39,7 @@ export class Work {
     this.#options.inFlight.setAnswer(this.#answerBytes);
   }
 
-  /** Is called before a long wait, so that it ends if the client goes meanwhile. */
+  /** Called before a long wait, so that the wait ends if the client has gone. */
   look(): void {
     this.#options.look();
   }
@@ -58,6 +58,6 @@ export function assertAnswerSize(name: string, bytes: number): void {
   if (bytes > MAX_KAFKA_ANSWER_BYTES)
     throw new BrokerError(
       "INVALID_REQUEST",
-      `the answer to a ${name} request takes ${bytes} bytes and is not done, the bound is ${MAX_KAFKA_ANSWER_BYTES}: ask for less at once`,
+      `the answer to a ${name} request takes ${bytes} bytes and is not done, the bound is ${MAX_KAFKA_ANSWER_BYTES}; ask for less at once`,
     );
 }

@@ -1,10 +1,10 @@
-// AlterConfigs (API key 33), versions 0 to 2: sets all configs of a resource; one that it does not name goes back to
+// AlterConfigs (API key 33), versions 0 to 2: sets all configs of a resource; a config that is not named returns to
 // its default.
 // v1 answers a client before it is throttled (KIP-219).
 // v2 makes fields flexible (KIP-482).
 //
 // Unlike Kafka:
-// - Configs that hold anyway are taken and not stored (kafka-configs.ts).
+// - Configs that always have the same value here are accepted and not stored (kafka-configs.ts).
 
 import { REGION_KEY } from "../../../core/placement.ts";
 import { api } from "../api.ts";
@@ -41,7 +41,7 @@ export const alterConfigs = service(
   async ({ resources, validateOnly }, context) => ({
     resources: await alterEach(context, resources, validateOnly, async (resource) => {
       const { overrides } = await resourceConfigs(context.env, resource);
-      // [PLC-2] The region stays, so leaving it out says nothing about it.
+      // [PLC-2] The region stays, so leaving it out does not change it.
       const before = Object.keys(overrides).filter((name) => name !== REGION_KEY);
       const unset = before.map((name): Change => [name, null]);
       const set = keptOf(resource, resource.configs);

@@ -6,8 +6,8 @@
 // v4 lets a feature have 0 as its lowest version (KAFKA-17011).
 //
 // Unlike Kafka:
-// - The answer tells of no features, because there are none to turn on.
-// - The service ignores what the client says about itself.
+// - The answer lists no features, because there are none to turn on.
+// - The client's name and version are ignored.
 
 import { ERRORS } from "../../../core/errors.ts";
 import { api } from "../api.ts";

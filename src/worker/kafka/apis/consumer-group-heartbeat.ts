@@ -1,6 +1,6 @@
-// ConsumerGroupHeartbeat (API key 68), versions 0 to 1: joins a group of KIP-848, keeps its member alive, and
-// leaves. Its fields are flexible from the start.
-// v1 adds `subscribedTopicRegex` (KIP-848), and lets the client make its id (KIP-1082).
+// ConsumerGroupHeartbeat (API key 68), versions 0 to 1: joins a group of KIP-848, keeps its member alive, and leaves.
+// Its fields are flexible from the start.
+// v1 adds `subscribedTopicRegex` (KIP-848), and lets the client choose its id (KIP-1082).
 //
 // Unlike Kafka:
 // - One group may hold these members and native ones, because both use the same coordinator.
@@ -92,7 +92,7 @@ export const consumerGroupHeartbeat = service(
   },
 );
 
-/** Returns why the caller may not join for this. It is asked before a heartbeat may be answered from memory. */
+/** Returns why the caller may not join with this request. Checked before a heartbeat may be answered from memory. */
 function refusalOf({ groupId, subscribedTopicNames }: Request, { env }: RequestContext) {
   const names = subscribedTopicNames ?? [];
   const refused =
@@ -105,15 +105,15 @@ function refusalOf({ groupId, subscribedTopicNames }: Request, { env }: RequestC
 }
 
 /**
- * Returns what is wrong with a request, or null. A join must be complete (KIP-848). A member that leaves
- * for a while needs an instance id to come back under.
+ * Returns the error of a request, or null. A join must be complete (KIP-848). A member that leaves temporarily
+ * needs an instance id under which to return.
  */
 function wrongIn(request: Request, version: number): string | null {
   const { memberId, memberEpoch, instanceId, rebalanceTimeoutMs } = request;
   const { subscribedTopicNames, subscribedTopicRegex } = request;
   if (memberEpoch < LEAVE_FOR_NOW) return `memberEpoch is ${memberEpoch}, it must be -2 or more`;
   if (memberEpoch === LEAVE_FOR_NOW && instanceId === null)
-    return "memberEpoch is -2, which only a member with an instanceId may say";
+    return "memberEpoch is -2, which requires an instanceId";
   if (instanceId === "") return "instanceId is empty";
   if (memberId === "" && (version > 0 || memberEpoch !== 0)) return "memberId is empty";
   if (memberEpoch !== 0) return null;
@@ -126,7 +126,7 @@ function wrongIn(request: Request, version: number): string | null {
 
 type Answer = Awaited<ReturnType<typeof ask>>;
 
-/** True if the same answer would be given again: the member's epoch is current, and it owns what it was told to own. */
+/** True if the answer would not change: the member's epoch is current, and it owns the partitions assigned to it. */
 function isSettled({ memberEpoch, topicPartitions }: Request, answer: Answer): boolean {
   if (answer.errorCode !== KAFKA_ERRORS.NONE || answer.memberEpoch !== memberEpoch) return false;
   const { assignment } = answer;
@@ -160,7 +160,7 @@ async function ask(request: Request, context: RequestContext) {
   if (typeof answer === "number") return { errorCode: answer, assignment: null };
   if (!answer.ok) {
     const { error, detail } = answer;
-    // The group holds members of another kind. Kafka then says that there is no such group of this kind.
+    // The group holds members of another kind. Kafka then answers that there is no such group of this kind.
     const errorCode = error === "NON_EMPTY_GROUP" ? ERRORS.GROUP_ID_NOT_FOUND.code : codeOf(error);
     return { errorCode, errorMessage: detail, memberId, assignment: null };
   }

@@ -23,7 +23,7 @@ export const CREATE_ACLS = api({
   }),
 });
 
-/** Answers each creation by itself. Clients tell the answers by their places. */
+/** Answers each creation by itself. Clients match the answers by position. */
 export const createAcls = service(CREATE_ACLS, async ({ creations }, context) => ({
   results: await answerEach(context, creations, async () => refusedChange(context.env)),
 }));

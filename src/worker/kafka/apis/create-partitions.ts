@@ -4,7 +4,7 @@
 // v3 may answer THROTTLING_QUOTA_EXCEEDED (KIP-599).
 //
 // Unlike Kafka:
-// - Assignments only have to be as many as the partitions that are added. A partition has one replica, wherever they
+// - Only the number of assignments is checked against the added partitions. A partition has one replica, wherever they
 //   put it.
 // - `timeoutMs` is ignored: a change is made when its answer comes.
 
@@ -71,7 +71,7 @@ async function grow(env: Env, { name, count, assignments }: Growth, validateOnly
   if (count <= topic.partitions)
     throw new BrokerError(
       "INVALID_PARTITIONS",
-      `count is ${count}, topic ${name} has ${topic.partitions} partitions already; they only grow`,
+      `count is ${count}, topic ${name} already has ${topic.partitions} partitions, and their number may only grow`,
     );
   const added = count - topic.partitions;
   if (assignments !== null && assignments.length !== added)

@@ -2,15 +2,15 @@
 // v1 adds `validateOnly`, and `errorMessage` to the answer.
 // v2 adds `throttleTimeMs` to the answer.
 // v3 answers a client before it is throttled (KIP-219).
-// v4 takes -1 for `numPartitions` and `replicationFactor`, which means the defaults (KIP-464).
+// v4 accepts -1 for `numPartitions` and `replicationFactor`, which means the defaults (KIP-464).
 // v5 makes fields flexible (KIP-482), and adds partitions, replicas and configs to the answer (KIP-525).
 // v6 may answer THROTTLING_QUOTA_EXCEEDED (KIP-599).
 // v7 adds `topicId` to the answer (KIP-516).
 //
 // Unlike Kafka:
-// - Any replication factor is taken, and the answer says 1. Assignments only tell how many partitions there are.
-// - Configs that hold anyway are taken and not stored (kafka-configs.ts).
-// - Whoever may not describe the configs of a new topic is told none. No field says why (`topicConfigErrorCode`).
+// - Any replication factor is accepted, and the answer says 1. Assignments only determine the number of partitions.
+// - Configs that always have the same value here are accepted and not stored (kafka-configs.ts).
+// - A caller that may not describe the configs of a new topic gets none. No field says why (`topicConfigErrorCode`).
 // - `timeoutMs` is ignored: a change is made when its answer comes.
 
 import { changeOverrides, configByKey } from "../../../core/cluster/config.ts";
@@ -113,7 +113,7 @@ function assertReplicas({ numPartitions, replicationFactor, assignments }: NewTo
     if (numPartitions === -1 && replicationFactor === -1 && isWhole) return;
     throw new KafkaError(
       KAFKA_ERRORS.INVALID_REPLICA_ASSIGNMENT,
-      "assignments must name each of the partitions from 0 on once, in any order, and go with numPartitions and replicationFactor -1",
+      "assignments must name each partition from 0 once, in any order, and require numPartitions and replicationFactor to be -1",
     );
   }
   if (replicationFactor === -1 || replicationFactor > 0) return;

@@ -34,7 +34,7 @@ export const DELETE_ACLS = api({
   }),
 });
 
-/** Answers each filter by itself. Clients tell the answers by their places. */
+/** Answers each filter by itself. Clients match the answers by position. */
 export const deleteAcls = service(DELETE_ACLS, async ({ filters }, context) => ({
   filterResults: await answerEach(context, filters, async () => ({
     ...refusedChange(context.env),

@@ -8,7 +8,8 @@
 //
 // Unlike Kafka:
 // - An id may come with an empty name [KFK-25].
-// - A topic that its id names, and that may not be deleted, is not named, even to whoever may describe it.
+// - If a topic is given by its id and the caller may not delete it, the error leaves out its name, even for a caller
+//   that may describe it.
 // - `timeoutMs` is ignored: a change is made when its answer comes.
 
 import { BrokerError, ERRORS } from "../../../core/errors.ts";
@@ -85,7 +86,7 @@ async function remove(env: Env, { name, topicId }: { name: string | null; topicI
       `name is ${name} and topicId is ${topicId}, a topic must be named by one of them`,
     );
   const found = name ?? (await nameOf(env, topicId));
-  // The text of the refusal must not tell the name to whoever only knows the id.
+  // The error must not reveal the name to a caller that only knows the id.
   if (name === null && !mayUseTopic(env, "DELETE", found))
     throw new BrokerError("TOPIC_AUTHORIZATION_FAILED", `topic id ${topicId} may not be deleted`);
   assertMayUseTopic(env, "DELETE", found);
@@ -96,6 +97,6 @@ async function remove(env: Env, { name, topicId }: { name: string | null; topicI
 async function nameOf(env: Env, topicId: string): Promise<string> {
   const found = await clusterStub(env).topicById({ topicId });
   if (found.ok) return found.topic.name;
-  // Clients that name the topic by its id know this error by its own code.
+  // Clients that name topics by id know this error by its own code.
   throw new KafkaError(ERRORS.UNKNOWN_TOPIC_ID.code, found.detail);
 }

@@ -3,9 +3,9 @@
 // v3 adds the resource type User (KIP-373).
 //
 // Unlike Kafka:
-// - A principal has the ACLs of all of its keys together. The root and tokens have none, as Kafka's super users.
-// - A grant on the group that is called "*" is shown as one on all groups that begin so.
-// - A filter with a code that nobody knows is refused. Kafka finds nothing by it.
+// - A principal has the ACLs of all its keys together. The root and tokens have none, like Kafka's super users.
+// - A grant on the group named "*" is shown as a grant on all groups whose names begin with "*".
+// - A filter with an unknown code is refused. In Kafka it matches nothing.
 
 import { type Acl, aclsOf, isAclMatch, whyNotAclFilter } from "../../../core/access/acls.ts";
 import { hasExpired } from "../../../core/access/caller.ts";
@@ -47,17 +47,17 @@ export const describeAcls = readingService(DESCRIBE_ACLS, async (filter, context
   const found = new Map<string, Acl>();
   await inTurn(context, asked.keys, async (key) => {
     for (const acl of aclsOf(key)) {
-      const id = JSON.stringify(Object.values(acl)); // Several keys of a principal may say the same.
+      const id = JSON.stringify(Object.values(acl)); // Several keys of a principal may give the same right.
       if (!isAclMatch(filter, acl) || found.has(id)) continue;
       context.work.made(acl);
       found.set(id, acl);
     }
   });
-  // Kafka has an empty message where there is no error.
+  // Without an error, Kafka sends an empty message.
   return { ...asked, errorMessage: "", resources: byResource([...found.values()]) };
 });
 
-/** Returns the keys that give rights. @throws BrokerError if the caller may not look, or the filter is none */
+/** Returns the keys that have grants. @throws BrokerError if the caller may not see them, or the filter is invalid */
 async function keysFor(filter: Filter, { env }: RequestContext) {
   assertMayUseCluster(env, "DESCRIBE");
   const refused = whyNotAclFilter(filter);

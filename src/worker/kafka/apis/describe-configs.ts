@@ -5,7 +5,7 @@
 // v4 makes fields flexible (KIP-482).
 //
 // Unlike Kafka:
-// - The broker's configs are the defaults for topics and groups that set no value of their own. All nodes have the
+// - The broker's configs are the defaults for topics and groups without a value of their own. All nodes have the
 //   same.
 // - The only synonym of a config is the config itself.
 // - A group that does not exist is described with the configs that it would have.

@@ -1,4 +1,4 @@
-// DescribeGroups (API key 15), versions 0 to 5: describes groups as the classic protocol sees them.
+// DescribeGroups (API key 15), versions 0 to 5: describes groups in the terms of the classic protocol.
 // v1 adds `throttleTimeMs` to the answer.
 // v2 answers a client before it is throttled (KIP-219).
 // v3 adds authorized operations, if the request asks for them (KIP-430).
@@ -60,7 +60,10 @@ export const DESCRIBE_GROUPS = api({
   }),
 });
 
-/** Describes groups as the classic protocol sees them. A group of another kind shows no members here, as in Kafka. */
+/**
+ * Describes groups in the terms of the classic protocol. A group of another kind shows no members here, as in
+ * Kafka.
+ */
 export const describeGroups = readingService(DESCRIBE_GROUPS, async (request, context) => ({
   groups: await answerEach(
     context,

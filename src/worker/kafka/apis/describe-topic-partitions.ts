@@ -58,7 +58,8 @@ export const DESCRIBE_TOPIC_PARTITIONS = api({
             leaderEpoch: since(0, int32),
             replicaNodes: array(int32),
             isrNodes: array(int32),
-            // [KFK-24] They may be null, but Kafka's broker never sends null, and Java's admin cannot take it.
+            // [KFK-24] They may be null, but Kafka's broker never sends null, and Java's admin client cannot
+            // handle it.
             eligibleLeaderReplicas: since(0, nullableArray(int32), []),
             lastKnownElr: since(0, nullableArray(int32), []),
             offlineReplicas: since(0, array(int32)),
@@ -75,8 +76,8 @@ export const DESCRIBE_TOPIC_PARTITIONS = api({
 const MAX_PARTITIONS = 2_000;
 
 /**
- * Describes topics by name, or all that the caller may see if it names none, from the cursor on, up to the requested
- * number of partitions. The next cursor leads to the rest.
+ * Describes topics by name, or all topics that the caller may see if none is named. Starts at the cursor and
+ * ends after the requested number of partitions. The next cursor leads to the rest.
  */
 export const describeTopicPartitions = readingService(
   DESCRIBE_TOPIC_PARTITIONS,
@@ -118,7 +119,7 @@ async function describeTopic(
     const { topicId, partitions: count } = await topicMetadata(env, name);
     const shown = Math.max(0, Math.min(room, count - first));
     const partitions = describePartitions(nodes, topicId, first, shown);
-    // As in Kafka they are told to whoever asks anything.
+    // As in Kafka, they are sent even to callers that do not ask for them.
     const operations = authorized(env, true, topicResource(name));
     return { ...NO_ERROR, name, topicId, partitions, count, ...operations };
   } catch (error) {

@@ -15,8 +15,8 @@
 // Unlike Kafka:
 // - There are no fetch sessions. The answer has session 0, so each request names every partition that it wants.
 // - Replicas, racks and leader epochs are ignored, because a partition has one leader and no followers.
-// - There are no transactions. `isolationLevel` only decides how their absence is told [KFK-24].
-// - Batches go out as they are stored: zstd in versions below 10 too.
+// - There are no transactions. `isolationLevel` only decides how the answer shows their absence [KFK-24].
+// - Batches are sent as stored: zstd even in versions below 10.
 // - A wait may be longer than `maxWaitMs`, by a bounded time, while a partition is being opened.
 
 import { leftOf } from "../../../core/elapsed.ts";
@@ -132,16 +132,21 @@ const READ_UNCOMMITTED = 0;
 /** From this version on, requests name topics by their ids. */
 const FIRST_BY_ID = 13;
 /**
- * The wait for a partition that is being opened, even if the client would wait less: the partition may not be empty.
+ * The wait for a partition that is being opened, even if the client's own wait is shorter, because the
+ * partition may not be empty.
  */
 const OPENING_MS = 1_000;
 /**
- * The wait for the other partitions once there are `minBytes`, in milliseconds: Kafka's default for `fetch.max.wait.ms`,
- * which a consumer is prepared to wait. A partition that is later is not waited for again until it has news.
+ * The wait in milliseconds for the other partitions once there are `minBytes`. It is Kafka's default for
+ * `fetch.max.wait.ms`, which a consumer is prepared to wait. A partition that is later than this is not waited
+ * for again until it has news.
  */
 const GATHER_MS = 500;
 
-/** The outcomes that say that a topic is not what it was. Others say nothing of it, and the cluster may be out of reach. */
+/**
+ * The errors that say that a topic has changed. Other errors say nothing about it, and the cluster may be out
+ * of reach.
+ */
 const CHANGED: ReadonlySet<number> = new Set([
   codeOf("UNKNOWN_TOPIC_OR_PARTITION"),
   codeOf("UNKNOWN_TOPIC_ID"),
@@ -150,13 +155,14 @@ const CHANGED: ReadonlySet<number> = new Set([
 /** Waits for `minBytes`, at most `maxWaitMs`. */
 export const fetch = readingService(FETCH, async (request, context) => {
   const { maxWaitMs, minBytes, maxBytes, isolationLevel } = request;
-  // [KFK-24] As Kafka: a reader that does not ask for committed records only is told nothing of transactions.
+  // [KFK-24] As in Kafka, a reader that does not ask for committed records only gets nothing about
+  // transactions.
   const abortedTransactions = isolationLevel === READ_UNCOMMITTED ? null : [];
   const topics = eachOnce(request.topics);
   const all = await sourcesOf(topics, context);
   let left = Math.min(maxBytes, MAX_FETCH_BYTES);
   const waitMs = Math.min(Math.max(0, maxWaitMs), MAX_WAIT_MS);
-  // As Kafka: nobody waits for more bytes than an answer may have.
+  // As in Kafka, the wait is never for more bytes than an answer may have.
   const wanted = { minBytes: Math.min(minBytes, left), maxBytes: left, waitMs };
   await waitForMinBytes(all, wanted, context);
   const isOver = await context.login.isOver(); // [SASL-5] [ACL-8]
@@ -216,8 +222,8 @@ interface Place {
 }
 
 /**
- * Finds the sources, in the order of the partitions. Feeds that are open are used
- * at once. The others are looked up, a few at a time.
+ * Returns the sources, in the order of the partitions. Open feeds are used at once. The others are looked up, a
+ * few at a time.
  */
 async function sourcesOf(topics: Request["topics"], context: RequestContext): Promise<Source[]> {
   const sources: Source[] = [];
@@ -245,8 +251,9 @@ async function sourcesOf(topics: Request["topics"], context: RequestContext): Pr
 }
 
 /**
- * True if the caller may read the topic, or if there is none of its id. A refusal if nobody can tell now. It is asked for each fetch, whatever is fed
- * already, and asks the cluster only about ids whose names this isolate does not know.
+ * True if the caller may read the topic, or if no topic has the id. A refusal if this cannot be decided now. It
+ * is checked at each fetch, whatever is fed already. It asks the cluster only about ids whose names this
+ * isolate does not know.
  */
 function mayReadTopic({ name, topicId }: Topic, { env, version }: RequestContext) {
   if (version < FIRST_BY_ID) return mayUseTopic(env, "READ", name);
@@ -255,7 +262,7 @@ function mayReadTopic({ name, topicId }: Topic, { env, version }: RequestContext
   return topicById(env, topicId).then(
     (found) => mayUseTopic(env, "READ", found.name),
     (error: unknown) => {
-      // Whoever names an id of no topic is refused for that. Nobody else is let through unasked.
+      // A request with the id of no topic is refused for that. No other request passes unchecked.
       if (error instanceof BrokerError && error.code === "UNKNOWN_TOPIC_ID") return true;
       return refusal(codeOfLookUpById(error));
     },
@@ -316,9 +323,10 @@ interface Wanted {
 }
 
 /**
- * Waits until there are enough bytes, there is an error to report, or nothing more can be waited for. [KFK-26] Enough
- * includes the partitions that are about to push something, as Kafka reads all partitions for one answer. A partition that
- * has pushed all that it may is enough, whatever `minBytes` is: what is taken makes room for the rest.
+ * Waits until there are enough bytes, there is an error to report, or nothing more can be waited for. [KFK-26]
+ * It also waits for partitions that are about to push something, because Kafka reads all partitions for one
+ * answer. A partition that has pushed all that it may is enough, whatever `minBytes` is: taking its records
+ * makes room for the rest.
  */
 async function waitForMinBytes(
   sources: readonly Source[],
@@ -340,7 +348,7 @@ async function waitForMinBytes(
       else for (const feed of coming) feed.isLate = true;
       continue;
     }
-    // [BND-13] The bytes that were here were released for others. Nothing comes before the next fetch.
+    // [BND-13] The bytes that were here were released for others. Nothing arrives before the next fetch.
     if (bytes === 0 && open.some(({ isWaiting }) => isWaiting)) return;
     const isOpening = bytes === 0 && open.some((feed) => !feed.isSettled);
     const patienceMs = hasNoneToWaitFor ? 0 : waitMs;
@@ -352,7 +360,7 @@ async function waitForMinBytes(
   }
 }
 
-/** Returns the feeds that are about to push something for which the answer has room, behind those that come before. */
+/** Returns the feeds that are about to push something for which the answer has room after the earlier feeds. */
 function comingOf(open: readonly Feed[], maxBytes: number): Feed[] {
   const coming: Feed[] = [];
   let left = maxBytes;
@@ -364,7 +372,7 @@ function comingOf(open: readonly Feed[], maxBytes: number): Feed[] {
   return coming;
 }
 
-/** Returns the error code. Clients that name topics by their ids know UNKNOWN_TOPIC_ID by its own code. */
+/** Returns the error code. Clients that name topics by id know UNKNOWN_TOPIC_ID by its own code. */
 function codeFor(error: unknown, version: number): number {
   return version >= FIRST_BY_ID ? codeOfLookUpById(error) : outcomeOfError(error).errorCode;
 }

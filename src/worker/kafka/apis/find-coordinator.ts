@@ -81,12 +81,12 @@ export const findCoordinator = readingService(
 
 const NOBODY = { nodeId: -1, host: "", port: -1 };
 
-/** The first version that librdkafka does not ask in. */
+/** The first version that librdkafka does not use. */
 const FIRST_NOT_OF_LIBRDKAFKA = 3;
 
 /**
- * Refuses a transaction's coordinator. librdkafka asks again until its time is over, whatever the error, unless it is one
- * of authorization. It then shows that error with the message.
+ * Refuses a transaction's coordinator. librdkafka retries until its timeout, whatever the error, unless it is
+ * an authorization error. It then shows that error with the message.
  */
 function noTransactions(version: number) {
   const isLibrdkafka = version < FIRST_NOT_OF_LIBRDKAFKA;

@@ -31,7 +31,7 @@ export const HEARTBEAT = api({
 export const heartbeat = service(HEARTBEAT, async (request, context) => {
   const { groupId, memberId, groupInstanceId, generationId } = request;
   const token = { memberId, instanceId: groupInstanceId, generation: generationId };
-  // Before it may be answered from memory.
+  // Checked before the request may be answered from memory.
   if (!mayUseGroup(context.env, "READ", groupId))
     return { errorCode: ERRORS.GROUP_AUTHORIZATION_FAILED.code };
   const said = `${generationId} ${groupInstanceId}`;

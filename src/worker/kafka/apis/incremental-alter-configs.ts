@@ -2,7 +2,7 @@
 // v1 makes fields flexible (KIP-482).
 //
 // Unlike Kafka:
-// - Configs that hold anyway are taken and not stored (kafka-configs.ts).
+// - Configs that always have the same value here are accepted and not stored (kafka-configs.ts).
 
 import { BrokerError } from "../../../core/errors.ts";
 import { api, type RequestOf } from "../api.ts";
@@ -40,7 +40,7 @@ const DELETE = 1;
 const APPEND = 2;
 const SUBTRACT = 3;
 
-/** A list can also be added to and taken from, as it stands. */
+/** Alters single configs. Items can also be added to a list, or removed from it, in its present state. */
 export const incrementalAlterConfigs = service(
   INCREMENTAL_ALTER_CONFIGS,
   async ({ resources, validateOnly }, context) => ({
@@ -58,7 +58,7 @@ type Operation = RequestOf<
   typeof INCREMENTAL_ALTER_CONFIGS
 >["resources"][number]["configs"][number];
 
-/** Returns the value that the config gets. Null removes the one that is set. */
+/** Returns the new value of the config. Null removes the set value. */
 function valueAfter(
   { name, operation, value }: Operation,
   current: Readonly<Record<string, string | number>>,
@@ -74,14 +74,14 @@ function valueAfter(
   if (type !== "list")
     throw new BrokerError(
       "INVALID_CONFIG",
-      `config ${name} cannot be added to or taken from: its type is ${type}, it must be list`,
+      `config ${name} is of type ${type}, only a list can be added to or subtracted from`,
     );
   const [before, named] = [itemsOf(current[name]), itemsOf(value)];
   const after = operation === APPEND ? before.union(named) : before.difference(named);
   return [...after].join(",");
 }
 
-/** Returns the items of a list as it is shown: separated by commas. */
+/** Returns the items of a list in its shown form: separated by commas. */
 function itemsOf(list: string | number | null | undefined): Set<string> {
   const items = String(list ?? "").split(",");
   return new Set(items.map((item) => item.trim()).filter((item) => item !== ""));

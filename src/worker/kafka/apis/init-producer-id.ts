@@ -1,7 +1,7 @@
 // InitProducerId (API key 22), versions 0 to 5: gives an idempotent producer its id.
 // v1 answers a client before it is throttled (KIP-219).
 // v2 makes fields flexible (KIP-482).
-// v3 adds `producerId` and `producerEpoch`, to go on after an error (KIP-360).
+// v3 adds `producerId` and `producerEpoch`, to continue after an error (KIP-360).
 // v4 may answer PRODUCER_FENCED (KIP-588).
 // v5 may answer TRANSACTION_ABORTABLE (KIP-890).
 //
@@ -36,9 +36,9 @@ export const INIT_PRODUCER_ID = api({
 });
 
 /**
- * [IDM-7] Returns an id that nobody has had, whatever the client sends. @platformatic/kafka always sends (0, 0), and
- * if two producers shared an id, records of one would be taken for repeats of the other's. Kafka does the same if
- * there is no transactional id.
+ * [IDM-7] Returns an id that nobody has had, whatever the client sends. @platformatic/kafka always sends (0,
+ * 0). If two producers shared an id, records of one would count as repeats of the other's. Kafka does the same
+ * without a transactional id.
  */
 export const initProducerId = service(INIT_PRODUCER_ID, async ({ transactionalId }, { env }) => {
   if (transactionalId !== null) return { errorCode: NO_TRANSACTIONS.errorCode };

@@ -2,7 +2,7 @@
 // v1 adds `rebalanceTimeoutMs` (KIP-62).
 // v2 adds `throttleTimeMs` to the answer.
 // v3 answers a client before it is throttled (KIP-219).
-// v4 tells a newcomer its id first, with MEMBER_ID_REQUIRED (KIP-394).
+// v4 first gives a new member its id, with MEMBER_ID_REQUIRED (KIP-394).
 // v5 adds `groupInstanceId` (KIP-345).
 // v6 makes fields flexible (KIP-482).
 // v7 adds `protocolType` to the answer, and lets the protocol's name be null (KIP-559).
@@ -11,8 +11,8 @@
 //
 // Unlike Kafka:
 // - `reason` is ignored.
-// - An id that was given out with MEMBER_ID_REQUIRED is good for ten seconds, or the session timeout if that is
-//   shorter. In Kafka it is good for the session timeout.
+// - An id from MEMBER_ID_REQUIRED is valid for ten seconds, or for the session timeout if that is shorter.
+//   In Kafka it is valid for the session timeout.
 
 import { insideSubscriptions } from "../../edge/namespace.ts";
 import { api } from "../api.ts";
@@ -71,8 +71,8 @@ export const JOIN_GROUP = api({
 });
 
 /**
- * From version 4 on, a newcomer is told its id before it joins (KIP-394).
- * From 9 on, a leader may be told to skip the assignment (KIP-814).
+ * From version 4, a new member gets its id before it joins (KIP-394). From version 9, a leader may be asked to
+ * skip the assignment (KIP-814).
  */
 const FIRST_WITH_ID = 4;
 const FIRST_TO_SKIP = 9;

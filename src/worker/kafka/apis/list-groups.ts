@@ -6,9 +6,9 @@
 // v5 adds `typesFilter`, and `groupType` to the answer (KIP-848).
 //
 // Unlike Kafka:
-// - No group is woken for a list. Each tells the cluster whether it has members, so a group that rebalances is listed as
+// - Listing wakes no group. Each reports to the cluster if it has members, so a group that rebalances is listed as
 //   Stable [KFK-34]. DescribeGroups asks the group.
-// - A group that cannot be read, and has never told anything, is listed with the state Unknown [FIL-6].
+// - A group that cannot be read and has never reported is listed with the state Unknown [FIL-6].
 
 import { seesCluster, seesGroup } from "../../edge/authorize.ts";
 import { listGroups as listAllGroups, summaryOfGroup } from "../../edge/groups.ts";
@@ -37,10 +37,10 @@ export const LIST_GROUPS = api({
   }),
 });
 
-/** [FIL-6] A group that cannot be read is listed all the same, and the others are. Kafka's clients know the state. */
+/** [FIL-6] An unreadable group is still listed, and so are the others. Kafka's clients know the state. */
 const UNREADABLE = { protocolType: "consumer", groupState: "Unknown", groupType: "" };
 
-/** Lists the groups that this node coordinates [KFK-6]. Clients ask every node, and some show what each of them lists. */
+/** Lists the groups that this node coordinates [KFK-6]. Clients ask every node, and some show the list of each. */
 export const listGroups = readingService(LIST_GROUPS, async (request, context) => {
   const { env, nodes } = context;
   const all = await listAllGroups(env);
@@ -49,7 +49,7 @@ export const listGroups = readingService(LIST_GROUPS, async (request, context) =
     ({ groupId }) => isShown(groupId) && nodes.isOwn(nodes.coordinatorOf(groupId)),
   );
   const listed = await answerEach(context, own, async ({ groupId, summary }) => {
-    // The stub has noted why a group does not answer.
+    // The stub has logged why a group does not answer.
     const found = summary ?? (await summaryOfGroup(env, groupId).catch(() => UNREADABLE));
     return found === null ? null : { groupId, ...found };
   });

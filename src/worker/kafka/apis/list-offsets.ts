@@ -4,9 +4,9 @@
 // v4 adds `currentLeaderEpoch`, and `leaderEpoch` to the answer (KIP-320).
 // v5 may answer OFFSET_NOT_AVAILABLE (KIP-207).
 // v6 makes fields flexible (KIP-482).
-// v7 takes timestamp -3, which asks for the offset of the largest timestamp (KIP-734).
-// v8 takes timestamp -4, which asks for the earliest offset on local storage (KIP-405).
-// v9 takes timestamp -5, which asks for the latest offset on tiered storage (KIP-1005).
+// v7 accepts timestamp -3, which asks for the offset of the largest timestamp (KIP-734).
+// v8 accepts timestamp -4, which asks for the earliest offset on local storage (KIP-405).
+// v9 accepts timestamp -5, which asks for the latest offset on tiered storage (KIP-1005).
 //
 // Unlike Kafka:
 // - Every special timestamp is answered in every version. All storage is local, so -4 is the earliest offset and -5
@@ -57,16 +57,16 @@ export const LIST_OFFSETS = api({
 
 const LATEST = -1;
 const EARLIEST = -2;
-/** KIP-734. */
+/** The special timestamp that asks for the offset of the largest timestamp (KIP-734). */
 const MAX_TIMESTAMP = -3;
-/** KIP-405: the earliest offset on local storage. Here all data is local. */
+/** The special timestamp that asks for the earliest offset on local storage (KIP-405). Here all data is local. */
 const EARLIEST_LOCAL = -4;
-/** KIP-1005: the latest offset moved to tiered storage. Here nothing is moved. */
+/** The special timestamp that asks for the latest offset on tiered storage (KIP-1005). Here nothing is tiered. */
 const LATEST_TIERED = -5;
 
 /**
- * Refuses a partition that is named twice, perhaps for two times, as
- * Kafka does. The answer could not tell the two apart.
+ * Refuses a partition that is named twice, perhaps with two timestamps, as Kafka does. The answer could not
+ * distinguish the two.
  */
 export const listOffsets = readingService(LIST_OFFSETS, async (request, context) => {
   const all = together(request.topics, ({ name }) => name);
@@ -115,7 +115,7 @@ async function list(
   if (timestamp < LATEST_TIERED)
     throw new KafkaError(
       ERRORS.UNSUPPORTED_VERSION.code,
-      `timestamp is ${timestamp}, of the special ones -1 to ${LATEST_TIERED} are known`,
+      `timestamp is ${timestamp}, only the special ones from -1 to ${LATEST_TIERED} are known`,
     );
   if (timestamp === LATEST_TIERED) return { offset: -1, timestamp: -1 };
   if (timestamp === LATEST) return { timestamp: -1, ...(await ask("latest")) };

@@ -10,14 +10,14 @@
 // v8 adds authorized operations, if the request asks for them (KIP-430).
 // v9 makes fields flexible (KIP-482).
 // v10 adds `topicId` (KIP-516).
-// v11 leaves out the authorized operations of the cluster, which DescribeCluster tells (KIP-700).
-// v12 lets a topic be asked for by its id, without a name.
+// v11 leaves out the authorized operations of the cluster, which DescribeCluster reports (KIP-700).
+// v12 lets a request name a topic by its id, without a name.
 //
 // Unlike Kafka:
 // - A leader is its partition's only replica, however the platform copies the data.
-// - A topic that is created because a client asks for it [KFK-23] is described at once. Kafka first answers with a
+// - A topic that a request creates [KFK-23] is described at once. Kafka first answers with a
 //   retriable error.
-// - A topic is found by its id from version 10 on, and the id counts whatever name comes with it [KFK-25].
+// - From version 10 a topic is found by its id, whatever name comes with the id [KFK-25].
 
 import { topicResource } from "../../../core/access/grants.ts";
 import { type Topic, whyNotTopicName } from "../../../core/cluster/topics.ts";
@@ -105,7 +105,7 @@ export const METADATA = api({
   }),
 });
 
-/** Describes topics. Creates those that are missing, if the client lets it and the broker does so [KFK-23]. */
+/** Describes topics. Creates missing ones, if the client allows it and the broker is configured to [KFK-23]. */
 export const metadata = readingService(METADATA, async (request, context) => {
   const { env, nodes } = context;
   const asked = askedTopics(request, context);
@@ -133,7 +133,7 @@ export const metadata = readingService(METADATA, async (request, context) => {
 
   async function find(one: AskedTopic): Promise<Topic | NotFound> {
     try {
-      // First, so that nobody learns what exists.
+      // Checked first, so that a caller without rights learns nothing of what exists.
       if (one.name !== null) assertMayUseTopic(env, "DESCRIBE", one.name);
       const found = await topicAsked(env, one);
       assertMayUseTopic(env, "DESCRIBE", found.name);
@@ -153,21 +153,21 @@ export const metadata = readingService(METADATA, async (request, context) => {
       return { ...(missing as NotFound), errorCode: outcomeOfError(error).errorCode };
     }
     const made = await createTopic(env, { name, partitions: numPartitions(env), overrides: {} });
-    await context.work.pause(); // As after every change, however many there are.
+    await context.work.pause(); // As after every change.
     return made.ok ? made.topic : find({ name, topicId: ZERO_UUID }); // Somebody else created it, or nobody may.
   }
 });
 
 const UNKNOWN = codeOf("UNKNOWN_TOPIC_OR_PARTITION");
 
-/** Returns each requested topic once. Null means all topics. [KFK-25] An id counts, whatever name comes with it. */
+/** Returns each requested topic once. Null means all topics. [KFK-25] The id counts, whatever name comes with it. */
 function askedTopics({ topics }: Request, { version }: RequestContext) {
   if (topics === null || (version === 0 && topics.length === 0)) return null;
   const asked = topics.map((one) => (one.topicId === ZERO_UUID ? one : { ...one, name: null }));
   return distinct(asked, ({ name, topicId }) => name ?? `id ${topicId}`);
 }
 
-/** More topics than this are looked up with one call that lists all topics. */
+/** Above this number, topics are looked up with one call that lists all topics. */
 const MANY = 100;
 
 async function findAmongAll(asked: readonly AskedTopic[], env: Env): Promise<(Topic | NotFound)[]> {

@@ -9,10 +9,10 @@
 // v9 lets members of KIP-848 commit, with their epoch as `generationId`.
 //
 // Unlike Kafka:
-// - A request names a bounded number of positions (MAX_OFFSETS_PER_COMMIT). More are INVALID_REQUEST.
+// - A request may name at most MAX_OFFSETS_PER_COMMIT partitions. More are INVALID_REQUEST.
 // - Offsets -1 and -2 are looked up as the latest and the earliest, because KafkaJS resets a group with them.
 // - Timestamps and retention times are ignored. Offsets are kept as the group's config says.
-// - A member of KIP-848 may commit at an older epoch that it was told (KIP-1251) [OFF-11].
+// - A member of KIP-848 may commit at an older epoch that it has had (KIP-1251) [OFF-11].
 
 import { ERRORS, KAFKA_ERRORS } from "../../../core/errors.ts";
 import { MAX_OFFSETS_PER_COMMIT } from "../../../core/limits.ts";
@@ -88,7 +88,7 @@ export const offsetCommit = service(OFFSET_COMMIT, async (request, context) => {
   }));
   const offsets = asked.filter((each) => !isForbidden(each));
   const committed = await atGroup(groupId, "READ", context, async (group) =>
-    // As in Kafka the group is not asked, and so not created, if there is nothing left to ask.
+    // As in Kafka, the group is not asked, and so not created, if nothing is left to ask.
     offsets.length === 0 && asked.length > 0
       ? { errorCode: KAFKA_ERRORS.NONE, errorCodes: [] }
       : await group.commitOffsets({ token, offsets }),
@@ -114,8 +114,8 @@ function outcome({ partition }: { readonly partition: number }, errorCode: numbe
 }
 
 /**
- * KafkaJS resets a group by committing ListOffsets' special values for the
- * latest and the earliest offset. They are looked up here.
+ * KafkaJS resets a group by committing the special values of ListOffsets for the latest and the earliest
+ * offset. They are looked up here.
  */
 const SPECIAL: Readonly<Record<number, "latest" | "earliest">> = {
   [-1]: "latest",

@@ -1,7 +1,7 @@
 // OffsetDelete (API key 47), version 0: deletes committed offsets of a group (KIP-496). It is never flexible.
 //
 // Unlike Kafka:
-// - A request names a bounded number of positions (MAX_OFFSETS_PER_COMMIT). More are INVALID_REQUEST.
+// - A request may name at most MAX_OFFSETS_PER_COMMIT partitions. More are INVALID_REQUEST.
 
 import { ERRORS, KAFKA_ERRORS } from "../../../core/errors.ts";
 import { MAX_OFFSETS_PER_COMMIT } from "../../../core/limits.ts";
@@ -37,7 +37,7 @@ export const offsetDelete = service(OFFSET_DELETE, async ({ groupId, topics }, c
   const isForbidden = (topic: string) => !mayUseTopic(context.env, "READ", topic);
   const allowed = positions.filter(({ topic }) => !isForbidden(topic));
   const deleted = await atGroup(groupId, "DELETE", context, async (group) =>
-    // As in Kafka the group is not asked if there is nothing left to ask.
+    // As in Kafka, the group is not asked if nothing is left to ask.
     allowed.length === 0 && positions.length > 0
       ? []
       : await group.deletePositions({ positions: allowed }),

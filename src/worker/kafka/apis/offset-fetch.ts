@@ -77,7 +77,7 @@ export const OFFSET_FETCH = api({
 
 type Asked = RequestOf<typeof OFFSET_FETCH>["groups"][number];
 
-/** The answer for a position without a committed offset. */
+/** The answer for a partition without a committed offset. */
 const NO_OFFSET = { committedOffset: -1, metadata: "" };
 const NO_EPOCH = -1;
 
@@ -102,7 +102,7 @@ export const offsetFetch = readingService(OFFSET_FETCH, async (request, context)
   const found = await committedOf({ groupId, memberId: null, memberEpoch: -1 }, context);
   const shown = shownOf(found, topics, context);
   if (context.version >= FIRST_WITH_ERROR_CODE || typeof found !== "number") return shown;
-  // Before, each partition has to tell the error.
+  // In earlier versions, each partition has to report the error.
   const refused = { committedOffset: -1, metadata: "", errorCode: found };
   return {
     topics: eachOnce(topics ?? []).map(({ name, partitions }) => ({
@@ -115,7 +115,7 @@ export const offsetFetch = readingService(OFFSET_FETCH, async (request, context)
 /** The first version of OffsetFetch in which the answer as a whole has an error code. */
 const FIRST_WITH_ERROR_CODE = 2;
 
-/** Returns the member, or null. Admins, and clients that do not know about members, name none. */
+/** Returns the member, or null. Admins, and clients that know nothing of members, name none. */
 function memberOf(memberId: string | null, memberEpoch: number) {
   const isMember = memberId !== null && (memberId !== "" || memberEpoch >= 0);
   return isMember ? { memberId, memberEpoch } : null;
@@ -141,7 +141,7 @@ interface Committed {
 /** The committed offsets by topic and partition. */
 type AllCommitted = ReadonlyMap<string, ReadonlyMap<number, Committed>>;
 
-/** Returns the committed offsets, or the error code if they cannot be told. */
+/** Returns the committed offsets, or an error code. */
 async function committedOf(
   { groupId, memberId, memberEpoch }: Omit<Asked, "topics">,
   context: RequestContext,
@@ -173,7 +173,7 @@ function shownOf(found: AllCommitted | number, topics: Asked["topics"], { env }:
     committedLeaderEpoch: leaderEpoch,
     metadata,
   });
-  // All of them, because the request names none.
+  // All of them are dropped, because the request names none.
   if (topics === null)
     return {
       errorCode: KAFKA_ERRORS.NONE,

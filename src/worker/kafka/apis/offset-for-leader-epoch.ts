@@ -1,9 +1,9 @@
-// OffsetForLeaderEpoch (API key 23), versions 2 to 4: tells where a leader epoch ends.
+// OffsetForLeaderEpoch (API key 23), versions 2 to 4: returns the end of a leader epoch.
 // v3 adds `replicaId` (KIP-392).
 // v4 makes fields flexible (KIP-482).
 //
 // Unlike Kafka:
-// - There is one leader epoch, and it ends where the log ends. Any other is not known.
+// - There is one leader epoch, and it ends with the log. Any other is unknown.
 // - `currentLeaderEpoch` and `replicaId` are ignored.
 
 import { unwrap } from "../../../core/errors.ts";
@@ -39,7 +39,7 @@ export const OFFSET_FOR_LEADER_EPOCH = api({
   }),
 });
 
-/** Answers for the only epoch that there has ever been. It ends where the log ends. */
+/** Answers for the only epoch that has ever existed. It ends with the log. */
 export const offsetForLeaderEpoch = readingService(
   OFFSET_FOR_LEADER_EPOCH,
   async ({ topics }, context) => {

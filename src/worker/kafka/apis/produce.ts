@@ -1,7 +1,7 @@
 // Produce (API key 0), versions 0 to 11: appends batches of records.
 // v1 adds `throttleTimeMs` to the answer.
 // v2 adds `logAppendTimeMs` to the answer.
-// v3 adds `transactionalId`, and takes record batches of magic 2 (KIP-98).
+// v3 adds `transactionalId`, and accepts record batches of magic 2 (KIP-98).
 // v4 may answer KAFKA_STORAGE_ERROR (KIP-112).
 // v5 adds `logStartOffset` to the answer.
 // v6 answers a client before it is throttled (KIP-219).
@@ -15,8 +15,8 @@
 // - Versions below 3 are listed and refused. librdkafka compresses nothing unless version 0 is listed (KAFKA-18659),
 //   and the broker stores no older format than magic 2.
 // - Transactions are refused [KFK-27].
-// - `acks` 1 and -1 are the same, because an append is answered only when it is durable. So `timeoutMs` is ignored.
-// - zstd is taken in every version, because batches are stored as they come.
+// - `acks` 1 and -1 are the same, because an append is answered only once it is durable. So `timeoutMs` is ignored.
+// - zstd is accepted in every version, because batches are stored as they come.
 // - `recordErrors` stays empty. An append is refused whole, and `errorMessage` says why.
 // - The answer names no current leader. A client looks it up.
 // - With `acks` 0, the connection closes if the client may not write to a topic, and not for other errors.
@@ -73,7 +73,7 @@ export const PRODUCE = api({
 type Request = RequestOf<typeof PRODUCE>;
 type Partition = Request["topics"][number]["partitions"][number];
 
-/** True if all that a request appends has its place in the order of its partition as soon as it is begun. */
+/** True if every append of a request takes its place in the order of its partition as soon as the request begins. */
 function hasPlacesAtOnce({ topics }: Request): boolean {
   return topics.reduce((sum, { partitions }) => sum + partitions.length, 0) <= AT_ONCE;
 }
@@ -98,7 +98,7 @@ async function answerTo({ transactionalId, acks, topics }: Request, context: Req
     ),
   };
   if (acks !== 0) return answer;
-  // As in Kafka, the end of the connection tells it to a client that waits for no answer.
+  // As in Kafka, closing the connection reports the error to a client that waits for no answer.
   const forbidden = answer.topics.find(({ partitions }) =>
     partitions.some(({ errorCode }) => errorCode === codeOf("TOPIC_AUTHORIZATION_FAILED")),
   );
@@ -112,7 +112,7 @@ function refusalOf(transactionalId: string | null, acks: number, version: number
   if (version < FIRST_SERVED)
     return {
       errorCode: ERRORS.UNSUPPORTED_VERSION.code,
-      errorMessage: `Produce version ${version}: versions from ${FIRST_SERVED} on are served`,
+      errorMessage: `Produce version ${version}: only versions from ${FIRST_SERVED} are served`,
     };
   if (acks < -1 || acks > 1)
     return {
@@ -127,7 +127,7 @@ async function appendTold(
   { partition, records }: Partition,
   context: RequestContext,
 ) {
-  // Taken before anything is waited for, because the requests of a connection begin in their order.
+  // Taken before any wait, because the requests of a connection begin in order.
   const slot = context.appends.order.next(topic, partition);
   try {
     return { partition, ...(await append(topic, partition, records, slot, context)) };
@@ -159,7 +159,7 @@ async function append(
         logStartOffset: answer.logStartOffset ?? 0,
       };
     const refusal = errorOfRefusal(answer);
-    if (refusal.code === "UNKNOWN_TOPIC_ID") throw refusal; // `atPartition` then asks again.
+    if (refusal.code === "UNKNOWN_TOPIC_ID") throw refusal; // `atPartition` then asks the cluster again.
     return { ...outcomeOfError(refusal), baseOffset: -1 };
   });
 }

@@ -1,4 +1,4 @@
-// SaslAuthenticate (API key 36), versions 0 to 2: carries the tokens of a log-in.
+// SaslAuthenticate (API key 36), versions 0 to 2: carries the messages of a sign-in.
 // v1 adds `sessionLifetimeMs` to the answer (KIP-368).
 // v2 makes fields flexible (KIP-482).
 
@@ -22,7 +22,7 @@ export const SASL_AUTHENTICATE = api({
   }),
 });
 
-/** [SASL-1] Takes one message of a log-in. The connection closes after a refusal. */
+/** [SASL-1] Takes one message of a sign-in. The connection closes after a refusal. */
 export const saslAuthenticate = service(SASL_AUTHENTICATE, async ({ authBytes }, { login }) => {
   const answer = await login.authenticate(authBytes);
   if (answer.type === "refused")

@@ -1,4 +1,4 @@
-// SaslHandshake (API key 17), versions 0 to 1: asks for a way to log in. It is never flexible.
+// SaslHandshake (API key 17), versions 0 to 1: chooses a mechanism to sign in. It is never flexible.
 // v1 carries the messages that follow in SaslAuthenticate (KIP-152). After v0 they come without a header.
 
 import { api, NEVER_FLEXIBLE } from "../api.ts";
@@ -14,7 +14,7 @@ export const SASL_HANDSHAKE = api({
   response: struct({ errorCode: int16, mechanisms: array(string) }),
 });
 
-/** [SASL-1] Begins a log-in. The connection closes after a refusal, which lists the mechanisms to choose from. */
+/** [SASL-1] Begins a sign-in. The connection closes after a refusal, which lists the available mechanisms. */
 export const saslHandshake = service(SASL_HANDSHAKE, async ({ mechanism }, { login, version }) => {
   const { errorCode, mechanisms } = login.handshake(mechanism, version);
   return { errorCode, mechanisms: [...mechanisms] };
