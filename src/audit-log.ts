@@ -1,12 +1,12 @@
-// Tells the audit log of what happens in a Worker or an object: as a line for an operator, and as a row at the cluster,
-// where admins read it. Nobody waits for that.
+// Writes the audit log of a Worker or an object: a line for the operator, and a row at the cluster for admins. Requests
+// do not wait for it.
 import { AuditBuffer, type AuditEvent, bounded, type RequestFrom } from "./core/access/audit.ts";
 import type { Caller } from "./core/access/caller.ts";
 import { isWithin } from "./core/elapsed.ts";
 import { AUDIT_FLUSH_MS } from "./core/limits.ts";
 import { clusterStub, type Env, isOpen } from "./env.ts";
 
-/** The action of whoever has shown a wrong credential. */
+/** The action of a caller that has presented a wrong credential. The name is stored. */
 export const LOG_IN = "logIn";
 
 /** An event: a refusal or a change. */
@@ -14,10 +14,10 @@ export type Noted = Pick<AuditEvent, "decision" | "action" | "resource" | "detai
 
 export class AuditLog {
   readonly #buffer = new AuditBuffer();
-  /** When the flush began that is under way. Whoever began it may be cancelled, and its code then stops where it was. */
+  /** The start of the current flush. The code that started it may be canceled, and then stops where it was. */
   #flushedMs: number | null = null;
 
-  /** [AUD-1] Notes an event. [AUD-3] In an open broker, where everybody may do everything, there is nothing to note. */
+  /** [AUD-1] Notes an event. [AUD-3] An open broker has nothing to note, because everybody may do everything. */
   note(
     env: Env,
     caller: Caller,
@@ -31,7 +31,7 @@ export class AuditLog {
     const at = new Date().toISOString();
     const who = { principal, keyId: keyId ?? madeBy?.keyId, namespace };
     const event = bounded({ at, ...noted, ...who, way, ip, userAgent, requestId });
-    // Anybody could fill the log with those who have not said who they are.
+    // Anybody could fill the log with unauthenticated requests.
     const isKept = noted.action !== LOG_IN;
     const told = this.#buffer.add(event, Date.now(), { isKept, madeBy: madeBy?.principal });
     if (told === null) return;
@@ -44,8 +44,8 @@ export class AuditLog {
   }
 
   /**
-   * Sends what has gathered. Refusals wait for others a while, so that many of them are one call, and for a line of those
-   * that were too many.
+   * Sends the gathered events. Refusals wait a while for others, so that many share one call, and for a line that
+   * reports those beyond the rate.
    */
   async #flush(env: Env, afterMs: number): Promise<void> {
     for (let waitMs = afterMs; ; waitMs = AUDIT_FLUSH_MS) {
@@ -59,9 +59,9 @@ export class AuditLog {
       try {
         if (events.length > 0) await clusterStub(env).noteAudit({ events });
       } catch {
-        // The stub has noted why, and the lines stand in the operator's log.
+        // The stub has noted the reason, and the lines are in the operator's log.
       }
-      // Another flush may have begun meanwhile, which sees to the rest.
+      // Another flush may have started in the meantime, and handles the rest.
       if (!this.#buffer.owes || this.#flushedMs !== null) return;
       this.#flushedMs = Date.now();
     }
@@ -72,5 +72,5 @@ function printLine(event: AuditEvent): void {
   console.log(JSON.stringify({ audit: event }));
 }
 
-/** The log of this isolate: of the Worker, and of all objects that live in it, so that many of them tell no more than one. */
+/** The audit log of this isolate, for the Worker and all of its objects. Their refusals thus share one rate. */
 export const auditLog = new AuditLog();

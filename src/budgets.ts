@@ -1,12 +1,12 @@
-// The budgets of principals in this isolate: of the Worker, and of all objects that live in it.
+// The budgets of principals in this isolate, for the Worker and all of its objects.
 import type { ReportAnswer } from "./calls/metrics-calls.ts";
 import { PrincipalBudgets, type SpentBatch } from "./core/access/principal-budgets.ts";
 
 export const budgets = new PrincipalBudgets(() => crypto.randomUUID());
 
 /**
- * [BGT-3] Has a report tell what principals have cost, and learns from its answer what they have cost in all. Returns the
- * answer, or null from an object of an earlier release.
+ * [BGT-3] Reports the costs of principals, and learns their total costs from the answer. Returns the answer, or null
+ * from an object of an earlier release.
  */
 export async function reportSpent(
   report: (spent: SpentBatch | null) => Promise<ReportAnswer | undefined>,

@@ -1,5 +1,5 @@
-// The objects that this isolate has seen fail because of their storage, and not work since. The log has one line for
-// each, for an operator: which object, in which file and why. `/health` tells everybody how many there are [ERR-4].
+// The objects whose storage has failed in this isolate, and which have not worked since. The log has a line for each,
+// for an operator: the object, its file and the reason. `/health` reports their number to everybody [ERR-4].
 
 import {
   isStorageFailure,
@@ -9,24 +9,24 @@ import {
 } from "./core/platform-errors.ts";
 import { logLine } from "./log.ts";
 
-/** How often a failure that continues is logged. */
+/** The interval at which a continuing failure is logged. */
 const REPEAT_MS = 60_000;
-/** The most objects that are remembered. An operator with that many damaged ones need not hear of the next. */
+/** The number of objects that are remembered. An operator with this many damaged objects need not hear of more. */
 const MAX_OBJECTS = 10_000;
 
 interface Trouble {
-  /**
-   * The call that failed. A full disk can still be read, so only
-   * success of the same call shows that the failure is over.
-   */
+  /** The call that failed. A full disk can still be read, so only a success of the same call ends the failure. */
   readonly method: string;
   readonly failure: PlatformFailure;
   toldAtMs: number;
-  /** How often it has failed since it was last logged. */
+  /** The number of failures since it was last logged. */
   untold: number;
-  /** True if another call has worked since. If only a part of its data is damaged, both can alternate forever. */
+  /**
+   * True if another call has succeeded since. If only a part of an object's data is damaged, both may alternate
+   * forever.
+   */
   isOver: boolean;
-  /** True if the recovery was logged since the failure was. */
+  /** True if the recovery was logged after the failure. */
   isOverTold: boolean;
 }
 
@@ -85,7 +85,7 @@ export function noteSuccess({ name }: ObjectPlace, method: string): void {
     trouble.isOver = true;
     trouble.isOverTold = true;
   }
-  // The disk has room again, for the other objects too. Damage stays.
+  // The disk has room again, for other objects too. Damage remains.
   if (trouble.failure === "full")
     for (const [other, { failure }] of troubles) if (failure !== "damaged") troubles.delete(other);
 }

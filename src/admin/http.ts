@@ -1,6 +1,7 @@
-// The SDK's HTTP: JSON in, JSON out, problems as BrokerError.
+// The SDK's HTTP client: JSON requests and answers. A problem becomes a BrokerError.
 import { BrokerError, isErrorName } from "../core/errors.ts";
 
+/** The part of the global `fetch` that the SDK uses. */
 export type Fetch = (
   url: string,
   init: {
@@ -15,7 +16,9 @@ export type Fetch = (
   text(): Promise<string>;
 }>;
 
-/** Thrown if the broker could not be reached, or the connection broke. Nobody knows if the request was carried out. */
+/**
+ * Thrown if the broker could not be reached, or the connection broke. It is unknown whether the request took effect.
+ */
 export class ConnectionError extends Error {
   override readonly name = "ConnectionError";
 }
@@ -28,7 +31,7 @@ export interface Body {
 
 export interface RequestOptions {
   readonly signal?: AbortSignal | undefined;
-  /** How long to wait for the answer, in milliseconds. @default 30000 */
+  /** The longest wait for the answer, in milliseconds. @default 30000 */
   readonly timeoutMs?: number;
 }
 
@@ -43,7 +46,10 @@ export class HttpClient {
     this.#fetch = fetch;
   }
 
-  /** @throws BrokerError with the problem's code; ConnectionError if there was no answer; the signal's reason. */
+  /**
+   * Sends a request and returns its answer. @throws BrokerError with the problem's code; ConnectionError if there was
+   * no answer; the signal's reason.
+   */
   async request<T>(
     method: string,
     path: string,
@@ -80,7 +86,7 @@ export class HttpClient {
     throw (
       brokerError(parsed) ??
       new ConnectionError(
-        // A proxy in front of a broker answers these.
+        // Proxies in front of a broker send these.
         `HTTP ${status}: ${status === 401 || status === 403 ? "no access" : NO_BROKER}`,
       )
     );
@@ -91,7 +97,8 @@ const NO_CONTENT = 204;
 const NO_BROKER = "not a Rivulet broker";
 
 /**
- * Checks a number that every answer of its kind has. @throws ConnectionError if it is missing: another server answered.
+ * Checks a number that every answer of its kind has. @throws ConnectionError if it is missing: the answer comes from
+ * another server.
  */
 export function answered(number: unknown): void {
   if (!Number.isSafeInteger(number)) throw new ConnectionError(NO_BROKER);
@@ -111,7 +118,7 @@ export function parseJson(text: string): unknown {
 
 /** Returns the broker's error in a problem or an error message, or null if there is none. */
 export function brokerError(body: unknown): BrokerError | null {
-  // The remaining fields say where things stand.
+  // The remaining fields are the data of the error.
   const { code, detail, type, title, status, errorCode, requestId, retriable, ...data } = Object(
     body,
   ) as Record<string, unknown>;
@@ -120,7 +127,7 @@ export function brokerError(body: unknown): BrokerError | null {
     : null;
 }
 
-/** Returns the reason of an error. `fetch` says only "fetch failed", and the reason is in the cause. */
+/** Returns the reason of an error. The message of `fetch` is only "fetch failed", and its cause has the reason. */
 function reasonOf(error: unknown): string {
   const { cause, message } = Object(error) as { cause?: Error; message?: string };
   return cause?.message || message || String(error);

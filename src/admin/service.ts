@@ -1,4 +1,4 @@
-// The broker as a service binding: the type of `env.RIVULET` in another Worker. Types only.
+// The broker as a service binding: the type of `env.RIVULET` in another Worker. These are types only.
 //
 //   interface Env { readonly RIVULET: RivuletService }
 
@@ -6,29 +6,32 @@ import type { JsonRecordInput } from "../protocol/json-record.ts";
 import type { RecordOutcome } from "../protocol/record-outcome.ts";
 import type { Admin } from "./admin.ts";
 
-/** Records for one topic, in a call for several. */
+/** The records for one topic, in a call for several topics. */
 export interface TopicRecords<Input = JsonRecordInput> {
   readonly topic: string;
   readonly records: readonly Input[];
 }
 
 export interface ProduceOptions {
-  /** The same as in the SDK's `send`. */
+  /**
+   * Appends only if the first record gets this offset, as in the SDK's `send`. Otherwise throws INVALID_UPDATE_VERSION.
+   */
   readonly expectedOffset?: number | undefined;
+  /** A repeat with the same key within 24 hours gets the first answer and stores nothing. 1 to 255 ASCII characters. */
   readonly idempotencyKey?: string | undefined;
 }
 
-/** The same as the SDK's `Admin`. */
+/** The methods of the SDK's `Admin`. */
 export type AdminService = Omit<Admin, "with">;
 
 /**
- * A call throws an Error whose message begins with the error's name. The Error has `code`, `errorCode`,
- * `retriable` and `data` if the platform carries over the properties of errors: if both Workers have a
- * compatibility date from 2026-04-21 on, in one deployment or process.
+ * The broker's interface over a service binding. A call throws an Error whose message begins with the error's name. The
+ * Error has `code`, `errorCode`, `retriable` and `data` if the platform transfers the properties of errors: both
+ * Workers then have a compatibility date from 2026-04-21 on, and run in one deployment or process.
  */
 export interface RivuletService {
   /**
-   * Appends records and answers for each in the order given, as `POST …/records` does. Values and keys may also
+   * Appends records and returns their outcomes in the order given, as `POST …/records` does. Values and keys may also
    * be bytes (Uint8Array). @throws if nothing was stored.
    */
   produce(
@@ -37,15 +40,17 @@ export interface RivuletService {
     options?: ProduceOptions,
   ): Promise<RecordOutcome[]>;
   /**
-   * Appends to several topics in one call, at most 100. It is not atomic, but like one `produce` each: the records of a
-   * refused topic have its error as their outcome. @throws if nothing at all was stored.
+   * Appends to several topics in one call, at most 100. It is not atomic, but like one `produce` for each topic. The
+   * records of a topic that was rejected have its error as their outcome. @throws if nothing at all was stored.
    */
   produceBatch(batch: readonly TopicRecords[]): Promise<RecordOutcome[][]>;
   /**
-   * Topics, configs, groups, offsets, records. Await it once, as a stub, if the broker runs in a separate
-   * `wrangler dev`: wrangler's registry does not carry calls of a property's methods.
+   * Manages topics, configs, groups, offsets and records. If the broker runs in a separate `wrangler dev`, await the
+   * property first: wrangler's registry does not support method calls on a property.
    */
   readonly admin: AdminService & PromiseLike<AdminService>;
-  /** The HTTP API with its WebSockets. It also serves the SDK: `new Rivulet({ url: "http://rivulet", fetch: … })`. */
+  /**
+   * Serves the HTTP API with its WebSockets. The SDK can use it: `new Rivulet({ url: "http://rivulet", fetch: … })`.
+   */
   fetch(request: Request): Promise<Response>;
 }

@@ -1,6 +1,6 @@
-// Appends over a partition socket. They arrive in the order in which they were sent, so an append need not
-// wait for the previous answer, and no Worker code runs for any of them. Busy producers load this file.
-// Code that it shares with every producer is passed in.
+// Appends over a partition socket. They arrive in the order in which they were sent, so an append need not wait for the
+// previous answer. No Worker code runs for them. Busy producers load this file. Code that all producers share is passed
+// in.
 import { type AppendAnswer, writeAppendFrame } from "../protocol/append-frame.ts";
 import type { Socket, SocketEvents } from "./transport.ts";
 
@@ -18,7 +18,7 @@ interface Pending {
 
 export interface AppendSocketParts {
   readonly open: (events: SocketEvents) => Socket;
-  /** Called whenever no answer is awaited. */
+  /** Called whenever no answers are outstanding. */
   readonly onIdle: () => void;
   /** Returns undefined if the text is not JSON. */
   readonly parse: (text: string) => unknown;
@@ -48,11 +48,13 @@ export class AppendSocket {
     });
   }
 
-  /** @throws BrokerError if the partition refuses the append; ConnectionError if there was no answer. */
+  /**
+   * Appends batches. @throws BrokerError if the partition rejects the append; ConnectionError if there was no answer.
+   */
   append(batches: Uint8Array, expectedOffset: number | null, timeoutMs: number): Promise<Appended> {
     return new Promise((resolve, reject) => {
       const requestId = this.#requestId++;
-      // A partition that does not answer one append does not answer the later ones.
+      // If a partition does not answer one append, it does not answer later ones either.
       const timer = setTimeout(() => this.close(`no answer for ${timeoutMs} ms`), timeoutMs);
       this.#pending.set(requestId, { resolve, reject, timer });
       this.#socket.send(writeAppendFrame({ requestId, expectedOffset, batches }));

@@ -1,5 +1,5 @@
-// One partition as its consumer sees it: the socket, the position, records delivered but not yet
-// processed, and records processed but not yet committed.
+// One partition from its consumer's point of view: its socket, its position, records delivered but not processed, and
+// records processed but not committed.
 
 import { type PartitionKey, partitionKey } from "../core/group/partition-key.ts";
 import { MAX_DECODED_IN_HAND_BYTES } from "../core/limits.ts";
@@ -11,18 +11,18 @@ import { NEVER_MS } from "./effects.ts";
 import type { AssignedPlace } from "./places.ts";
 
 /**
- * - opening: the socket is being opened, or waits to be opened again.
- * - attaching: reading was requested and is not yet answered.
- * - settling: it reads from "latest" and first commits that position, so that a successor starts there too.
+ * - opening: the socket is being opened, or waits to be reopened.
+ * - attaching: an attach was sent and is not answered.
+ * - settling: it starts at "latest" and first commits that offset, so that the next owner starts there too.
  * - active: records flow.
- * - draining: it must be given up, and the application finishes the records it has.
- * - releasing: the last commit is under way, and then the partition is given up.
+ * - draining: it must be given up, and the application finishes its records.
+ * - releasing: the last commit is in flight, and then the partition is given up.
  */
 export type Phase = "opening" | "attaching" | "settling" | "active" | "draining" | "releasing";
 
 /**
- * Batches that are delivered together. They are still encoded, since
- * compressed ones may unfold to a thousand times their size.
+ * Batches that are delivered together. They stay encoded, because compressed ones may decompress to a thousand times
+ * their size.
  */
 export interface ReceivedFrame {
   /** The offset at which delivery continues if this frame is dropped. */
@@ -40,25 +40,25 @@ export class AssignedPartition {
   connection: number | null = null;
   isOpen = false;
   reopenAtMs = NEVER_MS;
-  /** When the socket last showed a sign of life. */
+  /** The time of the socket's last sign of life. */
   heardMs = 0;
   failures = 0;
-  /** The id of the last attach, never used twice. It tells earlier frames and records from current ones. */
+  /** The id of the last attach, never reused. It distinguishes earlier frames and records from current ones. */
   attachId = 0;
   pingsSinceAttach = 0;
-  /** True once the application was told `assigned`. */
+  /** True after `assigned` was emitted for it. */
   isAnnounced = false;
   isPaused = false;
-  /** The epoch that a newer owner fenced. Attaching again makes sense only with a later one. */
+  /** The epoch that a newer owner fenced. Attaching again only makes sense with a later one. */
   fencedEpoch: number | null = null;
 
   /** The next offset expected from the socket. Null until the start is known. */
   position: number | null;
-  /** The application has processed everything before this offset. */
+  /** The application has processed all records before this offset. */
   processed: number | null;
-  /** Null while the group has committed nothing, or what it has no longer counts. */
+  /** Null if the group has no committed offset, or it no longer counts. */
   committed: number | null;
-  /** When the application was last done with a record. */
+  /** The time at which the application last finished a record. */
   processedAtMs = 0;
   /** The offset in the commit in flight, if there is one. */
   committing: number | null = null;
@@ -71,17 +71,17 @@ export class AssignedPartition {
 
   /** Frames received but not delivered, because the partition is paused or not announced yet. */
   held: ReceivedFrame[] = [];
-  /** Frames delivered and not wholly processed: the end and the size of each. */
+  /** Frames delivered and not fully processed: the end and the size of each. */
   #unprocessed: {
     readonly doneAt: number;
     readonly sizeInBytes: number;
     readonly decodedBytes: number;
   }[] = [];
-  /** Bytes of the records in the application's hands. */
+  /** Bytes of the records that the application has not processed. */
   inHandBytes = 0;
   #returnBytes = 0;
 
-  /** What the group said of it in its last assignment. The signature belongs to the epoch of that message [ATT-5]. */
+  /** The facts from the group's last assignment. The signature belongs to the epoch of that message [ATT-5]. */
   told: Pick<Assignment, "isAdded" | "signature">;
 
   constructor(
@@ -106,19 +106,19 @@ export class AssignedPartition {
     return this.phase === "draining" || this.phase === "releasing";
   }
 
-  /** True if the application got further than the group knows. */
+  /** True if the application has processed more than is committed. */
   get hasUncommitted(): boolean {
     return this.processed !== null && this.processed !== this.committed;
   }
 
-  /** True while the application has records in hand. */
+  /** True while the application has unprocessed records. */
   get hasUnprocessed(): boolean {
     return this.#unprocessed.length > 0;
   }
 
   /**
-   * Takes in a frame of the socket and moves the position past it. Uncompressed batches stay together. A compressed one
-   * is delivered by itself. Throws CORRUPT_MESSAGE if the bytes are not batches.
+   * Takes a frame from the socket and moves the position past it. Uncompressed batches stay together. A compressed one
+   * is delivered alone. Throws CORRUPT_MESSAGE if the bytes are not batches.
    */
   receive(bytes: Uint8Array): void {
     const frames: ReceivedFrame[] = [];
@@ -140,14 +140,14 @@ export class AssignedPartition {
     this.held.push(...frames);
   }
 
-  /** True while the application's records in hand leave room for more. */
+  /** True while the application's unprocessed records leave room for more. */
   get hasRoom(): boolean {
     return this.inHandBytes < MAX_DECODED_IN_HAND_BYTES;
   }
 
   /**
-   * Returns the records of the first held frame that are at or after its start. They are now in the application's
-   * hands. A batch that cannot be decoded stays held, with everything after it. Throws if it is the first [CRC-4].
+   * Returns the records of the first held frame, starting at its start offset. They now count as unprocessed. A batch
+   * that cannot be decoded stays held, with everything after it. Throws if it is the first one [CRC-4].
    */
   deliver({ startOffset, bytes }: ReceivedFrame): ConsumerRecord[] {
     const records: ConsumerRecord[] = [];
@@ -177,8 +177,8 @@ export class AssignedPartition {
   }
 
   /**
-   * Returns the bytes of window to give back now, for frames that are wholly processed. Small amounts are kept until
-   * half the window is due or nothing else is in hand.
+   * Returns the window bytes to credit now, for fully processed frames. Small amounts wait until half the window is due
+   * or no records are unprocessed.
    */
   settle(windowBytes: number): number {
     const processed = this.processed ?? 0;
@@ -192,14 +192,14 @@ export class AssignedPartition {
     this.#unprocessed.splice(0, done);
     const isDue = this.#returnBytes * 2 >= windowBytes || this.#unprocessed.length === 0;
     if (!isDue || this.#returnBytes === 0) return 0;
-    // All of it is given back, even bytes of a batch beyond the window.
-    // Otherwise the window would shrink, and finally close.
+    // All bytes are credited, even those of a batch beyond the window. Otherwise the window would shrink and finally
+    // close.
     const bytes = this.#returnBytes;
     this.#returnBytes = 0;
     return bytes;
   }
 
-  /** Notes that the commit in flight has been answered. */
+  /** Notes that the commit in flight was answered. */
   markCommitted(): void {
     if (this.committing === null) return;
     this.committed = this.committing;
@@ -209,7 +209,7 @@ export class AssignedPartition {
     if (this.phase === "settling") this.phase = "active";
   }
 
-  /** Notes that the attach was answered. Reading begins at `offset`. */
+  /** Notes that the attach was answered. Reading starts at `offset`. */
   startReading(offset: number): void {
     this.position = offset;
     if (this.sought === null) this.processed ??= offset;
@@ -220,20 +220,20 @@ export class AssignedPartition {
     }
   }
 
-  /** Lets the next commit go back. One that is in flight says nothing of what comes now [LOP-2]. */
+  /** Allows the next commit to go back. A commit in flight says nothing about the new position [LOP-2]. */
   rewind(): void {
     this.isRewind = true;
     this.committed = null;
     this.committing = null;
   }
 
-  /** Begins to give the partition up. Nothing more is delivered. */
+  /** Starts giving up the partition. Nothing more is delivered. */
   startDraining(): void {
     this.phase = "draining";
     this.held = [];
   }
 
-  /** Notes that a newer owner has the partition. Nothing more is delivered, and a commit would be refused. */
+  /** Notes that a newer owner has the partition. Nothing more is delivered, and commits would be refused. */
   fence(memberEpoch: number): void {
     this.phase = "opening";
     this.sought = null;
@@ -244,13 +244,13 @@ export class AssignedPartition {
     this.reopenAtMs = NEVER_MS;
   }
 
-  /** Forgets frames that were received and not delivered. They are received again later. */
+  /** Drops frames that were received and not delivered. They are requested again later. */
   dropHeld(): void {
     this.position = this.held[0]?.startOffset ?? this.position;
     this.held = [];
   }
 
-  /** Begins a new attach, with a full window and nothing in hand from the earlier one. */
+  /** Starts a new attach, with a full window and no unprocessed records from the earlier one. */
   startAttach(attachId: number, offset: number | null): void {
     this.attachId = attachId;
     this.pingsSinceAttach = 0;

@@ -1,6 +1,6 @@
 /**
- * Returns the wait before a retry. It is short at first and doubles up to
- * five seconds, with jitter that spreads many clients.
+ * Returns the wait before a retry. It starts short and doubles up to five seconds, with jitter that spreads many
+ * clients.
  */
 export function backoffMs(failures: number, random: () => number): number {
   const fullMs = Math.min(5_000, 50 * 2 ** Math.min(failures, 10));

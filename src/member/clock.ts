@@ -1,20 +1,20 @@
-// Time for a consumer's session. It must not seem shorter than it was, or a member would keep
-// partitions that the group has given to others. A wall clock can be set back, and a monotonic
-// clock stands still on some machines while they sleep.
+// Time for a consumer's session. It must not seem shorter than it was. Otherwise a member would keep partitions that
+// the group has given to others. A wall clock can be set back, and on some machines a monotonic clock stands still
+// during sleep.
 
 declare const performance: { now(): number };
 
-/** The longest time that a timer takes. A longer one rings at once. */
+/** The longest delay of a timer. A longer one fires at once. */
 export const MAX_TIMER_MS = 0x7fff_ffff;
 
-/** A clock for bounded waits. Nobody can set it. */
+/** Returns the time of a clock that nobody can set, for bounded waits. */
 export function monotonicMs(): number {
   return performance.now();
 }
 
-/** Estimates milliseconds since the epoch. It never goes back, and advances by the clock that has advanced further. */
+/** Estimates milliseconds since the epoch. It never goes back, and follows the clock that has advanced further. */
 export class Clock {
-  /** The time that it showed when the clocks were last compared anew. */
+  /** The time that it showed when the two clocks were last synchronized. */
   #sinceMs = Date.now();
   #wallMs = this.#sinceMs;
   #monotonicMs = performance.now();
@@ -24,7 +24,7 @@ export class Clock {
     const wallMs = Date.now();
     const monotonicMs = performance.now();
     if (wallMs < this.#lastWallMs) {
-      // The clock was set back. The time that it had shown counts, plus the time since then by the other clock.
+      // The clock was set back. The time shown before counts, plus the time since then by the other clock.
       this.#sinceMs += this.#elapsedMs(this.#lastWallMs, monotonicMs);
       this.#wallMs = wallMs;
       this.#monotonicMs = monotonicMs;

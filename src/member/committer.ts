@@ -1,8 +1,8 @@
-// Sends commits, one in flight at a time. Records processed meanwhile share the next commit. Every answer settles all
-// that the commit carried. A reconnect neither repeats a commit nor loses one.
+// Sends commits, one in flight at a time. Records processed in the meantime share the next commit. An answer settles
+// the whole commit. A reconnect neither repeats a commit nor loses one.
 //
-// A commit costs the group a request and a row. So a busy consumer commits once in an interval, and one that has nothing
-// left to do commits at once. If the consumer crashes, what it has processed since its last commit comes again.
+// A commit costs the group a request and a row. So a busy consumer commits once per interval, and a consumer without
+// further records commits at once. If the consumer crashes, the records processed since its last commit come again.
 import { type PartitionKey, partitionKey } from "../core/group/partition-key.ts";
 import type { CommittedMessage } from "../protocol/group-socket.ts";
 import type { AssignedPartition } from "./assigned-partition.ts";
@@ -13,32 +13,32 @@ export interface Commit {
   readonly offsets: { topicId: string; partition: number; offset: number; isRewind?: true }[];
 }
 
-/** As in ConsumerCoreConfig. */
+/** The same fields as in ConsumerCoreConfig. */
 interface CommitterConfig {
   readonly commitIntervalMs: number;
   readonly commitsFirstAtOnce?: boolean;
 }
 
 const RETRY_MS = 500;
-/** How long a partition has nothing left to do before it is committed. */
+/** A partition is committed after it has had no unprocessed records for this long. */
 const IDLE_MS = 250;
-/** Such commits come this seldom, unless the interval is shorter. */
+/** The shortest time between such commits, unless the interval is shorter. */
 const SPACING_MS = 1_000;
 
 export class Committer {
   readonly #partitions: ReadonlyMap<PartitionKey, AssignedPartition>;
   readonly #outbox: Outbox;
   readonly #config: CommitterConfig;
-  /** Carries a commit to the coordinator. Returns false if that cannot be done now. */
+  /** Sends a commit to the coordinator. Returns false if that is not possible now. */
   readonly #send: (commit: Commit) => boolean;
   #inFlight: number | null = null;
   #nextRequestId = 1;
-  /** When the next commit is due, and when it is at the latest, whatever is processed until then. */
+  /** The time of the next commit, and its latest time, whatever is processed until then. */
   #dueAtMs = NEVER_MS;
   #latestMs = NEVER_MS;
-  /** When something was last to be committed. */
+  /** The time at which there was last something to commit. */
   #lastMs = 0;
-  /** True if a commit that was asked for is not sent yet, or was cut off before its answer. */
+  /** True if a requested commit was not sent yet, or lost its connection before the answer. */
   #isAsked = false;
 
   constructor(
@@ -57,7 +57,7 @@ export class Committer {
     return this.#dueAtMs;
   }
 
-  /** The request id of the commit that is not answered yet. */
+  /** The request id of the unanswered commit. */
   get inFlight(): number | null {
     return this.#inFlight;
   }
@@ -71,14 +71,14 @@ export class Committer {
   }
 
   /**
-   * Notes that a record was processed, or that the coordinator has answered. What is uncommitted is
-   * committed at once if that was asked for, or else when it is due.
+   * Notes that a record was processed, or that the coordinator has answered. Processed records are committed at once if
+   * that was requested, or else when a commit is due.
    */
   schedule(nowMs: number): void {
     const { commitIntervalMs: intervalMs, commitsFirstAtOnce } = this.#config;
     let latestMs = NEVER_MS;
     let idleMs = NEVER_MS;
-    // It runs after every record, so it makes no list.
+    // This runs after every record, so it builds no list.
     for (const partition of this.#partitions.values()) {
       if (!partition.hasUncommitted) continue;
       if (latestMs === NEVER_MS) latestMs = Math.min(this.#latestMs, nowMs + intervalMs);
@@ -93,7 +93,7 @@ export class Committer {
     this.tick(nowMs);
   }
 
-  /** Notes that the coordinator could not take the commit just now. */
+  /** Notes that the coordinator could not take the commit now. */
   retryLater(nowMs: number): void {
     this.#isAsked = false;
     this.#dueAtMs = this.#latestMs = nowMs + RETRY_MS;
@@ -103,7 +103,7 @@ export class Committer {
     if (this.#dueAtMs <= nowMs) this.commitNow(nowMs);
   }
 
-  /** Commits what is uncommitted, now or as soon as the commit in flight is answered. */
+  /** Commits all processed records, now or as soon as the commit in flight is answered. */
   commitNow(nowMs = this.#lastMs): void {
     if (this.hasUncommitted) this.#lastMs = nowMs;
     this.#dueAtMs = this.#latestMs = NEVER_MS;
@@ -111,8 +111,8 @@ export class Committer {
   }
 
   /**
-   * Commits what is uncommitted, whatever is in flight. For a member that goes without
-   * waiting. Returns false if it cannot be sent now.
+   * Commits all processed records, whatever is in flight, for a member that leaves without waiting. Returns false if
+   * that cannot be sent now.
    */
   flush(): boolean {
     const uncommitted = this.#uncommitted;
@@ -131,7 +131,7 @@ export class Committer {
     return true;
   }
 
-  /** Handles an answer. Returns false if it is not the answer to the commit in flight. */
+  /** Handles an answer. Returns false if it does not answer the commit in flight. */
   answered(message: CommittedMessage): boolean {
     if (message.requestId !== this.#inFlight) return false;
     this.#inFlight = null;
@@ -139,19 +139,19 @@ export class Committer {
       const topic = this.#partitions.get(partitionKey(topicId, partition))?.topic ?? topicId;
       this.#outbox.warn(code, `commit of ${topic}/${partition}: ${detail}`);
     }
-    // A refused offset is not tried again. The partition belongs to another member, or the offset is wrong.
+    // A rejected offset is not retried: the partition belongs to another member, or the offset is wrong.
     for (const partition of this.#partitions.values()) partition.markCommitted();
     return true;
   }
 
-  /** Handles a refusal of the whole commit. Returns false if it does not concern the commit in flight. */
+  /** Handles the rejection of a whole commit. Returns false if it does not concern the commit in flight. */
   refused(requestId: number): boolean {
     if (requestId !== this.#inFlight) return false;
     this.disconnected();
     return true;
   }
 
-  /** Handles a broken connection. Nobody knows if the commit arrived, so it is sent again. */
+  /** Handles a broken connection. It is unknown whether the commit arrived, so it is sent again. */
   disconnected(): void {
     this.#isAsked ||= this.#inFlight !== null;
     this.#inFlight = null;

@@ -1,13 +1,13 @@
-// The consumer: a member of a group, as a pure state machine. It holds no socket, clock or timer.
-// Events come in as method calls with the time, actions go out as effects (`takeEffects`), and
-// `nextTimerMs` says when `tick` must be called. The SDK drives it over network sockets. The Worker
-// drives it over Durable Object stubs for plain WebSocket clients.
+// The consumer: a member of a group, as a pure state machine. It has no socket, clock or timer. Events come in as
+// method calls with the time, actions go out as effects (`takeEffects`), and `nextTimerMs` is the time of the next
+// `tick`. The SDK drives it over network sockets. The Worker drives it over Durable Object stubs for plain WebSocket
+// clients.
 //
 //   idle ──start──▶ connecting ──opened──▶ joining ──assignment──▶ joined ──close──▶ closing ──▶ closed
 //                       ▲                     │  ▲                    │
 //                       └──back-off── waiting ◀──┴── socket lost ─────┘
 //
-// This file handles the membership: join, assignment, giving up, losing, leaving. The group's socket is in
+// This file handles the membership: join, assignment, revocation, loss, leave. The group's socket is in
 // group-connection.ts, the partitions' sockets in partition-readers.ts, commits in committer.ts.
 import { BrokerError } from "../core/errors.ts";
 import { byTopics, type PartitionKey, partitionKey } from "../core/group/partition-key.ts";
@@ -37,33 +37,36 @@ import type { ReaderPlace } from "./places.ts";
 import { RENEWED } from "./transport.ts";
 
 export interface ConsumerCoreConfig {
-  /** Null reads without a group: all of `partitions`, and no commits. */
+  /** Null for a reader without a group. It reads all of `partitions` and makes no commits. */
   readonly groupId: string | null;
   readonly memberId: string;
   readonly topics: readonly string[];
-  /** RE2. All topics whose names match are subscribed to as well. */
+  /** RE2. All topics whose whole names match are subscribed to as well. */
   readonly topicPattern?: string | undefined;
   /** The partitions that a reader without a group reads. */
   readonly partitions?: readonly ReaderPlace[] | undefined;
   readonly instanceId: string | null;
   readonly clientId: string | null;
   readonly sessionTimeoutMs: number;
-  /** The start position in partitions for which the group has committed nothing. */
+  /** The start position in partitions without a committed offset. */
   readonly from: InitialOffset;
   /** Bytes in flight per partition. */
   readonly windowBytes: number;
-  /** Bounds what the application has in hand of all partitions. Without it there is a bound for each partition only. */
+  /**
+   * Bounds the application's unprocessed records over all partitions. Without it, there is only a bound for each
+   * partition.
+   */
   readonly isFull?: IsFull;
   /**
-   * How long something processed is uncommitted at most. 0 commits at once, one commit in flight at a time. Infinity
-   * commits only on request.
+   * The longest time before a processed record is committed. 0 commits at once, with one commit in flight at a time.
+   * Infinity commits only on request.
    */
   readonly commitIntervalMs: number;
-  /** [PLN-2] True commits at once what is processed first after an interval without a commit. */
+  /** [PLN-2] True commits the first record processed after an interval without commits at once. */
   readonly commitsFirstAtOnce?: boolean;
 }
 
-/** The codes after which the membership is over and a new one can begin. */
+/** The codes after which the membership is over and a new one can start. */
 const REJOIN: ReadonlySet<string> = new Set(["UNKNOWN_MEMBER_ID", "FENCED_MEMBER_EPOCH"]);
 
 type State = "idle" | "connecting" | "joining" | "joined" | "waiting" | "closing" | "closed";
@@ -79,19 +82,19 @@ export class ConsumerCore {
   /** The coordinator's last assignment, or null while not a member. */
   #assignment: AssignmentMessage | null = null;
   /**
-   * The start of the session: when the last answered ping or join was sent. The coordinator counts from when it came
-   * in, so the consumer never holds on for longer than the coordinator does.
+   * The start of the session: the time at which the last answered ping or join was sent. The coordinator counts from
+   * its arrival, so the consumer never keeps its partitions longer than the coordinator does.
    */
   #sessionSinceMs = 0;
   #joinSentMs = 0;
-  /** The id of the last join sent. An answer to an earlier join does not know what this one gave up. */
+  /** The id of the last join sent. The answer to an earlier join does not reflect the partitions given up since. */
   #joinRequestId = 0;
   /** The epoch of the last commit sent. */
   #commitEpoch = 0;
   #hasAnnouncedEmpty = false;
-  /** The topics whose absence was reported. */
+  /** The topics that were reported as missing. */
   readonly #missingTopics = new Set<string>();
-  /** The partitions released after the join that claimed them was sent and before it was answered. */
+  /** Partitions released after a join that claimed them was sent and before it was answered. */
   #unsaid: AssignedPartition[] = [];
 
   constructor(config: ConsumerCoreConfig, random: () => number) {
@@ -127,7 +130,7 @@ export class ConsumerCore {
     return atMs < NEVER_MS ? atMs : null;
   }
 
-  /** The partitions held now. */
+  /** The partitions assigned now. */
   get assignment(): TopicPartition[] {
     const held = [...this.#partitions.values()].filter((p) => p.isAnnounced && !p.isGivingUp);
     return held.map((partition) => partition.place);
@@ -143,7 +146,7 @@ export class ConsumerCore {
     this.add(this.#config.partitions ?? [], nowMs);
   }
 
-  /** [STR-7] Reads these as well, in a reader without a group. Returns false if it is not reading. */
+  /** [STR-7] Adds partitions to a reader without a group. Returns false if it is not reading. */
   add(places: readonly ReaderPlace[], nowMs: number): boolean {
     const isReading = this.#state === "joined";
     const added = places.map((place) => new AssignedPartition(place, place.offset ?? null));
@@ -151,7 +154,7 @@ export class ConsumerCore {
     return isReading;
   }
 
-  /** When the group gives the member's partitions to others, unless the coordinator is heard from before. */
+  /** The time at which the group gives the member's partitions to others, unless the coordinator answers before. */
   get sessionEndMs(): number {
     if (this.#assignment === null || this.#state === "closing") return NEVER_MS;
     return this.#sessionSinceMs + this.#config.sessionTimeoutMs;
@@ -175,7 +178,7 @@ export class ConsumerCore {
     this.#sendJoin(nowMs);
   }
 
-  /** Sends a join. Epoch 0 joins anew. The last epoch resumes the membership with the partitions still held [GRP-4]. */
+  /** Sends a join. Epoch 0 joins anew. The last epoch resumes the membership with its remaining partitions [GRP-4]. */
   #sendJoin(nowMs: number): void {
     this.#unsaid = [];
     this.#joinSentMs = nowMs;
@@ -235,7 +238,7 @@ export class ConsumerCore {
     if (requestId !== undefined) {
       if (!this.#committer.refused(requestId)) return;
       if (message.retriable) {
-        // The newer epoch was sent before this refusal, on the same socket. The commit is sent again with it.
+        // The newer epoch was sent before this error, on the same socket. The commit is sent again with it.
         if (this.#assignment?.memberEpoch !== this.#commitEpoch) this.#committer.commitNow(nowMs);
         else this.#committer.retryLater(nowMs);
         return;
@@ -246,7 +249,7 @@ export class ConsumerCore {
     else this.#failed(new BrokerError(code, detail, { retriable: message.retriable }), nowMs);
   }
 
-  /** Handles an error of the coordinator: ends, or reconnects if that may mend it. */
+  /** Handles an error of the coordinator: ends the consumer, or reconnects if that may help. */
   #failed(error: BrokerError, nowMs: number): void {
     if (!error.retriable) {
       this.#fatal(error);
@@ -281,7 +284,7 @@ export class ConsumerCore {
       const key = partitionKey(place.topicId, place.partition);
       wanted.add(key);
       const held = this.#partitions.get(key);
-      // A later attach goes with the epoch of this message, so it takes the signature of this message too.
+      // A later attach uses the epoch of this message, so it needs the signature of this message too.
       if (held !== undefined) held.told = place;
       const isRegained = (held?.fencedEpoch ?? message.memberEpoch) < message.memberEpoch;
       if (held === undefined || isRegained)
@@ -303,7 +306,7 @@ export class ConsumerCore {
     this.#outbox.warn("UNKNOWN_TOPIC_OR_PARTITION", detail);
   }
 
-  /** Returns the owner to attach a partition socket with: undefined without a group, null while not a member. */
+  /** Returns the owner for attaching a partition socket. Undefined without a group, null while not a member. */
   #owner() {
     const { groupId } = this.#config;
     if (groupId === null) return undefined;
@@ -312,7 +315,7 @@ export class ConsumerCore {
     return { group: groupId, incarnation, memberEpoch, memberNumber, sessionTimeoutMs };
   }
 
-  /** [SES-2] Lets the application finish the records that it has in hand. Then `released` goes on. */
+  /** [SES-2] Lets the application finish its unprocessed records. `released` continues after that. */
   #giveUp(partitions: readonly AssignedPartition[]): void {
     const announced: TopicPartition[] = [];
     const unused: AssignedPartition[] = [];
@@ -332,8 +335,8 @@ export class ConsumerCore {
   }
 
   /**
-   * Notes that the application has let go of a revoked partition. Its
-   * work is committed, and then the coordinator is told.
+   * Notes that the application has released a revoked partition. Its records are committed, and then the coordinator is
+   * notified.
    */
   released(place: TopicPartition): void {
     const partition = this.#find(place);
@@ -354,7 +357,7 @@ export class ConsumerCore {
   #sendRevoked(partitions: readonly AssignedPartition[]): void {
     if (partitions.length === 0) return;
     if (this.#state !== "joined") {
-      // A join under way has claimed these. A join still to come will not.
+      // A join in flight has claimed these. A later join will not.
       if (this.#state === "joining") this.#unsaid.push(...partitions);
       return;
     }
@@ -369,12 +372,12 @@ export class ConsumerCore {
     this.#readers.data(connection, bytes, nowMs);
   }
 
-  /** Notes that the application is done with everything before `nextOffset`. */
+  /** Notes that the application has processed all records before `nextOffset`. */
   processed(place: TopicPartition, nextOffset: number, attachId: number, nowMs: number): void {
     const partition = this.#find(place);
     if (partition === undefined || partition.phase === "releasing") return;
     if (attachId !== partition.attachId) {
-      // It was delivered before a seek. It counts if the seek is refused.
+      // It was delivered before a seek. It counts if the seek is rejected.
       if (partition.sought !== null) partition.processed = nextOffset;
       return;
     }
@@ -398,8 +401,8 @@ export class ConsumerCore {
   }
 
   /**
-   * Returns a check for the records that are processed now and not committed. It tells
-   * if they are committed by then, or another member's.
+   * Returns a check for the records that are processed and not committed now. The check returns true once they are
+   * committed or belong to another member.
    */
   uncommitted(): () => boolean {
     const wanted = [...this.#partitions.values()]
@@ -419,14 +422,14 @@ export class ConsumerCore {
     return this.#find(place)?.processed ?? null;
   }
 
-  /** False for records from before a seek, and for a partition that is no longer the consumer's. */
+  /** False for records from before a seek, and for a partition that no longer belongs to the consumer. */
   isCurrent(place: TopicPartition, attachId: number): boolean {
     return this.#find(place)?.attachId === attachId;
   }
 
   /**
-   * Continues at `offset`. Earlier deliveries no longer count, and the next commit may go back. If the log does not
-   * hold the offset, OFFSET_OUT_OF_RANGE is reported and the consumer continues where it was.
+   * Continues at `offset`. Earlier deliveries no longer count, and the next commit may go back. If the offset is not in
+   * the log, OFFSET_OUT_OF_RANGE is reported and the consumer continues where it was.
    */
   seek(place: TopicPartition, offset: number): boolean {
     const partition = this.#find(place);
@@ -457,7 +460,7 @@ export class ConsumerCore {
 
   // Lost connections and time.
 
-  /** Notes that the socket numbered `connection` has closed, or could not be opened. */
+  /** Notes that the socket numbered `connection` was closed, or could not be opened. */
   closed(connection: number, code: number, reason: string, nowMs: number): void {
     if (connection === this.#group.connection) {
       this.#groupClosed(code, reason, nowMs);
@@ -479,7 +482,7 @@ export class ConsumerCore {
     } else if (code === CLOSE_FATAL) {
       this.#failed(errorOfClose(reason), nowMs);
     } else if (code === CLOSE_REPLACED && this.#group.attempts === 1) {
-      // After a reconnect, it may have been this consumer's own earlier join that arrived late.
+      // After a reconnect, the cause may be this consumer's own earlier join that arrived late.
       this.#fatal(new BrokerError("UNKNOWN_MEMBER_ID", "another connection joined as this member"));
     } else {
       if (code === CLOSE_SESSION_ENDED) this.#loseAll();
@@ -487,7 +490,7 @@ export class ConsumerCore {
     }
   }
 
-  /** Reconnects. The problem is reported once, however long it takes. */
+  /** Reconnects. The problem is reported once, however long it lasts. */
   #reconnect(reason: string, nowMs: number): void {
     if (this.#group.isFirstFailure)
       this.#outbox.warn("NETWORK_EXCEPTION", `${reason}; trying again`);
@@ -500,7 +503,7 @@ export class ConsumerCore {
     this.#group.reconnectLater(nowMs);
   }
 
-  /** Handles timers. Calling it early or often is harmless. */
+  /** Handles timers. Extra or early calls are harmless. */
   tick(nowMs: number): void {
     if (this.#state === "closed") return;
     if (this.sessionEndMs <= nowMs) this.#endSession(nowMs);
@@ -521,25 +524,25 @@ export class ConsumerCore {
     this.#committer.tick(nowMs);
   }
 
-  /** A unique name for the request that the coordinator has not answered yet, or null. */
+  /** A unique name of the request that the coordinator has not answered yet, or null. */
   get #unanswered(): string | null {
     if (this.#group.connection === null) return null;
     if (this.#state === "joining") return `join ${this.#joinRequestId}`;
     if (this.#committer.inFlight !== null) return `commit ${this.#committer.inFlight}`;
-    // It waits for partitions to be given up, and none is left, so the message about that was lost.
+    // The coordinator waits for revoked partitions, but none is left, so the message about them was lost.
     const isRevoking = this.#assignment?.state === "UNREVOKED_PARTITIONS";
     const isDone = ![...this.#partitions.values()].some(({ isGivingUp }) => isGivingUp);
     return isRevoking && isDone ? `revoked ${this.#assignment?.memberEpoch}` : null;
   }
 
   /**
-   * [SES-4] Ends the session after a whole session timeout without
-   * contact: the group has given the partitions to others.
+   * [SES-4] Ends the session after a whole session timeout without contact, because the group has given the partitions
+   * to others.
    */
   #endSession(nowMs: number): void {
     const wasJoined = this.#state === "joined";
     this.#loseAll();
-    if (this.#state === "joining") this.#sendJoin(nowMs); // The claims of the join under way no longer hold.
+    if (this.#state === "joining") this.#sendJoin(nowMs); // The claims of the join in flight are no longer valid.
     if (!wasJoined) return;
     this.#group.drop(CLOSE_CLIENT_LOST, "the session has ended");
     this.#waitToReconnect(nowMs);
@@ -558,7 +561,7 @@ export class ConsumerCore {
   }
 
   #finishClosing(): void {
-    // A static member goes without leaving. Its partitions wait for it [GRP-8].
+    // A static member does not leave. Its partitions stay reserved for it [GRP-8].
     if (this.#config.instanceId === null && this.#assignment !== null && this.#group.isOpen) {
       this.#outbox.send(this.#group.connection, { type: "leave" });
     }
@@ -575,7 +578,7 @@ export class ConsumerCore {
     this.close();
   }
 
-  /** Handles a vanished client of this member. The member does not leave, and its session timeout starts. */
+  /** Handles the disappearance of this member's client. The member does not leave, and its session timeout starts. */
   abandon(): void {
     if (this.#state === "closed") return;
     this.#committer.flush();
@@ -595,7 +598,7 @@ export class ConsumerCore {
     this.#outbox.emit({ type: "closed" });
   }
 
-  /** [SES-3] Ends the membership. Nothing is delivered or committed any more. */
+  /** [SES-3] Ends the membership. Nothing more is delivered or committed. */
   #loseAll(): void {
     const announced = [...this.#partitions.values()].filter((partition) => partition.isAnnounced);
     for (const partition of this.#partitions.values()) this.#readers.forget(partition);
@@ -606,7 +609,7 @@ export class ConsumerCore {
     this.#outbox.emit({ type: "lost", partitions: announced.map((partition) => partition.place) });
   }
 
-  /** Returns the consumer's partition. A lost one does not count, though it is remembered. */
+  /** Returns the consumer's partition. A lost one is remembered, but does not count. */
   #find(place: TopicPartition): AssignedPartition | undefined {
     for (const partition of this.#partitions.values()) {
       const isIt = partition.partition === place.partition && partition.topic === place.topic;

@@ -1,4 +1,4 @@
-// Runs a ConsumerCore over a transport: it carries effects out, feeds events in, and keeps one timer.
+// Runs a ConsumerCore over a transport: it carries out effects, passes events on, and keeps one timer.
 import { BrokerError } from "../core/errors.ts";
 import type { TopicPartition } from "../core/record.ts";
 import type { CoordinatorMessage } from "../protocol/group-socket.ts";
@@ -11,7 +11,7 @@ import type { ConsumerEffect } from "./effects.ts";
 import type { ReaderPlace } from "./places.ts";
 import type { Socket, SocketEvents, Transport } from "./transport.ts";
 
-/** The effects that concern the application. */
+/** The effects for the application. */
 export type ApplicationEffect = Extract<
   ConsumerEffect,
   { type: "assigned" | "revoked" | "lost" | "records" | "error" | "closed" }
@@ -31,7 +31,7 @@ export class ConsumerDriver {
   #timerAtMs: number | null = null;
   #isPumping = false;
   #heldBack: (() => void)[] | null = null;
-  /** Calls that wait for processed records to be committed. */
+  /** Calls waiting until processed records are committed. */
   #committing: { readonly isDone: () => boolean; readonly resolve: () => void }[] = [];
 
   constructor(
@@ -61,7 +61,7 @@ export class ConsumerDriver {
     this.#run((nowMs) => this.#core.processed(place, nextOffset, attachId, nowMs));
   }
 
-  /** Resolves once all processed records are committed, or no longer the member's. */
+  /** Resolves once all processed records are committed or no longer belong to the member. */
   commit(): Promise<void> {
     return new Promise((resolve) => {
       this.#run(() => this.#committing.push({ isDone: this.#core.uncommitted(), resolve }));
@@ -88,7 +88,7 @@ export class ConsumerDriver {
     return this.#run(() => this.#core.seek(place, offset));
   }
 
-  /** Ends the session if the membership no longer stands at the current time. */
+  /** Ends the session if it has timed out by now. */
   endLateSession(): void {
     if (this.#core.sessionEndMs <= this.#clock.now()) this.#run(() => {});
   }
@@ -107,8 +107,8 @@ export class ConsumerDriver {
 
   #run<T>(step: (nowMs: number) => T): T {
     const nowMs = this.#clock.now();
-    // [SES-4] Timers may be late, for example in a process that was suspended and resumes. Events that came meanwhile
-    // must not be taken in for a membership that has ended.
+    // [SES-4] Timers may be late, for example in a process that was suspended and resumed. Events from that time must
+    // not be applied to a membership that has ended.
     if (this.#core.sessionEndMs <= nowMs) this.#core.tick(nowMs);
     const result = step(nowMs);
     this.#pump(nowMs);
@@ -119,7 +119,7 @@ export class ConsumerDriver {
   #pump(nowMs: number): void {
     if (this.#isPumping) return;
     this.#isPumping = true;
-    // This also runs after an earlier commit's answer, and once the member is back in touch.
+    // This also runs after the answer to an earlier commit, and after a reconnect.
     if (this.#committing.length > 0) this.#core.commitNow(nowMs);
     try {
       for (
@@ -166,7 +166,7 @@ export class ConsumerDriver {
         this.#sockets.delete(effect.connection);
         return;
       case "records":
-        // The application may have sought since, when it was told of earlier effects.
+        // The application may have called `seek` while it handled earlier effects.
         if (this.#core.isCurrent(effect, effect.attachId)) this.#listener(effect);
         return;
       default:
@@ -175,7 +175,7 @@ export class ConsumerDriver {
   }
 
   #events(connection: number): SocketEvents {
-    // If the core has dropped the connection, it ignores everything that still comes from it.
+    // If the core has dropped the connection, it ignores all later events of it.
     const take = (step: (nowMs: number) => void) =>
       this.#inTurn(() => {
         if (this.#sockets.has(connection)) this.#run(step);
@@ -199,13 +199,13 @@ export class ConsumerDriver {
     };
   }
 
-  /** Runs the event now, or after the events that are held back. */
+  /** Runs the event now, or after the delayed events. */
   #inTurn(event: () => void): void {
     if (this.#heldBack === null) event();
     else this.#heldBack.push(event);
   }
 
-  /** Holds events back, in their order, until compressed batches can be decoded. */
+  /** Delays events, in their order, until compressed batches can be decoded. */
   #holdBack(): void {
     if (this.#heldBack !== null) return;
     const held: (() => void)[] = [];
@@ -214,7 +214,7 @@ export class ConsumerDriver {
       this.#heldBack = null;
       for (const event of held) event();
     };
-    loadDecompress().then(go, go); // If loading failed, decoding says what is wrong.
+    loadDecompress().then(go, go); // If loading failed, decoding reports the error.
   }
 
   #message(connection: number, data: string, nowMs: number): void {
@@ -222,7 +222,7 @@ export class ConsumerDriver {
     try {
       message = JSON.parse(data) as CoordinatorMessage | PartitionMessage;
     } catch {
-      const error = new BrokerError("INVALID_REQUEST", "the broker sent text that is no JSON");
+      const error = new BrokerError("INVALID_REQUEST", "the broker sent invalid JSON");
       this.#listener({ type: "error", error, isFatal: false });
       return;
     }

@@ -1,5 +1,5 @@
-// Decodes the batches that partitions send. The code that decompresses batches is larger than all of the SDK's other
-// decoding, and most topics do not need it. It is loaded when the first compressed batch comes.
+// Decodes the batches that partitions send. The code for decompression is larger than all other decoding in the SDK,
+// and most topics do not need it. It is loaded with the first compressed batch.
 import { batches, type Decompress, decodeBatch } from "../core/log/record-batch.ts";
 import type { ConsumerRecord } from "../core/record.ts";
 
@@ -11,7 +11,7 @@ export function needsDecompress(bytes: Uint8Array): boolean {
   try {
     for (const { header } of batches(bytes)) if (header.compression !== 0) return true;
   } catch {
-    // The bytes are not batches. The code that decodes them reports that.
+    // The bytes are not batches. Decoding will report that.
   }
   return false;
 }
@@ -21,8 +21,8 @@ export async function loadDecompress(): Promise<void> {
 }
 
 /**
- * Returns the records of the batch at `start`. @throws BrokerError CORRUPT_MESSAGE, or UNSUPPORTED_COMPRESSION_TYPE
- * if the code that decompresses it could not be loaded.
+ * Returns the records of the batch at `start`. @throws BrokerError CORRUPT_MESSAGE, or UNSUPPORTED_COMPRESSION_TYPE if
+ * the code for decompression could not be loaded.
  */
 export function decode(bytes: Uint8Array, start: number): ConsumerRecord[] {
   return decodeBatch(bytes, start, decompress);

@@ -1,4 +1,4 @@
-// The consumer core's requests to the world around it, and its messages to the application.
+// The actions that the consumer core requests, and its messages to the application.
 import { BrokerError, type ErrorName, type FailureData } from "../core/errors.ts";
 import type { ConsumerRecord, TopicPartition } from "../core/record.ts";
 import type { MemberMessage } from "../protocol/group-socket.ts";
@@ -22,7 +22,7 @@ export type ConsumerEffect =
       readonly reason: string;
     }
   | { readonly type: "assigned"; readonly partitions: readonly PartitionPosition[] }
-  /** The partitions must be given up. Finish the records in hand, then call `released` for each. */
+  /** The partitions must be given up. Finish their records, then call `released` for each. */
   | { readonly type: "revoked"; readonly partitions: readonly TopicPartition[] }
   /** The partitions are already gone. Another member may own them, and commits would be refused. */
   | { readonly type: "lost"; readonly partitions: readonly TopicPartition[] }
@@ -66,5 +66,5 @@ export class Outbox {
   }
 }
 
-/** The time of what is not going to happen. */
+/** The time of an event that will not happen. */
 export const NEVER_MS = Number.POSITIVE_INFINITY;

@@ -1,8 +1,8 @@
-// Sockets that follow from a partition with many readers to one of its relays [RLY-1].
+// Sockets that switch from a partition with many readers to one of its relays [RLY-1].
 import type { RelayMessage } from "../protocol/partition-socket.ts";
 import type { Socket, SocketEvents, Transport } from "./transport.ts";
 
-/** Returns a transport whose sockets to partitions follow to relays. */
+/** Returns a transport whose partition sockets can switch to relays. */
 export function followingTransport(transport: Transport): Transport {
   return {
     ...transport,
@@ -19,21 +19,21 @@ export function followingTransport(transport: Transport): Transport {
 type Open = (relay: number | null, events: SocketEvents) => Socket;
 
 /**
- * Returns a socket to a partition that follows to a relay if it is sent there. Whoever has it does not notice: the attach
- * is answered by the relay. Owners stay at the partition.
+ * Returns a socket to a partition that switches to a relay if the partition asks for it. Its user does not notice: the
+ * relay answers the attach. Owners stay at the partition.
  */
 export function followingSocket(open: Open, events: SocketEvents): Socket {
   return new FollowingSocket(open, events);
 }
 
-/** An attach of a reader without a group. */
+/** The attach message of a reader without a group. */
 type Attach = Readonly<Record<string, unknown>>;
 
 class FollowingSocket implements Socket {
   readonly #open: Open;
   readonly #events: SocketEvents;
   #socket: Socket;
-  /** The last attach. A relay is sent it when its socket is open. */
+  /** The last attach. It is sent to a relay when its socket is open. */
   #attach: Attach | null = null;
   /** True while the socket of a relay is being opened. */
   #isMoving = false;
@@ -60,7 +60,7 @@ class FollowingSocket implements Socket {
   send(data: string | Uint8Array): void {
     const attach = attachIn(data);
     if (attach !== null) this.#attach = attach;
-    if (this.#isMoving) return; // It is attached as it was last told, and has no window to give back.
+    if (this.#isMoving) return; // The relay gets the last attach, and no window bytes are due.
     if (attach === null || this.#hasMoved) this.#socket.send(data);
     else this.#socket.send(JSON.stringify({ ...attach, relays: true }));
   }
@@ -71,7 +71,7 @@ class FollowingSocket implements Socket {
   }
 
   #received(data: string): void {
-    if (this.#isClosed) return; // It would open a socket that nobody closes.
+    if (this.#isClosed) return; // Otherwise it would open a socket that nobody closes.
     const message = relayIn(data);
     if (message === null || this.#attach === null) {
       this.#events.text(data);
@@ -92,7 +92,7 @@ class FollowingSocket implements Socket {
   }
 }
 
-/** Returns the attach that is to be sent, unless it is an owner's. */
+/** Returns the attach message in the data, unless it is an owner's. */
 function attachIn(data: string | Uint8Array): Attach | null {
   if (typeof data !== "string" || !data.startsWith("{")) return null;
   const message = JSON.parse(data) as Attach;

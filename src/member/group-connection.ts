@@ -1,12 +1,15 @@
-// The socket to the group. It is opened, kept alive with heartbeats, and opened
-// again with back-off. It knows nothing of membership.
+// The socket to the group. It is opened, kept alive with heartbeats, and reopened with backoff. It knows nothing about
+// membership.
 import { MAX_HEARTBEAT_INTERVAL_MS } from "../core/limits.ts";
 import { backoffMs } from "./backoff.ts";
 import { NEVER_MS, type Outbox } from "./effects.ts";
 
-/** A short session beats fast, but a connection gets at least this long to answer. */
+/** With a short session timeout, heartbeats are frequent. A connection still gets at least this long to answer. */
 const MIN_PATIENCE_MS = 3_000;
-/** How long the coordinator may take to answer a request while pings are answered. The runtime answers pings for it. */
+/**
+ * The longest time that the coordinator may take to answer a request while pings are answered. The runtime answers
+ * pings on its behalf.
+ */
 const ANSWER_TIMEOUT_MS = 30_000;
 
 export class GroupConnection {
@@ -15,9 +18,9 @@ export class GroupConnection {
   /** The socket in use, or null while there is none. */
   connection: number | null = null;
   heartbeatMs: number;
-  /** How many sockets were opened. Messages under way over an earlier one may still arrive. */
+  /** The number of sockets opened so far. Messages sent over an earlier one may still arrive. */
   attempts = 0;
-  /** When the unanswered pings were sent over this socket. */
+  /** The times at which the unanswered pings were sent over this socket. */
   #pingsSentMs: number[] = [];
   /** True once the socket is open. */
   isOpen = false;
@@ -25,7 +28,7 @@ export class GroupConnection {
   #heardMs = 0;
   #heartbeatAtMs = NEVER_MS;
   #reconnectAtMs = NEVER_MS;
-  /** The request that was unanswered at the last look, and when that was first seen. */
+  /** The request that was unanswered at the last check, and the time at which that was first seen. */
   #unanswered: string | null = null;
   #unansweredSinceMs = 0;
 
@@ -59,18 +62,18 @@ export class GroupConnection {
     this.#heardMs = nowMs;
   }
 
-  /** Notes that a ping was answered. Returns when it was sent: the coordinator saw it no earlier than that. */
+  /** Notes that a ping was answered. Returns the time at which it was sent: the coordinator saw it no earlier. */
   pong(nowMs: number): number | null {
     this.#heardMs = nowMs;
     return this.#pingsSentMs.shift() ?? null;
   }
 
-  /** Notes that the coordinator took the member in. The next failure begins a new back-off. */
+  /** Notes that the coordinator accepted the member. The next failure starts a new backoff. */
   succeeded(): void {
     this.#failures = 0;
   }
 
-  /** Ends the socket, if there is one. */
+  /** Closes the socket, if there is one. */
   drop(code: number, reason: string): void {
     if (this.connection !== null) {
       this.#outbox.emit({ type: "close", connection: this.connection, code, reason });
@@ -78,14 +81,14 @@ export class GroupConnection {
     this.lost();
   }
 
-  /** Notes that the socket has closed. */
+  /** Notes that the socket was closed. */
   lost(): void {
     this.connection = null;
     this.isOpen = false;
     this.#heartbeatAtMs = this.#reconnectAtMs = NEVER_MS;
   }
 
-  /** True while nothing has gone wrong since the coordinator took the member in. */
+  /** True if there was no failure since the coordinator accepted the member. */
   get isFirstFailure(): boolean {
     return this.#failures === 0;
   }
@@ -94,7 +97,7 @@ export class GroupConnection {
     this.#reconnectAtMs = nowMs + backoffMs(this.#failures++, this.#random);
   }
 
-  /** True after three beats without an answer. The connection is then dead even if nobody said so. */
+  /** True after three heartbeats without an answer. The connection is then dead, even without a close. */
   isSilent(nowMs: number): boolean {
     if (this.#heartbeatAtMs > nowMs) return false;
     const patienceMs = Math.min(3 * this.heartbeatMs, 3 * MAX_HEARTBEAT_INTERVAL_MS);

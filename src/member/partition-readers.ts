@@ -1,5 +1,5 @@
-// The partition sockets of a consumer. They are opened, attached at the right offset, and opened again when they break.
-// Frames become records here. A frame is delivered once the partition is announced and not paused.
+// The partition sockets of a consumer. They are opened, attached at the right offset, and reopened when they break.
+// Frames become records here. A frame is delivered once its partition is announced and not paused.
 import { BrokerError, type ErrorName } from "../core/errors.ts";
 import type { PartitionKey } from "../core/group/partition-key.ts";
 import { CLOSE_FATAL, CLOSE_FENCED, errorOfClose } from "../protocol/close-codes.ts";
@@ -15,7 +15,7 @@ import { NEVER_MS, type Outbox } from "./effects.ts";
 
 type Owner = Extract<ReaderMessage, { type: "attach" }>["owner"];
 
-/** After so many failures in a row, the next one is reported, once. */
+/** After this many failures in a row, the next one is reported, once. */
 const FAILURES_TO_TELL = 2;
 
 export interface ReadersConfig {
@@ -24,15 +24,18 @@ export interface ReadersConfig {
   readonly isFull?: IsFull;
 }
 
-/** [SES-11] Returns true if the records in hand, of all partitions, leave no room for the next frame of one of them. */
+/**
+ * [SES-11] Returns true if the unprocessed records of all partitions leave no room for the next frame of this
+ * partition.
+ */
 export type IsFull = (
   partitions: ReadonlyMap<PartitionKey, AssignedPartition>,
   partition: AssignedPartition,
 ) => boolean;
 
-/** Partition sockets are pinged this seldom, because a dead one delays only its own records. */
+/** The ping interval of partition sockets. It is long, because a dead one delays only its own records. */
 const PING_MS = 15_000;
-/** If some partitions of an assignment are slow to attach, the others are announced without them. */
+/** If some partitions of an assignment are slow to attach, the others are announced without them after this time. */
 const ANNOUNCE_TIMEOUT_MS = 1_000;
 
 export class PartitionReaders {
@@ -40,9 +43,12 @@ export class PartitionReaders {
   readonly #outbox: Outbox;
   readonly #config: ReadersConfig;
   readonly #random: () => number;
-  /** The proof of ownership, but for the signature. Undefined for a reader without a group, null while not a member. */
+  /**
+   * Returns the proof of ownership, without the signature. Undefined for a reader without a group, null while not a
+   * member.
+   */
   readonly #owner: () => Owner | null;
-  /** Returns the start position if nothing is committed: the group's setting, else the member's. */
+  /** Returns the start position without a committed offset: the group's setting, else the member's. */
   readonly #initialOffset: (partition: AssignedPartition) => InitialOffset;
   readonly #byConnection = new Map<number, AssignedPartition>();
   #announceAtMs = NEVER_MS;
@@ -65,7 +71,7 @@ export class PartitionReaders {
     this.#initialOffset = initialOffset;
   }
 
-  /** It is asked for after every record, so it makes no list. */
+  /** This is read after every record, so it builds no list. */
   get nextTimerMs(): number {
     let earliest = Math.min(this.#announceAtMs, this.#pingAtMs);
     for (const { reopenAtMs } of this.#partitions.values())
@@ -73,7 +79,7 @@ export class PartitionReaders {
     return earliest;
   }
 
-  /** Takes in newly assigned partitions. They are announced together once all are attached. */
+  /** Adds newly assigned partitions. They are announced together once all are attached. */
   add(partitions: readonly AssignedPartition[], nowMs: number): void {
     if (partitions.length === 0) return;
     this.#announceAtMs = nowMs + ANNOUNCE_TIMEOUT_MS;
@@ -105,7 +111,7 @@ export class PartitionReaders {
   }
 
   /**
-   * [SES-5] Attaches once the application has finished its records in hand. Otherwise reconnects would pile up windows.
+   * [SES-5] Attaches once the application has processed its records. Otherwise each reconnect would add another window.
    */
   #attachWhenDone(partition: AssignedPartition): void {
     if (partition.phase === "opening" && partition.isOpen && !partition.hasUnprocessed) {
@@ -135,8 +141,8 @@ export class PartitionReaders {
   }
 
   /**
-   * Handles a control message. Returns true if the partition must now commit its start before it may go on, or an error
-   * that trying again would not mend.
+   * Handles a control message. Returns true if the partition must commit its start before it may continue, or an error
+   * that a retry cannot fix.
    */
   message(connection: number, message: PartitionMessage, nowMs: number): boolean | BrokerError {
     const partition = this.#byConnection.get(connection);
@@ -144,8 +150,8 @@ export class PartitionReaders {
     partition.heardMs = nowMs;
     if (message.attachId !== partition.attachId || partition.isGivingUp) return false;
     if (message.type === "error") return this.#attachFailed(partition, message, nowMs);
-    if (message.type !== "attached") return false; // A newer release says something else.
-    // All frames of the earlier attach have come in. The part of the window that they used is given back.
+    if (message.type !== "attached") return false; // A newer release may send other messages.
+    // All frames of the earlier attach have arrived. The part of the window that they used is credited.
     this.#giveBack(partition, this.#config.windowBytes - message.windowBytes);
     const isFirst = partition.position === null;
     partition.startReading(message.offset);
@@ -175,11 +181,11 @@ export class PartitionReaders {
     this.#warn(partition, code, detail, offset);
     if (code !== "OFFSET_OUT_OF_RANGE") this.#reopenLater(partition, nowMs);
     else if (partition.sought !== null) {
-      // An invalid seek changes nothing.
+      // A rejected seek changes nothing.
       partition.sought = null;
       this.#attach(partition, partition.processed);
     } else {
-      // The log no longer holds the position (Kafka's auto.offset.reset), so reading continues at the configured end.
+      // The position is no longer in the log (Kafka's auto.offset.reset), so reading continues at the configured end.
       partition.processed = null;
       partition.rewind();
       this.#attach(partition, null);
@@ -203,15 +209,15 @@ export class PartitionReaders {
   }
 
   /**
-   * [CRC-4] Handles bytes that are not batches, or cannot be decoded. They are
-   * requested again, with back-off. Other partitions go on.
+   * [CRC-4] Handles bytes that are not batches or cannot be decoded. They are requested again, with backoff. Other
+   * partitions continue.
    */
   #cannotRead(partition: AssignedPartition, error: unknown, nowMs: number): void {
     this.#warn(partition, "CORRUPT_MESSAGE", (error as Error).message);
     this.#reopenLater(partition, nowMs);
   }
 
-  /** Reports a problem, with the partition and the offset in it. */
+  /** Reports a problem with the partition and the offset. */
   #warn(
     { topic, partition, held, position }: AssignedPartition,
     code: ErrorName,
@@ -232,7 +238,7 @@ export class PartitionReaders {
     this.#outbox.emit({ type: "records", ...place, attachId, records });
   }
 
-  /** Notes that everything before `nextOffset` is processed, and gives window back. */
+  /** Notes that all records before `nextOffset` are processed, and credits window bytes. */
   processed(partition: AssignedPartition, nextOffset: number, nowMs: number): void {
     partition.processed = nextOffset;
     this.#settle(partition);
@@ -240,7 +246,7 @@ export class PartitionReaders {
     this.#deliverHeld(partition, nowMs);
   }
 
-  /** Gives back the window of wholly processed frames, if that is due. */
+  /** Credits the window bytes of fully processed frames, if they are due. */
   #settle(partition: AssignedPartition): void {
     const bytes = partition.settle(this.#config.windowBytes);
     if (partition.phase === "active") this.#giveBack(partition, bytes);
@@ -257,7 +263,7 @@ export class PartitionReaders {
     for (const partition of this.#partitions.values()) this.#deliverHeld(partition, nowMs);
   }
 
-  /** Announces the ready partitions once all are ready, or once waiting for the others has taken too long. */
+  /** Announces the ready partitions once all are ready, or after the longest wait for the others. */
   #announce(nowMs: number): void {
     const unannounced = [...this.#partitions.values()].filter(
       (partition) =>
@@ -278,7 +284,7 @@ export class PartitionReaders {
     this.#deliverHeld(partition, nowMs);
   }
 
-  /** [SES-5] Delivers held frames while the records in hand leave room. The rest waits, still encoded. */
+  /** [SES-5] Delivers held frames while the unprocessed records leave room. The rest waits in encoded form. */
   #deliverHeld(partition: AssignedPartition, nowMs: number): void {
     const { isPaused, isAnnounced, phase, held } = partition;
     if (isPaused || !isAnnounced || phase !== "active") return;
@@ -287,7 +293,7 @@ export class PartitionReaders {
       try {
         this.#deliver(partition, held[0] as ReceivedFrame);
       } catch (error) {
-        // Earlier records have been delivered. This batch is the first to come again.
+        // Earlier records have been delivered. Reading resumes with this batch.
         this.#cannotRead(partition, error, nowMs);
         return;
       }
@@ -298,14 +304,14 @@ export class PartitionReaders {
 
   seek(partition: AssignedPartition, offset: number): void {
     partition.sought = offset;
-    // Nothing from before counts from here on, even if the socket is just being opened.
+    // Earlier deliveries no longer count from here on, even while the socket is still being opened.
     partition.startAttach(this.#nextAttachId++, offset);
     this.#attach(partition, offset);
   }
 
   /**
-   * Notes that the socket has closed, or could not be opened. `isAlone` says that the group's socket has
-   * not. Returns an error that trying again would not mend.
+   * Notes that the socket was closed, or could not be opened. `isAlone` is true if the group's socket works. Returns an
+   * error that a retry cannot fix.
    */
   closed(
     connection: number,
@@ -322,21 +328,19 @@ export class PartitionReaders {
     partition.isOpen = false;
     if (partition.isGivingUp) return null;
     const error = code === CLOSE_FATAL ? errorOfClose(reason) : null;
-    // A reader without a group reads this topic, and never another that gets its name.
+    // A reader without a group reads only this topic, never another one with the same name.
     const isFinal = this.#config.groupId === null && error?.code === "UNKNOWN_TOPIC_ID";
     if (error?.retriable === false || isFinal) return error;
     if (error !== null) this.#warn(partition, error.code, error.message);
     else if (isAlone && partition.failures === FAILURES_TO_TELL)
       this.#warn(partition, "NETWORK_EXCEPTION", `no connection (${code}); trying again`);
-    // Being replaced (4002) is not a fence. It was this owner itself, with an earlier attach that arrived late.
+    // Being replaced (4002) is not a fence. The cause was an earlier attach of this same owner that arrived late.
     if (code === CLOSE_FENCED) this.#fenced(partition, memberEpoch);
     else this.#reopenLater(partition, nowMs);
     return null;
   }
 
-  /**
-   * [SES-3] Handles a fence: a newer owner has the partition. The coordinator knows more, and its next message decides.
-   */
+  /** [SES-3] Handles a fence: a newer owner has the partition. The coordinator's next message decides what to do. */
   #fenced(partition: AssignedPartition, memberEpoch: number): void {
     const wasAnnounced = partition.isAnnounced;
     partition.fence(memberEpoch);
@@ -347,7 +351,7 @@ export class PartitionReaders {
     this.#warn(partition, "FENCED_MEMBER_EPOCH", "a newer owner has attached");
   }
 
-  /** [SES-1] Reopens later. Delivery continues after the last record that the application was given. */
+  /** [SES-1] Reopens later. Delivery continues after the last delivered record. */
   #reopenLater(partition: AssignedPartition, nowMs: number): void {
     this.close(partition);
     partition.phase = "opening";
@@ -365,7 +369,7 @@ export class PartitionReaders {
     partition.isOpen = false;
   }
 
-  /** Forgets a partition that is no longer the consumer's. */
+  /** Forgets a partition that no longer belongs to the consumer. */
   forget(partition: AssignedPartition): void {
     this.close(partition);
     this.#partitions.delete(partition.key);

@@ -1,4 +1,4 @@
-// The interface between consumers, producers and the world: it opens sockets. Two exist: network sockets
+// The interface by which consumers and producers open sockets. There are two: network sockets
 // (sdk/transport/network.ts) and Durable Object stubs inside the Worker (worker/edge/stub-transport.ts).
 
 export interface Socket {
@@ -6,7 +6,7 @@ export interface Socket {
   close(code: number, reason: string): void;
 }
 
-/** Each socket calls `closed` exactly once, even if it could not be opened. Nothing comes after it. */
+/** Each socket calls `closed` exactly once, even if it could not be opened. No event comes after it. */
 export interface SocketEvents {
   opened(): void;
   text(data: string): void;
@@ -28,12 +28,12 @@ export interface Transport {
 }
 
 /**
- * No close code, but what a socket is closed with in their place if it was good and should only be opened again, because
- * its token expires soon. That is no failure.
+ * Replaces the close code of a working socket that should just be opened again, because its token expires soon. It is
+ * not a failure, and not a WebSocket close code.
  */
 export const RENEWED = 0;
 
-/** The interface of a standard WebSocket, in browsers, Node, Deno, Bun and Workers alike. */
+/** The interface of a standard WebSocket in browsers, Node, Deno, Bun and Workers. */
 export interface StandardWebSocket {
   binaryType: string;
   send(data: string | Uint8Array): void;
@@ -41,7 +41,7 @@ export interface StandardWebSocket {
   addEventListener(type: string, listener: (event: never) => void): void;
 }
 
-/** Turns a standard WebSocket's events into `events`. `isOpen` says that it is already open, as inside a Worker. */
+/** Passes a standard WebSocket's events to `events`. */
 export function listen(socket: StandardWebSocket, events: SocketEvents): void {
   let isClosed = false;
   const closed = (code: number, reason: string) => {
@@ -61,6 +61,6 @@ export function listen(socket: StandardWebSocket, events: SocketEvents): void {
   socket.addEventListener("close", (event: { code: number; reason: string }) =>
     closed(event.code, event.reason),
   );
-  // A close always follows an error, unless the runtime forgets it.
+  // A close always follows an error, unless the runtime omits it.
   socket.addEventListener("error", () => closed(1006, "connection failed"));
 }

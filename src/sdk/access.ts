@@ -1,4 +1,4 @@
-// How grants are judged, for programs that explain them to people. It is no part of the package.
+// The evaluation of grants, for programs that explain them to people. It is not part of the package.
 export {
   type Grant,
   isAllowed,

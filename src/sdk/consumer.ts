@@ -1,5 +1,5 @@
-// The SDK's consumer: handlers over the consumer core. Records of one partition are handled one after another, in
-// offset order. Partitions are handled side by side. Records whose handler has returned are committed.
+// The SDK's consumer: handlers over the consumer core. Records of one partition are handled in sequence, in offset
+// order. Partitions are handled concurrently. A record is committed after its handler has returned.
 import { BrokerError } from "../core/errors.ts";
 import type { ConsumerRecord, TopicPartition } from "../core/record.ts";
 import { type ApplicationEffect, ConsumerDriver } from "../member/consumer-driver.ts";
@@ -14,10 +14,16 @@ import { assertWhole } from "./whole.ts";
 
 export type { ConsumerOptions };
 
+/** Consecutive records of one partition, in offset order. */
 export interface Batch<Record = ConsumerRecord> extends TopicPartition {
   readonly records: readonly Record[];
 }
 
+/**
+ * The options of `run`, with one handler. A record, or a batch, is processed when its handler returns, or the promise
+ * that it returns resolves. If the handler throws, the consumer closes and `run` rejects with that error. The record,
+ * or the whole batch, is then not committed, and comes again.
+ */
 export type Handlers<Record = ConsumerRecord> = RunOptions &
   (
     | { readonly eachRecord: (record: Record, place: TopicPartition) => unknown }
@@ -25,7 +31,7 @@ export type Handlers<Record = ConsumerRecord> = RunOptions &
   );
 
 export interface RunOptions {
-  /** How many handlers may run at once, each for another partition, at least 1. @default all partitions */
+  /** The most handlers that run at once, each for another partition. A whole number from 1. @default all partitions */
   readonly partitionsConsumedConcurrently?: number;
   /** Closes the consumer as `close` does. `run` then rejects with the signal's reason. */
   readonly signal?: AbortSignal;
@@ -34,24 +40,30 @@ export interface RunOptions {
 export type { PlacedRecord };
 
 /**
- * Reads records as a group member or alone. `Record` is what its serdes make
- * of a record. Without serdes, key and value are bytes.
+ * Reads records, as a member of a group or alone. Get one from `rivulet.consumer` or `rivulet.reader`.
+ *
+ * A consumer is used once: `run` it, or iterate over it. Records of one partition are handled in sequence, in offset
+ * order, and partitions concurrently. Delivery is at least once: after a crash, records processed since the last commit
+ * come again. It reconnects by itself.
+ *
+ * `Record` is the type of its records. Without serdes, key and value are bytes.
  */
 export class Consumer<Record = ConsumerRecord> {
+  /** The id of this consumer as a member of its group, a UUID. */
   readonly memberId: string = crypto.randomUUID();
   readonly #driver: ConsumerDriver;
   readonly #options: Omit<ConsumerOptions, "groupId" | "topics"> & AnySerdes;
   readonly #queues = new Map<string, HandlerQueue>();
-  /** The number of handlers that are running, including those of partitions lost meanwhile. */
+  /** The number of running handlers, including those of partitions that have been lost. */
   #running = 0;
   #maxRunning = 0;
   #handlers: Handlers<Record> | null = null;
-  /** Partitions with work to do, while as many handlers are running as allowed. */
+  /** Partitions with records to handle, while as many handlers run as allowed. */
   readonly #turns = new Set<HandlerQueue>();
   #isClosing = false;
   /** The error that `run` rejects with. */
   #failure: { readonly error: unknown } | null = null;
-  /** True while the application's code is on the stack. */
+  /** True while application code is on the call stack. */
   #isCalling = false;
   #settle: () => void = () => {};
   readonly #ended = new Promise<void>((resolve) => {
@@ -71,15 +83,16 @@ export class Consumer<Record = ConsumerRecord> {
     this.#driver = new ConsumerDriver(config, transport, (effect) => this.#onEffect(effect));
   }
 
-  /** The partitions held now. */
+  /** The partitions assigned now. */
   get assignment(): TopicPartition[] {
     return this.#driver.assignment;
   }
 
   /**
-   * Joins and handles records until `close`. Resolves once the member has left. Rejects with the error
-   * that a handler or callback threw, or with the BrokerError that ended the membership:
-   * REQUEST_TIMED_OUT if a handler took longer than `maxProcessingMs`.
+   * Joins the group and handles records until `close`. Resolves once the consumer has left. May be called once.
+   * @throws the error of a handler or callback; the signal's reason; or the BrokerError that ended the membership, such
+   * as REQUEST_TIMED_OUT (a handler took longer than `maxProcessingMs`), INVALID_RECORD (a serde rejected a record), or
+   * GROUP_AUTHORIZATION_FAILED
    */
   async run(handlers: Handlers<Record>): Promise<void> {
     if (this.#handlers !== null) throw new Error("run was called before");
@@ -102,8 +115,8 @@ export class Consumer<Record = ConsumerRecord> {
 
   /**
    * Iterates over the records, in offset order within each partition: `for await (const record of consumer)`. A record
-   * is done when the loop asks for the next. `break` closes the consumer. The record in the loop at a `break` or a
-   * throw comes again. The loop ends with `close`, and throws if `run` would reject.
+   * is processed when the loop asks for the next one. `break` closes the consumer. After a `break` or a throw, the
+   * record in the loop is not processed, and comes again. The loop ends with `close`, and throws the errors of `run`.
    */
   [Symbol.asyncIterator](): AsyncGenerator<Record & TopicPartition, void, void> {
     return recordLoop(
@@ -116,25 +129,32 @@ export class Consumer<Record = ConsumerRecord> {
     );
   }
 
-  /** @internal [STR-7] Reads these partitions as well. Returns false once it is closed. */
+  /** @internal [STR-7] Reads these partitions too. Returns false once the consumer is closed. */
   add(places: readonly ReaderPlace[]): boolean {
     return this.#driver.add(places);
   }
 
-  /** Commits the processed records. Resolves once the group has them, or the partitions are gone. */
+  /**
+   * Commits the processed records. Resolves once they are committed, or their partitions no longer belong to the
+   * consumer.
+   */
   commit(): Promise<void> {
     return this.#driver.commit();
   }
 
-  /** Returns the offset after the last processed record, where the group would continue. Null if not assigned. */
+  /**
+   * Returns the offset after the last processed record, where the group would continue. Null if the partition is not
+   * assigned.
+   */
   position(place: TopicPartition): number | null {
     return this.#driver.position(place);
   }
 
   /**
-   * Waits for the running handlers, 30 seconds at most, commits what they did, and leaves the group at once. Resolves
-   * when that is done and never rejects. So call it without `await` in a handler, a callback or a loop, or it would
-   * wait for itself. If a handler calls it synchronously, the promise resolves at once.
+   * Waits for the running handlers, at most 30 seconds, commits the processed records, and leaves the group at once. A
+   * static member (`instanceId`) only disconnects, unless a handler used up the 30 seconds. Its partitions then stay
+   * reserved for it. Resolves when that is done, and never rejects. Do not await it in a handler, a callback or a loop:
+   * it would wait for itself. If a handler calls it synchronously, the promise resolves at once.
    */
   close(): Promise<void> {
     if (!this.#isClosing) {
@@ -150,12 +170,15 @@ export class Consumer<Record = ConsumerRecord> {
     return this.#isCalling ? Promise.resolve() : this.#ended;
   }
 
-  /** Pauses a partition. No more of its records are handled after the record, or the batch, in progress. */
+  /**
+   * Pauses a partition. After the record, or the batch, in progress, no more of its records are handled until `resume`.
+   */
   pause(place: TopicPartition): void {
     this.#queues.get(keyOf(place))?.pause();
     this.#driver.pause(place);
   }
 
+  /** Resumes a paused partition. */
   resume(place: TopicPartition): void {
     this.#driver.resume(place);
     const queue = this.#queues.get(keyOf(place));
@@ -164,9 +187,10 @@ export class Consumer<Record = ConsumerRecord> {
   }
 
   /**
-   * Continues at `offset`. The next commit may move the group's position back. Returns false if not assigned. If the
-   * log does not hold the offset, `onError` gets OFFSET_OUT_OF_RANGE and the consumer continues where it was.
-   * @throws BrokerError INVALID_REQUEST if it is not an offset.
+   * Continues at `offset`. The next commit may move the group's committed offset back. Returns false if the partition
+   * is not assigned. If the offset is not in the log, `onError` gets OFFSET_OUT_OF_RANGE and the consumer continues
+   * where it was.
+   * @throws BrokerError INVALID_REQUEST if `offset` is not a whole number from 0
    */
   seek(place: TopicPartition, offset: number): boolean {
     assertWhole("offset", offset, 0);
@@ -219,7 +243,7 @@ export class Consumer<Record = ConsumerRecord> {
     return queue;
   }
 
-  /** Calls back. Nothing in `queues` continues before the callback is done. If it throws, the consumer ends. */
+  /** Runs a callback. Nothing in `queues` continues before it is done. If it throws, the consumer ends. */
   #call(queues: readonly HandlerQueue[], callback: () => unknown): void {
     const done = () => {
       for (const queue of queues) {
@@ -242,7 +266,7 @@ export class Consumer<Record = ConsumerRecord> {
     done();
   }
 
-  /** Keeps the first error that ended the consumer, not later ones that it caused. */
+  /** Keeps the first error that ended the consumer, not later ones caused by it. */
   #fail(error: unknown): void {
     this.#failure ??= { error };
     void this.close();
@@ -264,13 +288,13 @@ export class Consumer<Record = ConsumerRecord> {
   async #process(queue: HandlerQueue): Promise<void> {
     queue.enter();
     this.#running++;
-    // This must not run inside the driver's round that brought the records.
-    // A check of the clock reports only after that round.
+    // This must not run inside the driver's round that delivered the records. The driver reports an ended session only
+    // after that round.
     await null;
     try {
       for (let next = queue.take(); next !== undefined; next = queue.take()) {
         await this.#handle(queue, next);
-        if (this.#turns.size > 0) break; // Others have waited for longer.
+        if (this.#turns.size > 0) break; // Other partitions have waited longer.
       }
     } catch (error) {
       this.#fail(error);
@@ -278,7 +302,7 @@ export class Consumer<Record = ConsumerRecord> {
       queue.leave();
       this.#running--;
     }
-    // Some that wait for a turn may have nothing to do by now. All that may run go first.
+    // Some waiting partitions may have nothing to do by now. All that may run go first.
     for (const next of this.#turns) {
       if (this.#running >= this.#maxRunning) break;
       this.#turns.delete(next);
@@ -293,7 +317,7 @@ export class Consumer<Record = ConsumerRecord> {
     const processed = ({ offset }: ConsumerRecord) => {
       if (queue.state !== "gone") this.#driver.processed(place, offset + 1, attachId);
     };
-    // [SRD-2] An error from a serde ends the consumer, like one from a handler.
+    // [SRD-2] An error of a serde ends the consumer, like an error of a handler.
     if ("eachBatch" in handlers) {
       const timer = this.#watch(place, records[0]?.offset ?? 0);
       try {
@@ -329,7 +353,7 @@ export class Consumer<Record = ConsumerRecord> {
     }
   }
 
-  /** A process that was suspended and resumes must not handle records that others own by now [SES-4]. */
+  /** A process that was suspended and resumed must not handle records that belong to others by now [SES-4]. */
   #mayHandle(queue: HandlerQueue, index: number): boolean {
     this.#driver.endLateSession();
     return queue.mayHandle(index);
@@ -348,13 +372,13 @@ export class Consumer<Record = ConsumerRecord> {
     return typed as Record | Promise<Record>;
   }
 
-  /** Times a call of a handler if its time is limited. */
+  /** Starts a timer for a handler call, if its time is limited. */
   #watch(place: TopicPartition, offset: number): unknown {
     const { maxProcessingMs } = this.#options;
     if (maxProcessingMs === undefined) return undefined;
-    // [SES-8] Leaves without waiting for the handler. It may never return, and others must continue.
+    // [SES-8] Leaves without waiting for the handler. It may never return, and other members must continue.
     return setTimeout(() => {
-      const detail = `the handler has not returned from offset ${offset} of ${keyOf(place)} within maxProcessingMs, ${maxProcessingMs} ms`;
+      const detail = `the handler for offset ${offset} of ${keyOf(place)} did not return within maxProcessingMs, ${maxProcessingMs} ms`;
       this.#failure ??= { error: new BrokerError("REQUEST_TIMED_OUT", detail) };
       this.#leave();
     }, maxProcessingMs);
@@ -363,12 +387,12 @@ export class Consumer<Record = ConsumerRecord> {
   #leave(): void {
     this.#isClosing = true;
     this.#driver.leave();
-    // Runs only now: if the session has ended meanwhile, they were just reported as lost.
+    // Runs only now: if the session had ended, the driver has just reported them as lost.
     const partitions = [...this.#queues.values()].map(({ place }) => place);
     if (partitions.length > 0) this.#onEffect({ type: "lost", partitions });
   }
 
-  /** Calls into the application. A close during the call would wait for itself. */
+  /** Calls application code. An awaited `close` during the call would wait for itself. */
   #called(call: () => unknown): unknown {
     const before = this.#isCalling;
     this.#isCalling = true;
@@ -394,7 +418,7 @@ export class Consumer<Record = ConsumerRecord> {
   }
 }
 
-/** How long a close waits before it says what for, and before it stops waiting. */
+/** The time after which a close reports what it waits for, and the time after which it stops waiting. */
 const SLOW_CLOSE_MS = 5_000;
 const MAX_CLOSE_MS = 30_000;
 

@@ -1,6 +1,6 @@
-// The SDK's producer. It chooses partitions and encodes batches itself, as an idempotent producer. If no answer came
-// and it must send records again, they are stored once [IDM-6]. Records of one partition are appended in the order of
-// the calls. Calls that come while an append is under way share the next one.
+// The SDK's producer. It chooses partitions and encodes batches itself, as an idempotent producer. Records that are
+// sent again because there was no answer are stored once [IDM-6]. Records of one partition are appended in the order of
+// the calls. Calls during an append share the next one.
 
 import type { TopicInfo } from "../admin/admin.ts";
 import { answered, ConnectionError, type HttpClient } from "../admin/http.ts";
@@ -49,29 +49,37 @@ export type {
   TypedRecordInput,
 };
 
+/**
+ * Sends records. Get one as `rivulet.producer`, or with own options from `rivulet.newProducer`.
+ *
+ * It is idempotent: a record that it sends again is stored once. Records of one partition are stored in the order of
+ * the calls. Calls need not wait for each other; concurrent ones share appends.
+ *
+ * `Input` is the type of its records. Without serdes, key and value can be anything that RecordInput allows.
+ */
 export class Producer<Input extends TypedRecordInput<never, never> | RecordInput = RecordInput> {
   readonly #http: HttpClient;
   readonly #transport: Transport | null;
   readonly #options: ProducerOptions & AnySerdes;
   /**
-   * The number of records that were taken and whose outcome is not known, and
-   * the number of calls, including those that wait for room.
+   * The number of accepted records whose outcome is unknown, and the number of calls, including those that wait for
+   * room.
    */
   #buffered = 0;
   #calls = 0;
-  /** Resolves when the last call has been taken. Calls are taken in the order in which they came. */
+  /** Resolves when the last call has been accepted. Calls are accepted in order. */
   #admission: Promise<void> = Promise.resolve();
-  /** The number of flushes under way. While there is one, nothing lingers. */
+  /** The number of flushes in progress. During a flush, nothing lingers. */
   #flushes = 0;
-  /** Wakes those who wait for a call to end. */
+  /** Wakes everything that waits for a call to end. */
   readonly #waiting: (() => void)[] = [];
   #isClosed = false;
   readonly #lanes = new Map<string, Lane>();
   readonly #topics = new Map<string, KnownTopic>();
 
   /**
-   * Without a transport, all requests go over HTTP. @throws
-   * BrokerError INVALID_REQUEST for an option outside its bounds.
+   * Without a transport, all requests go over HTTP. @throws BrokerError INVALID_REQUEST for an option outside its
+   * bounds.
    */
   constructor(
     http: HttpClient,
@@ -90,10 +98,14 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
   }
 
   /**
-   * Appends records and answers for each in the order given. A record whose outcome has an `error` was not stored.
-   * But if the error is REQUEST_TIMED_OUT, nobody knows. Requests that may succeed later are retried for
-   * `deliveryTimeoutMs`, which never stores anything twice. @throws BrokerError if nothing was stored;
-   * ConnectionError if there was no answer and nobody knows.
+   * Appends records to a topic, and returns their outcomes in the order given. A record with an `error` in its outcome
+   * was not stored; only after REQUEST_TIMED_OUT, that is unknown. Requests that may succeed later are retried for
+   * `deliveryTimeoutMs`, without storing anything twice.
+   *
+   * `send` copies its records when called, but not their byte arrays: do not change those before it resolves.
+   * @throws BrokerError if nothing was stored, such as INVALID_REQUEST for a wrong record or option, MESSAGE_TOO_LARGE,
+   * UNKNOWN_TOPIC_OR_PARTITION, or a missing grant; ConnectionError if there was no answer and the outcome is unknown;
+   * the signal's reason
    */
   async send(
     topic: string,
@@ -129,9 +141,9 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
   }
 
   /**
-   * Sends to several topics at once. Returns the outcomes of each in the order given. It is
-   * not atomic, but like one `send` each: an error that a topic's `send` would throw is the
-   * outcome of its records. @throws as `send`, if all did.
+   * Sends to several topics at once, and returns the outcomes of each topic in the order given. It is not atomic, but
+   * like one `send` for each topic: an error that a topic's `send` would throw becomes the outcome of its records.
+   * @throws the first topic's error if all failed
    */
   sendBatch(
     batch: readonly TopicRecords<Input>[],
@@ -141,7 +153,7 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
     return outcomesOfTopics(batch, sent);
   }
 
-  /** Resolves once the outcome of everything sent so far is known. Nothing lingers meanwhile. */
+  /** Resolves once the outcome of everything sent so far is known. Until then, nothing lingers. */
   async flush(): Promise<void> {
     this.#flushes++;
     while (this.#calls > 0) {
@@ -151,14 +163,17 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
     this.#flushes--;
   }
 
-  /** Takes nothing more, and resolves once the outcome of everything sent is known. */
+  /**
+   * Accepts nothing more, and resolves once the outcome of everything sent is known. A `send` after it throws
+   * INVALID_REQUEST.
+   */
   async close(): Promise<void> {
     this.#isClosed = true;
     await this.flush();
     for (const lane of this.#lanes.values()) lane.close();
   }
 
-  /** Resolves the next time that a call ends. */
+  /** Resolves when the next call ends. */
   #change(): Promise<void> {
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
@@ -180,7 +195,7 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
     try {
       const all = { ...this.#options, ...options };
       const { deliveryTimeoutMs = DEFAULT_DELIVERY_TIMEOUT_MS } = all;
-      // A serializer that never returns must not hold up later calls forever.
+      // A serializer that never returns must not block later calls forever.
       const inTimeMs = monotonicMs() + deliveryTimeoutMs;
       const ready =
         prepared instanceof Promise
@@ -193,7 +208,7 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
           : (await import("../core/conditional-append.ts")).whyNotConditional;
       await before; // A small call does not overtake a large one that waits for room.
       options.signal?.throwIfAborted();
-      // A call with more records than the bound goes when nothing else is under way.
+      // A call with more records than the bound goes when no other records are in flight.
       while (this.#buffered > 0 && this.#buffered + count > maxBufferedRecords) {
         await this.#change();
         options.signal?.throwIfAborted(); // Nothing of it was sent.
@@ -233,7 +248,7 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
       batchSize,
     };
     const outcomes = new Array<RecordOutcome>(records.length);
-    // All are queued at once, because a lane keeps the order in which it was given its appends.
+    // All are queued at once, because a lane keeps the order in which it gets its appends.
     const settled = await Promise.all(
       appends.map(async ({ partition, batches, sizeInBytes }) => {
         const places = batches.flat();
@@ -247,15 +262,15 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
         return outcome;
       }),
     );
-    // The topic may have been created anew. Later records must not overtake these there. So these
-    // are refused, and later calls describe the topic again.
+    // The topic may have been created again. Later records must not overtake these there. So these are rejected, and
+    // later calls describe the topic again.
     if (settled.some((each) => !each.ok && isOfNoTopic(each.error))) this.#topics.delete(topic);
     const [first] = settled;
     if (first !== undefined && !first.ok && settled.every(({ ok }) => !ok)) throw first.error;
     return outcomes;
   }
 
-  /** Sends to the broker, which keeps the key. */
+  /** Sends over HTTP. The broker handles the idempotency key. */
   async #sendKeyed(
     topic: string,
     prepared: Prepared,
@@ -283,7 +298,7 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
     return lane;
   }
 
-  /** Plans the appends, by the topic as it is known. If that refuses the records, the topic is described again. */
+  /** Plans the appends with the cached topic. If that rejects the records, the topic is described again. */
   async #plan(
     name: string,
     input: readonly RecordInput[],
@@ -308,7 +323,7 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
     }
   }
 
-  /** Applies the application's partitioner, if it has one. */
+  /** Applies the application's partitioner, if there is one. */
   #partition(
     input: readonly RecordInput[],
     records: readonly PlacedRecord[],
@@ -325,8 +340,8 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
   }
 
   /**
-   * Returns the topic as it is known, or describes it. All calls wait for the same answer, each for as long as it
-   * may, so they continue in the order in which they came.
+   * Returns the cached topic, or describes it. All calls wait for the same answer, each until its own deadline, so they
+   * continue in order.
    */
   #known(name: string, deadlineMs: number): Promise<Target> {
     let known = this.#topics.get(name);

@@ -1,5 +1,5 @@
-// The SDK's entry: one address, three roles. It needs only `fetch` and `WebSocket`,
-// so it runs in browsers, Node, Deno, Bun and Workers.
+// The SDK's entry point: one address, three roles. It needs only `fetch` and `WebSocket`, so it runs in browsers, Node,
+// Deno, Bun and Workers.
 
 import { Admin } from "../admin/admin.ts";
 import { type Fetch, HttpClient } from "../admin/http.ts";
@@ -12,12 +12,14 @@ import type { AnySerdes, Serdes, SomeSerdes, TypedRecord } from "./serde.ts";
 import { type Token, tokenFetch, tokenTransport } from "./token.ts";
 import { networkTransport, type WebSocketConstructor } from "./transport/network.ts";
 
+/** The options of a Rivulet. */
 export interface RivuletOptions {
   /** The broker's http or https address. */
   readonly url: string;
   /**
-   * An API key or a token. It goes as `Authorization: Bearer` with requests, and as a subprotocol with sockets. A function
-   * is asked before each of them, and before a token of its that is a JWT expires.
+   * An API key or a token. It is sent as `Authorization: Bearer` with requests, and as a subprotocol with sockets. A
+   * function is called before each request and each socket, and before a token that is a JWT expires. Required unless
+   * the broker is open.
    */
   readonly token?: Token;
   /** @default the global fetch */
@@ -26,12 +28,21 @@ export interface RivuletOptions {
   readonly WebSocket?: WebSocketConstructor;
 }
 
+/** The options of `rivulet.reader`. */
 export interface ReaderOptions extends Pick<ConsumerOptions, "from" | "onAssigned" | "onError"> {
+  /** The topic to read. All of its partitions are read. */
   readonly topic: string;
 }
 
+/**
+ * A client of one broker: an admin, a producer, and any number of consumers, readers and further producers. Creating it
+ * opens no connection.
+ * @throws BrokerError INVALID_REQUEST if `url` is not an http or https URL
+ */
 export class Rivulet {
+  /** Manages topics, groups, keys and tokens. */
   readonly admin: Admin;
+  /** A producer with default options. */
   readonly producer: Producer;
   readonly #options: RivuletOptions;
   readonly #http: HttpClient;
@@ -51,7 +62,10 @@ export class Rivulet {
     this.producer = this.newProducer({});
   }
 
-  /** Makes a producer with its own options, buffers and sequence. `producer` is one without options. */
+  /**
+   * Makes a producer with its own options, buffers and sequence numbers.
+   * @throws BrokerError INVALID_REQUEST for an option outside its bounds
+   */
   newProducer<Key = unknown, Value = unknown>(
     options: ProducerOptions & SomeSerdes<Key, Value>,
   ): Producer<TypedRecordInput<Key, Value>>;
@@ -79,14 +93,22 @@ export class Rivulet {
       : tokenTransport(token, (value) => transportWith(socketProtocols(value)));
   }
 
-  /** Makes a member of a group. It joins with `run`. Keys and values are bytes, or what its serdes make of them. */
+  /**
+   * Makes a member of a group. It joins with `run` or a `for await` loop. Keys and values are bytes, or the output of
+   * its serdes.
+   * @throws BrokerError INVALID_REQUEST or INVALID_GROUP_ID for a wrong option; Error if there is no WebSocket
+   */
   consumer<Key = Uint8Array, Value = Uint8Array>(
     options: ConsumerOptions & Serdes<never, Key, never, Value>,
   ): Consumer<TypedRecord<Key, Value>> {
     return new Consumer(this.#transport(), options);
   }
 
-  /** Makes a reader of a whole topic, without a group. Nothing is shared and nothing is committed. */
+  /**
+   * Makes a reader of a whole topic, without a group. It shares nothing and commits nothing. Partitions added later are
+   * read too, from their beginning.
+   * @throws UNKNOWN_TOPIC_OR_PARTITION; BrokerError INVALID_REQUEST for a wrong option; Error if there is no WebSocket
+   */
   async reader<Key = Uint8Array, Value = Uint8Array>(
     options: ReaderOptions & Serdes<never, Key, never, Value>,
   ): Promise<Consumer<TypedRecord<Key, Value>>> {
@@ -103,7 +125,7 @@ export class Rivulet {
       }));
     let known = partitions;
     let timer: Timer | null = null;
-    /** [STR-7] Partitions that were added while it reads are read from their beginning. */
+    /** [STR-7] Partitions added while it reads are read from their beginning. */
     const look = async () => {
       const now = await this.admin.describeTopic(name).catch(() => null); // It is asked again soon.
       const grown = now?.topicId === topicId ? Math.max(known, now.partitions) : known;
@@ -130,7 +152,7 @@ export class Rivulet {
   }
 }
 
-/** How often a reader without a group asks whether its topic has grown. */
+/** The interval at which a reader without a group checks for added partitions. */
 const LOOK_AGAIN_MS = 15_000;
 
 interface Timer {

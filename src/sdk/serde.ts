@@ -4,16 +4,23 @@ import type { ConsumerRecord } from "../core/record.ts";
 import { jsonText } from "../protocol/json-value.ts";
 
 /**
- * A producer is given `In`, and a consumer gets `Out`. Null stays null on either side and is never passed to a serde.
+ * Converts keys or values. A producer takes `In`, and a consumer returns `Out`. Null stays null and is never passed to
+ * a serde.
  */
 export interface Serde<In, Out = In> {
-  /** @throws an error for a wrong value, which is then not sent. */
+  /**
+   * Returns the bytes to store, or a string for its UTF-8 bytes. @throws any error for a wrong value. It is then not
+   * sent, and `send` throws INVALID_RECORD.
+   */
   serialize(value: In): Uint8Array | string | Promise<Uint8Array | string>;
-  /** @throws an error for wrong bytes. */
+  /**
+   * Returns the application's value. @throws any error for wrong bytes. The consumer then ends with INVALID_RECORD,
+   * whose `data` has topic, partition and offset.
+   */
   deserialize(bytes: Uint8Array): Out | Promise<Out>;
 }
 
-/** The serdes of a topic. */
+/** The serdes for the keys and values of a topic. Without one, keys or values are bytes. */
 export interface Serdes<KeyIn, KeyOut, ValueIn, ValueOut> {
   readonly keySerde?: Serde<KeyIn, KeyOut>;
   readonly valueSerde?: Serde<ValueIn, ValueOut>;
@@ -26,21 +33,22 @@ export type SomeSerdes<Key, Value> =
 
 export type AnySerdes = Serdes<never, unknown, never, unknown>;
 
-/** A consumer's record, with key and value as its serdes made them. */
+/** A consumer's record, with the key and value that its serdes returned. */
 export type TypedRecord<Key, Value> = Omit<ConsumerRecord, "key" | "value"> & {
   readonly key: Key | null;
   readonly value: Value | null;
 };
 
-// A bundle that uses none of the serdes leaves it out.
+// A bundle that uses none of the serdes omits it.
 const FROM_UTF8 = /* @__PURE__ */ new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
+/** Bytes, unchanged. */
 export const bytesSerde: Serde<Uint8Array> = {
   serialize: (bytes) => bytes,
   deserialize: (bytes) => bytes,
 };
 
-/** UTF-8. Bytes that are not UTF-8 are refused. */
+/** Strings as UTF-8. Bytes that are not UTF-8 are rejected. */
 export const stringSerde: Serde<string> = {
   serialize: (text) => {
     if (typeof text !== "string") throw new TypeError(`must be a string, is a ${typeof text}`);
@@ -49,7 +57,10 @@ export const stringSerde: Serde<string> = {
   deserialize: (bytes) => FROM_UTF8.decode(bytes),
 };
 
-/** The needed part of the interface of zod, valibot, arktype and others: https://standardschema.dev. */
+/**
+ * The part of the Standard Schema interface that is needed. zod, valibot, arktype and others implement it:
+ * https://standardschema.dev.
+ */
 export interface StandardSchema<In, Out> {
   readonly "~standard": {
     readonly validate: (value: unknown) => Validated<Out> | Promise<Validated<Out>>;
@@ -66,11 +77,11 @@ interface Issue {
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
 }
 
-/** JSON of the type `T`, which is not checked. */
+/** JSON of the type `T`, without a check. */
 export function jsonSerde<T = unknown>(): Serde<T>;
 /**
- * JSON that the schema accepts. The consumer gets the schema's output
- * (defaults, dates). The producer sends the value as given.
+ * JSON that the schema accepts. The consumer gets the schema's output (defaults, dates). The producer sends the value
+ * unchanged.
  */
 export function jsonSerde<In, Out>(schema: StandardSchema<In, Out>): Serde<In, Out>;
 export function jsonSerde(schema?: StandardSchema<unknown, unknown>): Serde<unknown> {
@@ -104,8 +115,8 @@ export function hasSerdes({ keySerde, valueSerde }: AnySerdes): boolean {
 }
 
 /**
- * Returns the record with key and value as their serdes make them. @throws BrokerError INVALID_RECORD, with `place` and
- * `data`
+ * Returns the record with the key and value that its serdes return. @throws BrokerError INVALID_RECORD, with `place`
+ * and `data`
  */
 export async function convert<R extends object>(
   direction: "serialize" | "deserialize",

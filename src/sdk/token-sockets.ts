@@ -1,18 +1,21 @@
-// Sockets with a token: each is opened once its token is there, and again before the token expires. Those who have a token
-// load this file. Code that it shares with everybody is passed in.
+// Sockets with a token. Each is opened once its token is available, and reopened before the token expires. Clients with
+// a token load this file. Code that all clients share is passed in.
 import type { Socket, SocketEvents, Transport } from "../member/transport.ts";
 
-/** The characters that a subprotocol may have. With others a socket throws, and some runtimes then tell the token. */
+/**
+ * The characters that a subprotocol may contain. With others a WebSocket throws, and some runtimes would reveal the
+ * token in the error.
+ */
 const FITS_A_SOCKET = /^[\w!#$%&'*+.^`|~-]+$/;
 
-/** So long before a token expires, another one is asked for. */
+/** A new token is requested this long before the old one expires. */
 const LEAD_MS = 60_000;
-/** If it does not live for long: this part of its life. */
+/** For a short-lived token: this part of its remaining life. */
 const LEAD_PART = 0.2;
-/** The broker takes no token that lives for longer. A timer takes no time that is much longer. */
+/** The broker accepts no token with a longer life. Timers cannot be much longer. */
 const LONGEST_MS = 24 * 3_600_000;
 
-/** The codes that sockets are closed with, by these names (close-codes.ts, transport.ts). */
+/** The close codes of sockets, by these names (close-codes.ts, transport.ts). */
 export interface Codes {
   readonly fatal: number;
   readonly lost: number;
@@ -20,7 +23,7 @@ export interface Codes {
   readonly unauthenticated: number;
 }
 
-/** As an application gives it (token.ts). */
+/** The same type as in token.ts. */
 type Token = string | (() => string | Promise<string>);
 type Open = (transport: Transport, events: SocketEvents) => Socket;
 
@@ -29,7 +32,7 @@ export class TokenSockets {
   readonly #token: Token;
   readonly #transportWith: (token: string) => Transport;
   readonly #codes: Codes;
-  /** The broker's words when it last refused the credential of an open socket, until it answers on a later one. */
+  /** The broker's reason when it last refused the credential of an open socket, until it answers on a later socket. */
   #refusal: string | null = null;
 
   constructor(token: Token, transportWith: (token: string) => Transport, codes: Codes) {
@@ -38,7 +41,7 @@ export class TokenSockets {
     this.#transportWith = transportWith;
   }
 
-  /** True if there is one credential, and no other will come. */
+  /** True if the credential never changes. */
   get #isConstant(): boolean {
     return typeof this.#token === "string";
   }
@@ -52,14 +55,14 @@ export class TokenSockets {
     let isOpen = false;
     let isOver = false;
     let timer: unknown;
-    /** Sockets that were there before the refusal are refused as well, which is no news. */
+    /** Sockets that existed before the refusal are refused as well. That is no new information. */
     const isAfterRefusal = this.#refusal !== null;
     const end = (code: number, reason: string) => {
       clearTimeout(timer);
       if (isOver) return;
       isOver = true;
       const isRefused = code === this.#codes.unauthenticated;
-      // [SDK-40] Trying again mends nothing. A socket that could not be opened does not say why.
+      // [SDK-40] A retry cannot help. A socket that could not be opened does not report the reason.
       const isFinal = this.#isConstant && isAfterRefusal && (isRefused || !isOpen);
       const refusal = isFinal ? this.#refusal : null;
       if (isRefused) this.#refusal = reason;
@@ -68,14 +71,14 @@ export class TokenSockets {
     };
     const renew = async (current: string) => {
       const next = await this.#ask().catch(() => current);
-      if (next === current || isOver) return; // The broker closes the socket once it has expired.
+      if (next === current || isOver) return; // The broker closes the socket once the token has expired.
       end(this.#codes.renewed, "");
       socket?.close(this.#codes.lost, "the token expires soon");
     };
     const connect = async () => {
       const token = await this.#ask();
       if (isOver) return;
-      if (!FITS_A_SOCKET.test(token)) throw new Error("no socket can carry this token");
+      if (!FITS_A_SOCKET.test(token)) throw new Error("a socket cannot carry this token");
       socket = open(this.#transportWith(token), {
         opened: () => {
           isOpen = true;
@@ -103,7 +106,7 @@ export class TokenSockets {
       close: (code, reason) => {
         clearTimeout(timer);
         if (socket !== null) return socket.close(code, reason);
-        if (!isOver) void Promise.resolve().then(() => events.closed(code, reason)); // Later, as a socket does.
+        if (!isOver) void Promise.resolve().then(() => events.closed(code, reason)); // Later, as a real socket does.
         isOver = true;
       },
     };
@@ -111,8 +114,8 @@ export class TokenSockets {
 }
 
 /**
- * Returns how long to wait until another token should be asked for, or null if that cannot be told, or is over. It is a
- * little earlier at random, so that many clients, and the sockets of one, do not ask at once.
+ * Returns the milliseconds until a new token should be requested. Null if that is unknown or in the past. It is
+ * randomly a little earlier, so that many clients, and the sockets of one client, do not all ask at once.
  */
 export function renewalMs(token: string, nowMs: number, random: number): number | null {
   const leftMs = expiryMs(token) - nowMs;
@@ -121,7 +124,10 @@ export function renewalMs(token: string, nowMs: number, random: number): number 
   return waitMs > 0 && waitMs <= LONGEST_MS ? waitMs : null;
 }
 
-/** Returns when a JWT expires, or NaN if the token does not say. Nothing is verified, because the broker does that. */
+/**
+ * Returns the time at which a JWT expires, or NaN if the token does not contain it. Nothing is verified; the broker
+ * does that.
+ */
 function expiryMs(token: string): number {
   try {
     const claims = (token.split(".")[1] ?? "").replaceAll("-", "+").replaceAll("_", "/");

@@ -1,5 +1,5 @@
-// The credential that says who asks: a header over HTTP, a subprotocol of a socket, because a browser can set no header
-// there. It wraps `fetch` and the sockets, so a bundle without it does not carry it.
+// The client's credential: a header over HTTP, and a subprotocol of sockets, because browsers cannot set headers there.
+// It wraps `fetch` and the sockets, so a bundle without credentials does not include it.
 import type { Fetch } from "../admin/http.ts";
 import { RENEWED, type Socket, type Transport } from "../member/transport.ts";
 import { CLOSE_CLIENT_LOST, CLOSE_FATAL, CLOSE_UNAUTHENTICATED } from "../protocol/close-codes.ts";
@@ -15,7 +15,7 @@ export function tokenFetch(fetch: Fetch, token: Token): Fetch {
   };
 }
 
-/** A function that does not answer must not hold a request beyond its time. */
+/** A function that does not answer must not delay a request beyond its timeout. */
 function orAborted(token: string | Promise<string>, signal?: AbortSignal): Promise<string> {
   return new Promise((resolve, reject) => {
     signal?.addEventListener("abort", () => reject(signal.reason), { once: true });
@@ -31,8 +31,8 @@ const CODES: Codes = {
 };
 
 /**
- * [SDK-40] Opens each socket with its token (token-sockets.ts). If there is no token, the socket closes like one that
- * could not be opened.
+ * [SDK-40] Opens each socket with its token (token-sockets.ts). If the token cannot be obtained, the socket closes like
+ * one that could not be opened.
  */
 export function tokenTransport(
   token: Token,

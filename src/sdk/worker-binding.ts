@@ -1,5 +1,5 @@
-// The SDK over a service binding, for Workers and Durable Objects. It is an entry of its own, `rivulet/worker`, so that
-// the SDK's bundle does not carry it.
+// The SDK over a service binding, for Workers and Durable Objects. It is a separate entry, `rivulet/worker`, so the
+// SDK's bundle does not include it.
 //
 //   const rivulet = new Rivulet(overBinding(env.RIVULET));
 import type { Fetch } from "../admin/http.ts";
@@ -9,21 +9,21 @@ import { BindingSocket } from "./transport/binding-socket.ts";
 
 export { BindingSocket };
 
-/** An address that is never contacted. Its path and query reach the broker over the binding. */
+/** An address that is never contacted. Only path and query reach the broker, over the binding. */
 const ADDRESS = "http://rivulet";
 
-/** How long a token is good for. */
+/** The lifetime of a token. */
 const TOKEN_MS = 3_600_000;
-/** Another token is made so long before one expires. Sockets ask for theirs up to 90 s before. */
+/** A new token is made this long before the old one expires. Sockets request theirs up to 90 s before. */
 const TOKEN_LEAD_MS = 120_000;
 
 /**
  * Returns the options of a `Rivulet` that reaches the broker over a service binding (`entrypoint = "Rivulet"`). Its
- * requests and sockets act for whom the binding's `props` name, as `produce` and `admin` do, by tokens that it makes over
- * the binding. With a `token` of your own beside them, they act for whom that names.
+ * requests and sockets have the principal in the binding's `props`, like `produce` and `admin`, by means of tokens that
+ * it creates over the binding. Add a `token` of your own to act as another principal.
  *
- * Sockets and requests belong to the event that opened them. So make it in a handler or in a Durable Object, not once for
- * all requests of a Worker.
+ * Sockets and requests belong to the event that opened them. So create the client in a handler or in a Durable Object,
+ * not once for all requests of a Worker.
  */
 export function overBinding(
   service: Pick<RivuletService, "fetch" | "admin">,
@@ -50,7 +50,10 @@ export function overBinding(
 
 const UNAUTHORIZED = 401;
 
-/** Tokens for whom the binding's `props` name. One serves all requests and sockets until it expires soon. */
+/**
+ * Tokens for the principal in the binding's `props`. One serves all requests and sockets until shortly before it
+ * expires.
+ */
 class BindingTokens {
   readonly #service: Pick<RivuletService, "admin">;
   #token: Promise<string> | null = null;
@@ -71,13 +74,13 @@ class BindingTokens {
     return token;
   }
 
-  /** Makes the next request or socket ask for another token, because this one was refused. */
+  /** Makes the next request or socket get a new token, because this one was refused. */
   forget(): void {
     this.#token = null;
   }
 
   async #make(): Promise<string> {
-    // Awaited first, because wrangler's registry does not carry calls of a property's methods.
+    // Awaited first, because wrangler's registry does not support method calls on a property.
     const admin = await this.#service.admin;
     try {
       return (await admin.createToken({ ttlMs: TOKEN_MS })).token;

@@ -1,32 +1,32 @@
 // The records of one partition on their way to its handler, as a state machine. It runs nothing itself: the consumer
-// tells it what happens and asks what may happen next.
+// reports events to it and asks for the next step.
 //
 //     open ←— pause, resume —→ paused     open, paused —— stop ——→ stopping     any —— end ——→ gone
 //
-// A partition is busy while code of the application is at work on it: one handler, or callbacks. Its next step waits
-// until they have ended. One that is gone, given up or lost, has no next step.
+// A partition is busy while application code works on it: one handler, or callbacks. Its next step waits until they
+// end. A partition that is gone (given up or lost) has no next step.
 import type { ConsumerRecord, TopicPartition } from "../../core/record.ts";
 
 export type HandlerState = "open" | "paused" | "stopping" | "gone";
 
-/** The next step: handle what `take` gives, give the partition up, or wait for another event. */
+/** The next step: handle the result of `take`, release the partition, or wait for another event. */
 export type NextStep = "handle" | "release" | "wait";
 
 export interface Delivery {
-  /** The attachment that brought the records. `processed` passes it back. */
+  /** The attach that delivered the records. It is passed back with `processed`. */
   readonly attachId: number;
   readonly records: readonly ConsumerRecord[];
 }
 
 export class HandlerQueue {
   readonly place: TopicPartition;
-  /** Takes back the record that waits for a loop which has not come to it. Its handler then returns ABANDONED. */
+  /** Takes back the record that waits for a loop which has not reached it. Its handler then returns ABANDONED. */
   abandon: (() => void) | undefined;
   #state: HandlerState = "open";
   #waiting: Delivery[] = [];
-  /** The delivery that a handler is at work on. A seek, or a stop, drops the rest of it. */
+  /** The delivery that a handler works on. A seek or a stop drops the rest of it. */
   #current: Delivery | undefined;
-  /** The number of handlers (at most one) and callbacks at work. */
+  /** The number of working handlers (at most one) and callbacks. */
   #busy = 0;
 
   constructor({ topic, partition }: TopicPartition) {
@@ -47,7 +47,7 @@ export class HandlerQueue {
     return this.#state === "open" && this.#waiting.length > 0 ? "handle" : "wait";
   }
 
-  /** Code of the application begins to work on the partition. */
+  /** Notes that application code starts to work on the partition. */
   enter(): void {
     this.#busy++;
   }
@@ -56,7 +56,7 @@ export class HandlerQueue {
     this.#busy--;
   }
 
-  /** Queues records. Those of a partition that stops are never taken. */
+  /** Queues records. If the partition is stopping, they are never taken. */
   add(delivery: Delivery): void {
     this.#waiting.push(delivery);
   }
@@ -67,13 +67,13 @@ export class HandlerQueue {
     return this.#current;
   }
 
-  /** Returns whether the record at `index` of the current delivery may be handled. If paused, the rest waits. */
+  /** Returns true if the record at `index` of the current delivery may be handled. If paused, the rest waits. */
   mayHandle(index: number): boolean {
     if (this.#state === "paused") this.putBack(index);
     return this.#current !== undefined;
   }
 
-  /** Makes the current delivery wait again, from `index` on. */
+  /** Puts the current delivery back in the queue, from `index` on. */
   putBack(index: number): void {
     if (this.#current === undefined) return; // A seek or a stop has dropped it.
     const { attachId, records } = this.#current;
@@ -90,20 +90,23 @@ export class HandlerQueue {
     if (this.#state === "paused") this.#state = "open";
   }
 
-  /** Drops what was read before a seek. */
+  /** Drops the records that were read before a seek. */
   seek(): void {
     this.#waiting = [];
     this.#current = undefined;
     this.abandon?.();
   }
 
-  /** The partition is revoked, or the consumer closes. It is given up after the record, or the batch, in progress. */
+  /**
+   * Stops the partition, because it is revoked or the consumer closes. It is released after the record, or the batch,
+   * in progress.
+   */
   stop(): void {
     if (this.#state !== "gone") this.#state = "stopping";
     this.seek();
   }
 
-  /** The partition was given up, or is lost. What a handler still does there no longer counts. */
+  /** Ends the partition, because it was given up or lost. A handler that still works on it no longer counts. */
   end(): void {
     this.#state = "gone";
     this.stop();

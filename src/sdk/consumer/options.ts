@@ -1,4 +1,4 @@
-// Checks a consumer's options before anything is sent. The broker would refuse some of them only over a socket, where
+// Checks a consumer's options before anything is sent. The broker would reject some of them only over a socket, where
 // the reason can be lost, and would never see others.
 import { whyNotGroupId } from "../../core/cluster/topics.ts";
 import { durationMs } from "../../core/duration.ts";
@@ -20,7 +20,10 @@ import type { ConsumerOptions } from "./consumer-options.ts";
 /** Kafka's auto.commit.interval.ms. */
 const DEFAULT_COMMIT_INTERVAL_MS = 5_000;
 
-/** @throws BrokerError INVALID_REQUEST or INVALID_GROUP_ID, which names the option, its value and its bound. */
+/**
+ * Checks the options and fills in the defaults. @throws BrokerError INVALID_REQUEST or INVALID_GROUP_ID, which names
+ * the option, its value and its bound.
+ */
 export function coreConfig(
   options: Omit<ConsumerOptions, "groupId"> & {
     readonly groupId: string | null;

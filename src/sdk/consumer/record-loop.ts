@@ -1,10 +1,10 @@
-// A consumer as a loop. Its handlers hand their records over one at a time and wait until the loop has had each.
+// A consumer as a loop. Its handlers pass their records on one at a time, and wait until the loop has processed each.
 import type { ConsumerRecord, TopicPartition } from "../../core/record.ts";
 
-/** A record and its place. */
+/** A record with its topic and partition, as `for await` over a consumer yields it. */
 export type PlacedRecord = ConsumerRecord & TopicPartition;
 
-/** The result of a handler that has not looked at its record. The record is then not done. */
+/** The result of a handler whose record was not processed. */
 export const ABANDONED = Symbol("abandoned");
 
 type EachRecord<Record> = (record: Record, place: TopicPartition) => Promise<unknown>;
@@ -16,9 +16,9 @@ interface Item<Record> {
 }
 
 /**
- * Yields the records that `run` hands to its handler. A record is done when the loop asks for the next. A record at a
- * `break` or a throw is not done. `onWaiting` is given a way to take back a record that the loop has not come to. Its
- * partition may have to go, and must not wait for the loop.
+ * Yields the records that `run` passes to its handler. A record is processed when the loop asks for the next one. A
+ * record at a `break` or a throw is not processed. `onWaiting` gets a function that takes back a record that the loop
+ * has not reached. Its partition may be revoked, and must not wait for the loop.
  */
 export async function* recordLoop<Record>(
   run: (eachRecord: EachRecord<Record>) => Promise<void>,
@@ -43,7 +43,7 @@ export async function* recordLoop<Record>(
     isOver = true;
     wake();
   });
-  running.catch(() => {}); // It is thrown below, unless the loop is left before.
+  running.catch(() => {}); // It is thrown below, unless the loop ends before.
   let current: Item<Record> | undefined;
   try {
     while (!isOver || waiting.length > 0) {

@@ -1,5 +1,5 @@
-// One append on its way: the records of the calls that share it, and their encoded bytes.
-// The same bytes are sent until their outcome is known.
+// One append: the records of the calls that share it, and their encoded bytes. The same bytes are sent until their
+// outcome is known.
 
 import { ConnectionError } from "../../admin/http.ts";
 import { BrokerError, brokerErrorOf, ERRORS } from "../../core/errors.ts";
@@ -16,13 +16,13 @@ export type LaneOutcome =
 export interface LaneOptions {
   readonly expectedOffset: number | null;
   readonly compression: CompressionName;
-  /** The deadline by the monotonic clock. */
+  /** The deadline on the monotonic clock. */
   readonly deadlineMs: number;
   readonly lingerMs: number;
   readonly batchSize: number;
 }
 
-/** The records that one call wants to append to the partition. */
+/** The records of one call for the partition. */
 export interface Item {
   readonly records: readonly ProducerRecord[];
   readonly sizeInBytes: number;
@@ -31,12 +31,12 @@ export interface Item {
   readonly resolve: (outcome: LaneOutcome) => void;
 }
 
-/** A producer in one partition. `sequence` is that of the next record. */
+/** The producer's identity for one partition. `sequence` is that of the next record. */
 export interface Identity {
   readonly producerId: number;
   readonly producerEpoch: number;
   sequence: number;
-  /** True if an append was stored. The partition then knows the producer, and refuses appends that follow a gap. */
+  /** True if an append was stored. The partition then knows the producer, and rejects appends after a gap. */
   isKnown: boolean;
 }
 
@@ -44,14 +44,14 @@ export class Delivery {
   readonly items: readonly Item[];
   readonly records: readonly ProducerRecord[];
   readonly plan: PlannedAppend;
-  /** The items whose time is not up. */
+  /** The items whose deadline has not passed. */
   #waiting: readonly Item[];
   /** Null until the records are encoded for a producer. */
   bytes: Uint8Array | null = null;
   identity: Identity | null = null;
   /** The first sequence number of the bytes. */
   sequence = 0;
-  /** True if it was sent, and may have been stored. */
+  /** True if it was sent and may have been stored. */
   isUnknown = false;
 
   constructor(items: readonly Item[], records: readonly ProducerRecord[], plan: PlannedAppend) {
@@ -61,14 +61,13 @@ export class Delivery {
     this.#waiting = items;
   }
 
-  /** When the first of the waiting items runs out of time. */
+  /** The earliest deadline of the waiting items. */
   get deadlineMs(): number {
     return Math.min(...this.#waiting.map(({ options }) => options.deadlineMs));
   }
 
   /**
-   * Answers the items that have no time left at `nowMs` with `error`. If no
-   * item has time left, it answers none and returns true.
+   * Settles items whose deadline is before `nowMs` with `error`. If that is all of them, settles none and returns true.
    */
   expire(nowMs: number, error: BrokerError | ConnectionError): boolean {
     const hasTime = ({ options }: Item) => options.deadlineMs > nowMs;
@@ -93,7 +92,7 @@ export class Delivery {
     return this.bytes;
   }
 
-  /** Notes what an answer, or its absence, says about the bytes being stored. */
+  /** Notes what an answer, or its absence, means for the outcome. */
   note(error: BrokerError | ConnectionError): void {
     if (error instanceof BrokerError && ERRORS[error.code].outcomeKnown) this.isUnknown = false;
     else if (!isRefusal(error) && !isPostponed(error)) this.isUnknown = true;
@@ -108,17 +107,17 @@ export class Delivery {
   }
 }
 
-/** True if the topic, or the partition, did not exist. Nothing was stored. */
+/** True if the topic or the partition did not exist. Nothing was stored. */
 export function isOfNoTopic(error: Error): boolean {
   return error instanceof BrokerError && error.code.startsWith("UNKNOWN_TOPIC");
 }
 
-/** True if trying again changes nothing, and nothing was stored. */
+/** True if a retry would change nothing, and nothing was stored. */
 export function isRefusal(error: Error): boolean {
   return error instanceof BrokerError && (!error.retriable || isOfNoTopic(error));
 }
 
-/** True if the broker says that it has not stored anything, for now. */
+/** True if the broker has not stored anything for the moment. */
 function isPostponed(error: Error): boolean {
   return (
     error instanceof BrokerError &&

@@ -1,4 +1,4 @@
-// Records as an application gives them to the producer, and their checks.
+// The records that an application passes to the producer, and their checks.
 
 import { BrokerError, preview } from "../../core/errors.ts";
 import {
@@ -12,7 +12,7 @@ import type { JsonRecordInput } from "../../protocol/json-record.ts";
 import { assertWhole, refuse } from "../whole.ts";
 import type { SendOptions } from "./options.ts";
 
-/** The records of a call: as they were given, and as they will be stored except for their place. */
+/** The records of a call: as passed in, and as they will be stored except for their partition. */
 export interface Prepared {
   readonly input: readonly JsonRecordInput[];
   readonly records: readonly PlacedRecord[];
@@ -29,8 +29,7 @@ export function assertRecord(record: JsonRecordInput, index: number): void {
     throw wrong("value", "is required (null for a tombstone), or valueBase64");
   if (value !== undefined && valueBase64 !== undefined)
     throw wrong("valueBase64", "conflicts with value");
-  if (key !== undefined && keyBase64 !== undefined)
-    throw wrong("keyBase64", "conflicts with key");
+  if (key !== undefined && keyBase64 !== undefined) throw wrong("keyBase64", "conflicts with key");
   if (partition !== undefined)
     assertWhole(`records[${index}].partition`, partition, 0, MAX_PARTITIONS_PER_TOPIC - 1);
   if (timestamp !== undefined)
@@ -41,9 +40,9 @@ export function assertRecord(record: JsonRecordInput, index: number): void {
     throw wrong("headers", `has ${count} headers, the bound is ${MAX_HEADERS_PER_RECORD}`);
 }
 
-/** @throws BrokerError INVALID_REQUEST */
+/** Checks the options of a call. @throws BrokerError INVALID_REQUEST */
 export function assertOptions(options: SendOptions): void {
-  // A legal value stands in for an option that is not given.
+  // A legal value replaces an absent option.
   const { expectedOffset = 0, deliveryTimeoutMs = 0, compression = "none" } = options;
   assertWhole("expectedOffset", expectedOffset, 0);
   assertWhole("deliveryTimeoutMs", deliveryTimeoutMs, 0, MAX_TIMER_MS);

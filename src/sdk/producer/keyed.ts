@@ -1,24 +1,25 @@
-// The request of a send with an idempotency key. The broker keeps the key, and it places and encodes, so every repeat is
-// placed alike. Few producers load this file. Code that it shares with every producer is passed in.
+// The request of a `send` with an idempotency key. The broker remembers the key, and does the partitioning and
+// encoding, so every repeat gets the same partitions. Few producers load this file. Code that all producers share is
+// passed in.
 import type { Body } from "../../admin/http.ts";
 import type { PlacedRecord } from "../../core/produce-plan.ts";
 import type { JsonRecordInput } from "../../protocol/json-record.ts";
 import type { Prepared } from "./input.ts";
 import type { RecordInput, SendOptions } from "./options.ts";
 
-/** As the broker checks it (core/log/keyed-request.ts), in less code. */
+/** The same rule as the broker's (core/log/keyed-request.ts), in less code. */
 const IDEMPOTENCY_KEY = /^[ -~]{1,255}$/;
 
 type ToBase64 = (bytes: Uint8Array) => string;
 type Refuse = (name: string, value: unknown, bound: string) => never;
 
-/** @throws BrokerError INVALID_REQUEST if it is no idempotency key */
+/** Makes the request. @throws BrokerError INVALID_REQUEST if the idempotency key is invalid */
 export function keyedRequest(
   { input, records }: Prepared,
   { idempotencyKey: key = "", expectedOffset }: SendOptions,
   { toBase64, refuse }: { toBase64: ToBase64; refuse: Refuse },
 ): { query: string; body: Body } {
-  if (!IDEMPOTENCY_KEY.test(key)) refuse("idempotencyKey", key, "1 to 255 of ASCII");
+  if (!IDEMPOTENCY_KEY.test(key)) refuse("idempotencyKey", key, "1 to 255 ASCII characters");
   const list = input.map((each, i) => asJson(each, records[i] as PlacedRecord, toBase64));
   const body = {
     type: "application/json",
@@ -29,7 +30,8 @@ export function keyedRequest(
 }
 
 /**
- * Writes a record so that the same bytes are stored as without a key: text goes as it is, everything else as its bytes.
+ * Writes a record so that the same bytes are stored as without a key: strings stay strings, everything else is sent as
+ * bytes.
  */
 function asJson(record: RecordInput, { key, value }: PlacedRecord, toBase64: ToBase64): string {
   const field = (

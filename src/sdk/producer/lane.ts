@@ -1,7 +1,7 @@
 // The appends of one producer to one partition, in order. Records that cannot be sent at once wait together and share
-// the next append. Over HTTP, one append is on its way at a time. Over a socket, which keeps their order, there are a
-// few: the partition refuses appends that follow one that it did not take. Refused or unanswered appends are sent again
-// one by one, each until its outcome is known or its time is up.
+// the next append. Over HTTP, one append is in flight at a time. A socket keeps the order, so a few may be in flight:
+// the partition rejects appends that follow a rejected one. Rejected or unanswered appends are sent again one by one,
+// each until its outcome is known or its deadline has passed.
 
 import { answered, ConnectionError, type HttpClient } from "../../admin/http.ts";
 import { BrokerError } from "../../core/errors.ts";
@@ -31,7 +31,7 @@ import {
 } from "./limits.ts";
 import { PartitionLink } from "./partition-link.ts";
 
-/** An append that was sent while others were not answered. It does not throw. */
+/** An append that was sent before earlier ones were answered. Its answer never rejects. */
 interface Flight {
   readonly delivery: Delivery;
   readonly answer: Promise<LaneOutcome>;
@@ -46,14 +46,14 @@ export class Lane {
   /** The number of records in the queue. */
   #queued = 0;
   #isWorking = false;
-  /** How many appends in a row came close after one another, and when the last one ended. */
+  /** The number of appends in quick succession, and the end of the last one. */
   #busy = 0;
   #lastEndMs = Number.NEGATIVE_INFINITY;
   /** Ends the wait for more records, or for an answer. */
   #wake: (() => void) | null = null;
-  /** Null before the first append, and if nobody knows how far the sequence has come. */
+  /** Null before the first append, and if the sequence number is unknown. */
   #identity: Identity | null = null;
-  /** The id of the topic when it was last described. */
+  /** The topic's id in its last description. */
   topicId = "";
 
   constructor(http: HttpClient, transport: Transport | null, topic: string, partition: number) {
@@ -63,7 +63,7 @@ export class Lane {
     this.#partition = partition;
   }
 
-  /** Resolves when the outcome of the records is known, or their time is up. */
+  /** Resolves when the outcome of the records is known, or their deadline has passed. */
   append(
     records: readonly ProducerRecord[],
     { sizeInBytes, maxMessageBytes }: Pick<Item, "sizeInBytes" | "maxMessageBytes">,
@@ -118,9 +118,9 @@ export class Lane {
   }
 
   /**
-   * Returns the producer as which the next append may be sent although `flights` are not answered,
-   * or null. The partition must already know the producer. It takes any sequence of an unknown
-   * producer for the first, so nothing would keep their order.
+   * Returns the producer for an append that may be sent while `flights` are unanswered, or null. The partition must
+   * already know the producer. It accepts any first sequence from an unknown producer, so nothing would keep their
+   * order.
    */
   #identityToSendAhead(flights: number): Identity | null {
     const identity = this.#identity;
@@ -129,7 +129,7 @@ export class Lane {
     return mayFollow && this.#link.isOrdered && identity?.isKnown ? identity : null;
   }
 
-  /** Sends the next append and does not wait for its answer. An encoding error is reported when it lands. */
+  /** Sends the next append without waiting for its answer. An encoding error is reported when it lands. */
   async #launch(identity: Identity): Promise<Flight> {
     const delivery = this.#next();
     const failed = (thrown: unknown): LaneOutcome => ({ ok: false, error: known(thrown) });
@@ -164,7 +164,7 @@ export class Lane {
       first.delivery.settle(outcome);
       return;
     }
-    // Later flights were refused because of it, or not answered either.
+    // Later flights were rejected because of it, or are unanswered too.
     const landed = flights.splice(0);
     const outcomes = await Promise.all(landed.map(({ answer }) => answer));
     const again: Delivery[] = [];
@@ -176,7 +176,7 @@ export class Lane {
     await this.#deliverAll(again);
   }
 
-  /** Returns the first waiting append, joined with those after it that may share it. */
+  /** Returns the first waiting append, joined with those after it that can share it. */
   #next(): Delivery {
     const first = this.#queue[0] as Item;
     let end = 1;
@@ -192,7 +192,7 @@ export class Lane {
       sizeInBytes += next.sizeInBytes;
       if (!isAlike || count > first.options.batchSize || sizeInBytes > MAX_JOINED_BYTES) break;
     }
-    const delivery = this.#delivery(this.#queue.splice(0, end)); // At once: each shift would move all that wait.
+    const delivery = this.#delivery(this.#queue.splice(0, end)); // All at once: repeated shifts would be slow.
     this.#queued -= delivery.records.length;
     return delivery;
   }
@@ -208,7 +208,7 @@ export class Lane {
 
   /** Delivers one after another, each until its outcome is known. */
   async #deliverAll(deliveries: Delivery[]): Promise<void> {
-    /** True if nobody knows the outcome of one. Unanswered appends sent after it may yet be stored with it. */
+    /** True if the outcome of one is unknown. Unanswered appends sent after it may still be stored with it. */
     let isSpoilt = false;
     for (;;) {
       const delivery = deliveries.shift();
@@ -217,7 +217,7 @@ export class Lane {
       if (this.#busy >= BUSY_APPENDS) this.#link.open(this.topicId);
       const outcome = await this.#deliver(delivery, !(isSpoilt && delivery.isUnknown));
       isSpoilt ||= delivery.isUnknown && !outcome.ok;
-      // Only the append at fault must fail.
+      // Only the failing append must fail.
       const isGuessing = !outcome.ok && isRefusal(outcome.error) && delivery.items.length > 1;
       if (isGuessing) deliveries.unshift(...delivery.items.map((item) => this.#delivery([item])));
       else delivery.settle(outcome);
@@ -239,20 +239,20 @@ export class Lane {
       } catch (thrown) {
         const error = known(thrown);
         const isBehind = error instanceof BrokerError && isOutOfStep(error.code);
-        // An earlier copy may still be on its way, after the append that it follows. So this refusal decides nothing.
+        // An earlier copy may still be in flight, behind the append that it follows. So this rejection decides nothing.
         const isOpen = isBehind && !isRenewable;
         // Before the first bytes were sent, nothing can have been stored.
         if (delivery.bytes !== null && !isOpen) delivery.note(error);
         if (isBehind && mayRenew) {
-          // Somebody else has used this producer's id, or an append sent before it was refused. Nothing of this
-          // append was stored. It is sent as another producer's.
+          // The producer's id was used elsewhere, or an earlier append was rejected. Nothing of this append was stored.
+          // It is sent again as another producer's.
           mayRenew = false;
           if (this.#identity === delivery.identity) this.#identity = null;
           delivery.bytes = null;
           continue;
         }
         const backoffMs = Math.min(FIRST_BACKOFF_MS * 2 ** attempt, MAX_BACKOFF_MS);
-        // Items without time left get an unknown outcome, while those that share the bytes are retried.
+        // Items past their deadline get an unknown outcome, while others that share the bytes are retried.
         const isOver = delivery.expire(monotonicMs() + backoffMs, unknownOutcome(error));
         if (isOver || (isRefusal(error) && !isOpen)) {
           this.#giveUp(delivery);
@@ -272,7 +272,7 @@ export class Lane {
     return appended;
   }
 
-  /** Frees the sequence numbers for the next append if nothing was stored and nothing was sent after it. */
+  /** Frees the sequence numbers for the next append, if nothing was stored and nothing was sent after it. */
   #giveUp({ identity, sequence, plan, bytes, isUnknown }: Delivery): void {
     if (bytes === null || identity === null || identity !== this.#identity) return;
     const isLast = identity.sequence === addToSequence(sequence, plan.recordCount);
@@ -293,7 +293,7 @@ export class Lane {
   }
 }
 
-/** True for a conditional append. It shares its append with no other, and follows no unanswered one. */
+/** True for a conditional append. It is not joined with others, and follows no unanswered one. */
 function isAlone({ options }: Item): boolean {
   return options.expectedOffset !== null;
 }

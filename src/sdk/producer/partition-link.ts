@@ -1,5 +1,5 @@
-// The link of a producer to a partition: HTTP for appends now and then,
-// a socket once appends come close after one another.
+// The link of a producer to a partition: HTTP for occasional appends, and a socket once appends come in quick
+// succession.
 
 import { brokerError, ConnectionError, type HttpClient, parseJson } from "../../admin/http.ts";
 import type { Appended, AppendSocket } from "../../member/append-socket.ts";
@@ -24,12 +24,14 @@ export class PartitionLink {
     this.#partition = partition;
   }
 
-  /** True if an append sent now arrives after those sent before, although they are not answered yet. */
+  /** True if an append sent now arrives after earlier ones, even if those are unanswered. */
   get isOrdered(): boolean {
     return this.#socket?.isOpen ?? false;
   }
 
-  /** @throws BrokerError if the partition refuses the append; ConnectionError if there was no answer. */
+  /**
+   * Appends batches. @throws BrokerError if the partition rejects the append; ConnectionError if there was no answer.
+   */
   append(bytes: Uint8Array, expectedOffset: number | null, withinMs: number): Promise<Appended> {
     const patienceMs = ANSWER_TIMEOUT_MS + (bytes.length / BYTES_PER_SECOND) * 1_000;
     const timeoutMs = Math.max(1, Math.ceil(Math.min(withinMs, patienceMs)));
@@ -39,13 +41,13 @@ export class PartitionLink {
     return socket.append(bytes, expectedOffset, timeoutMs);
   }
 
-  /** Uses a socket from now on, as soon as there is one. */
+  /** Starts using a socket, as soon as one is open. */
   open(topicId: string): void {
     if (this.#socket?.isClosed) this.#socket = null;
     if (this.#transport === null || this.#socket !== null) return;
     if (monotonicMs() < this.#reopenAtMs) return;
     this.#reopenAtMs = monotonicMs() + REOPEN_MS;
-    void this.#open(this.#transport, topicId).catch(() => {}); // HTTP works as well.
+    void this.#open(this.#transport, topicId).catch(() => {}); // HTTP works too.
   }
 
   async #open(transport: Transport, topicId: string): Promise<void> {

@@ -1,4 +1,4 @@
-// Retries requests that go over HTTP.
+// Retries of HTTP requests.
 
 import { ConnectionError } from "../../admin/http.ts";
 import { BrokerError } from "../../core/errors.ts";
@@ -6,7 +6,7 @@ import { monotonicMs } from "../../member/clock.ts";
 import { isRefusal } from "./delivery.ts";
 import { FIRST_BACKOFF_MS, MAX_BACKOFF_MS } from "./limits.ts";
 
-/** Retries requests that may succeed later. `ask` is given the time that is left, in milliseconds. */
+/** Retries a request while it may succeed later. `ask` gets the remaining time in milliseconds. */
 export async function untilAnswered<T>(
   ask: (leftMs: number) => Promise<T>,
   deadlineMs: () => number,

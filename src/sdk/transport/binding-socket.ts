@@ -1,10 +1,10 @@
-// A WebSocket over a service binding. The global WebSocket of a Worker only reaches addresses on the network.
+// A WebSocket over a service binding. A Worker's global WebSocket can only reach network addresses.
 import { brokerError, parseJson } from "../../admin/http.ts";
 import type { RivuletService } from "../../admin/service.ts";
 import type { StandardWebSocket } from "../../member/transport.ts";
 import { CLOSE_FATAL } from "../../protocol/close-codes.ts";
 
-/** The end of an accepted socket in a Worker. Other runtimes have none, and their types do not know it. */
+/** An accepted socket in a Worker. Other runtimes do not have this type. */
 interface AcceptedSocket {
   binaryType: string;
   accept(): void;
@@ -17,7 +17,7 @@ interface AcceptedSocket {
 
 /** The close code of a socket that could not be opened, or whose connection broke. */
 const ABNORMAL = 1006;
-/** The statuses of a refusal that the same request would meet again: it is wrong, or a grant is missing. */
+/** The statuses of a refusal that a repeated request would get again: the request is wrong, or a grant is missing. */
 const FINAL_STATUSES = [400, 403];
 
 interface Close {
@@ -26,9 +26,10 @@ interface Close {
 }
 
 /**
- * Behaves as the standard WebSocket, as far as the SDK uses it: the events `open`, `message` and `close`, `binaryType`,
- * `readyState`, `send` and `close`. It has no `error` event: the reason of `close` says why a socket could not be opened. Where
- * trying again would not help, its code is 4000, which ends the consumer. A WebSocket on the network never says that.
+ * Behaves like the standard WebSocket, as far as the SDK uses it: the events `open`, `message` and `close`,
+ * `binaryType`, `readyState`, `send` and `close`. It has no `error` event: the reason of `close` says why a socket
+ * could not be opened. If a retry cannot help, the close code is 4000, which ends the consumer. A network WebSocket
+ * never reports that.
  */
 export class BindingSocket implements StandardWebSocket {
   static readonly CONNECTING = 0;
@@ -67,7 +68,10 @@ export class BindingSocket implements StandardWebSocket {
     if (this.#socket !== null) this.#socket.binaryType = type;
   }
 
-  /** @throws Error while the socket is being opened. Once it is closing, data is dropped, as the standard says. */
+  /**
+   * Sends data. @throws Error while the socket is being opened. Once it is closing, data is dropped, as the standard
+   * requires.
+   */
   send(data: string | Uint8Array): void {
     if (this.#readyState === BindingSocket.CONNECTING)
       throw new Error("the socket is not open yet");
@@ -119,7 +123,10 @@ export class BindingSocket implements StandardWebSocket {
   }
 }
 
-/** Returns the close of a socket that the broker refused to open: with the error of its problem, or else with the status. */
+/**
+ * Returns the close of a socket that the broker refused to open, with the error of its problem, or else with the
+ * status.
+ */
 async function refusalOf(response: Response): Promise<Close> {
   const problem = brokerError(parseJson(await response.text()));
   if (problem === null) return { code: ABNORMAL, reason: `HTTP ${response.status}` };

@@ -11,7 +11,7 @@ import { groupSocketPath, partitionSocketPath } from "../../protocol/paths.ts";
 
 export type WebSocketConstructor = new (url: string, protocols?: string[]) => StandardWebSocket;
 
-/** `baseUrl` is the broker's http or https address. `protocols` says who opens the sockets. */
+/** Makes a transport. `baseUrl` is the broker's http or https address. `protocols` carry the credential. */
 export function networkTransport(
   baseUrl: string,
   WebSocketClass: WebSocketConstructor,
@@ -33,7 +33,7 @@ export function networkTransport(
   };
 }
 
-/** Sends. A socket that is going down throws, and its close event does the rest. */
+/** Sends. A socket that is closing throws, and its close event handles the rest. */
 function sendQuietly(socket: StandardWebSocket, data: string | Uint8Array): void {
   try {
     socket.send(data);

@@ -132,7 +132,7 @@ describe("maxProcessingMs", () => {
       expect(ended.error).toMatchObject({
         name: "BrokerError",
         code: "REQUEST_TIMED_OUT",
-        message: "the handler has not returned from offset 1 of t/0 within maxProcessingMs, 300 ms",
+        message: "the handler for offset 1 of t/0 did not return within maxProcessingMs, 300 ms",
       });
       expect(vi.getTimerCount()).toBe(0);
       stuck.resolve();

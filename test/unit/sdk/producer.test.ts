@@ -381,9 +381,9 @@ test.each([
   [{ deliveryTimeoutMs: Number.NaN }, /^deliveryTimeoutMs is NaN/],
   [{ idempotencyKey: "" }, /^idempotencyKey is ""/],
   [{ idempotencyKey: "x".repeat(256) }, /^idempotencyKey is "x/],
-  [{ idempotencyKey: "\u00e4" }, /1 to 255 of ASCII/],
-  [{ idempotencyKey: "a\nb" }, /1 to 255 of ASCII/],
-  [{ idempotencyKey: "a\n" }, /1 to 255 of ASCII/],
+  [{ idempotencyKey: "\u00e4" }, /1 to 255 ASCII characters/],
+  [{ idempotencyKey: "a\nb" }, /1 to 255 ASCII characters/],
+  [{ idempotencyKey: "a\n" }, /1 to 255 ASCII characters/],
 ])("[CBK-7] [KEY-1] rejected by a send, before any request: %o", async (options, message) => {
   const fetch = vi.fn();
   const producer = new Producer(new HttpClient("http://b", fetch), null);

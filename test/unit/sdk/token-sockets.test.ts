@@ -183,9 +183,9 @@ test("[SDK-40] a credential that is valid again starts afresh, and a function ma
 });
 
 test.each([
-  ["s e&cret", [CLOSE_FATAL, "INVALID_REQUEST: no socket can carry this token"]],
-  ["a==", [CLOSE_FATAL, "INVALID_REQUEST: no socket can carry this token"]],
-  [async () => "a/b", [1006, "Error: no socket can carry this token"]],
+  ["s e&cret", [CLOSE_FATAL, "INVALID_REQUEST: a socket cannot carry this token"]],
+  ["a==", [CLOSE_FATAL, "INVALID_REQUEST: a socket cannot carry this token"]],
+  [async () => "a/b", [1006, "Error: a socket cannot carry this token"]],
 ])("[SDK-40] the token %o is rejected, and shown to nobody", async (token, closed) => {
   const { opened, open, take } = sockets(token);
   await open();
