@@ -50,7 +50,8 @@ export interface RivuletService {
    */
   readonly admin: AdminService & PromiseLike<AdminService>;
   /**
-   * Serves the HTTP API with its WebSockets. The SDK can use it: `new Rivulet({ url: "http://rivulet", fetch: … })`.
+   * Serves the HTTP API with its WebSockets, and asks who calls as it does from outside. The SDK runs over it:
+   * `new Rivulet(overBinding(env.RIVULET))`, with `overBinding` of `rivulet/worker`.
    */
   fetch(request: Request): Promise<Response>;
 }
