@@ -53,7 +53,7 @@ export function addLearn(program: Command): void {
     )
     .seeAlso("start");
   withSettings(command)
-    .examples("rivulet learn")
+    .examples("rivulet learn", "rivulet learn --port 8788 --kafka-port 9093")
     .action(async (options: Options) => {
       const { showLesson } = await import("../../self-host/lesson.ts");
       await run(options, showLesson);
@@ -91,7 +91,7 @@ async function run(
   const settings = { PORT: port, KAFKA_PORT: kafkaPort, HOST: host, DATA_DIR: dataDir };
   for (const [name, value] of Object.entries(settings))
     if (value !== undefined) process.env[name] = value;
-  const { startBroker } = await import("../../self-host/broker.ts");
+  const { startBroker } = await withoutWarnings(() => import("../../self-host/broker.ts"));
   const { runOrExplain } = await import("../../self-host/settings.ts");
   await runOrExplain(() =>
     show(async () =>
@@ -101,6 +101,17 @@ async function run(
       }),
     ),
   );
+}
+
+/** Node 22 warns of node:sqlite that it may change. This release was tested with it, so the user need not know. */
+async function withoutWarnings<T>(load: () => Promise<T>): Promise<T> {
+  const { emitWarning } = process;
+  process.emitWarning = () => {};
+  try {
+    return await load();
+  } finally {
+    process.emitWarning = emitWarning;
+  }
 }
 
 /** Returns the path of a workerd, which it installs if the user agrees. @throws StartError */

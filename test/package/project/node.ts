@@ -1,4 +1,5 @@
-// A program in Node: `node node.ts URL`.
+// A program in Node, Deno or Bun: `node node.ts URL TOPIC`.
 import { exchange } from "./exchange.ts";
 
-console.log(JSON.stringify(await exchange(process.argv[2] ?? "", "node")));
+const [, , url = "", topic = ""] = process.argv;
+console.log(JSON.stringify(await exchange(url, topic)));
