@@ -20,7 +20,8 @@ const TOKEN_LEAD_MS = 120_000;
 /**
  * Returns the options of a `Rivulet` that reaches the broker over a service binding (`entrypoint = "Rivulet"`). Its
  * requests and sockets have the principal in the binding's `props`, like `produce` and `admin`, by means of tokens that
- * it creates over the binding. Add a `token` of your own to act as another principal.
+ * it creates over the binding. Add a `token` of your own to act as another principal. A token creates no further tokens,
+ * so call `createToken` on the binding's own `admin`.
  *
  * Sockets and requests belong to the event that opened them. So create the client in a handler or in a Durable Object,
  * not once for all requests of a Worker.
