@@ -1,4 +1,4 @@
-// What clients may do that costs a broker memory: each breaks no rule, or does what a broken client does.
+// Attacks: what clients may do that costs a broker memory. Each breaks no rule, or does what a broken client does.
 import { connect, type Socket } from "node:net";
 import { gzipSync } from "node:zlib";
 import { WebSocket } from "ws";
@@ -9,9 +9,9 @@ const MIB = 1024 * KIB;
 
 /** One attack under way. */
 export interface UnderWay {
-  /** What became of the clients, in a few words. */
+  /** The clients' outcomes, in a few words. */
   readonly outcome: string;
-  /** Has the clients go. */
+  /** Disconnects the clients. */
   end(): void;
 }
 
@@ -65,7 +65,7 @@ async function append(url: string, partition: number, batch: Uint8Array): Promis
   return response.status;
 }
 
-/** Does so many things, so many at a time, and counts their outcomes. */
+/** Runs `count` things, a bounded number at a time, and counts their outcomes. */
 async function countEach<T extends string | number>(
   count: number,
   atOnce: number,

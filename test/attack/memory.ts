@@ -1,14 +1,14 @@
-// `npm run attack:memory [-- TEXT] [-- --tight]`: attacks on a broker's memory, each on a broker of its own. Prints what
-// the process, V8's heap and its buffers took before, at most, and after. TEXT chooses attacks by their names. `--tight`
-// gives the broker 64 MiB of heap, and 448 MiB of data, the heap's among them, besides what it starts with.
+// `npm run attack:memory [-- TEXT] [-- --tight]`: attacks on a broker's memory, each on a broker of its own. It prints the
+// memory of the process, V8's heap and its buffers before, at most, and after. TEXT selects attacks by name. `--tight` gives
+// the broker 64 MiB of heap, and 448 MiB of data (the heap included) beyond what it starts with.
 import { printTable } from "../bench/report.ts";
 import { ATTACKS } from "./attacks.ts";
 import { type Memory, WatchedBroker } from "./watched-broker.ts";
 
 const TIGHT_FLAGS = ["--max-heap-size=64"];
-/** The heap, 128 MiB of buffers, and what SQLite takes outside of both: four for each partition. */
+/** The heap, 128 MiB of buffers, and what SQLite takes outside both: four MiB for each partition. */
 const TIGHT_DATA_MIB = 448;
-/** How long after the end of an attack its clients are surely gone. */
+/** How long after the end of an attack its clients are certainly gone. */
 const SETTLE_MS = 2_000;
 
 const args = process.argv.slice(2);

@@ -1,5 +1,5 @@
-// A broker of its own for each attack, whose memory is watched from outside: the process's as Linux tells it, V8's heap
-// and its buffers as the inspector does.
+// A broker of its own for each attack, with its memory watched from outside: the process's as Linux reports it, V8's heap
+// and its buffers as the inspector reports them.
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -14,10 +14,10 @@ import { workerdConfig } from "../../src/self-host/workerd-config.ts";
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const MIB = 1024 * 1024;
 const SAMPLE_MS = 50;
-/** Buffers are let go a round after the objects that had them. */
+/** Buffers are freed a round after the objects that had them. */
 const GARBAGE_ROUNDS = 3;
 
-/** Memory in MiB: of the process, of V8's heap, and of the buffers outside of it. */
+/** Memory in MiB: of the process, of V8's heap, and of the buffers outside the heap. */
 export interface Memory {
   readonly processMib: number;
   readonly heapMib: number;
@@ -69,10 +69,12 @@ export class WatchedBroker {
       this.#answers.get(id)?.(result);
       this.#answers.delete(id);
     });
-    inspector.on("error", () => {}); // The process has ended, and that is seen.
+    inspector.on("error", () => {}); // The process has ended, which the caller notices.
   }
 
-  /** `v8Flags`, and `dataMib` for all data of the process besides what it starts with, bound it as an isolate is bounded. */
+  /**
+   * `v8Flags`, and `dataMib` for all data of the process beyond what it starts with, limit it as an isolate is limited.
+   */
   static async start(v8Flags: readonly string[], dataMib: number | null): Promise<WatchedBroker> {
     const folder = mkdtempSync(join(tmpdir(), "rivulet-attack-"));
     mkdirSync(join(folder, "objects"));
@@ -118,7 +120,7 @@ export class WatchedBroker {
     return this.#hasEnded;
   }
 
-  /** Collects garbage, and returns what is left. */
+  /** Collects garbage, and returns the memory that is left. */
   async settled(): Promise<Memory> {
     for (let i = 0; i < GARBAGE_ROUNDS; i++) {
       await this.#ask("Runtime.evaluate", { expression: "gc()", uniqueContextId: this.#context });

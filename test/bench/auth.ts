@@ -1,6 +1,6 @@
-// What it costs to ask who calls: the same small requests to an open broker, and to a closed one with an API key and with
-// a token. Small ones, because the check is the same for large ones. A second open broker shows what the difference
-// between two processes is when there is none in what they do.
+// What authentication costs: the same small requests to an open broker, and to a closed one with an API key and with a
+// token. Small ones, because the check is the same for large ones. A second open broker shows the difference between two
+// processes that do the same.
 import { type Admin, type Grant, Rivulet } from "../../src/sdk/index.ts";
 import { BrokerProcess } from "../e2e/broker.ts";
 import { Connection, requestText } from "./auth/connection.ts";
@@ -9,11 +9,11 @@ import { cpuNs } from "./processes/cpu.ts";
 import { median, printTable, ratios, round } from "./report.ts";
 
 const ROUNDS = 15;
-/** A round is many slices, in which the sides take turns: what else the machine does meets all of them alike. */
+/** A round is many slices, in which the sides take turns, so other load on the machine affects all of them alike. */
 const SLICES = 32;
 const TOPIC = "bench";
 const VALUE = "x".repeat(100);
-/** The aims for a rate, and for a time. */
+/** The targets for a rate, and for a time. */
 const RATE_AIM = "≥ 0.97";
 const TIME_AIM = "≤ 1.03";
 
@@ -25,7 +25,7 @@ interface Side {
   readonly pid: number;
 }
 
-/** The sides, each with a broker of its own, and what a client of a closed one shows. */
+/** The sides, each with its own broker, and the credential that a client of a closed one shows. */
 const SIDES: Readonly<Record<string, ((url: string, root: Admin) => Promise<string>) | null>> = {
   open: null,
   "open, again": null,
@@ -41,19 +41,19 @@ async function newKey(root: Admin): Promise<string> {
   return (await root.createKey({ principal: "bench", grants })).key;
 }
 
-/** What sends requests to one side. */
+/** Sends requests to one side. */
 interface Sender {
-  /** Sends so many and waits for the answers. Returns what each took, in milliseconds. */
+  /** Sends `count` requests and waits for the responses. Returns what each took, in milliseconds. */
   send(count: number): Promise<number[]>;
   close(): Promise<void>;
 }
 
 interface Shape {
   readonly name: string;
-  /** How many requests a slice is. */
+  /** The number of requests in a slice. */
   readonly count: number;
   open(side: Side): Promise<Sender>;
-  /** The rows of the report that it has. */
+  /** The rows that it has in the report. */
   readonly rows: readonly Row[];
 }
 
@@ -65,7 +65,7 @@ interface Row {
   of(sums: Sums): number;
 }
 
-/** What one side has done in one round. */
+/** The work of one side in one round. */
 interface Sums {
   ms: number;
   cpuNs: number;
@@ -149,14 +149,14 @@ function client({ url, credential }: Pick<Side, "url" | "credential">): Rivulet 
   return new Rivulet({ url, ...(credential === null ? {} : { token: credential }) });
 }
 
-/** Returns, round by round, what each side has done. */
+/** Returns, round by round, the work of each side. */
 async function measured(shape: Shape, sides: readonly Side[]): Promise<Sums[][]> {
   const senders = await Promise.all(sides.map((side) => shape.open(side)));
   const oneRound = async () => {
     const sums = sides.map((): Sums => ({ ms: 0, cpuNs: 0, times: [] }));
     for (let slice = 0; slice < SLICES; slice++)
       for (const turn of sides.keys()) {
-        const at = (slice + turn) % sides.length; // Who begins changes.
+        const at = (slice + turn) % sides.length; // The first side alternates.
         const [side, sender, sum] = [sides[at], senders[at], sums[at]] as [Side, Sender, Sums];
         const startNs = cpuNs(side.pid);
         const startMs = performance.now();

@@ -1,5 +1,5 @@
-// What a Durable Object costs by itself: one row per message, one reply per message, a broadcast to whoever
-// listens, a windowed read of what is stored. No log, no checks, no offsets.
+// What a Durable Object costs by itself: one row per message, one reply per message, a broadcast to the listeners, a
+// windowed read of the stored messages. No log, no checks, no offsets.
 import { DurableObject } from "cloudflare:workers";
 
 const FRAME_BYTES = 256 * 1024;

@@ -4,7 +4,7 @@ import { encodeBatch } from "../../src/core/log/record-batch.ts";
 import { writeAppendFrame } from "../../src/protocol/append-frame.ts";
 import type { Servers } from "./servers.ts";
 
-/** Room for frames on their way, as the SDK has it. */
+/** Room for frames in flight, as in the SDK. */
 const WINDOW_BYTES = 1024 * 1024;
 
 export interface Side {
@@ -14,20 +14,20 @@ export interface Side {
 }
 
 export interface Target {
-  /** Sends every payload, `inFlight` at a time, and waits for all answers. */
+  /** Sends every payload, `inFlight` at a time, and waits for all responses. */
   produce(payloads: readonly Uint8Array[], inFlight: number): Promise<void>;
-  /** Milliseconds from sending each payload to its answer, one at a time. */
+  /** Milliseconds from sending each payload to its response, one at a time. */
   latencies(payloads: readonly Uint8Array[]): Promise<number[]>;
   /** Reads everything from the beginning; resolves with the bytes received. */
   readAll(expectedBytes: number): Promise<number>;
-  /** Sockets that receive what is appended from now on. */
+  /** Sockets that receive the appends from now on. */
   listen(count: number): Promise<Listeners>;
   /** Milliseconds until the last append is read, by a new reader on an open connection. */
   close(): void;
 }
 
 export interface Listeners {
-  /** Resolves when each has received as many bytes as this in all. */
+  /** Resolves when each has received this many bytes in total. */
   received(bytes: number): Promise<void>;
   close(): void;
 }
@@ -123,7 +123,7 @@ export function bareSide(servers: Servers): Side {
   };
 }
 
-/** Asks for a window's worth when half of the one before has come, so that the object never waits. */
+/** Requests a window when half of the previous one has arrived, so the object never waits. */
 function readBare(reader: WebSocket, expectedBytes: number): Promise<number> {
   return new Promise((resolve) => {
     let received = 0;
@@ -159,7 +159,7 @@ async function openMany(address: string, count: number): Promise<WebSocket[]> {
   return sockets;
 }
 
-/** Answers come in the order of the frames. */
+/** Responses come in the order of the frames. */
 function pipeline(
   socket: WebSocket,
   frames: readonly Uint8Array[],
@@ -210,7 +210,7 @@ function assertAnswerSize(data: Buffer): void {
   if (!data.includes('"appended"')) throw new Error(`not appended: ${data.toString()}`);
 }
 
-/** Counts what a socket receives, and gives the window back by halves. */
+/** Counts what a socket receives, and returns the window by halves. */
 class Counter {
   readonly text: Promise<void>;
   #bytes = 0;

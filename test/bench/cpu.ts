@@ -1,8 +1,8 @@
-// What a session in the Worker uses of the processor until its estimate says that it has used so much
-// (src/worker/edge/invocation.ts). Locally nothing bounds it, so only this shows whether the estimate is high enough: each
-// figure is what workerd's process used, the objects' share included, divided by what was estimated. It should be below 1.
-// What Produce requests use is mostly the partition's, which is not the session's: it is what an append of the SDK uses over
-// a partition's socket, where no code of the Worker runs.
+// The CPU time of a session in the Worker until its estimate reaches a bound (src/worker/edge/invocation.ts). Locally
+// nothing bounds it, so only this shows whether the estimate is high enough. Each figure is the CPU time of workerd's
+// process, the objects' share included, divided by the estimate. It should be below 1. Most of the CPU of Produce requests
+// is the partition's, which is not the session's: it is what an SDK's append uses over a partition's socket, where no code
+// of the Worker runs.
 import { request } from "node:http";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import WebSocket from "ws";
@@ -21,12 +21,12 @@ const ROUNDS = Number(process.env.ROUNDS ?? 5);
 const BACKLOG_BYTES = 128 * 1024 * 1024;
 const MAX_BACKLOG_RECORDS = 100_000;
 const SIZES = [10, 100, 1_000, 10_000, 100_000];
-/** Records of one batch, at most. */
+/** The maximum of records in one batch. */
 const BATCHES = [1, 500];
 
 interface Shape {
   readonly name: string;
-  /** Serves a session until it ends. Returns how often it did what it does. */
+  /** Serves a session until it ends. Returns the number of repetitions. */
   run(): Promise<number>;
 }
 
@@ -48,13 +48,13 @@ class Bench {
 
   async topic(partitions = 1): Promise<string> {
     const name = `cpu-${++this.#topics}`;
-    // The records are of a time long ago, so that they are the same in each run.
+    // The records have old timestamps, so that they are the same in each run.
     const config = { "retention.ms": -1 };
     await this.rivulet.admin.createTopic({ name, partitions, config });
     return name;
   }
 
-  /** A topic with records of so many bytes, so many in a batch. */
+  /** A topic with records of `size` bytes, `perBatch` in a batch. */
   async filled(bytes: number, perBatch: number, options: Options = {}): Promise<string> {
     const name = await this.topic();
     const count = Math.min(MAX_BACKLOG_RECORDS, Math.ceil(BACKLOG_BYTES / (bytes + 70)));
@@ -72,7 +72,7 @@ class Bench {
 }
 
 function batchOf(bytes: number, records: number, { compression, isBinary = false }: Options = {}) {
-  // Text that is not all the same, so that compression has something to do.
+  // Varied text, so that compression has something to do.
   const words = Array.from({ length: 1 + bytes / 4 }, (_, i) => ((i * 7_919) % 997).toString(36));
   const value = new TextEncoder().encode(words.join(" ").padEnd(bytes)).slice(0, bytes);
   if (isBinary) value[0] = 0xff;
@@ -123,7 +123,7 @@ function eventStream(bench: Bench, name: string, topic: string): Shape {
   };
 }
 
-/** A Kafka client that asks the same again and again. */
+/** A Kafka client that repeats one request. */
 function kafka(bench: Bench, name: string, asked: readonly Parameters<RawKafka["ask"]>[]): Shape {
   return {
     name,
@@ -164,7 +164,7 @@ const fetchFrom = (topic: string, fetchOffset: number, maxWaitMs = 0) => ({
   ],
 });
 
-/** Fetches all there is, from where it stands on. */
+/** Fetches all records from its offset on. */
 function fetching(bench: Bench, name: string, topic: string): Shape {
   return {
     name,

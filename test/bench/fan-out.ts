@@ -1,5 +1,5 @@
-// What an append costs the broker with so many readers at its partition, and when the readers have it. Raw sockets, one
-// append at a time. Direct readers are those of a client that knows no relays.
+// What an append costs the broker with many readers at its partition, and when the readers have it. Raw sockets, one append
+// at a time. Direct readers are those of a client that knows no relays.
 import { readdirSync, readFileSync } from "node:fs";
 import { BrokerProcess } from "../e2e/broker.ts";
 import { Readers } from "./fan-out/readers.ts";
@@ -102,7 +102,7 @@ async function appendSome(
   return { cpuMs: median(cpu), p50Ms: at(0.5), p99Ms: at(0.99) };
 }
 
-/** The CPU that all threads of the process have had, in milliseconds, as Linux's scheduler counts it. */
+/** The CPU time of all threads of the process, in milliseconds, as Linux's scheduler counts it. */
 function cpuMs(pid: number): number {
   let nanoseconds = 0;
   for (const thread of readdirSync(`/proc/${pid}/task`))

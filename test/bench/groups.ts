@@ -1,5 +1,5 @@
-// Consumer groups: what assigning costs, who notices a rebalance, what idle members wake, and how soon a
-// dead member's partitions go on while a slow one's stay. Each part has a broker of its own.
+// Consumer groups: what assigning costs, who notices a rebalance, what idle members wake, and how soon a dead member's
+// partitions move while a slow one's stay. Each part has its own broker.
 import { benchAssign } from "./groups/assign.ts";
 import { benchHandler } from "./groups/handler.ts";
 import { benchIdle } from "./groups/idle.ts";

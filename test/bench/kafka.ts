@@ -1,5 +1,5 @@
-// Kafka's clients and the SDK, each with the same million records through the same broker process, and what memory the broker
-// takes meanwhile. Then this broker beside Apache Kafka. `--before DIR` adds the broker of another checkout that is built.
+// Kafka clients and the SDK, each with the same million records through the same broker process, and the memory that the
+// broker takes meanwhile. Then this broker beside Apache Kafka. `--before DIR` adds the broker of another built checkout.
 import { parseArgs } from "node:util";
 import { Rivulet } from "../../src/sdk/index.ts";
 import { BrokerProcess } from "../e2e/broker.ts";
@@ -13,12 +13,12 @@ import { median, printTable, ratios, round } from "./report.ts";
 import { inTurns, ROUNDS } from "./sdk/compare.ts";
 
 const RECORDS = 1_000_000;
-/** Of each side, before anything counts. */
+/** For each side, before anything counts. */
 const WARM_UP_RECORDS = 100_000;
 const WORKS = ["produce", "consume"] as const;
 type Work = (typeof WORKS)[number];
 
-/** What one side had in each round. */
+/** The results of one side in each round. */
 interface Measured {
   readonly rates: number[];
   readonly memory: Memory[];
@@ -85,7 +85,7 @@ async function measure(broker: BrokerProcess, sides: readonly Side[]) {
     for (const work of WORKS) {
       const meter = new Meter(pid);
       const startMs = performance.now();
-      const endMs = await side[work](topic, RECORDS); // Which throws if it read anything else.
+      const endMs = await side[work](topic, RECORDS); // This throws if it read anything else.
       const { rates, memory } = (measured.get(side) as Record<Work, Measured>)[work];
       rates.push(RECORDS / ((endMs - startMs) / 1000));
       memory.push(meter.stop());

@@ -1,5 +1,5 @@
-// What `commit.linger.ms` saves and what it adds: a thousand producers on sockets of their own, each of which sends one
-// record a second, whatever became of the one before. Rows are counted in the partition's file. Rounds alternate.
+// What `commit.linger.ms` saves and what it adds: a thousand producers on their own sockets, each of which sends one record
+// a second, whatever became of the previous one. Rows are counted in the partition's file. Rounds alternate.
 import type { WebSocket } from "ws";
 import { writeAppendFrame } from "../../src/protocol/append-frame.ts";
 import { createTopic, open, payload } from "./clients.ts";
@@ -11,7 +11,7 @@ const LINGERS_MS = [0, 20, 100];
 const PRODUCERS = 1_000;
 const SECONDS = 5;
 const ROUNDS = 3;
-/** A snapshot of the producers is a row for so many of the log's. */
+/** A snapshot of the producers is a row for this many of the log's. */
 const ROWS_PER_SNAPSHOT = 64;
 
 interface Measured {
@@ -24,7 +24,7 @@ export async function benchLinger(): Promise<void> {
   const servers = await startServers();
   const rounds = new Map<number, Measured[]>(LINGERS_MS.map((ms) => [ms, []]));
   try {
-    await measure(servers, 0); // Whatever is slow at first.
+    await measure(servers, 0); // Anything that is slow at first.
     for (let i = 0; i < ROUNDS; i++)
       for (const ms of LINGERS_MS) rounds.get(ms)?.push(await measure(servers, ms));
   } finally {

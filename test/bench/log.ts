@@ -1,5 +1,5 @@
-// The log against a bare object on the same workerd: the same bytes, one row per message there. Rounds
-// alternate, medians are told.
+// The log against a bare object on the same workerd, with the same bytes and one row per message there. Rounds alternate,
+// and the report has medians.
 import {
   bareSide,
   createTopic,
@@ -18,7 +18,7 @@ interface Shape {
   readonly name: string;
   readonly unit: string;
   readonly aim: string;
-  /** True where less is better, so that the ratio is rivulet's time to the bare object's. */
+  /** True if less is better, so that the ratio is rivulet's time to the bare object's. */
   readonly isTime?: true;
   run(side: Side): Promise<number>;
 }

@@ -1,8 +1,8 @@
-// `npm run bench -- NAME`: measurements side by side in one run, as ratios and medians. Never part of
-// `npm test`: what is measured depends on the machine and on what else it does.
+// `npm run bench -- NAME`: measurements side by side in one run, as ratios and medians. Never part of `npm test`: the
+// results depend on the machine and its other load.
 import { installNativeClient } from "../e2e/kafka/native-client.ts";
 
-/** Each is loaded when it runs, because the one of Kafka needs librdkafka. */
+/** Each is loaded when it runs, because Kafka's needs librdkafka. */
 const BENCHES: Readonly<Record<string, () => Promise<void>>> = {
   log: async () => (await import("./log.ts")).benchLog(),
   linger: async () => (await import("./linger.ts")).benchLinger(),

@@ -9,7 +9,7 @@ export function round(value: number, digits = 2): string {
   return value >= 1000 ? Math.round(value).toLocaleString("en") : value.toFixed(digits);
 }
 
-/** The median of the rounds' ratios, and between what they were. */
+/** The median of the rounds' ratios, and their range. */
 export function ratios(own: readonly number[], theirs: readonly number[]): string {
   const all = own.map((value, i) => value / (theirs[i] ?? Number.NaN));
   return `${round(median(all))} (${round(Math.min(...all))} to ${round(Math.max(...all))})`;

@@ -1,5 +1,6 @@
-// `npm run scale`: what it costs to create, to join by pattern and to list beside many topics and groups. Two brokers run side
-// by side: one with as many as the bounds allow, the other with a hundred of each. The lists are pages of the same length.
+// `npm run scale`: what it costs to create, to join by pattern and to list beside many topics and groups. Two brokers run
+// side by side: one with as many as the bounds allow, the other with a hundred of each. The lists are pages of the same
+// length.
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -21,7 +22,7 @@ const AT_ONCE = 20;
 /** What a round itself creates must still fit under the bounds. */
 const SPARE_TOPICS = 2 * ROUNDS * CREATIONS;
 const SPARE_GROUPS = 4 * ROUNDS * JOINS;
-/** Groups by pattern among those that are seeded: one in a hundred. */
+/** The share of groups by pattern among the seeded ones: one in a hundred. */
 const PATTERN_EVERY = 100;
 
 interface Size {
@@ -42,7 +43,7 @@ export async function benchScale(): Promise<void> {
     for (const [name, measure] of Object.entries(MEASURES)) {
       const times: { few: number[]; many: number[] } = { few: [], many: [] };
       for (let number = 0; number < ROUNDS; number++) {
-        // The first is the other one in each round, so that what the machine does besides falls on both.
+        // The first one alternates between rounds, so that other load on the machine affects both.
         const pairs = [["few", few] as const, ["many", many] as const];
         for (const [which, broker] of number % 2 === 0 ? pairs : pairs.reverse())
           times[which].push(await timed(() => measure(broker.url, number)));
@@ -116,7 +117,7 @@ async function timed(action: () => Promise<unknown>): Promise<number> {
   return performance.now() - from;
 }
 
-/** Starts a broker whose cluster lists so many topics and groups. Their objects do not exist, and are not asked for. */
+/** Starts a broker whose cluster lists this many topics and groups. Their objects do not exist, and are not asked. */
 async function seededBroker(size: Size): Promise<BrokerProcess> {
   const dataDir = mkdtempSync(join(tmpdir(), "rivulet-scale-"));
   const first = await BrokerProcess.start({ dataDir });

@@ -1,5 +1,5 @@
-// One workerd with two Workers: the broker as `npm start` runs it, and the bare object beside it. So both
-// have the same process, the same thread and the same disk.
+// One workerd with two Workers: the broker as `npm start` runs it, and the bare object beside it. Both have the same
+// process, thread and disk.
 import { spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -16,9 +16,9 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 export interface Servers {
   readonly rivulet: string;
   readonly bare: string;
-  /** Where the broker's objects have their files. */
+  /** The folder of the files of the broker's objects. */
   readonly folder: string;
-  /** How often partition objects have started since, as the trace says. */
+  /** How often partition objects have started since, according to the trace. */
   partitionStarts(): number;
   stop(): Promise<void>;
 }

@@ -1,4 +1,4 @@
-// Chromium without a window. It looks nothing up and reports nothing, so that it runs where there is no internet.
+// Chromium without a window. It looks nothing up and reports nothing, so it runs without the internet.
 import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
 import { type Browser, chromium } from "playwright-core";

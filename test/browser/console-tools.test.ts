@@ -45,7 +45,7 @@ async function opened(path: string, key = ROOT_KEY) {
   return window;
 }
 
-/** Returns the record at a place, as the broker tells it. */
+/** Returns the record at a place, as the broker returns it. */
 async function recordAt(topic: string, partition: number, offset: number): Promise<JsonRecord> {
   const response = await fetch(
     `${url()}/v1/topics/${topic}/partitions/${partition}/records?offset=${offset}&maxRecords=1`,
@@ -444,13 +444,13 @@ describe("a file of what is shown", () => {
 });
 
 describe("what is copied", () => {
-  /** Runs a command as a shell does, with the key that it asks for, and returns what it prints. */
+  /** Runs a command as a shell does, with the key that it requires, and returns its output. */
   async function run(file: string, ...args: string[]): Promise<string> {
     const env = { ...process.env, RIVULET_TOKEN: ROOT_KEY };
     return (await promisify(execFile)(file, args, { env, timeout: 30_000 })).stdout;
   }
 
-  /** Presses a button that copies, and returns what it has copied. */
+  /** Presses a button that copies, and returns the copied text. */
   async function copied(page: Page, button: string, within = "main"): Promise<string> {
     const place = page.locator(within);
     await place.getByRole("button", { name: button }).click();

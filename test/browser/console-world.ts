@@ -1,4 +1,4 @@
-// A closed broker with something in it, and the console of it in a browser that reaches nothing else.
+// A closed broker with data, and its console in a browser that reaches nothing else.
 import { mkdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,7 +9,7 @@ import { until } from "../support/until.ts";
 
 export const ROOT_KEY = "the-root-key-of-this-test";
 
-/** Texts that would run, or break out of where they stand, if they became anything but text. */
+/** Texts that would run, or break out of their place, if they became anything but text. */
 export const ATTACKS = [
   `<img src=x onerror="alert(1)">`,
   "<script>alert(2)</script>",
@@ -117,7 +117,7 @@ export class ConsoleWorld {
     return (await answer.json()) as T;
   }
 
-  /** A group without members, which is behind. */
+  /** A group without members, which lags. */
   async #commitInBilling(): Promise<void> {
     const reader = this.rivulet.consumer({
       groupId: "billing",
@@ -135,7 +135,7 @@ export class ConsoleWorld {
     });
   }
 
-  /** A group in which a member holds on to what another is to get, and in which one idles. */
+  /** A group in which one member keeps what another is to get, and one idles. */
   async #holdOn(): Promise<void> {
     const held = new Promise<void>((resolve) => this.#letGo.push(resolve));
     const first = this.#join("shipping", "ship-1", ["payments", "orders"], async () => await held);
@@ -152,7 +152,7 @@ export class ConsoleWorld {
     });
   }
 
-  /** Returns how a group is. One that nobody has joined yet has no members. */
+  /** Returns the state of a group. One that nobody has joined yet has no members. */
   async #group(groupId: string): Promise<Pick<GroupInfo, "members" | "state">> {
     return await this.rivulet.admin
       .describeGroup(groupId)
@@ -172,7 +172,7 @@ export class ConsoleWorld {
   }
 }
 
-/** Where pictures of the pages go: RIVULET_SCREENSHOTS, or a temporary folder. */
+/** The folder for pictures of the pages: RIVULET_SCREENSHOTS, or a temporary folder. */
 export const SCREENSHOTS = process.env.RIVULET_SCREENSHOTS ?? join(tmpdir(), "rivulet-console");
 mkdirSync(SCREENSHOTS, { recursive: true });
 
@@ -186,7 +186,7 @@ export interface Look {
 export interface Window {
   readonly context: BrowserContext;
   readonly page: Page;
-  /** Errors, refusals of the policy, dialogs, and requests to other hosts. There must be none. */
+  /** Errors, violations of the policy, dialogs, and requests to other hosts. There must be none. */
   readonly faults: string[];
 }
 
@@ -215,7 +215,7 @@ export async function openWindow(
   page.on("pageerror", (error) => faults.push(error.message));
   page.on("console", (message) => {
     const text = message.text();
-    // What the broker answers with an error is told there too.
+    // Error responses of the broker are reported there too.
     if (message.type() === "error" && !text.startsWith("Failed to load resource"))
       faults.push(text);
   });
@@ -227,7 +227,7 @@ export async function openWindow(
   return { context, page, faults };
 }
 
-/** Signs in as a person does. The tab keeps the key, so that pages may be loaded anew. */
+/** Signs in as a person does. The tab keeps the key, so that pages can be loaded again. */
 export async function signIn(page: Page, url: string, key = ROOT_KEY): Promise<void> {
   await page.goto(`${url}/console`);
   await page.getByLabel("API key or token").fill(key);

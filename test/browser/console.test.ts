@@ -1,4 +1,4 @@
-// The console in a real browser: what it shows, for whom, and that nothing of what it shows runs.
+// The console in a real browser: what it shows, for whom, and that no displayed data runs.
 import type { Browser } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { isTooWide, violationsIn } from "./axe.ts";
@@ -20,9 +20,9 @@ afterAll(async () => {
 interface Shown {
   readonly name: string;
   readonly path: string;
-  /** What is there once the page is. */
+  /** An element that is there once the page is. */
   readonly ready: string;
-  /** What the API answers where there is nothing, by the end of the path. */
+  /** The API's responses without data, by the end of the path. */
   readonly empty?: readonly (readonly [RegExp, object])[];
 }
 
@@ -165,7 +165,7 @@ const PROBLEM = {
   retriable: true,
 };
 
-/** What opens on a page: the buttons to press, one after another. */
+/** What opens on a page: the buttons to press, in order. */
 const OPENED: readonly { name: string; path: string; press: readonly (string | RegExp)[] }[] = [
   { name: "create-topic", path: "/topics", press: ["Create a topic…"] },
   { name: "open-record", path: "/topics/payments", press: [/^Open record 0 /] },
@@ -219,7 +219,7 @@ describe.each([
         await look("empty");
         await page.unrouteAll();
       }
-      if (name === "not-found") continue; // It asks nothing.
+      if (name === "not-found") continue; // It requests nothing.
       await page.route(/\/v1\/(?!me)|\d\/health$/, (route) =>
         route.fulfill({ status: 503, json: PROBLEM, contentType: "application/problem+json" }),
       );

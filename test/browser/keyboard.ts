@@ -8,7 +8,7 @@ export const FOCUSED = `(document.activeElement === document.body
   .map((each) => each?.getAttribute("aria-label") ?? each?.textContent)
   .join(" ")`;
 
-/** Goes on with Tab until what has the focus is called so. */
+/** Presses Tab until the focus is on the element with this name. */
 export async function tabTo(page: Page, name: RegExp): Promise<void> {
   for (let i = 0; i < 200; i++) {
     await page.keyboard.press("Tab");

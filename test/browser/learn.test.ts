@@ -75,7 +75,7 @@ async function firstStep(page: Page): Promise<string> {
   return topic;
 }
 
-/** Returns how a group is. One that does not exist has no members. */
+/** Returns the state of a group. One that does not exist has no members. */
 async function groupOf(groupId: string): Promise<Pick<GroupInfo, "members" | "offsets">> {
   return await rivulet.admin.describeGroup(groupId).catch(() => ({ members: [], offsets: [] }));
 }
@@ -85,7 +85,7 @@ const sharesOf = ({ members }: Pick<GroupInfo, "members">) =>
     .map(({ assignment }) => assignment.flatMap(({ partitions }) => partitions).length)
     .sort((a, b) => b - a);
 
-/** Looks at the page in both themes and both widths. */
+/** Checks the page in both themes and both widths. */
 async function lookAt(page: Page, name: string): Promise<string[]> {
   const wrong: string[] = [];
   for (const theme of THEMES)

@@ -135,7 +135,7 @@ function settledWith(members: readonly Member[]) {
     const owned = group.members.flatMap(({ assignment }) =>
       assignment.flatMap(({ partitions }) => partitions),
     );
-    // At no time, settled or not, is a partition with two of them.
+    // At no time, settled or not, does a partition have two of them.
     expect(new Set(owned).size).toBe(owned.length);
     const isSettled =
       group.state === "STABLE" &&
@@ -187,7 +187,7 @@ test("[MIX-1] a group of all kinds of members: each kind is killed in turn, noth
     new Set(handled.map(({ partition, offset }) => `${partition}/${offset}`)).size;
   await until("everything was handled", () => distinct() === sent);
 
-  // A record comes again only where its owner was killed before it had committed.
+  // A record comes again only if its owner was killed before it had committed.
   const first = new Map<string, Handled>();
   for (const each of handled.toSorted((a, b) => a.atMs - b.atMs)) {
     const place = `${each.partition}/${each.offset}`;
@@ -198,7 +198,7 @@ test("[MIX-1] a group of all kinds of members: each kind is killed in turn, noth
       );
     first.set(place, each);
   }
-  // Within a partition offsets ascend, whoever handles them, but for what came again.
+  // Within a partition offsets ascend, whoever handles them, except for records that came again.
   for (const partition of Array(PARTITIONS).keys()) {
     const own = handled
       .filter((each) => each.partition === partition)

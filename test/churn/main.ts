@@ -1,6 +1,7 @@
-// `npm run churn -- --minutes M`: topics and groups come and go, and connections are opened and cut, on one broker. Told are the
-// memory of workerd and the files of the objects at a sixth, at half and at the end. What is deleted must be freed, on disk too:
-// it ends with 1 if files of deleted topics or groups are left, or if the memory at the end is twice that of the first look.
+// `npm run churn -- --minutes M`: topics and groups come and go, and connections are opened and cut, on one broker. It
+// reports workerd's memory and the files of the objects at a sixth, at half and at the end. Deleted data must be freed, on
+// disk too. It exits with 1 if files of deleted topics or groups are left, or if the memory at the end is twice that of the
+// first report.
 import { readdirSync, statSync } from "node:fs";
 import { createConnection } from "node:net";
 import { join } from "node:path";
@@ -22,7 +23,7 @@ const PARTITIONS = 3;
 const RECORDS = 300;
 /** Kept from the beginning to the end, and used by all. */
 const KEPT_TOPIC = "kept";
-/** How long the broker may go without taking a file of what was deleted off the disk, once nothing happens any more. */
+/** How long the broker may go without removing a file of a deleted object, once nothing happens any more. */
 const STANDSTILL_MS = 60_000;
 
 interface Look {
@@ -105,12 +106,12 @@ function sizeOf(file: string): number {
   }
 }
 
-/** Waits until nothing of what was deleted is on the disk, or no file goes any more. */
+/** Waits until nothing deleted is on the disk, or no more files go. */
 async function swept(): Promise<Look> {
   let least = Number.POSITIVE_INFINITY;
   let untilMs = performance.now() + STANDSTILL_MS;
   for (;;) {
-    // The group of the sockets that were cut keeps its member for a session.
+    // The group of the cut sockets keeps its member for a session.
     await (await fetch(`${broker.url}/v1/groups/cut`, { method: "DELETE" })).text();
     const now = look();
     const isClean = (now.files.partition ?? 0) <= PARTITIONS && now.files.group === 0;
@@ -124,7 +125,7 @@ async function swept(): Promise<Look> {
   }
 }
 
-/** One after another: a topic is made, produced to, read by a group and by polls, and all of it is deleted. */
+/** Repeats: a topic is created, produced to, read by a group and by polls, and all of it is deleted. */
 async function work(number: number): Promise<void> {
   for (let round = 0; !isOver; round++) {
     const topic = `t-${number}-${round}`;
@@ -171,7 +172,9 @@ async function poll(group: string): Promise<void> {
   await (await fetch(path, { method: "DELETE" })).text();
 }
 
-/** Connections that break off: of streams and sockets that were read from, and of Kafka clients that said half of something. */
+/**
+ * Connections that break off: of streams and sockets that were read from, and of Kafka clients that sent half a request.
+ */
 function cutConnections(): void {
   const { port, hostname } = new URL(broker.url);
   const stream = createConnection(Number(port), hostname, () => {

@@ -1,5 +1,5 @@
-// The clock of the broker's machine is set while clients of every kind are at work. Nothing here is told to wait for a time
-// to pass: what is to happen is waited for, within GUARD_MS, which is far less than the clock is set back by.
+// The clock of the broker's machine is set while clients of every kind are at work. Nothing here waits for a time to pass:
+// each expected event is waited for, within GUARD_MS, which is far less than the clock is set back by.
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { WebSocket } from "ws";
 import { PING } from "../../src/protocol/heartbeat.ts";
@@ -79,7 +79,7 @@ async function eventually(what: string, look: () => boolean | Promise<boolean>):
   }
 }
 
-/** A member of the group `g` that says it is there, lets go of what it is told to, and joins again when it is cut off. */
+/** A member of the group `g` that sends heartbeats, gives up what it is told to, and joins again when it is cut off. */
 class PlainMember {
   owns = 0;
   #socket!: WebSocket;
@@ -275,7 +275,7 @@ test.each([
     await ask("POST", "/v1/topics", { name: "t", partitions: 4, config });
     const sent: string[] = [];
     let isOver = false;
-    // Three to each partition, so that some always wait for the commit before theirs.
+    // Three to each partition, so that some always wait for the previous commit.
     const producers = Array.from({ length: 12 }, async (_, p) => {
       for (let i = 0; !isOver; i++) {
         const partition = p % 4;

@@ -1,4 +1,4 @@
-// A wall clock that a test moves, of a broker that is started with `env`.
+// The wall clock of a broker that is started with `env`, which a test moves.
 import { execFileSync } from "node:child_process";
 import { closeSync, mkdtempSync, openSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -20,7 +20,7 @@ export class MovedClock {
     this.env = { LD_PRELOAD: library, CLOCK_OFFSET_FILE: path };
   }
 
-  /** How far it is ahead of the real one from now on. */
+  /** Sets how far it is ahead of the real one from now on. */
   set(ms: number): void {
     const bytes = Buffer.alloc(8);
     bytes.writeBigInt64LE(BigInt(ms));

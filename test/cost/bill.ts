@@ -20,13 +20,13 @@ export interface Item {
   readonly dollars: number;
 }
 
-/** What another product takes for the same records. */
+/** What another product costs for the same records. */
 export interface Other {
   readonly dollars: number;
   readonly arithmetic: string;
-  /** What it cannot do of the workload. */
+  /** The part of the workload that it cannot do. */
   readonly notes: readonly string[];
-  /** False where it is not to be had in this size at all. */
+  /** False if it is not available in this size at all. */
   readonly isPossible: boolean;
 }
 
@@ -37,7 +37,7 @@ export interface Bill {
   readonly total: number;
   /** What the logs of every invocation would cost, which is the platform's default. */
   readonly logsOfAll: number;
-  /** What the broker cannot do of the workload. It is billed all the same. */
+  /** The part of the workload that the broker cannot do. It is billed all the same. */
   readonly unfit: readonly string[];
   readonly k2: Other;
   readonly queues: Other;
@@ -48,7 +48,7 @@ const GB = 1e9;
 /** The tables and indexes of an object that holds nothing yet. */
 const EMPTY_PARTITION_BYTES = 60_000;
 const EMPTY_GROUP_BYTES = 100_000;
-/** "Around 200 to 500 requests a second with writes to storage" is what the platform's guide gives an object. */
+/** "Around 200 to 500 requests a second with writes to storage" is the figure in the platform's guide for an object. */
 const MAX_REQUESTS_PER_OBJECT = 500;
 
 export function billOf(workload: Workload, counts: Counts): Bill {
@@ -84,7 +84,7 @@ export function billOf(workload: Workload, counts: Counts): Bill {
   };
 }
 
-/** Returns the bytes of a partition's log when it has come to its retention. */
+/** Returns the bytes of a partition's log when it has reached its retention. */
 export function partitionBytes(workload: Workload): number {
   const kept = growth(trafficOf(workload)) * workload.retentionDays * DAY_SECONDS;
   const { retentionBytes } = workload;

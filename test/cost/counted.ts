@@ -1,11 +1,11 @@
-// What a run of the broker counts, beside what the program says.
+// The figures that a run of the broker counts, beside the program's prediction.
 
-/** A workload as a run of the broker takes it. */
+/** A workload in the form that a run of the broker takes. */
 export interface Shape {
   readonly topics: number;
   readonly partitions: number;
   readonly config: Readonly<Record<string, number>>;
-  /** Of each topic. */
+  /** Per topic. */
   readonly requestsPerSecond: number;
   readonly recordsPerRequest: number;
   readonly recordBytes: number;
@@ -19,13 +19,13 @@ export interface Shape {
   readonly seconds: number;
 }
 
-/** What the objects of a kind are billed for. */
+/** The billed usage of the objects of a kind. */
 export interface Billed {
   readonly rowsWritten: number;
   readonly calls: number;
   readonly alarms: number;
   readonly messages: number;
-  /** What their databases grow by. */
+  /** The growth of their databases. */
   readonly storedBytes: number;
 }
 

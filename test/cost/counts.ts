@@ -1,4 +1,4 @@
-// What operations cost, as ARCHITECTURE.md's tables say it. The tests count the same cells.
+// What operations cost, from ARCHITECTURE.md's tables. The tests count the same cells.
 import { documented, numberOf } from "../support/cost-table.ts";
 
 export interface Rows {

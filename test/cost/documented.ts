@@ -5,7 +5,7 @@ import { type Bill, billOf } from "./bill.ts";
 import type { Counts } from "./counts.ts";
 import { parseWorkload } from "./workload.ts";
 
-/** What a line of the table is about: a file, and what is set beside it. */
+/** The subject of a line of the table: a file, and the fields set beside it. */
 interface Documented {
   readonly what: string;
   readonly file: string;
@@ -36,7 +36,7 @@ export const DOCUMENTED: readonly Documented[] = [
 export const HEAD =
   "| workload | rows | requests | duration | stored | Worker | CPU | logs | **total** | K2 | Queues |";
 
-/** Returns the line of the table for a bill. A star is on a total that does not fit. */
+/** Returns the line of the table for a bill. A star marks a total that does not fit. */
 export function lineOf(what: string, bill: Bill): string {
   const whole = (dollars: number) => Math.round(dollars).toLocaleString("en");
   const cost = (...kinds: Kind[]) =>

@@ -23,7 +23,10 @@ function workloadIn(path: string, changes: object): Workload {
   return parseWorkload(changed, projectSampling());
 }
 
-/** Returns the fields that are set beside the file's. What is no JSON is text, and is refused as a value of its field. */
+/**
+ * Returns the fields that are set beside the file's. A value that is not JSON is text, and is rejected as a value of its
+ * field.
+ */
 function changesOf(settings: readonly string[]): object {
   return Object.fromEntries(
     settings.map((setting) => {
@@ -41,7 +44,7 @@ function jsonOrText(value: string): unknown {
   }
 }
 
-/** Returns null if they are none that the program knows. */
+/** Returns null if the arguments are invalid. */
 function argumentsOf() {
   try {
     return parseArgs({

@@ -84,7 +84,7 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
   return `${[head, ...rows].map(line).join("\n")}\n`;
 }
 
-/** The bill for a program to read. Lines have what they cost in a month besides. */
+/** The bill for a program to read. Lines also have their cost in a month. */
 export function asJson(workload: Workload, bill: Bill): object {
   const monthly = ({ what, arithmetic, object, ...rates }: Line) => ({
     ...{ what, arithmetic, object, perSecond: rates },

@@ -1,8 +1,8 @@
-// The files of the project that the bill is made of.
+// The files of the project that the bill is computed from.
 import { readFileSync } from "node:fs";
 import { type Counts, countsOf } from "./counts.ts";
 
-/** Returns the text of a file, whose path begins at the project's root. */
+/** Returns the text of a file, whose path is relative to the project's root. */
 export function textOf(path: string): string {
   return readFileSync(new URL(`../../${path}`, import.meta.url), "utf8");
 }
@@ -11,7 +11,7 @@ export function projectCounts(): Counts {
   return countsOf(textOf("ARCHITECTURE.md"));
 }
 
-/** Returns the share of invocations that wrangler.toml has logged. All are, where it names none. */
+/** Returns the share of invocations that wrangler.toml has logged. Without a setting, all are. */
 export function projectSampling(): number {
   return Number(/^head_sampling_rate = ([\d.]+)$/m.exec(textOf("wrangler.toml"))?.[1] ?? 1);
 }

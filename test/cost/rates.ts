@@ -1,5 +1,5 @@
-// A workload's operations as rates per second, by arithmetic that is printed with them. Requests come at random and do
-// not wait for one another, as those of many independent clients do.
+// A workload's operations as rates per second, by arithmetic that is printed with them. Requests come at random and do not
+// wait for one another, as those of many independent clients.
 import {
   API_KEY_AGE_MS,
   MAX_CHUNK_BYTES,
@@ -14,11 +14,11 @@ import { commitsOf, shareRows } from "./sharing.ts";
 import { bytesPerAppend } from "./stored.ts";
 import type { Workload } from "./workload.ts";
 
-/** The operations of a line, all topics together, per second. What is left out is 0. */
+/** The operations of a line, all topics together, per second. Missing ones are 0. */
 export interface Line {
   readonly what: string;
   readonly arithmetic: string;
-  /** Whose rows and requests these are. Null for what only the Worker does. */
+  /** The owner of these rows and requests. Null for what only the Worker does. */
   readonly object: "partition" | "group" | "cluster" | null;
   readonly rowsWritten?: number;
   readonly rowsRead?: number;
@@ -34,18 +34,18 @@ export interface Line {
 
 /** A partition's sockets are pinged by their client (src/member/partition-readers.ts). */
 const PING_SECONDS = 15;
-/** The platform puts an object to sleep that nothing has happened to for so long. */
+/** The platform puts an object to sleep after this long without an event. */
 const SLEEP_SECONDS = 10;
 /** Metadata lives for METADATA_FRESH_MS and up to a fifth longer. */
 const METADATA_SECONDS = (1.1 * METADATA_FRESH_MS) / 1_000;
 
-/** What the lines have in common. Rates are per second, and of one topic or one partition where they say so. */
+/** The common part of the lines. Rates are per second, and per topic or per partition where noted. */
 export interface Traffic {
-  /** Of one topic. */
+  /** Per topic. */
   readonly requests: number;
   /** The partitions that one request appends to. */
   readonly touched: number;
-  /** Of one partition. */
+  /** Per partition. */
   readonly appends: number;
   readonly rows: number;
   readonly awake: number;
@@ -151,7 +151,7 @@ function consuming(workload: Workload, traffic: Traffic, counts: Counts): Line[]
   const each = commitsPerMember(workload, traffic);
   const commits = members * each;
   const commitSeconds = workload.commitMs / 1_000;
-  // Heard from by a message for each frame, and by a pong.
+  // They are heard from by a message for each frame, and by a pong.
   const heard = 1 / (2 / PING_SECONDS + rows);
   const silence = sessionTimeoutMs / 1_000 - Math.min(heard, sessionTimeoutMs / 2_000);
   const alarms = isRead ? (all * appends) / (1 + appends * silence) : 0;

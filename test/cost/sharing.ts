@@ -1,6 +1,6 @@
-// How often things happen at random that wait for one another. Times are in seconds, rates are per second.
+// How often random events happen that wait for one another. Times are in seconds, rates are per second.
 
-/** A partition that gets appends at random. */
+/** A partition with random appends. */
 export interface Shared {
   /** Commits, each of which is a row. */
   readonly rows: number;
@@ -26,9 +26,9 @@ const IDLE = 0.25;
 const SPACING = 1;
 
 export interface Committing {
-  /** Of one partition. */
+  /** Per partition. */
   readonly appends: number;
-  /** Of one partition: the frames that come of them. */
+  /** Per partition: the frames that result from them. */
   readonly frames: number;
   readonly linger: number;
   /** The member's partitions whose records do not come with the same requests. */

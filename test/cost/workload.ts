@@ -1,4 +1,4 @@
-// A workload as its file says it. Each field has a bound, and a default where one is plain.
+// A workload as in its file. Each field has a bound, and an obvious default where there is one.
 import { DEFAULT_TOPIC_CONFIG } from "../../src/core/cluster/config.ts";
 import {
   DEFAULT_SESSION_TIMEOUT_MS,
@@ -13,7 +13,7 @@ import {
 export interface Workload {
   readonly name: string;
   readonly topics: number;
-  /** Of each topic, as everything up to `membersPerGroup`. */
+  /** Per topic, like everything up to `membersPerGroup`. */
   readonly partitions: number;
   readonly recordsPerSecond: number;
   readonly recordBytes: number;

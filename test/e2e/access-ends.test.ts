@@ -47,7 +47,7 @@ async function kafkaWith(token: string): Promise<RawKafka> {
 }
 
 interface Reader {
-  /** All that it was sent. */
+  /** Everything that it was sent. */
   text(): string;
   readonly ended: Promise<unknown>;
 }

@@ -1,5 +1,5 @@
-// Who may what over sockets of every kind, message by message, and with credentials of every kind: the columns of the
-// access matrix, and those that are none.
+// Access over sockets of every kind, message by message, and with credentials of every kind: the columns of the access
+// matrix, and invalid credentials.
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import {
@@ -40,7 +40,7 @@ const { T, G, C } = REFUSED;
 let broker: ClosedBroker;
 let issuer: TestIssuer;
 let own: Signer;
-/** The ids of the topic, and of one of somebody else. */
+/** The ids of the topic, and of another's topic. */
 let orderId: string;
 let otherId: string;
 
@@ -69,14 +69,14 @@ afterAll(async () => {
 
 const keyOf = (column: Column) => broker.keys[column].key;
 
-/** What each column is answered, one after another. */
+/** The responses of each column, in order. */
 async function ofEach<Told>(ask: (column: Column) => Promise<Told>): Promise<Told[]> {
   const told: Told[] = [];
   for (const column of COLUMNS) told.push(await ask(column));
   return told;
 }
 
-/** The code with which an upgrade is refused, or what is found out over the socket. */
+/** The code with which an upgrade is refused, or what the socket returns. */
 async function overSocket<Told>(
   path: string,
   column: Column,
@@ -233,12 +233,12 @@ describe("the SDK", () => {
       const producer = sdkOf(column).newProducer({ deliveryTimeoutMs: 10_000 });
       const send = () => producer.send(TOPIC, [{ value: "b" }]).then(() => "stored", codeOf);
       const told = new Set<string>();
-      // A busy producer opens a socket, and the others go by requests.
+      // A busy producer opens a socket, and the others use requests.
       for (let i = 0; i < 20; i++)
         for (const each of await Promise.all([send(), send()])) told.add(each);
       return [...told].join();
     });
-    // As in Kafka, whoever may write nowhere is refused when it asks for a producer id.
+    // As in Kafka, a caller that may write nowhere is refused when it requests a producer id.
     expect(told).toEqual([C, "stored", T, T, C, "stored"]);
   });
 
@@ -271,7 +271,7 @@ describe("the SDK", () => {
         .catch((error) => resolve(codeOf(error)));
       return promise;
     });
-    // A socket that is refused does not say why, to any client.
+    // A refused socket does not say why, to any client.
     const refused = "NETWORK_EXCEPTION";
     expect(told).toEqual([refused, refused, T, refused, "read", "read"]);
   });
@@ -304,7 +304,7 @@ describe("a credential that is none", () => {
     return 101;
   };
 
-  /** Tokens that only whoever has a key of this deployment could make, and what is wrong with each. */
+  /** Tokens that only a holder of one of this deployment's keys could make, and what is wrong with each. */
   const WRONG: readonly [string, () => Promise<string>][] = [
     ["expired", () => own.sign({ exp: seconds() - 1, iat: seconds() - 60 })],
     ["of tomorrow", () => own.sign({ iat: seconds() + 600, exp: seconds() + 900 })],
@@ -425,7 +425,7 @@ const seconds = () => Math.floor(Date.now() / 1_000);
 const encoded = (value: object) => Buffer.from(JSON.stringify(value)).toString("base64url");
 const unsigned = (token: string) => `${encoded({ alg: "none" })}.${token.split(".")[1]}.`;
 
-/** Claims that this deployment takes, changed. */
+/** Claims that this deployment accepts, changed. */
 const claimsOf = (change: object) => ({
   ...{ iss: "rivulet", aud: "rivulet", sub: "t", iat: seconds() - 60, exp: seconds() + 600 },
   rivulet: { role: "admin" },
@@ -438,7 +438,7 @@ interface Signer {
   readonly secret: JWK;
   readonly spki: string;
   sign(change: object, header?: object): Promise<string>;
-  /** By HS256, with this for a secret. */
+  /** By HS256, with this as the secret. */
   signWith(secret: string): Promise<string>;
 }
 
@@ -463,7 +463,7 @@ async function newSigner(): Promise<Signer> {
   };
 }
 
-/** An issuer of tokens with its keys at an address. */
+/** An issuer of tokens with its keys at a URL. */
 class TestIssuer {
   /** The id that two of its keys have. */
   readonly twice = "twice";

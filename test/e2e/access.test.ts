@@ -1,4 +1,4 @@
-// Who may what, over real sockets: a closed broker, and callers with all kinds of credentials.
+// Access over real sockets: a closed broker, and callers with all kinds of credentials.
 import { generateKeyPairSync, sign } from "node:crypto";
 import { request as httpRequest } from "node:http";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -66,7 +66,7 @@ const T = "/v1/topics/orders.x";
 const PART = `${T}/partitions/0`;
 const GROUP = "/v1/groups/billing.x";
 
-/** The access matrix: a request, and what each caller is answered. Everybody else is answered 401. */
+/** The access matrix: a request, and the response to each caller. Everybody else gets 401. */
 const MATRIX: readonly [
   method: string,
   path: string,
@@ -260,7 +260,7 @@ describe("the matrix", () => {
   });
 });
 
-/** Credentials that are none. */
+/** Invalid credentials. */
 async function badCredentials(): Promise<[string, string | null][]> {
   const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
   const { body } = await admin("POST", "/v1/tokens", { role: "admin" });
@@ -298,7 +298,7 @@ interface Socket {
   close(): void;
 }
 
-/** Opens a socket, or returns the status that it is refused with. */
+/** Opens a socket, or returns the status with which it is refused. */
 function open(path: string, credential: string | null): Promise<Socket | Answer> {
   const protocols = ["rivulet.v1", ...(credential === null ? [] : [`rivulet.token.${credential}`])];
   const socket = new WebSocket(`${broker.url.replace("http", "ws")}${path}`, protocols);
@@ -587,7 +587,7 @@ describe("an API key", () => {
   });
 });
 
-/** Asks with headers that `fetch` would not send. */
+/** Sends a request with headers that `fetch` would not send. */
 function askRaw(url: string, headers: Record<string, string>, method = "GET"): Promise<number> {
   return new Promise((resolve, reject) => {
     const request = httpRequest(url, { method, headers }, (response) => {

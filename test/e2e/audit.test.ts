@@ -1,4 +1,4 @@
-// The audit log, over real sockets: who was refused what, and who changed what, by every way in.
+// The audit log, over real sockets: who was refused what, and who changed what, on every interface.
 import { Kafka, logLevel } from "kafkajs";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import WebSocket from "ws";
@@ -241,7 +241,7 @@ test("[AUD-4] wrong credentials are in the operator's log, and not in the kept l
   expect(lines()[1]).toContain('"way":"kafka","ip":"127.0.0.1"');
   expect(lines().join("")).not.toContain("wrong-over-http");
   expect((await events()).some(({ action }) => action === "logIn")).toBe(false);
-  // Whoever shows none has not tried anything.
+  // A caller without a credential has not tried anything.
   const before = lines().length;
   await fetch(`${broker.url}/v1/topics`);
   await ask("wrong-again", "GET", "/v1/topics");

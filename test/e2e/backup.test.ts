@@ -48,7 +48,7 @@ interface JsonRecord {
   readonly offset: number;
 }
 
-/** Everything that a partition holds, as HTTP has it. */
+/** Everything that a partition holds, in HTTP's form. */
 async function recordsOf(topic: string, partition: number): Promise<JsonRecord[]> {
   const path = `/v1/topics/${topic}/partitions/${partition}/records`;
   const response = await fetch(`${broker.url}${path}`, {
@@ -80,7 +80,7 @@ async function appendBatch(topic: string, partition: number, batch: Uint8Array):
 
 const text = (value: string) => Buffer.from(value);
 
-/** Records of all kinds: bytes that are no text, tombstones, headers out of order, times of long ago. */
+/** Records of all kinds: bytes that are not text, tombstones, headers out of order, old times. */
 const KINDS: readonly ProducerRecord[] = [
   { key: null, value: text("plain"), headers: [], timestamp: 1_000 },
   { key: text("k"), value: null, headers: [], timestamp: 2_000 },
@@ -152,7 +152,7 @@ describe.each(FORMATS)("as %s", (format) => {
     const { offsets } = await admin().describeGroup(`${topic}-group`);
     const positions = offsets.filter((each) => each.topic === copy);
     expect(positions.map(({ committedOffset }) => committedOffset)).toEqual([3, null, 7]);
-    // Done again, nothing is changed.
+    // A repetition changes nothing.
     const again = await done("--json", "import", file, "--topic", copy);
     expect(JSON.parse(again.out)).toMatchObject({
       ...{ records: 17, stored: 0 },
@@ -187,7 +187,7 @@ describe.each(FORMATS)("as %s", (format) => {
       /is damaged: (lines \d+ to \d+|the frame at byte \d+): the sum does not match/,
     );
     expect(await admin().listTopics()).toEqual(before);
-    // The export goes on where the file is whole, and makes it whole.
+    // The export continues where the file is whole, and completes it.
     writeFileSync(file, whole.subarray(0, whole.length - 1));
     await done("export", topic, "--format", format, "--to", file);
     expect(readFileSync(file)).toEqual(whole);
@@ -234,7 +234,7 @@ test("[BAK-4] a topic with any other content is refused, and stays as it is", as
   const config = { "message.timestamp.type": "LogAppendTime" };
   await admin().createTopic({ name: "other-4", partitions: 2, config });
   await refused("other-4", "would give the records other times");
-  // A topic that somebody has made keeps its config.
+  // A topic that somebody has created keeps its config.
   await admin().createTopic({ name: "other-5", partitions: 2, config: { "retention.ms": -1 } });
   await done("import", file, "--topic", "other-5");
   expect((await admin().describeTopic("other-5")).overrides).toEqual({ "retention.ms": -1 });
@@ -276,7 +276,7 @@ test("[BAK-4] a group with members keeps its committed offsets, which the import
 
 const LARGE = 30_000;
 
-/** So many records in two partitions, with values that show their place. */
+/** This many records in two partitions, with values that show their place. */
 async function makeLarge(name: string): Promise<void> {
   await admin().createTopic({ name, partitions: 2 });
   for (const partition of [0, 1]) {
@@ -327,7 +327,7 @@ describe.each(FORMATS)("broken off, as %s", (format) => {
 
   test("[BAK-2] an export that is killed while records arrive continues and has each record once", async () => {
     let kills = 0;
-    // Each try is killed a little later than where the one before has come to.
+    // Each try is killed a little later than where the previous one ended.
     for (let size = 1; kills < 4; ) {
       const { child, ended } = start("export", name, "--format", format, "--to", file);
       const reached = until(
@@ -342,9 +342,9 @@ describe.each(FORMATS)("broken off, as %s", (format) => {
       size = sizeOf(file) + 250_000;
     }
     expect(kills).toBeGreaterThan(0);
-    // What comes after the first begin is not part of it.
+    // Records after the first begin are not part of it.
     await appendBatch(name, 1, encodeBatch(KINDS));
-    // The last bytes may be missing, too: those that the disk did not get.
+    // The last bytes may be missing, too: those that did not reach the disk.
     truncateSync(file, Math.max(0, sizeOf(file) - 1));
     const { code, out } = await start("export", name, "--format", format, "--to", file).ended;
     expect(code).toBe(0);
@@ -390,7 +390,7 @@ describe.each(FORMATS)("broken off, as %s", (format) => {
 
   test("[BAK-2] a full disk is reported with what to do, and then the run continues", async () => {
     const full = join(folder, `${name}.full`);
-    // A shell that ignores the signal of the limit has its programs told by an error, as on a full disk.
+    // A shell that ignores the limit's signal has its programs get an error, as on a full disk.
     const shell = `trap '' XFSZ; ulimit -f 4000; exec "$@"`;
     const child = spawn(
       "bash",
@@ -428,7 +428,7 @@ describe.each(FORMATS)("broken off, as %s", (format) => {
 test("[BAK-6] a topic of many times the memory is exported and imported", async () => {
   const name = "wide";
   await admin().createTopic({ name });
-  // 120 MB, in batches that fold to nearly nothing.
+  // 120 MB, in batches that compress to nearly nothing.
   const records = Array.from({ length: 100 }, (_, timestamp) => ({
     ...{ key: null, headers: [], timestamp },
     value: Buffer.alloc(100_000, timestamp),

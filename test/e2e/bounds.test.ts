@@ -1,4 +1,4 @@
-// Clients that mean harm, or are broken, over real sockets: nobody else notices.
+// Clients that mean harm, or are broken, over real sockets: no other client notices.
 import { connect, type Socket } from "node:net";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -63,7 +63,7 @@ class RawClient {
     });
   }
 
-  /** What was answered, once it names an error's code. */
+  /** The response, once it contains an error's code. */
   async error(): Promise<{ status: number; code: string; detail: string }> {
     const pattern = /"detail":"((?:[^"\\]|\\.)*)","code":"(\w+)"/;
     while (!pattern.test(this.text) && !this.#isClosed)
@@ -75,7 +75,7 @@ class RawClient {
   }
 }
 
-/** A request whose body is `body`, just as it goes over the wire. */
+/** A request with this `body`, exactly as it goes over the wire. */
 function raw({ method, path, headers }: BodyPath, more: string, body: string | Buffer): RawClient {
   const client = new RawClient();
   const own = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
@@ -108,7 +108,7 @@ describe.each(PATHS)("$what", (to) => {
   });
 });
 
-/** Bytes the broker's processes have in memory. */
+/** The bytes that the broker's processes have in memory. */
 async function memoryOf(pid: number): Promise<number> {
   const { readFileSync, readdirSync } = await import("node:fs");
   let bytes = 0;
@@ -177,7 +177,9 @@ describe("many of them", () => {
     for (const { socket } of clients) socket.destroy();
   });
 
-  /** The first messages of a client that reads no answer, and the one that it repeats. Each answer is larger than it. */
+  /**
+   * The first messages of a client that reads no responses, and the one that it repeats. Each response is larger than it.
+   */
   const memberId = "6f1b5d0c-5b0a-4f9a-9a55-111111111111";
   const others = Array.from({ length: 1_000 }, (_, partition) => ({
     topicId: memberId,
@@ -238,7 +240,7 @@ describe("many of them", () => {
       await new Promise((resolve) => socket.send(attach, resolve));
       return socket;
     };
-    // One is sent something before all others leave so much unread that newcomers have to wait [BND-25].
+    // One is sent something before all others leave so much unread that newcomers must wait [BND-25].
     const first = await open();
     await new Promise((resolve) => first.once("message", resolve));
     first.pause();
@@ -252,7 +254,7 @@ describe("many of them", () => {
     const readers = [first, ...others];
     expect((await produce("beside")).status).toBe(200);
     expect(await memoryOf(broker.pid)).toBeLessThan(before + 300 * MIB);
-    // One that reads after all gets what its window has room for.
+    // One that finally reads gets what its window has room for.
     const reader = readers[0] as WebSocket;
     let bytes = 0;
     const full = new Promise<void>((resolve) => {
@@ -301,7 +303,7 @@ describe("many of them", () => {
     const reads = await open("unread-reads");
     const dead = await open("unread-dead");
     await until(async () => (await stateOf("unread-reads")).committed > 0);
-    // It is as far as it gets once it stays there.
+    // It has gone as far as it gets once it stays there.
     let last = -1;
     let same = 0;
     await until(async () => {
@@ -315,7 +317,7 @@ describe("many of them", () => {
     await until(() => reads.offsets.length >= count);
     expect(reads.offsets).toEqual(Array.from({ length: count }, (_, i) => i));
     await until(async () => (await stateOf("unread-reads")).committed === count);
-    // Who takes nothing at all is let go.
+    // A client that takes nothing at all is disconnected.
     await until(async () => (await stateOf("unread-dead")).state === "EMPTY");
     expect((await stateOf("unread-dead")).committed).toBeLessThan(count);
     reads.socket.terminate();

@@ -1,4 +1,4 @@
-// A broker as a person has it: `node src/self-host/start.ts` as a process of its own.
+// A broker as a person runs it: `node src/self-host/start.ts` as a process of its own.
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -34,7 +34,7 @@ export class BrokerProcess {
     this.exited = exited;
   }
 
-  /** Everything it printed so far, standard output and standard error. */
+  /** Everything it has printed so far, standard output and standard error. */
   get lines(): readonly string[] {
     return this.#lines;
   }
@@ -75,12 +75,12 @@ export class BrokerProcess {
     return Number(new URL(this.url).port);
   }
 
-  /** `host:port` for Kafka's clients. */
+  /** `host:port` for Kafka clients. */
   get kafka(): string {
     return /Kafka on ([^\s,]+)/.exec(this.#lines.join("\n"))?.[1] ?? "";
   }
 
-  /** `kill -9`, and nothing of it is left on the port. */
+  /** `kill -9`, with nothing of it left on the port. */
   async kill(): Promise<void> {
     this.#child.kill("SIGKILL");
     await this.exited;
@@ -107,7 +107,7 @@ process.on("exit", () => {
 /** Variables that are secrets. */
 const SECRETS = ["RIVULET_ROOT_KEY", "RIVULET_ROOT_KEY_NEXT", "RIVULET_SIGNING_KEY"];
 
-/** Starts it without waiting for anything: for starts that must fail. [APK-7] What it prints is watched for secrets. */
+/** Starts it without waiting for anything: for starts that must fail. [APK-7] Its output is watched for secrets. */
 export function launch(
   env: Record<string, string>,
   program: string = START,

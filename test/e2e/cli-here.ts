@@ -1,5 +1,5 @@
-// The command line in this process: a process of its own costs more than nearly every command. What only a process
-// shows (its end, signals, pipes, terminals, the bundle) is tested with processes.
+// The command line in this process: a process of its own costs more than nearly every command. What only a process shows
+// (its exit, signals, pipes, terminals, the bundle) is tested with processes.
 import { once } from "node:events";
 import { Readable, Writable } from "node:stream";
 import { vi } from "vitest";
@@ -12,7 +12,7 @@ export interface Outcome {
   readonly err: string;
 }
 
-/** Thrown where the command ends the process. */
+/** Thrown when the command ends the process. */
 class Exit extends Error {
   readonly code: number;
 

@@ -26,7 +26,7 @@ beforeAll(async () => {
 });
 afterAll(() => broker.stop());
 
-/** What a test needs that is not what it tests: a topic that holds `values`. */
+/** A test's preparation that is not its subject: a topic that holds `values`. */
 async function setUp(name: string, values: readonly string[] = [], partitions = 1): Promise<void> {
   const { admin, producer } = new Rivulet({ url: broker.url });
   await admin.createTopic({ name, partitions });
@@ -45,7 +45,7 @@ async function startGroup(groupId: string, topic: string): Promise<void> {
   await admin.resetGroup(groupId, { to: "earliest", topics: [topic] });
 }
 
-/** Nothing of whoever runs the tests. */
+/** Nothing of the person who runs the tests. */
 const folder = mkdtempSync(join(tmpdir(), "rivulet-cli-"));
 function settings(url = broker.url) {
   return { XDG_CONFIG_HOME: folder, RIVULET_URL: url, RIVULET_TOKEN: "" };
@@ -57,7 +57,7 @@ function environment(): NodeJS.ProcessEnv {
 
 interface Running {
   readonly child: ChildProcess;
-  /** What it has printed so far. */
+  /** Its output so far. */
   readonly printed: { out: string; err: string };
   readonly ended: Promise<Outcome>;
 }
@@ -77,7 +77,7 @@ function start(command: string, args: readonly string[], env = environment()): R
   return { child, printed, ended };
 }
 
-/** In this process, as most of what a command does shows there. */
+/** In this process, because most effects of a command are visible there. */
 function rivulet(
   args: readonly string[],
   options: { input?: string; url?: string } = {},
@@ -92,7 +92,7 @@ function rivuletProcess(args: readonly string[], input = ""): Promise<Outcome> {
   return ended;
 }
 
-/** In a shell, where `rivulet` is this. */
+/** In a shell in which `rivulet` is this. */
 const FUNCTION = `rivulet() { '${process.execPath}' '${CLI}' "$@"; }`;
 
 function post(topic: string, values: readonly unknown[]): Promise<Response> {
@@ -470,13 +470,13 @@ describe("what goes on", () => {
   });
 });
 
-/** util-linux has it everywhere; on a Mac it is another one. */
+/** util-linux has it everywhere; on a Mac it is a different one. */
 describe.skipIf(spawnSync("script", ["--version"]).status !== 0)("on a terminal", () => {
   /** As typed in a terminal of so many columns. */
   const inTerminal = (command: string, columns: number) =>
     start("script", ["-qec", `stty cols ${columns} rows 24; ${command}`, "/dev/null"], {
       ...environment(),
-      SHELL: "/bin/sh", // Else `script` takes the shell of whoever runs the tests.
+      SHELL: "/bin/sh", // Otherwise `script` takes the shell of the person who runs the tests.
     });
   const quoted = `'${process.execPath}' '${CLI}'`;
 
@@ -502,7 +502,7 @@ describe.skipIf(spawnSync("script", ["--version"]).status !== 0)("on a terminal"
     const topic = "a-topic-whose-name-is-rather-long";
     await setUp(topic);
     await startGroup("drawn", topic);
-    // A shell that waits for it would be told of Ctrl-C as well, and say 130 whatever came of it.
+    // A waiting shell would get Ctrl-C as well, and exit with 130 whatever the result.
     const watching = `exec ${quoted} groups lag drawn --watch 1`;
     const { child, printed, ended } = inTerminal(watching, 70);
     const screens = () => printed.out.split("\x1b[H\x1b[J").slice(1);

@@ -1,4 +1,4 @@
-// A closed broker, its callers of the access matrix, and how each of them comes in.
+// A closed broker, its callers of the access matrix, and how each of them connects.
 import { request as httpRequest, type IncomingMessage } from "node:http";
 import WebSocket from "ws";
 import { kafkaSocketFactory } from "../../src/kafkajs/socket-factory.ts";
@@ -24,7 +24,7 @@ export const GRANTS = {
 };
 export type Name = keyof typeof GRANTS;
 
-/** All columns: A is the root. */
+/** All columns: A is root. */
 export const COLUMNS = ["R", "W", "G", "P", "C", "A"] as const;
 export type Column = (typeof COLUMNS)[number];
 
@@ -85,12 +85,12 @@ export class ClosedBroker {
     return this.#process.kafka;
   }
 
-  /** The lines that the broker has said. */
+  /** The lines that the broker has printed. */
   get lines(): readonly string[] {
     return this.#process.lines;
   }
 
-  /** @throws if the broker has said a secret */
+  /** @throws if the broker has printed a secret */
   async stop(): Promise<void> {
     await this.#process.stop();
     const said = this.#process.lines.join("\n");
@@ -116,7 +116,7 @@ export class ClosedBroker {
     return { status: response.status, body: text.startsWith("{") ? JSON.parse(text) : {} };
   }
 
-  /** Asks as the root, and nothing may go wrong. */
+  /** Sends a request as root, which must succeed. */
   async admin(method: string, path: string, body?: unknown): Promise<Answer["body"]> {
     const answer = await this.ask(ROOT_KEY, method, path, body);
     if (answer.status >= 300) throw new Error(`${method} ${path}: ${JSON.stringify(answer)}`);
@@ -138,7 +138,7 @@ export class ClosedBroker {
     return { id, key, secret };
   }
 
-  /** Returns a token with what C may do, and when it expires. */
+  /** Returns a token with C's rights, and when it expires. */
   async token(ttlMs: number): Promise<{ token: string; expiresAtMs: number }> {
     const { body } = await this.ask(this.keys.C.key, "POST", "/v1/tokens", { ttlMs });
     this.#secrets.push(String(body.token).split(".").at(-1) as string);
@@ -151,7 +151,7 @@ export class ClosedBroker {
     await this.admin("POST", `/v1/topics/${topic}/records`, { records });
   }
 
-  /** Opens a socket, or returns the answer that it is refused with. */
+  /** Opens a socket, or returns the response with which it is refused. */
   async open(
     path: string,
     credential: string | null,
@@ -223,7 +223,7 @@ async function textOf(response: IncomingMessage): Promise<string> {
 
 export class TestSocket {
   readonly messages: Message[] = [];
-  /** All that came, as text. */
+  /** Everything that arrived, as text. */
   text = "";
   readonly opened: Promise<void>;
   readonly closed: Promise<{ code: number; reason: string }>;
@@ -287,7 +287,7 @@ export class TestSocket {
 }
 
 export class EventReader {
-  /** All that came. */
+  /** Everything that arrived. */
   text = "";
   readonly ended: Promise<void>;
   #wake = () => {};
@@ -321,7 +321,7 @@ export class EventReader {
   }
 }
 
-/** Logs a Kafka client in. */
+/** Authenticates a Kafka client. */
 export async function logIn(
   client: Pick<RawKafka, "ask">,
   mechanism: "PLAIN" | "OAUTHBEARER",

@@ -1,4 +1,4 @@
-// [CLU-5] The metadata's object is out of reach, and clients go on over real sockets. The broker is the bundle that ships, in
+// [CLU-5] The cluster object is unreachable, and clients continue over real sockets. The broker is the bundle that ships, in
 // a module of the test that makes each call of the ClusterObject fail while a switch is on.
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -87,11 +87,11 @@ const call = (method: string, path: string, body?: object) =>
 const textOf = (value: Uint8Array | null) => Buffer.from(value ?? []).toString();
 const sorted = (values: readonly unknown[]) => values.map(String).sort();
 
-/** A member of a group of its own, and what it has read. */
+/** A member of a group of its own, and the records it has read. */
 interface Reader {
   readonly values: unknown[];
   readonly groupId: string;
-  /** Drops its connection, and comes back. */
+  /** Drops its connection, and returns. */
   readonly comeBack: () => Promise<void>;
   readonly stop: () => Promise<void>;
 }
@@ -166,7 +166,7 @@ function pollingReader(): Reader {
     comeBack: async () => {},
     stop: () => {
       isOver = true;
-      return ended.catch(() => {}); // Whatever it met is seen by what it has not read.
+      return ended.catch(() => {}); // Its errors show in what it has not read.
     },
   };
 }
@@ -241,7 +241,7 @@ test("[CLU-5] while the cluster is unreachable, members of all kinds continue, r
   await send(ROUNDS + 1);
   await allRead();
 
-  // While the cluster is still out of reach, everybody commits everything.
+  // While the cluster is still unreachable, everybody commits everything.
   await until("all is committed", async () => {
     const groups = await Promise.all(
       readers.map(({ groupId }) => rivulet.admin.describeGroup(groupId)),

@@ -1,5 +1,6 @@
-// The doors of a closed broker under fire: thousands of credentials that are nearly right, over HTTP, WebSockets and Kafka's
-// protocol, and one client that minds its business. test/unit/worker/access/hostile.test.ts does the same without sockets.
+// The interfaces of a closed broker under fire: thousands of credentials that are nearly valid, over HTTP, WebSockets and
+// Kafka's protocol, and one client that works normally. test/unit/worker/access/hostile.test.ts does the same without
+// sockets.
 import { Agent, request } from "node:http";
 import { connect } from "node:net";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -16,7 +17,7 @@ import { BrokerProcess } from "./broker.ts";
 import { workerdBelow } from "./memory.ts";
 
 const { numRuns: SHOTS } = runs(2_000);
-/** After so many of them memory is measured for the first time: by then every cache of the broker's has something in it. */
+/** After this many of them memory is measured for the first time: by then every cache of the broker has content. */
 const WARM_UP = 0.3;
 const MIDDLE = 0.65;
 /**
@@ -26,7 +27,7 @@ const MIDDLE = 0.65;
 const MAX_GROWTH_MIB = 130;
 /** A wrong log-in is answered a tenth of a second later, so many are under way at once. */
 const AT_ONCE = 192;
-/** By far more than any answer takes; who is neither answered nor closed by then hangs. */
+/** Far more than any response takes; a client neither answered nor closed by then hangs. */
 const HANG_MS = 60_000;
 const ROOT_KEY = "the-root-key-of-this-test";
 
@@ -66,7 +67,7 @@ function overHttp(path: string, headers: Record<string, string>): Promise<string
         text += more;
       });
       response.on("end", () => {
-        secretWatch.watchAnswer("GET", path, text); // Nor does it tell what was shown.
+        secretWatch.watchAnswer("GET", path, text); // Nor does it contain what was shown.
         resolve(codeIn(response.statusCode, text));
       });
     });
@@ -94,7 +95,7 @@ function overRaw(authorization: string): Promise<string> {
   return new Promise((resolve) =>
     socket.once("close", () => {
       secretWatch.watchAnswer("GET", "/v1/me", text);
-      // What ends the head too early is several requests, and has several answers.
+      // A head that ends too early is several requests, and has several responses.
       const code = /"code":"(\w+)"/.exec(text)?.[1];
       const status = /^HTTP\/1.1 (\d+)/.exec(text)?.[1];
       resolve(code ?? (status === undefined ? "closed" : `HTTP ${status}`));
@@ -102,7 +103,7 @@ function overRaw(authorization: string): Promise<string> {
   );
 }
 
-/** A problem's code. The platform's own refusals of what is no HTTP have none. */
+/** A problem's code. The platform's own refusals of invalid HTTP have none. */
 function codeIn(status: number | undefined, text: string): string {
   try {
     return (JSON.parse(text) as { code: string }).code;
@@ -149,9 +150,9 @@ async function askRaw(line: KafkaLine, authBytes: Uint8Array): Promise<Answered>
 async function overKafka(fuzz: CredentialFuzz, line: KafkaLine, version: number): Promise<string> {
   const { mechanism, first, next } = fuzz.sasl();
   const isScram = mechanism.startsWith("SCRAM-");
-  // Now and then somebody is in a hurry.
+  // Now and then a client is in a hurry.
   const shakesHands = version % 10 > 0;
-  // After version 0 of the handshake messages have no headers, and who is refused is cut off [SASL-6].
+  // After version 0 of the handshake messages have no headers, and a refused client is disconnected [SASL-6].
   const isRaw = shakesHands && version % 2 === 0;
   const authenticate = (authBytes: Uint8Array) =>
     isRaw
@@ -170,7 +171,7 @@ async function overKafka(fuzz: CredentialFuzz, line: KafkaLine, version: number)
   return NAMES.get(answer.errorCode) ?? String(answer.errorCode);
 }
 
-/** Sends a message of SASL that is broken itself. The broker answers or not, and closes the connection. */
+/** Sends a broken SASL message. The broker answers or not, and closes the connection. */
 async function overBrokenKafka(fuzz: CredentialFuzz, line: RawKafka): Promise<string> {
   const { mechanism, first } = fuzz.sasl();
   const bytes = Buffer.concat([
@@ -186,17 +187,17 @@ async function overBrokenKafka(fuzz: CredentialFuzz, line: RawKafka): Promise<st
   return "closed";
 }
 
-/** What may be answered, by how it was asked. */
+/** The allowed responses, by interface. */
 const REFUSALS: Readonly<Record<string, readonly string[]>> = {
   http: ["SASL_AUTHENTICATION_FAILED"],
-  // The platform takes 64 KiB.
+  // The platform accepts 64 KiB.
   query: ["SASL_AUTHENTICATION_FAILED", "HTTP 414"],
   raw: ["SASL_AUTHENTICATION_FAILED", "HTTP 400", "closed"],
   kafka: ["SASL_AUTHENTICATION_FAILED", "ILLEGAL_SASL_STATE", "UNSUPPORTED_SASL_MECHANISM"],
   broken: ["closed"],
 };
 
-/** One shot: how it is asked, and what is answered. */
+/** One shot: its interface, and its response. */
 async function shoot(fuzz: CredentialFuzz, number: number): Promise<[way: string, code: string]> {
   const query = () => encodeURIComponent(fuzz.bearer().toWellFormed());
   switch (number % 16) {
@@ -229,7 +230,7 @@ async function shoot(fuzz: CredentialFuzz, number: number): Promise<[way: string
   }
 }
 
-/** So many shots from there on. Counts what was answered, and returns what is no refusal. */
+/** Fires this many shots from there on. Counts the responses, and returns those that are no refusal. */
 async function fire(from: number, to: number, counts: Map<string, number>): Promise<string[]> {
   const wrong: string[] = [];
   let next = Math.round(from);
@@ -247,7 +248,7 @@ async function fire(from: number, to: number, counts: Map<string, number>): Prom
   return wrong;
 }
 
-/** Returns the outcome of a shot, or what became of it otherwise. */
+/** Returns the outcome of a shot, or its other end. */
 async function inTime(shot: Promise<[string, string]>): Promise<[string, string]> {
   let timer: NodeJS.Timeout | undefined;
   const hung = new Promise<[string, string]>((resolve) => {
@@ -259,7 +260,7 @@ async function inTime(shot: Promise<[string, string]>): Promise<[string, string]
   return outcome;
 }
 
-/** Comes with each credential that is good, in each way. */
+/** Connects with each valid credential, on each interface. */
 async function comeInRightly(): Promise<void> {
   for (const credential of [good.rootKey, good.key, good.token]) {
     const headers = { authorization: `Bearer ${credential}` };
@@ -307,7 +308,7 @@ test("[APK-5] [JWT-3] [SASL-1] any invalid credential is refused as such, and me
   expect(broker.lines.filter((line) => !isExpected(line))).toEqual([]);
 }, 1_800_000);
 
-/** What a client did wrong is told in a sentence; an error of the broker's own comes with its name and its stack. */
+/** A client's fault is reported in a sentence; a broker's own error has its name and its stack. */
 function isExpected(line: string): boolean {
   return /^Rivulet is ready|^\{"audit":|^kafka: connection closed: (?!\w*Error)/.test(line);
 }

@@ -27,7 +27,7 @@ interface Report {
   readonly notLooked: readonly string[];
 }
 
-/** What doctor finds, by kind and what it is about. */
+/** Doctor's findings, by kind and subject. */
 async function examined(...options: string[]) {
   const { code, out, err } = await rivulet("--json", "doctor", ...options);
   if (out === "") throw new Error(err);
@@ -114,7 +114,7 @@ test("[DRX-2] looking creates no file and changes none", async () => {
         return `${name} ${mtimeMs} ${size}`;
       });
     });
-  // A first look has woken whatever it wakes.
+  // A first look has woken everything that it wakes.
   await meanwhile(() => {});
   const before = state();
   const { readFolder } = await import("../../src/cli/doctor/data-folder.ts");
@@ -144,7 +144,7 @@ describe("what is wrong", () => {
     expect(gone?.detail).toMatch(/KAFKA_STORAGE_ERROR: lost\/0: its storage is gone/);
     expect(wrong?.detail).toMatch(/its storage is that of partition/);
     expect(gone?.command).toContain("rivulet topics delete lost");
-    // Nothing of that is repaired by itself.
+    // None of that is repaired automatically.
     expect(
       (await examined("--repair", "--yes")).report.findings.map((each) => each.repaired),
     ).toEqual([...[false, false]]);
@@ -226,7 +226,7 @@ describe("what is wrong", () => {
       expect.stringContaining("a topic that exists"),
     ]);
     expect(await rivulet("doctor", "--destroy-orphans", "--yes")).toMatchObject({ code: 2 });
-    // A copy of a file under another name is no object's, and nothing but the operator can free it.
+    // A copy of a file under another name is no object's, and only the operator can free it.
     const [first] = again.report.findings;
     const [, file = ""] = /it has a file, (\S+\.sqlite),/.exec(first?.detail ?? "") ?? [];
     const copy = join(dirname(file), `${"1".repeat(64)}.sqlite`);
@@ -267,7 +267,7 @@ describe("what is wrong", () => {
     await meanwhile((cluster) => {
       copyFileSync(join(broker.dataDir, "older"), file);
       for (const suffix of ["-wal", "-shm"]) rmSync(`${file}${suffix}`, { force: true });
-      // The ends of logs are as where nobody is told of them.
+      // The ends of logs are as where nobody reports them.
       change(
         cluster,
         "UPDATE partition_use SET log_end = NULL WHERE topic_id = (SELECT topic_id FROM topic_ids WHERE name = 'older')",

@@ -1,4 +1,4 @@
-// The files of a broker on a machine: who makes them, when they go, and what is said when one is gone or damaged.
+// The files of a broker on a machine: who makes them, when they go, and what the broker reports when one is gone or damaged.
 import {
   copyFileSync,
   cpSync,
@@ -41,7 +41,7 @@ function onlyFile(dataDir: string, kind: Kind): string {
   return files[0] as string;
 }
 
-/** What the cluster has and what it says of itself, as one answer. */
+/** The cluster's content and its own description, as one response. */
 async function ask(
   broker: BrokerProcess,
   method: string,
@@ -75,7 +75,7 @@ describe("looking makes no file", () => {
   let broker: BrokerProcess;
   let kafka: RawKafka;
   beforeAll(async () => {
-    broker = await BrokerProcess.start({ env: { SWEEP_MS: "3600000" } }); // What was made would stay.
+    broker = await BrokerProcess.start({ env: { SWEEP_MS: "3600000" } }); // A new one would stay.
     kafka = new RawKafka(broker.kafka);
     await new Rivulet({ url: broker.url }).admin.createTopic({ name: "there", partitions: 3 });
   });
@@ -264,11 +264,11 @@ test("[FIL-2] groups that come and go under one name lose nothing acknowledged, 
         return status === 204 || status === 404;
       });
       cycles++;
-      // About as long as it takes workerd to close the file, for then it may be cleaned up.
+      // About as long as workerd takes to close the file, because then it may be cleaned up.
       await new Promise((resolve) => setTimeout(resolve, pauseMs));
     }
   };
-  // Some come again at once, and the others about when workerd closes their files.
+  // Some return at once, and the others about when workerd closes their files.
   const { numRuns: quick } = runs(3);
   const { numRuns: slow } = runs(12);
   const groups = Array.from({ length: quick + slow }, (_, i) =>
@@ -309,14 +309,14 @@ describe("a partition that lost something", () => {
   });
   afterAll(() => rmSync(left, { recursive: true, force: true }));
 
-  /** A folder of its own with what the broker left. */
+  /** A folder of its own with the broker's files. */
   function stopped(): string {
     const dataDir = temporaryFolder();
     cpSync(left, dataDir, { recursive: true });
     return dataDir;
   }
 
-  /** Every way in answers with the name of the damage, and deleting the topic ends it. */
+  /** Every interface responds with the name of the damage, and deleting the topic ends it. */
   async function expectStopped(broker: BrokerProcess, why: RegExp): Promise<void> {
     const told = { code: "KAFKA_STORAGE_ERROR", errorCode: 56, retriable: false };
     for (const [method, path, body] of [
@@ -430,7 +430,7 @@ describe("a partition that lost something", () => {
     await anew.stop();
   });
 
-  /** The only file of each kind, and its write-ahead log, takes the place of the other. */
+  /** The only file of each kind, and its write-ahead log, replaces the other. */
   function swap(one: string, other: string): void {
     for (const suffix of ["", "-wal", "-shm"]) {
       if (existsSync(one + suffix)) renameSync(one + suffix, `${one}.swapped${suffix}`);

@@ -13,7 +13,7 @@ interface TraceLine {
   readonly atMs: number;
 }
 
-/** Here a minute of nothing is the thing tested, not a wait for something else. */
+/** Here a quiet minute is the subject, not a wait for something else. */
 const IDLE_MS = 60_000;
 /** How often somebody looks meanwhile. */
 const LOOK_MS = 5_000;
@@ -30,7 +30,7 @@ function traces(): TraceLine[] {
     .map((line) => JSON.parse(line) as TraceLine);
 }
 
-/** As Kafka's clients are when there is nothing to read: fetches and heartbeats, all the time. */
+/** As Kafka clients are without records: fetches and heartbeats, all the time. */
 async function idleKafkaClient(groupId: string, isClassic: boolean): Promise<KafkaConsumer> {
   const consumer = new KafkaConsumer(broker.kafka, groupId, "quiet", isClassic);
   await consumer.join();
@@ -49,7 +49,7 @@ test("[GRP-11] [GRP-19] [KFK-20] [RPT-2] quiet groups, native and of Kafka clien
   const clients = [1, 2, 3].map(() => new PlainClient(broker.url, "sleepers", "topics=quiet"));
   await until("one partition each", () => clients.every((client) => client.held.size === 1));
 
-  // Somebody looks on, as the console does: over a socket to each group, and by asking the metrics.
+  // Somebody watches, as the console does: over a socket to each group, and by querying the metrics.
   const observers = GROUPS.map(
     (group) => new WebSocket(`${broker.url.replace("http", "ws")}/v1/groups/${group}/events`),
   );
@@ -63,9 +63,9 @@ test("[GRP-11] [GRP-19] [KFK-20] [RPT-2] quiet groups, native and of Kafka clien
   expect(observers.every(({ readyState }) => readyState === WebSocket.OPEN)).toBe(true);
   for (const observer of observers) observer.close();
   const woken = traces().filter(({ atMs }) => atMs >= idleFromMs);
-  // The sockets' owners slept: no partition and no cluster object started, and each start of a group is
-  // its return from hibernation for an alarm. Kafka's clients have a session timeout of 45 s: two alarms a minute at most.
-  // The native members were looked at a session timeout after they were given partitions, and then twice an hour.
+  // The sockets' owners slept: no partition and no cluster object started, and each start of a group is its return from
+  // hibernation for an alarm. Kafka clients have a session timeout of 45 s: two alarms a minute at most. The native members
+  // were checked a session timeout after they got partitions, and then twice an hour.
   expect(woken.filter(({ object }) => object !== "group" && object !== "metrics")).toEqual([]);
   for (const group of GROUPS) {
     const own = woken.filter(({ name }) => name === group);

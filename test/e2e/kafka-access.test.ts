@@ -1,4 +1,4 @@
-// Who may what over Kafka's protocol: a closed broker, over TCP, with each mechanism and with real clients.
+// Access over Kafka's protocol: a closed broker, over TCP, with each mechanism and with real clients.
 import { Admin as PlatformaticAdmin } from "@platformatic/kafka";
 import { Kafka, logLevel } from "kafkajs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -23,7 +23,7 @@ const NAMES = Object.keys(GRANTS) as Name[];
 
 let broker: ClosedBroker;
 
-/** Asks as the root. */
+/** Sends a request as root. */
 async function admin<T>(method: string, path: string, body?: unknown): Promise<T> {
   return (await broker.admin(method, path, body)) as T;
 }
@@ -44,7 +44,7 @@ const REFUSED = {
   C: ERRORS.CLUSTER_AUTHORIZATION_FAILED.code,
 };
 
-/** A connection that has logged in by PLAIN. */
+/** A connection that has authenticated by PLAIN. */
 async function loggedIn(key: Pick<Key, "id" | "secret">): Promise<RawKafka> {
   const client = broker.tcp();
   expect(await logIn(client, "PLAIN", key)).toMatchObject({ errorCode: NONE });
@@ -59,7 +59,7 @@ const ZERO = "00000000-0000-0000-0000-000000000000";
 interface Row {
   readonly what: string;
   readonly ask: (client: RawKafka) => Promise<unknown>;
-  /** The error code, or what is listed, for R, W, G, P and C. */
+  /** The error code, or the list, for R, W, G, P and C. */
   readonly answers: readonly unknown[];
 }
 

@@ -1,4 +1,4 @@
-// The admins of Kafka's clients against the broker.
+// Kafka's admin clients against the broker.
 import { isDeepStrictEqual } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { until } from "../support/until.ts";
@@ -77,7 +77,7 @@ describe.each(TRANSPORTS)("over %s", { concurrent: true }, (transport) => {
     async (kind) => {
       const address = rig.address(transport);
       const admin = await kind.connect(address);
-      // Without a bridge it is where the URL says.
+      // Without a bridge it is at the URL's address.
       const isBridged = kind.name !== "KafkaJS" || transport === "TCP";
       const at = isBridged ? address.brokers : new URL(rig.broker.url).host;
       expect(await admin.brokers()).toEqual([`0 ${at}`]);

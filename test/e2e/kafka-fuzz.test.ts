@@ -1,4 +1,4 @@
-// Kafka's port under fire: thousands of broken requests over TCP and WebSockets, and one client that minds its business.
+// Kafka's port under fire: thousands of broken requests over TCP and WebSockets, and one client that works normally.
 import { connect } from "node:net";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { encodeBatch } from "../../src/core/log/record-batch.ts";
@@ -13,15 +13,15 @@ import { BrokerProcess } from "./broker.ts";
 import { workerdBelow } from "./memory.ts";
 
 const { numRuns: FRAMES } = runs(1_000);
-/** After so many of them memory is measured for the first time. */
+/** After this many of them memory is measured for the first time. */
 const WARM_UP = 0.3;
 const MAX_GROWTH_MIB = 150;
 const AT_ONCE = 8;
-/** One in so many connections is a WebSocket. */
+/** One in this many connections is a WebSocket. */
 const WEB_SOCKET_SHARE = 5;
-/** By far more than any answer takes; who is neither answered nor closed by then hangs. */
+/** Far more than any response takes; a client neither answered nor closed by then hangs. */
 const HANG_MS = 60_000;
-/** A client that waits for what may never come goes away after so long. */
+/** A client that waits for what may never come leaves after this long. */
 const PATIENCE_MS = 500;
 
 const PROBE_ID = 0x70_72_6f_62;
@@ -35,7 +35,7 @@ beforeAll(async () => {
 });
 afterAll(() => broker.stop());
 
-/** Whether it was closed from there: whoever has sent all it has hangs up, and is to be let go. */
+/** True if the far end closed it. A client that has sent everything hangs up, and must be released. */
 function overTcp({ bytes, mayWait }: Shot): Promise<boolean> {
   const [host = "", port] = broker.kafka.split(":");
   const socket = connect(Number(port), host);
@@ -55,7 +55,7 @@ function overTcp({ bytes, mayWait }: Shot): Promise<boolean> {
   });
 }
 
-/** Behind the shot comes a request that shows that all of it was worked off, unless it takes that for its own end. */
+/** The shot is followed by a request that shows that all of it was processed, unless the connection ends on it. */
 function overWebSocket({ bytes, mayWait, isWhole }: Shot): Promise<boolean> {
   const socket = new WebSocket(`${broker.url.replace("http", "ws")}/kafka`);
   socket.binaryType = "arraybuffer";
@@ -129,7 +129,7 @@ class GoodClient {
   }
 }
 
-/** So many frames; what they made goes again. */
+/** This many frames; their memory is freed again. */
 async function fire(
   fuzz: KafkaFuzz,
   frames: number,
@@ -179,7 +179,7 @@ test("[KFK-2] whatever is sent, every connection ends, none harms another, and m
   expect([...first.hung, ...second.hung].map(({ bytes }) => bytes.toString("hex"))).toEqual([]);
   expect(after.pid).toBe(before.pid);
   expect(after.memoryMib - warm.memoryMib).toBeLessThan(MAX_GROWTH_MIB);
-  // Nothing of it was an error of the broker's own.
+  // None of it was a broker's own error.
   expect(broker.lines.filter((line) => !isExpected(line))).toEqual([]);
   const newcomer = new GoodClient("new");
   await rivulet.admin.createTopic({ name: "new" });

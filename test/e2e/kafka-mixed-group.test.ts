@@ -1,4 +1,4 @@
-// One group of every kind of native member, each a process of its own, each killed; one more sees all of them go.
+// One group of every kind of native member, each a process of its own, each killed. One more member observes all of them go.
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import { Rivulet } from "../../src/sdk/index.ts";
 import { until } from "../support/until.ts";
@@ -13,7 +13,7 @@ interface Place {
 const TOPIC = "mixed";
 const GROUP = "mixed-group";
 const PARTITIONS = [0, 1, 2, 3, 4, 5, 6, 7];
-/** As those of the members that choose it; those of KIP-848 do not. */
+/** Like those of the members that choose it; those of KIP-848 do not. */
 const SESSION_MS = 3_000;
 
 let broker: BrokerProcess;
@@ -35,14 +35,14 @@ function kafkaMember(name: string) {
   return new Reporter<Place>("kafka-member.ts", [name, broker.kafka, TOPIC, GROUP]);
 }
 
-/** Of each member, where nothing is about to move. */
+/** For each member, while nothing is about to move. */
 async function shares(): Promise<number[][]> {
   const { state, members } = await rivulet.admin.describeGroup(GROUP);
   if (state !== "STABLE") return [];
   return members.map(({ assignment }) => assignment.flatMap(({ partitions }) => partitions));
 }
 
-/** `count` members own every partition, each partition has one owner, and all have their part. */
+/** `count` members own every partition, each partition has one owner, and all have their share. */
 async function shared(count: number): Promise<void> {
   const least = Math.floor(PARTITIONS.length / count);
   const all = await until(`${count} share all partitions`, async () => {
@@ -76,7 +76,7 @@ test("[KFK-9] one group of Kafka clients, the SDK and a plain WebSocket: each pa
   members.set("who is left", last);
   const everyone: Reporter<Place>[] = [...members.values()];
   onTestFinished(() => void everyone.map((member) => member.signal("SIGKILL")));
-  /** By each that is or was, from this offset on. One alone may read twice what it has not committed yet. */
+  /** By each current or former member, from this offset on. A lone member may read uncommitted records twice. */
   const read = (from: number) =>
     everyone.flatMap(({ lines }) => {
       const own = lines.filter(({ offset }) => offset >= from);
@@ -84,7 +84,7 @@ test("[KFK-9] one group of Kafka clients, the SDK and a plain WebSocket: each pa
     });
   const allRead = (from: number) =>
     until("all is read", () => new Set(read(from)).size === PARTITIONS.length * (sent - from));
-  /** All of them read, and no two the same. */
+  /** All of them read records, and no two the same. */
   const readByOne = async () => {
     const from = sent;
     await send();
@@ -100,7 +100,7 @@ test("[KFK-9] one group of Kafka clients, the SDK and a plain WebSocket: each pa
     const killed = members.get(kind);
     members.delete(kind);
     expect(await killed?.signal("SIGKILL")).toBeNull(); // It lived until then.
-    await send(); // What it would have read is read by the others.
+    await send(); // The others read its records.
     await shared(members.size);
     await readByOne();
   }
@@ -108,7 +108,7 @@ test("[KFK-9] one group of Kafka clients, the SDK and a plain WebSocket: each pa
     const { offsets } = await rivulet.admin.describeGroup(GROUP);
     return offsets.every(({ lag }) => lag === 0);
   });
-  // And who leaves is not waited for.
+  // And a member that leaves is not waited for.
   expect(await last.signal("SIGTERM")).toBe(0);
   await until("nobody is left", async () => {
     const { state } = await rivulet.admin.describeGroup(GROUP);

@@ -1,4 +1,4 @@
-// Kafka's idempotent producers, several at a time: each is one of its own.
+// Several of Kafka's idempotent producers at a time: each is separate.
 import { Producer } from "@platformatic/kafka";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { CLIENTS } from "./kafka/clients.ts";

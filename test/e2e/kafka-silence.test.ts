@@ -1,5 +1,5 @@
 // Kafka clients that do not do their part, over real sockets: each is closed with the reason in the log, and others are
-// served meanwhile. They wait side by side, for as long as the broker does.
+// served meanwhile. They wait in parallel, for as long as the broker does.
 import { randomBytes } from "node:crypto";
 import { connect, type Socket } from "node:net";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -35,7 +35,7 @@ async function overTcp(): Promise<Line> {
   return { socket, send: (bytes) => void socket.write(bytes) };
 }
 
-/** By hand: a WebSocket of Node reads whatever comes. */
+/** By hand: a WebSocket of Node reads everything that comes. */
 async function overWebSocket(): Promise<Line> {
   const socket = connect(broker.port, "127.0.0.1");
   socket.on("error", () => {});
@@ -117,7 +117,7 @@ test("[BND-11] [BND-12] a client that does not do its part is closed, over TCP a
     for (const { does } of CASES) {
       const line = await open();
       sockets.push(line.socket);
-      // Over a WebSocket it would be for the client to end it, once it is told to.
+      // Over a WebSocket the client would have to end it, once it is told to.
       if (way === "TCP") ended.push(new Promise((resolve) => line.socket.once("close", resolve)));
       does(line);
       if (!line.socket.isPaused()) line.socket.resume();
@@ -136,7 +136,7 @@ test("[BND-11] [BND-12] a client that does not do its part is closed, over TCP a
     const cases = CASES.filter((each) => each.reason === reason);
     expect(closedLines(reason)).toHaveLength(WAYS.length * cases.length);
   }
-  for (const socket of sockets) socket.resume(); // Who did not read finds that it was closed.
+  for (const socket of sockets) socket.resume(); // A client that did not read finds that it was closed.
   await Promise.all(ended);
   for (const socket of sockets) socket.destroy();
   other.close();

@@ -1,4 +1,4 @@
-// Kafka's port with TLS of its own: real clients log in over it, and nobody is heard without it.
+// Kafka's port with TLS: real clients authenticate over it, and nobody is heard without it.
 import { connect } from "node:tls";
 import { Admin as PlatformaticAdmin } from "@platformatic/kafka";
 import { Kafka, logLevel } from "kafkajs";

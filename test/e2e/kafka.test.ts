@@ -1,4 +1,4 @@
-// Kafka's clients against the broker: what they send, read, commit and share.
+// Kafka clients against the broker: what they send, read, commit and share.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { RawKafka } from "../support/kafka-client.ts";
 import { FETCH } from "../support/kafka-schemas.ts";
@@ -16,7 +16,7 @@ afterAll(() => rig.stop());
 const AT_MS = 1_700_000_000_000;
 const PARTITIONS = 2;
 
-/** One of each kind, and some; worth compressing. */
+/** One of each kind, and some that are worth compressing. */
 const RECORDS: readonly Sent[] = Array.from({ length: 20 }, (_, i) => ({
   partition: i % PARTITIONS,
   key: i % 3 === 0 ? null : Buffer.from(`key ${i}`),
@@ -28,7 +28,7 @@ const RECORDS: readonly Sent[] = Array.from({ length: 20 }, (_, i) => ({
   timestamp: AT_MS + i,
 }));
 
-/** In no order, for who does not choose the partitions does not choose that either. */
+/** In no order, because a client that does not choose the partitions does not choose the order either. */
 function shown(records: readonly Sent[], sender: Client, hasTimes = sender.hasTimes) {
   return records
     .map(({ partition, key, value, headers, timestamp }) => ({
@@ -101,7 +101,7 @@ async function committed(groupId: string): Promise<number[]> {
 
 describe.each(TRANSPORTS)("over %s", { concurrent: true }, (transport) => {
   const slug = (text: string) => text.replaceAll(/\W+/g, "-");
-  /** One for each that sends, and each of its compressions. */
+  /** One for each producer, and each of its compressions. */
   const SENT = CLIENTS.flatMap((sender) =>
     sender.compressions.map((compression) => ({
       sender,
@@ -150,7 +150,7 @@ describe.each(TRANSPORTS)("over %s", { concurrent: true }, (transport) => {
     for (const { topic, sender, compression } of SENT) {
       expect(shown(await readOverHttp(topic), sender), topic).toEqual(shown(RECORDS, sender));
       const batches = [...(await stored(topic, 0)), ...(await stored(topic, 1))];
-      // librdkafka leaves as it is what grows by it.
+      // librdkafka does not compress what would grow by it.
       const found = new Set(batches.map((batch) => batch.compression));
       found.delete("none");
       expect([...found], topic).toEqual(compression === "none" ? [] : [compression]);

@@ -64,7 +64,7 @@ test("[SYS-2] kill -9 of the broker under load loses no acknowledged record, mov
   );
   for (const producer of producers) expect(await producer.signal("SIGTERM")).toBe(0);
 
-  // Every acknowledged record is in the log once, at the offset that was acknowledged.
+  // Every acknowledged record is in the log once, at its acknowledged offset.
   const logs = await Promise.all(
     Array.from({ length: PARTITIONS }, (_, partition) => readLog(url, partition)),
   );
@@ -84,7 +84,7 @@ test("[SYS-2] kill -9 of the broker under load loses no acknowledged record, mov
     (await admin.describeGroup(GROUP)).offsets.every(({ lag }) => lag === 0),
   );
 
-  // A new member goes on exactly where the group's commits are.
+  // A new member continues exactly where the group's commits are.
   for (const consumer of consumers) expect(await consumer.signal("SIGTERM")).toBe(0);
   const { offsets } = await until("the group is empty", async () => {
     const group = await admin.describeGroup(GROUP);

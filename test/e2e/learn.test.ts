@@ -1,4 +1,4 @@
-// The programs that the lesson shows, each run as it stands by Node against a broker, and `npm run learn`.
+// The programs that the lesson shows, each run unchanged by Node against a broker, and `npm run learn`.
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -77,7 +77,7 @@ function run(id: string): Program {
   return program;
 }
 
-/** Sends so many records from each city. */
+/** Sends this many records from each city. */
 async function send(count: number): Promise<void> {
   const records = CITIES.flatMap((key) =>
     Array.from({ length: count }, (_, total) => ({ key, value: { total } })),

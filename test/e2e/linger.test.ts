@@ -1,5 +1,5 @@
-// A topic with `commit.linger.ms` on a broker as a person has it: clients of every kind share rows, and `kill -9` loses
-// nothing that was acknowledged.
+// A topic with `commit.linger.ms` on a broker as a person runs it: clients of every kind share rows, and `kill -9` loses
+// nothing acknowledged.
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Rivulet } from "../../src/sdk/index.ts";
 import { RowWatch } from "../bench/groups/row-watch.ts";

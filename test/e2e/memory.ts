@@ -1,4 +1,4 @@
-// What the process that does the work takes of the machine's memory, as Linux tells it.
+// The memory of the process that does the work, as Linux reports it.
 import { readdirSync, readFileSync } from "node:fs";
 
 /** Returns the workerd that this process has started, and its resident memory in MiB. */

@@ -1,4 +1,4 @@
-// What the build makes for the package. `npm run test:package` installs it and uses it.
+// The build's output for the package. `npm run test:package` installs it and uses it.
 import { readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { expect, test } from "vitest";

@@ -1,5 +1,5 @@
-// A partition that has reached its bound, on a broker as a person has it: every client hears so at once and for good, and
-// each way out makes room.
+// A partition that has reached its bound, on a broker as a person runs it: every client hears so at once and for good, and
+// each remedy makes room.
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -10,12 +10,12 @@ import { BrokerProcess } from "./broker.ts";
 import { CLIENTS } from "./kafka/clients.ts";
 
 const TOPIC = "full";
-/** Clients try again for a minute at least where an error is retriable. */
+/** Clients retry for a minute at least if an error is retriable. */
 const FAST_MS = 20_000;
 
 let broker: BrokerProcess;
 
-/** The partition's log says that its closed segments hold so much. */
+/** The partition's log says that its closed segments hold this much. */
 function setSealedBytes(dataDir: string, bytes: number): void {
   const objects = join(dataDir, "objects");
   const folder = join(
@@ -72,7 +72,7 @@ test("[LOG-13] it can be read, and with a lower retention it takes records again
   const { admin, producer } = new Rivulet({ url: broker.url });
   const path = `${broker.url}/v1/topics/${TOPIC}/partitions/0/records?offset=0&maxRecords=1`;
   expect((await fetch(path)).status).toBe(200);
-  // What it says of its closed segments is made up. So the first goes, and with it what it holds.
+  // Its data about closed segments is made up. So the first goes, and with it what it holds.
   await admin.alterTopic(TOPIC, { config: { "retention.bytes": 0 } });
   await expect
     .poll(() => admin.listOffset(TOPIC, 0, "earliest"), { timeout: 30_000 })

@@ -7,7 +7,7 @@ type RecordsMessage = Extract<PlainServerMessage, { type: "records" }>;
 export class PlainClient {
   readonly messages: PlainServerMessage[] = [];
   readonly records: { topic: string; partition: number; offset: number; value: unknown }[] = [];
-  /** Partitions held now, as told by `assigned` and `revoked`. */
+  /** The partitions held now, according to `assigned` and `revoked`. */
   readonly held = new Set<number>();
   closed: { code: number; reason: string } | null = null;
   onClose: () => void = () => {};

@@ -55,7 +55,7 @@ test("[GRP-5] a clean close is a leave: the partitions move at once", async () =
   const two = new PlainClient(broker.url, "leavers", query);
   await until("2 and 2", () => shares(one, two).join() === "2,2");
   two.close();
-  // The session timeout is ten minutes: only a leave can make this come true.
+  // The session timeout is ten minutes: only a leave can cause this.
   await until("the other has all", () => one.held.size === 4);
   one.close();
 });

@@ -49,7 +49,7 @@ test("[IDM-6] records that the producer sends again over a lossy network are sto
     path.includes("/batches") ? (fates[appends++ % fates.length] as Fate) : "pass",
   );
   const values = Array.from({ length: 300 }, (_, i) => `v${i}`);
-  // Many calls at once: what waits for an append shares the next one.
+  // Many concurrent calls: those that wait for an append share the next one.
   const outcomes = await Promise.all(
     values.map((value, i) => producer.send("lossy", [{ value, partition: i % 3 }])),
   );

@@ -63,7 +63,7 @@ describe("over HTTP", () => {
     expect(answers.length - refused.length).toBeGreaterThanOrEqual(5);
     expect(refused.length).toBeGreaterThan(0);
     for (const each of refused) expectThrottled(each);
-    // Others are served meanwhile, and this one is when it has waited.
+    // Others are served meanwhile, and this one after its wait.
     expect((await ask({ key: ROOT_KEY }, "GET", "/v1/topics/orders")).status).toBe(200);
     await until(
       "there is some again",

@@ -1,5 +1,6 @@
 // Hundreds of readers of one partition, over real sockets: raw ones that follow to relays by the documented protocol, the
-// SDK's readers, event streams, and Kafka's consumer. The broker is killed in the middle, and nobody misses a record or gets one twice.
+// SDK's readers, event streams, and Kafka's consumer. The broker is killed in the middle, and nobody misses a record or gets
+// one twice.
 import { afterAll, beforeAll, expect, test } from "vitest";
 import WebSocket from "ws";
 import { MAX_DIRECT_READERS, MAX_READERS_PER_RELAY } from "../../src/core/limits.ts";
@@ -15,7 +16,7 @@ const READERS = MAX_DIRECT_READERS + MAX_READERS_PER_RELAY + 50;
 const STREAMS = 5;
 const SDK_READERS = 5;
 const RECORDS = 40;
-/** So many connect at a time. */
+/** This many connect at a time. */
 const AT_ONCE = 50;
 const GUARD_MS = 90_000;
 
@@ -41,7 +42,7 @@ interface Message {
   readonly offset?: number;
 }
 
-/** A client of the documented protocol. It begins at the partition again where it was, whenever its socket closes. */
+/** A client of the documented protocol. Whenever its socket closes, it begins at the partition again where it was. */
 class Reader {
   readonly offsets: number[] = [];
   relay: number | null = null;
@@ -90,7 +91,7 @@ class Reader {
   }
 }
 
-/** An event stream, as a browser reads it: it comes back with the last id. */
+/** An event stream, as a browser reads it: it returns with the last id. */
 class Stream {
   readonly offsets: number[] = [];
   readonly #abort = new AbortController();
@@ -126,7 +127,7 @@ class Stream {
   }
 }
 
-/** A reader of the SDK. It notes the relays that its sockets were opened at. */
+/** A reader of the SDK. It notes the relays at which its sockets were opened. */
 class SdkReader {
   readonly offsets: number[] = [];
   readonly relays: string[] = [];

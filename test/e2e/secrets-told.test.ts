@@ -1,4 +1,4 @@
-// That no secret is told is watched in every file (secrets-told.ts). Here brokers and answers tell some, to be found.
+// Every file is watched for revealed secrets (secrets-told.ts). Here brokers and responses reveal some, to be found.
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { expect, test } from "vitest";

@@ -1,5 +1,5 @@
-// Sessions in the Worker that have used the CPU of their invocation, as it is estimated. Locally nobody bounds it, so the
-// brokers here are started with a bound that a session reaches in a moment.
+// Sessions in the Worker that have used their invocation's CPU, as estimated. Locally nobody bounds it, so the brokers here
+// are started with a bound that a session reaches in a moment.
 import { type AddressInfo, connect, createServer, type Server } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { CLOSE_FATAL, CLOSE_SPENT } from "../../src/protocol/close-codes.ts";
@@ -17,7 +17,7 @@ const SESSION_CPU_MS = 20;
 /** Some dozens of requests. */
 const KAFKA_CPU_MS = 4;
 const RECORDS = 12_000;
-/** Those that are sent at a time. */
+/** The number sent at a time. */
 const KAFKA_RECORDS = 10;
 const PARTITIONS = 4;
 
@@ -41,7 +41,7 @@ afterAll(async () => {
   proxy.stop();
 });
 
-/** Passes connections of Kafka's clients on, and counts how they end. */
+/** Forwards connections of Kafka clients, and counts how they end. */
 class CountingProxy {
   readonly #server: Server;
   target = "";
@@ -178,7 +178,7 @@ describe("a plain client whose session has used its CPU", () => {
     expect(sorted(client.values)).toEqual(everything);
     expect(client.closes.length).toBeGreaterThan(1);
     const { members } = await rivulet.admin.describeGroup(`${topic}-group`);
-    expect(members.length).toBeLessThanOrEqual(1); // Those before are gone.
+    expect(members.length).toBeLessThanOrEqual(1); // Earlier ones are gone.
     client.close();
   });
 
@@ -273,7 +273,7 @@ describe.each(CLIENTS)("$name, whose connections have used their CPU", (client) 
     });
     const { epoch } = await own.admin.describeGroup(groupId);
     let sent = 0;
-    // Every few records are fetched, so that a connection is used up soon.
+    // A few records are fetched at a time, so that a connection is used up soon.
     while (proxy.ended < before + 3) {
       await send(sent, sent + KAFKA_RECORDS);
       sent += KAFKA_RECORDS;
@@ -313,7 +313,7 @@ describe("a request of any length", () => {
     let requests = 0;
     let isDone = false;
     for (let done = 0; !isDone; requests++) {
-      // Piece by piece, as a large file comes.
+      // Piece by piece, as a large file arrives.
       const rest = lines.slice(done);
       const body = new ReadableStream<Uint8Array>({
         pull: (controller) => {

@@ -1,4 +1,4 @@
-// Members whose process stands still. Their sockets stay open, so nobody hears of it but whoever waits for them.
+// Members whose process stands still. Their sockets stay open, so only those that wait for them notice.
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Rivulet } from "../../src/sdk/index.ts";
 import { until } from "../support/until.ts";
@@ -34,12 +34,12 @@ function produce(topic: string, partitions: readonly number[]): Promise<unknown>
 
 const ALL = Array.from({ length: PARTITIONS }, (_, partition) => partition);
 
-/** The partitions of which the member has handled the newest record. */
+/** The partitions whose newest record the member has handled. */
 function newestOf({ lines }: Reporter<Handled>, from: number): number[] {
   return [...new Set(lines.slice(from).map(({ partition }) => partition))].sort((a, b) => a - b);
 }
 
-/** Two members that share the partitions, and were given none for longer than a session timeout. */
+/** Two members that share the partitions, and got no new ones for longer than a session timeout. */
 async function settledPair(topic: string, group: string) {
   await rivulet.admin.createTopic({ name: topic, partitions: PARTITIONS });
   const pair = [1, 2].map(
@@ -98,7 +98,7 @@ test("[GRP-17] a member that stands still and has nothing to read keeps its part
   const { pair } = await settledPair("quiet", "not-waited-for");
   const [stands, goesOn] = pair;
   void stands.signal("SIGSTOP");
-  // Others tell the time: one that is cut off is removed after three of its sessions.
+  // Others show the time: one that is cut off is removed after three of its sessions.
   await rivulet.admin.createTopic({ name: "clock", partitions: 2 });
   const query = `topics=clock&sessionTimeoutMs=${3 * SESSION_MS}`;
   const [stays, goes] = [1, 2].map(() => new PlainClient(broker.url, "clock", query)) as [

@@ -97,7 +97,7 @@ test("[GRP-7] a session timeout that was running when the broker was killed ends
   await until("it has joined", () => client.held.size === 2);
   await first.kill();
   const second = await BrokerProcess.start({ dataDir: first.dataDir, port: first.port });
-  // Nobody asks the group for anything: its own alarm, kept on disk, has to do it. So look only once it may have.
+  // Nobody asks the group for anything: its own alarm, kept on disk, must do it. So check only after it may have.
   await until(
     "the member is removed",
     async () => (await admin.describeGroup("orphans")).members.length === 0,

@@ -1,4 +1,4 @@
-// A disk that takes no more: the runtime is started so that its files cannot grow beyond a bound.
+// A full disk: the runtime is started so that its files cannot grow beyond a bound.
 import { type ChildProcess, spawn } from "node:child_process";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
@@ -9,7 +9,9 @@ import { BrokerProcess } from "./broker.ts";
 /** Of 512 bytes, as `ulimit -f` counts. */
 const BOUND_BLOCKS = 10_000;
 
-/** workerd itself on the folder of a broker that has stopped, under the bound. The signal of it is ignored: then writes fail. */
+/**
+ * workerd itself on the folder of a stopped broker, under the bound. The bound's signal is ignored: then writes fail.
+ */
 function startBounded(dataDir: string): ChildProcess {
   const require = createRequire(import.meta.url);
   const workerd = join(dirname(require.resolve("workerd/package.json")), "bin/workerd");
@@ -70,7 +72,7 @@ test("[LOG-12] a full disk refuses with a retriable error, loses nothing acknowl
   bounded.kill("SIGKILL");
   await exited;
 
-  // With room again everything acknowledged is there, and it goes on.
+  // With room again everything acknowledged is there, and it continues.
   const again = await BrokerProcess.start({ dataDir, port });
   const kept = await read();
   expect(kept.slice(0, all.length)).toEqual(all);

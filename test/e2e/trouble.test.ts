@@ -1,5 +1,4 @@
-// Trouble for the SDK, over real sockets and against a real broker: each case says what goes wrong and what
-// holds all the same.
+// Trouble for the SDK, over real sockets and against a real broker: each case names a fault and what still holds.
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import * as z from "zod";
 import {
@@ -34,7 +33,7 @@ interface Case {
   readonly run: () => Promise<void>;
 }
 
-/** A title whole: those that a table fills in by name are cut short. */
+/** The whole title: a table would cut it short. */
 function titled(cases: readonly Case[]): [string, () => Promise<void>][] {
   return cases.map(({ when, promise, run }) => [`${when}: ${promise}`, run]);
 }
@@ -57,14 +56,14 @@ afterEach(async () => {
   await Promise.all(consumers.splice(0).map((consumer) => consumer.close()));
 });
 
-/** A client of its own, all of whose traffic goes through a proxy of its own. */
+/** A client with its own proxy for all of its traffic. */
 async function trouble(): Promise<{ sdk: Rivulet; proxy: TroubleProxy }> {
   const proxy = await TroubleProxy.start(broker.port);
   proxies.push(proxy);
   return { sdk: new Rivulet({ url: proxy.url }), proxy };
 }
 
-/** For this process the clock on the wall shows another time from now on. */
+/** Moves the wall clock of this process from now on. */
 function moveClock(ms: number): void {
   const before = Date.now;
   Date.now = () => before() + ms;
@@ -102,7 +101,7 @@ function atFirst(times: number, match: RegExp, fate: Fate): (line: string) => Fa
   return (line) => (match.test(line) && left-- > 0 ? fate : "pass");
 }
 
-/** What became of it: it has to become something. */
+/** Its outcome, which it must have. */
 async function settled<T>(promise: Promise<T>, guardMs = 15_000): Promise<PromiseSettledResult<T>> {
   let result: PromiseSettledResult<T> | undefined;
   void Promise.allSettled([promise]).then(([each]) => {
@@ -117,7 +116,7 @@ async function errorOf(promise: Promise<unknown>, guardMs?: number): Promise<Err
   throw new Error(`it was to fail, and gave ${JSON.stringify(result.value)}`);
 }
 
-// What is in the log.
+// The content of the log.
 
 /** The values of a partition, each at its offset. */
 async function stored(topic: string, partition = 0): Promise<string[]> {
@@ -155,11 +154,11 @@ function placeOf(outcomes: readonly RecordOutcome[]): [number, number] {
   return [outcome.partition, outcome.offset];
 }
 
-/** What one producer sends to partition 0 of a topic, a call for each value, and what it is told. */
+/** What one producer sends to partition 0 of a topic, a call for each value, and its results. */
 class Sending {
   readonly topic: string;
   readonly producer: Producer;
-  /** The offset that was acknowledged, or why none was. */
+  /** The acknowledged offset, or why there is none. */
   readonly #told: Promise<number | Error>[] = [];
   readonly #options: SendOptions;
 
@@ -182,7 +181,7 @@ class Sending {
     return this.#told.length;
   }
 
-  /** The next values, without waiting for any. The answer is that to the last. */
+  /** Sends the next values, without waiting for any. Returns the result of the last. */
   send(count = 1, options: SendOptions = {}): Promise<number | Error> {
     for (let i = 0; i < count; i++) {
       const record = { value: String(this.count), partition: 0 };
@@ -197,7 +196,7 @@ class Sending {
     return this.#told.at(-1) as Promise<number | Error>;
   }
 
-  /** Sends until an outcome is one that the other side gave. On a busy machine the time may be over before. */
+  /** Sends until an outcome comes from the other side. On a busy machine the time may be over before. */
   async answered(): Promise<number | Error> {
     return until("it is answered", async () => {
       const outcome = await this.send();
@@ -246,17 +245,17 @@ interface Member {
   readonly running: Promise<void>;
   /** What it was told by `onError`. */
   readonly errors: BrokerError[];
-  /** What it was told of its partitions, as in `assigned t/0`. */
+  /** The events of its partitions, as in `assigned t/0`. */
   readonly told: string[];
 }
 
 const utf8 = new TextDecoder();
 
-/** The members of a group, and what must hold of what they handle. */
+/** The members of a group, and the invariants of what they handle. */
 class Crew {
   readonly groupId: string;
   readonly handled: Handled[] = [];
-  /** What must never be, where it was. */
+  /** The violations. */
   readonly faults: string[] = [];
   readonly #topics: readonly string[];
   readonly #owners = new Map<string, string>();
@@ -303,7 +302,7 @@ class Crew {
         return handle(record, place);
       },
     });
-    running.catch(() => {}); // Whoever wants to know asks `running`.
+    running.catch(() => {}); // The caller can await `running`.
     return { consumer, running, errors, told };
   }
 
@@ -320,7 +319,7 @@ class Crew {
     if (offset < committed) this.faults.push(`${at}: again, though ${committed} was committed`);
   }
 
-  /** What is committed now must not come again. */
+  /** Records committed by now must not come again. */
   async noteCommitted(): Promise<void> {
     for (const { topic, partition, committedOffset } of await this.offsets())
       this.#committed.set(keyOf({ topic, partition }), committedOffset ?? 0);
@@ -333,7 +332,7 @@ class Crew {
     return (await direct.admin.describeGroup(this.groupId)).offsets;
   }
 
-  /** The log begins here by now: what was before is not missed. */
+  /** The log begins here by now: earlier records are not missed. */
   beginsAt(place: TopicPartition, offset: number): void {
     this.#next.set(keyOf(place), offset);
   }
@@ -397,7 +396,7 @@ const PRODUCER: readonly Case[] = [
       const sending = await Sending.to("cut-often", sdk);
       for (let cut = 0; cut < 3; cut++) {
         proxy.fateOf = () => "pass";
-        // Unless it was cut it is open: after a break HTTP does for a while.
+        // Unless it was cut it is open: after a break HTTP is used for a while.
         if (cut === 0) await sending.onSocket(proxy);
         sending.send(100);
         proxy.fateOf = atFirst(2, APPEND, cut % 2 === 0 ? "lose answer" : "lose request");
@@ -664,7 +663,7 @@ const CONSUMER: readonly Case[] = [
         proxy.cut();
       }
       await crew.finish();
-      // Their sessions went on: nobody lost anything.
+      // Their sessions continued: nobody lost anything.
       expect(members.flatMap(({ told }) => told).filter((each) => /^lost/.test(each))).toEqual([]);
     },
   },
@@ -694,7 +693,7 @@ const CONSUMER: readonly Case[] = [
       const { sdk, proxy } = await trouble();
       const topic = await topicWith("silent", 5);
       const crew = new Crew(topic);
-      // A connection that is silent for three beats is taken for dead, after 3 s at the earliest.
+      // A connection that is silent for three beats counts as dead, after 3 s at the earliest.
       const config = { "consumer.heartbeat.interval.ms": 500 };
       await direct.admin.alterGroup(crew.groupId, { config });
       const member = crew.join("a", sdk, { sessionTimeoutMs: 9_000 });
@@ -904,7 +903,7 @@ const CONSUMER: readonly Case[] = [
     run: async () => {
       const { sdk } = await trouble();
       const topic = await topicWith("trimmed-live", 0);
-      // A batch each: of these its window lets few through.
+      // A batch each: its window lets few of these through.
       for (let i = 0; i < 10; i++) await produce(topic, i, i + 1);
       const crew = new Crew(topic);
       const [begun, gate] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
@@ -1027,7 +1026,7 @@ const CONSUMER: readonly Case[] = [
 
 test.each(titled(CONSUMER))("[TRB-2] %s", (_, run) => run());
 
-/** For what is to be stored, on a machine however slow. */
+/** The time to store something, on any slow machine. */
 const PATIENT = { deliveryTimeoutMs: 30_000 };
 
 const TOLD: readonly Case[] = [
@@ -1279,7 +1278,7 @@ const TOLD: readonly Case[] = [
         const consumer: Consumer<TypedRecord<Uint8Array, { n: number }>> = sdk.consumer({
           ...options,
           valueSerde,
-          // Whoever knows better goes over it.
+          // An option overrides it.
           onAssigned: (places) => {
             for (const place of places) if (skipping !== null) consumer.seek(place, skipping);
           },
@@ -1408,7 +1407,7 @@ const ENDS: readonly Case[] = [
       const a = crew.join("a", sdk, {}, ({ offset }) => {
         if (offset !== 2) return;
         begun.resolve();
-        return gate.promise; // The partition that is to go cannot yet.
+        return gate.promise; // The partition that is to go cannot go yet.
       });
       await begun.promise;
       const b = crew.join("b", sdk);
@@ -1513,7 +1512,7 @@ test("[TRB-2] the broker is killed while two members read, and restarted: nothin
   const { sdk } = await trouble();
   const topic = await topicWith("killed-readers", 200, 4);
   const crew = new Crew(topic);
-  // One that goes while the broker is down cannot leave: its partitions wait for so long.
+  // One that goes while the broker is down cannot leave: its partitions wait for this long.
   const session = { sessionTimeoutMs: 1_500 };
   const members = ["a", "b"].map((name) =>
     crew.join(name, sdk, session, () => new Promise((resolve) => setImmediate(resolve))),

@@ -1,17 +1,17 @@
-// [APK-7] `fetch` of this process: its answers are watched for secrets.
+// [APK-7] `fetch` of this process: its responses are watched for secrets.
 import { secretWatch } from "../support/secret-watch.ts";
 
-/** Longer answers are records, or lists of thousands. */
+/** Longer responses are records, or lists of thousands. */
 const MAX_LENGTH = 100_000;
 
 const { fetch } = globalThis;
 globalThis.fetch = async (input, init) => {
   const response = await fetch(input, init);
-  void note(input, init, response).catch(() => {}); // It was cut off, which is for its reader to judge.
+  void note(input, init, response).catch(() => {}); // It was cut off, which is for its reader to handle.
   return response;
 };
 
-/** Reads JSON of a known length beside whoever asked. Other answers come bit by bit, and may never end. */
+/** Reads JSON of a known length beside its reader. Other responses come bit by bit, and may never end. */
 async function note(
   input: Parameters<typeof fetch>[0],
   init: RequestInit | undefined,

@@ -1,4 +1,4 @@
-// What the clients have in common: what they write, what they read, and how they share a group's work.
+// The common part of the clients: what they write, what they read, and how they share a group's work.
 
 import type { CompressionName } from "../../src/core/log/compression.ts";
 import type { Rivulet } from "../../src/sdk/index.ts";
@@ -21,12 +21,12 @@ export interface Read extends Sent {
 
 export interface Client {
   readonly name: string;
-  /** What it can write, and unfold when it reads. */
+  /** The codecs it can write, and decompress when it reads. */
   readonly writes: readonly Codec[];
   readonly reads: readonly Codec[];
-  /** Whether a record has the time that it is given; else it is that of sending. */
+  /** True if a record has the given time; otherwise it is that of sending. */
   readonly sendsTime: boolean;
-  /** Whether a header may have a null for a value. */
+  /** True if a header's value may be null. */
   readonly sendsNullHeaders: boolean;
   /** Resolves when all are acknowledged; each partition's in their order. */
   send(brokers: string, topic: string, records: readonly Sent[], codec?: Codec): Promise<void>;
@@ -40,7 +40,7 @@ export interface GroupClient extends Client {
 }
 
 export interface Member {
-  /** What it has read so far. */
+  /** The records it has read so far. */
   readonly read: readonly Read[];
   /** Commits, leaves and ends. */
   stop(): Promise<void>;
@@ -49,7 +49,7 @@ export interface Member {
 export const SESSION_MS = 10_000;
 export const HEARTBEAT_MS = 500;
 
-/** Has a group's members of KIP-848 beat as often: it is the group's config that tells them, not their own. */
+/** Makes a group's members of KIP-848 beat as often: the group's config sets this, not their own. */
 export async function beatOften({ admin }: Rivulet, groupId: string): Promise<void> {
   await admin.alterGroup(groupId, { config: { "consumer.heartbeat.interval.ms": HEARTBEAT_MS } });
 }

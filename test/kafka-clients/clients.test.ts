@@ -1,4 +1,4 @@
-// The clients of others and the SDK, crossed: what one writes the others read.
+// Other people's clients and the SDK, crossed: what one writes the others read.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Rivulet } from "../../src/sdk/index.ts";
 import type { Client } from "./client.ts";
@@ -61,13 +61,13 @@ describe.each(WAYS)("over %s", (way) => {
       for (const codec of writer.writes) await writer.send(brokers, topic, records, codec);
       const batches = (await storedBatches(ways.brokers("TCP"), topic, partitions)).flat();
       const codecs = new Set(batches.map(({ compression }) => compression));
-      // A client leaves a batch as it is if it would not get smaller.
+      // A client leaves a batch uncompressed if it would not get smaller.
       expect([...codecs].sort()).toEqual([...new Set([...writer.writes, "none"])].sort());
       const all = writer.writes.flatMap(() => records);
       expect(batches.reduce((sum, { recordCount }) => sum + recordCount, 0)).toBe(all.length);
       const read = await sdk.readAll(brokers, topic, all.length);
       expect(contents(read, writer.sendsTime)).toEqual(contents(all, writer.sendsTime));
-      // The times of those that were given none are the same to everybody too.
+      // Default times are the same to everybody too.
       const readers: readonly Client[] = [kcat, kafkaPython, java, older, franz, http];
       for (const reader of readers.filter(({ reads }) =>
         writer.writes.every((each) => reads.includes(each)),

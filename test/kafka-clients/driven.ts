@@ -1,4 +1,5 @@
-// A process that drives a client: it is asked in lines of JSON, answers each by its id, and says by itself what its group members read.
+// A process that drives a client: it gets requests in lines of JSON, answers each by its id, and reports by itself what its
+// group members read.
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import type { Header, Read, Sent } from "./client.ts";
@@ -50,7 +51,7 @@ export class Driven<Said extends object> {
     return result as T;
   }
 
-  /** Ends it by ending what it reads. */
+  /** Ends it by ending its input. */
   async end(): Promise<void> {
     this.#child.stdin?.end();
     await this.#ended;

@@ -1,5 +1,5 @@
-# Drives Debian's kafka-python. Each line of standard input is a JSON object: an operation, its arguments, and an id
-# with which it is answered. Members of a group print what they read without being asked. Bytes are base64.
+# Drives Debian's kafka-python. Each line of standard input is a JSON object: an operation, its arguments, and an id for the
+# response. Members of a group print what they read without a request. Bytes are base64.
 import base64
 import json
 import queue
@@ -66,7 +66,7 @@ class Driver:
     def places(self, topic, partitions):
         return [TopicPartition(topic, partition) for partition in partitions]
 
-    # What is asked for.
+    # On request.
 
     def create_topic(self, topic, partitions, config):
         self.admin.create_topics([NewTopic(topic, partitions, 1, topic_configs=config)])
@@ -188,7 +188,7 @@ class Driver:
         if self.admin_client is not None:
             self.admin_client.close()
 
-    # What it does by itself.
+    # By itself.
 
     def poll(self):
         polled = self.consumer.poll(timeout_ms=POLL_MS)
@@ -217,7 +217,7 @@ def main():
     driver = Driver(sys.argv[1], json.loads(sys.argv[2]))
     while True:
         try:
-            # A member looks only whether it was asked something: it must go on polling.
+            # A member only checks for a request: it must go on polling.
             asked = lines.get(block=not driver.is_member)
         except queue.Empty:
             records = driver.poll()

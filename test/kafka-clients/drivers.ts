@@ -16,7 +16,7 @@ interface Said {
   readonly failed?: string;
 }
 
-/** A group's member: what it has read, what it has now, and what it was ever told to let go of. */
+/** A group's member: the records it has read, its partitions, and those it ever had to give up. */
 export class DrivenMember {
   readonly read: Read[] = [];
   readonly assigned = new Set<string>();
@@ -50,7 +50,7 @@ export class Driver implements Client {
   readonly sendsNullHeaders = true;
   readonly #process: Driven<Said>;
   readonly #members = new Map<number, DrivenMember>();
-  /** What members say before it is known here what they are called. */
+  /** What members report before their name is known here. */
   readonly #early: Said[] = [];
 
   constructor(name: string, command: string, args: readonly string[]) {
@@ -88,7 +88,7 @@ export class Driver implements Client {
     return read.map(fromWire);
   }
 
-  /** Joins as `args` say, which is one thing in Java and another in Go: see `memberKinds`. */
+  /** Joins as `args` say, which differs between Java and Go: see `memberKinds`. */
   async join(args: object): Promise<DrivenMember> {
     const id = await this.ask<number>("join", args);
     const member = new DrivenMember(async () => {
@@ -116,7 +116,7 @@ const CLASSIC = {
   "heartbeat.interval.ms": String(HEARTBEAT_MS),
 };
 
-/** How the Java client takes part in a group, by the name that a test gives it. */
+/** The ways in which the Java client takes part in a group, by the name that a test gives them. */
 export const JAVA_PROTOCOLS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   eager: { ...CLASSIC, "partition.assignment.strategy": `${ASSIGNORS}.RangeAssignor` },
   cooperative: {

@@ -1,4 +1,4 @@
-// The members of a group, whatever client they are of and however it takes part.
+// The members of a group, whatever their client and however they take part.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Rivulet } from "../../src/sdk/index.ts";
 import { until } from "../support/until.ts";
@@ -36,7 +36,7 @@ async function newTopic(partitions: number): Promise<string> {
   return name;
 }
 
-// Members wait for heartbeats most of the time, so the groups do so beside each other.
+// Members wait for heartbeats most of the time, so the groups run in parallel.
 describe.each(WAYS)("over %s", { concurrent: true }, (way) => {
   const others = [
     ...javaKinds(() => java, "the Java client"),

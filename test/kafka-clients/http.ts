@@ -1,4 +1,4 @@
-// The HTTP API as one more client: what it is sent and answers with is JSON.
+// The HTTP API as one more client, in JSON.
 import type { Client, Header, Read } from "./client.ts";
 
 interface HttpRecord {

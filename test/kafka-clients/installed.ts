@@ -1,4 +1,4 @@
-// Without the clients there is nothing to test: said once, before any test begins.
+// Without the clients there is nothing to test: reported once, before any test begins.
 import { spawnSync } from "node:child_process";
 import { PYTHON } from "./kafka-python.ts";
 import { KCAT } from "./kcat.ts";

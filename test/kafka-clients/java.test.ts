@@ -1,4 +1,5 @@
-// What the Java client can do beside writing and reading, in its newest version and an older one: its admin, offsets, groups.
+// What the Java client can do besides writing and reading, in its newest version and an older one: its admin, offsets,
+// groups.
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -147,7 +148,7 @@ describe.each([
     await on("commit", { offsets: { 0: 17 }, metadata: "half way" });
     expect(await on("committed")).toEqual({ 0: [17, "half way"], 1: null });
     expect(await on("position", { partition: 1 })).toBe(20);
-    await on("seek", { partition: 1, offset: 2 }); // No longer there: as it was told, the earliest.
+    await on("seek", { partition: 1, offset: 2 }); // No longer there, so the earliest, as configured.
     const left = await on<WireRecord[]>("read", { count: 15 });
     expect(left.map(({ offset }) => offset)).toEqual(Array.from({ length: 15 }, (_, i) => 5 + i));
     await on("close");
@@ -301,7 +302,7 @@ test("[KFK-10] Kafka Streams counts words, with its own topics, and continues fr
     partitions: 2,
     config: { "cleanup.policy": "delete", "retention.ms": -1 },
   });
-  // What was counted is deleted from the topic in between: that is DeleteRecords.
+  // Counted records are deleted from the topic in between, by DeleteRecords.
   await until("the words are gone", async () => {
     const earliest = await Promise.all(
       [0, 1].map((partition) =>

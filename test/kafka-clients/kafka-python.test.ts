@@ -1,4 +1,4 @@
-// What kafka-python can do beside writing and reading: its admin, offsets and seeks, commits of its own.
+// What kafka-python can do besides writing and reading: its admin, offsets and seeks, its own commits.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Rivulet } from "../../src/sdk/index.ts";
 import { until } from "../support/until.ts";
@@ -52,7 +52,7 @@ describe.each(WAYS)("over %s", (way) => {
       config: { "cleanup.policy": "compact" },
     });
     expect(altered).toEqual([0]);
-    // As Kafka has it: what is not named is a default again.
+    // As in Kafka: a missing key is reset to its default.
     expect((await rivulet.admin.describeTopic(topic)).overrides).toEqual({
       "cleanup.policy": "compact",
     });
@@ -119,7 +119,7 @@ describe.each(WAYS)("over %s", (way) => {
     expect(await python.ask("position", { topic, partition: 1 })).toBe(20);
     await python.ask("seek", { topic, partition: 1, offset: 17 });
     expect(await offsets(python, 3)).toEqual([17, 18, 19]);
-    await python.ask("seek", { topic, partition: 1, offset: 2 }); // No longer there: as it was told, the earliest.
+    await python.ask("seek", { topic, partition: 1, offset: 2 }); // No longer there, so the earliest, as configured.
     expect(await offsets(python, 15)).toEqual(range(5, 20));
     await python.ask("seek_to_end");
     expect(await python.ask("position", { topic, partition: 1 })).toBe(20);

@@ -5,16 +5,16 @@ import type { Codec, GroupClient, Read } from "./client.ts";
 import { HEARTBEAT_MS, SESSION_MS } from "./client.ts";
 import { Driven, fromWire, toWire, type WireRecord } from "./driven.ts";
 
-/** Debian's own, whatever other there is on the PATH. */
+/** Debian's own, whatever else is on the PATH. */
 export const PYTHON = "/usr/bin/python3";
 const DRIVER = fileURLToPath(new URL("./driver.py", import.meta.url));
 
 export class KafkaPython {
-  /** What it has read as a group's member. */
+  /** The records it has read as a group's member. */
   readonly read: Read[] = [];
   readonly #process: Driven<{ readonly records: readonly WireRecord[] }>;
 
-  /** `settings` are those of each of its clients. */
+  /** `settings` apply to each of its clients. */
   constructor(brokers: string, settings: object = {}) {
     const args = [DRIVER, brokers, JSON.stringify(settings)];
     this.#process = new Driven(PYTHON, args, ({ records }) =>
@@ -31,7 +31,7 @@ export class KafkaPython {
     return (await this.ask<WireRecord[]>("read", { count })).map(fromWire);
   }
 
-  /** As a program that ends: commits, leaves. */
+  /** As a program ends: commits, leaves. */
   async close(): Promise<void> {
     await this.ask("close");
     await this.#process.end();
@@ -40,7 +40,7 @@ export class KafkaPython {
 
 let codecs: readonly Codec[] | null = null;
 
-/** It needs a module for each but gzip: which it has, it says. */
+/** It needs a module for each codec but gzip, and reports which it has. */
 function knownCodecs(): readonly Codec[] {
   codecs ??= JSON.parse(execFileSync(PYTHON, [DRIVER, "--codecs"], { encoding: "utf8" }));
   return codecs as readonly Codec[];

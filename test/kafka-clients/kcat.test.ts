@@ -47,7 +47,7 @@ describe.each(WAYS)("over %s", (way) => {
     expect(listed.map(({ partition }) => partition)).toEqual([0, 1, 2, 3, 4, 5]);
     expect(new Set(listed.map(({ leader }) => leader))).toEqual(new Set(nodes.map(({ id }) => id)));
     expect((await list("-t", topic)).topics.map((each) => each.topic)).toEqual([topic]);
-    // [KFK-23] Asking for a topic creates it, if it may have that name.
+    // [KFK-23] A request for a topic creates it, if it may have that name.
     expect((await list("-t", "kcat-missing")).topics).toMatchObject([
       { topic: "kcat-missing", partitions: [{ partition: 0 }] },
     ]);

@@ -1,4 +1,4 @@
-// Debian's kcat: one process for each thing that it is told to do.
+// Debian's kcat: one process for each task.
 import { type ChildProcess, spawn } from "node:child_process";
 import type { Codec, GroupClient, Header, Member, Read, Sent } from "./client.ts";
 import { HEARTBEAT_MS, SESSION_MS } from "./client.ts";
@@ -12,7 +12,7 @@ export interface Outcome {
   readonly err: string;
 }
 
-/** Whatever it ends with. */
+/** Whatever its exit code. */
 export function tryKcat(args: readonly string[], input: string | Buffer = ""): Promise<Outcome> {
   const child = spawn(KCAT, args);
   const out = collect(child);
@@ -27,7 +27,7 @@ export function tryKcat(args: readonly string[], input: string | Buffer = ""): P
   );
 }
 
-/** What it printed. @throws where it failed, with what it said */
+/** Its output. @throws if it failed, with its error */
 export async function runKcat(args: readonly string[], input?: string | Buffer): Promise<Buffer> {
   const { code, out, err } = await tryKcat(args, input);
   if (code !== 0) throw new Error(`kcat ${args.join(" ")} ended with ${code}: ${err}`);
@@ -40,7 +40,7 @@ function collect(child: ChildProcess): Buffer[] {
   return chunks;
 }
 
-/** No record that is sent here holds them. */
+/** No record that is sent here contains them. */
 const KEY_END = "<end of key>";
 const RECORD_END = "<end of record>";
 
@@ -68,10 +68,10 @@ export async function produce(
   }
 }
 
-/** A line of numbers and headers, then key and value, of which the line says how long they are. */
+/** A line of numbers and headers, then key and value, whose lengths the line gives. */
 const FORMAT = "%p %o %T %K %S %h\n%k%s\n";
 
-/** The whole records of what was printed, and the rest. */
+/** The whole records in the output, and the rest. */
 export function parse(printed: Buffer): { records: Read[]; rest: Buffer } {
   const records: Read[] = [];
   for (let at = 0; ; ) {
@@ -102,7 +102,7 @@ function headersOf(text: string): Header[] {
   });
 }
 
-/** What is there, read without a group. */
+/** The stored records, read without a group. */
 export async function consume(
   brokers: string,
   topic: string,

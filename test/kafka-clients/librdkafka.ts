@@ -1,11 +1,11 @@
-// librdkafka as kafka-crab-js has it, as a program that writes or reads one record. What it prints is what librdkafka says.
+// librdkafka from kafka-crab-js, as a program that writes or reads one record. Its output is librdkafka's.
 import { KafkaClient } from "kafka-crab-js";
 
 interface Asked {
   readonly brokers: string;
   readonly topic: string;
   readonly settings: Record<string, string>;
-  /** What it writes. Else it reads, as a member of the group. */
+  /** What it writes. Without it, it reads, as a member of the group. */
   readonly value?: string;
   readonly groupId: string;
 }
@@ -28,4 +28,4 @@ if (value === undefined) {
   const producer = client.createProducer({ queueTimeout: 60_000 });
   await producer.send({ topic, messages: [{ payload: Buffer.from(value) }] });
 }
-process.exit(0); // Threads of it would go on.
+process.exit(0); // Its threads would continue.

@@ -1,4 +1,4 @@
-// The clients that log in by SASL: how each is told to, and how it writes and reads one record then.
+// The clients that authenticate by SASL: how each is configured, and how it then writes and reads one record.
 import { spawn } from "node:child_process";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -24,7 +24,7 @@ export type Login =
   | { readonly mechanism: "OAUTHBEARER"; readonly token: string };
 
 export interface LoggingIn {
-  /** Resolves when it is acknowledged. @throws with what the client says */
+  /** Resolves when it is acknowledged. @throws with the client's error */
   send(brokers: string, login: Login, topic: string, value: string): Promise<void>;
   /** The value of the first record. */
   read(brokers: string, login: Login, topic: string): Promise<string>;
@@ -129,7 +129,7 @@ function librdkafkaSettings(login: Login, tokenUrl: string): Record<string, stri
     : { ...common, "sasl.username": login.user, "sasl.password": login.password };
 }
 
-/** Debian's is built without OIDC, so all that it has for OAUTHBEARER is a token that it makes itself and nobody signs. */
+/** Debian's is built without OIDC, so all it has for OAUTHBEARER is a token that it makes itself and nobody signs. */
 export const kcat: LoggingIn = {
   send: (brokers, login, topic, value) =>
     produce(brokers, topic, [record(value)], kcatOptions(login)),
@@ -185,7 +185,7 @@ async function withPython<T>(
   }
 }
 
-/** A driver in Java or Go. `argsOf` says how it is told to log in. */
+/** A driver in Java or Go. `argsOf` says how it authenticates. */
 function driven(driver: Driver, argsOf: (login: Login) => object): LoggingIn {
   return {
     send: async (brokers, login, topic, value) => {
@@ -218,7 +218,7 @@ function javaSettings(login: Login, tokenUrl: string): Record<string, string> {
   };
 }
 
-/** What runs for as long as the clients are used: drivers, and an endpoint of OAuth. */
+/** The processes that run as long as the clients are used: drivers, and an OAuth endpoint. */
 export class Toolbox {
   readonly #drivers: readonly Driver[];
   readonly #endpoint: TokenEndpoint;
@@ -227,7 +227,7 @@ export class Toolbox {
   readonly librdkafka: LoggingIn;
 
   private constructor(endpoint: TokenEndpoint) {
-    // The Java client gets tokens only from where it is told that it may.
+    // The Java client gets tokens only from allowed places.
     const allowed = `-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls=${endpoint.url}`;
     const java = new Driver("the Java client", JAVA, [allowed, ...javaArgs("newest"), "Driver"]);
     const franz = Driver.franz();
@@ -248,7 +248,7 @@ export class Toolbox {
   }
 }
 
-/** As kafka-crab-js has it: newer than kcat's, and with OIDC. */
+/** The one in kafka-crab-js: newer than kcat's, and with OIDC. */
 function librdkafkaWith(tokenUrl: string): LoggingIn {
   const run = (login: Login, args: object) =>
     runLibrdkafka({ ...args, settings: librdkafkaSettings(login, tokenUrl), groupId: newGroup() });
@@ -260,13 +260,13 @@ function librdkafkaWith(tokenUrl: string): LoggingIn {
   };
 }
 
-/** What the program printed. @throws with that, if it failed or was refused */
+/** The program's output. @throws with it, if it failed or was refused */
 function runLibrdkafka(args: object): Promise<string> {
   const child = spawn(process.execPath, [LIBRDKAFKA, JSON.stringify(args)]);
   let printed = "";
   const hear = (data: Buffer) => {
     printed += data;
-    // It would try again for ever.
+    // It would retry forever.
     if (printed.includes("Authentication failure")) child.kill();
   };
   child.stdout.on("data", hear);
@@ -283,7 +283,7 @@ interface TokenEndpoint {
   stop(): Promise<void>;
 }
 
-/** An endpoint of OAuth that gives each client the token that it shows as its secret. */
+/** An OAuth endpoint that gives each client the token that it shows as its secret. */
 async function startTokenEndpoint(): Promise<TokenEndpoint> {
   const server = createServer(({ headers }, response) => {
     const basic = Buffer.from(headers.authorization?.replace(/^Basic /, "") ?? "", "base64");

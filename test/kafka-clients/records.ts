@@ -38,7 +38,7 @@ export function everyKind(partitions: number, { sendsNullHeaders }: Client): Sen
     .map((record, i) => ({ ...record, partition: i % partitions, timestamp: AT_MS + i }));
 }
 
-/** So many small ones, to partition after partition. */
+/** This many small ones, to partition after partition. */
 export function numbered(from: number, to: number, partitions: number): Sent[] {
   return Array.from({ length: to - from }, (_, i) => ({
     partition: i % partitions,
@@ -49,7 +49,7 @@ export function numbered(from: number, to: number, partitions: number): Sent[] {
   }));
 }
 
-/** Without their offsets, which nobody knows who sends them, in no order. */
+/** Without their offsets, which their sender does not know, in no order. */
 export function contents(records: readonly Sent[], withTime: boolean): string[] {
   return records.map((record) => shown(record, withTime)).sort();
 }

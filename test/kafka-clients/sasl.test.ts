@@ -1,4 +1,4 @@
-// The clients of others at a closed broker: by which mechanisms they log in, and what they say when they are refused.
+// Other people's clients at a closed broker: by which mechanisms they authenticate, and what they report when refused.
 import { inspect } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { SASL_MECHANISMS, type SaslMechanism } from "../../src/core/access/sasl.ts";
@@ -21,11 +21,11 @@ interface Row {
   readonly name: string;
   readonly client: () => LoggingIn;
   readonly mechanisms: readonly SaslMechanism[];
-  /** How it says that it was refused. */
+  /** Its message for a refusal. */
   readonly refused: string;
-  /** Whether it is told why. Version 0 of SaslHandshake has no words for that: there the logs tell. */
+  /** True if it learns why. Version 0 of SaslHandshake has no field for that: there the logs say it. */
   readonly isToldWhy: boolean;
-  /** How it says that it may not write. */
+  /** Its message for a missing right to write. */
   readonly mayNot: string;
 }
 
@@ -141,7 +141,7 @@ function wrong(mechanism: SaslMechanism): Login {
 const why = (mechanism: SaslMechanism) =>
   mechanism === "OAUTHBEARER" ? "the token is not valid" : "the user name or the password is wrong";
 
-/** What the client threw, with all that caused it. */
+/** The client's error, with all its causes. */
 function failureOf(sending: Promise<void>): Promise<string> {
   return sending.then(
     () => "nothing",

@@ -1,4 +1,4 @@
-// What the broker has stored: the batches' headers, as a fetch brings them.
+// The broker's stored data: the batches' headers, as a fetch returns them.
 import { COMPRESSIONS, type CompressionName } from "../../src/core/log/compression.ts";
 import { batches } from "../../src/core/log/record-batch.ts";
 import { RawKafka } from "../support/kafka-client.ts";
@@ -19,7 +19,7 @@ interface Fetched {
   }[];
 }
 
-/** Of each partition all batches, in their order. */
+/** All batches of each partition, in order. */
 export async function storedBatches(
   broker: string,
   topic: string,

@@ -1,4 +1,4 @@
-// What the drivers in Java and Go are built with, and where what was built is kept between runs.
+// The tools that build the drivers in Java and Go, and where the builds are kept between runs.
 import { execFileSync, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
@@ -18,19 +18,19 @@ const sources = (folder: string) => fileURLToPath(new URL(`./${folder}`, import.
 const CACHE = fileURLToPath(new URL("../../node_modules/.cache/kafka-clients", import.meta.url));
 export const FRANZ_DRIVER = join(CACHE, "franz-driver");
 
-/** How each tool is asked whether it is there, and where it comes from. */
+/** How each tool is checked for, and where it comes from. */
 const TOOLS = [
   { command: JAVAC, arg: "-version", from: "`apt-get install openjdk-17-jdk-headless`" },
   { command: MAVEN, arg: "-v", from: "`apt-get install maven`" },
   { command: GO, arg: "version", from: "Go 1.26 or newer" },
 ] as const;
 
-/** Says what is missing. */
+/** Reports what is missing. */
 export function missingTools(): string[] {
   return missingOf(TOOLS);
 }
 
-/** Says what is missing of what Java's clients and tools are built with. */
+/** Reports what is missing for building Java's clients and tools. */
 export function missingJavaTools(): string[] {
   return missingOf(TOOLS.filter(({ command }) => command !== GO));
 }
@@ -57,11 +57,11 @@ function builtJava(): string {
 
 export function buildDrivers(): void {
   builtJava();
-  // Go keeps what it has compiled itself.
+  // Go keeps its compiled code itself.
   execFileSync(GO, ["build", "-o", FRANZ_DRIVER, "."], { cwd: sources("go"), stdio: "inherit" });
 }
 
-/** One folder for each state of the sources: what is in it is whole, or is built again. */
+/** One folder for each state of the sources: its content is whole, or is built again. */
 function javaFolder(): string {
   const hash = createHash("sha256");
   for (const file of readdirSync(sources("java")).sort())
@@ -99,7 +99,7 @@ export function javaArgs(version: JavaClient): string[] {
   const folder = javaFolder();
   const jars = readFileSync(join(folder, `${version}.classpath`), "utf8");
   return [
-    // A process lives for seconds: it is to start fast.
+    // A process lives for seconds, so it must start fast.
     "-XX:TieredStopAtLevel=1",
     "-XX:+UseSerialGC",
     "-Dorg.slf4j.simpleLogger.defaultLogLevel=off",

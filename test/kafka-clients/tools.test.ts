@@ -51,7 +51,7 @@ function tryTool(name: keyof typeof TOOLS, args: readonly string[], input = ""):
   return new Promise((resolve) => child.once("close", (code) => resolve({ code, out, err })));
 }
 
-/** The lines that it printed, words apart by one space. @throws where it failed, with what it said */
+/** Its output lines, words separated by one space. @throws if it failed, with its error */
 async function tool(name: keyof typeof TOOLS, args: string, input?: string): Promise<string[]> {
   const { code, out, err } = await tryTool(name, args.split(" "), input);
   if (code !== 0) throw new Error(`${name} ${args} ended with ${code}: ${out}${err}`);

@@ -1,4 +1,5 @@
-// A broker, and the ways to it: its own TCP port, and `rivulet kafka-bridge` as a person starts it, with one node and with three.
+// A broker, and the routes to it: its own TCP port, and `rivulet kafka-bridge` as a person starts it, with one node and with
+// three.
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { BrokerProcess } from "../e2e/broker.ts";

@@ -1,4 +1,4 @@
-// HTTP over one connection, with as little of it as the broker's answers need: the client must cost less than what is
+// HTTP over one connection, with no more of it than the broker's responses need: the client must cost less than what is
 // measured.
 import { connect, type Socket } from "node:net";
 
@@ -30,7 +30,7 @@ export class Connection {
     });
   }
 
-  /** Sends a request and returns the answer's body. Throws unless it is 200. */
+  /** Sends a request and returns the response's body. Throws unless it is 200. */
   ask(request: string): Promise<string> {
     this.#answer = Promise.withResolvers();
     this.#socket.write(request, "latin1");

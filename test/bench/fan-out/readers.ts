@@ -1,4 +1,4 @@
-// Raw sockets that read one partition, with as little WebSocket in them as the broker's frames need: ten thousand of them
+// Raw sockets that read one partition, with no more WebSocket in them than the broker's frames need: ten thousand of them
 // must cost less than what is measured.
 import { connect, type Socket } from "node:net";
 
@@ -8,7 +8,7 @@ const BINARY = 2;
 const CLOSE = 8;
 /** A window that the records of a bench do not fill. */
 const WINDOW_BYTES = 4 * 1024 * 1024;
-/** So many connections are opened at a time. */
+/** The number of connections that are opened at a time. */
 const AT_ONCE = 50;
 
 /** A frame of a client is masked. The mask may be 0. */
@@ -26,7 +26,7 @@ interface Frame {
   readonly payload: Buffer;
 }
 
-/** One reader. It follows the partition to a relay if it is told to. */
+/** One reader. It follows the partition to a relay on request. */
 class Reader {
   readonly #onRecords: () => void;
   #socket: Socket | null = null;
@@ -111,7 +111,7 @@ class Reader {
   }
 }
 
-/** The readers of one partition, and when each got what was appended last. */
+/** The readers of one partition, and when each got the last append. */
 export class Readers {
   readonly #readers: Reader[] = [];
   readonly #url: URL;
@@ -144,7 +144,7 @@ export class Readers {
     }
   }
 
-  /** Closes all readers but one of each relay. Those at the partition stay, and those of the relay `full`. */
+  /** Closes all readers except those at the partition, those of the relay `full`, and one of each other relay. */
   thinOut(full: number | null): void {
     const seen = new Set<number | null>();
     const left = this.#readers.filter((reader) => {

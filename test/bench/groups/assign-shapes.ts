@@ -9,12 +9,12 @@ export type Assignment = ReadonlyMap<string, PartitionSet>;
 export interface Shape {
   readonly name: string;
   readonly topics: readonly AssignorTopic[];
-  /** Everybody subscribes to everything. */
+  /** All members subscribe to everything. */
   readonly isEven: boolean;
   members(change: Change, previous: Assignment): AssignorMember[];
 }
 
-/** Which members there are after it: those numbered from `from` up to, without, `to`. */
+/** The members after it: numbered from `from` up to, but not including, `to`. */
 export interface Change {
   readonly from: number;
   readonly to: number;
@@ -59,7 +59,7 @@ function shape(name: string, topics: number, partitions: number, isEven: boolean
   };
 }
 
-/** As long as the ids of a real group, and like these in no order that a number would give. */
+/** As long as the ids of a real group, and like these not in numeric order. */
 function uuid(kind: number, index: number): string {
   const tail = ((index + 1) * 7_919).toString(16).padStart(12, "0");
   return `${((index * 40_503) % 65_536).toString(16).padStart(8, "0")}-0000-4000-8000-${kind}${tail.slice(1)}`;

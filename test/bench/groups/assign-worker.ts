@@ -17,7 +17,7 @@ parentPort.once("message", () => {
   const after = uniform(members, shape.topics);
   parentPort?.postMessage(after.size);
 });
-// Or what the preparation left behind would count as before, and its collection as a saving.
+// Otherwise the leftovers of the preparation would count as before, and their collection as a saving.
 setFlagsFromString("--expose-gc");
 runInNewContext("gc")();
 parentPort.postMessage("ready");

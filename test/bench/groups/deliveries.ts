@@ -1,4 +1,4 @@
-// Every delivery of a run, by partition, and what can be read off them.
+// Every delivery of a run, by partition, and the figures derived from them.
 
 export interface Delivery {
   readonly atMs: number;
@@ -15,7 +15,7 @@ export interface Taken {
 
 export class Deliveries {
   readonly #byPartition: Delivery[][];
-  /** What members were told to give up. */
+  /** The partitions that members were told to give up. */
   readonly taken: Taken[] = [];
   /** Anything that should not happen here: lost partitions, errors. */
   readonly troubles: string[] = [];
@@ -36,7 +36,7 @@ export class Deliveries {
     return this.#byPartition.every((list) => (list.at(-1)?.atMs ?? 0) > sinceMs);
   }
 
-  /** Who it is delivered to, last before `atMs`. */
+  /** The member that received the last delivery before `atMs`. */
   ownerAt(partition: number, atMs: number): number | undefined {
     return this.#byPartition[partition]?.findLast((delivery) => delivery.atMs <= atMs)?.member;
   }

@@ -1,5 +1,5 @@
-// How long is too long: a handler may take minutes, a process that is gone may not keep its partition for
-// more than its session timeout. One partition, one owner, one member that waits for it.
+// How long is too long: a handler may take minutes, but a process that is gone may not keep its partition beyond its session
+// timeout. One partition, one owner, one waiting member.
 import { setTimeout as wait } from "node:timers/promises";
 import { Rivulet } from "../../../src/sdk/index.ts";
 import { BrokerProcess } from "../../e2e/broker.ts";
@@ -11,9 +11,9 @@ import { median, printTable, round } from "../report.ts";
 const SESSION_TIMEOUT_MS = 2_000;
 const DEFAULT_HANDLER_MS = 5 * 60_000;
 const ENDINGS = 10;
-/** How often a record comes while owners are killed: the error of "first delivery". */
+/** The interval between records while owners are killed: the error of "first delivery". */
 const RECORD_MS = 10;
-/** How long one that was stopped and goes on is watched for records that are no longer its own. */
+/** How long a stopped and continued owner is watched for records that are no longer its own. */
 const ZOMBIE_MS = 1_000;
 
 type Member = Reporter<MemberLine>;
@@ -84,7 +84,7 @@ async function slowHandler(place: Place): Promise<void> {
   );
 }
 
-/** Ends the owner again and again; the member that waited is the next one, and a new one waits. */
+/** Ends the owner again and again. The waiting member is the next owner, and a new one waits. */
 async function takeovers(place: Place, signal: "SIGKILL" | "SIGSTOP"): Promise<string[]> {
   const { rivulet, topic } = place;
   await rivulet.admin.createTopic({ name: topic, partitions: 1 });
@@ -101,7 +101,7 @@ async function takeovers(place: Place, signal: "SIGKILL" | "SIGSTOP"): Promise<s
   for (let i = 0; i < ENDINGS; i++) {
     const next = await startWaiting(place, 0);
     await until("the owner is at work", () => has(owner, "handled"));
-    // At another moment between two heartbeats each time: the session counts from the last one.
+    // Each time at a different moment between two heartbeats: the session counts from the last one.
     await wait((i * SESSION_TIMEOUT_MS) / 3 / ENDINGS);
     const endedMs = Date.now();
     const ended = owner.signal(signal);
@@ -135,7 +135,7 @@ async function startOwner(place: Place, handlerMs: number): Promise<Member> {
   return member;
 }
 
-/** In the group, with nothing: it says so with an empty assignment. */
+/** In the group without partitions: it says so with an empty assignment. */
 const startWaiting = startOwner;
 
 function start({ broker, topic }: Place, handlerMs: number): Member {

@@ -1,5 +1,5 @@
-// What members that have nothing to do wake and write. SDK consumers with all their sockets: one to the
-// group and one per partition each, all with their heartbeats.
+// What idle members wake and write. SDK consumers with all their sockets: one to the group and one per partition each, all
+// with their heartbeats.
 import { setTimeout as wait } from "node:timers/promises";
 import { type Consumer, Rivulet } from "../../../src/sdk/index.ts";
 import { BrokerProcess } from "../../e2e/broker.ts";
@@ -12,7 +12,7 @@ const MEMBERS_PER_GROUP = 100;
 const PARTITIONS = 100;
 const IDLE_MS = 120_000;
 const LOOK_MS = 1_000;
-/** workerd evicts an idle object after ten seconds; what joining set off is over by then. */
+/** workerd evicts an idle object after ten seconds; the effects of joining are over by then. */
 const SETTLE_MS = 15_000;
 const SETUP_GUARD_MS = 120_000;
 

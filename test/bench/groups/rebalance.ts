@@ -1,4 +1,4 @@
-// Who notices that a member joins or leaves: records flow into every partition, and each delivery is noted.
+// The effect of a join or a leave on other members: records flow into every partition, and each delivery is noted.
 
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { setTimeout as wait } from "node:timers/promises";
@@ -37,7 +37,7 @@ interface Outcome {
   readonly gaps: Comparison;
   readonly delays: Comparison;
   readonly typicalDelays: Comparison;
-  /** The longest that this process itself could not take anything in, before and after the change. */
+  /** The longest that this process itself could not accept anything, before and after the change. */
   readonly stalls: Comparison;
   readonly troubles: readonly string[];
 }
@@ -73,7 +73,7 @@ export async function benchRebalance(): Promise<void> {
     const joins: Outcome[] = [];
     const leaves: Outcome[] = [];
     for (let i = 0; i < ROUNDS; i++) {
-      // A number of its own each time, so that no member is taken for the one before.
+      // A different number each time, so that no member is taken for the previous one.
       joins.push(await watch(rig, () => members.push(startMember(rig, MEMBERS + i))));
       leaves.push(await watch(rig, () => members.pop()?.close()));
     }

@@ -33,7 +33,7 @@ export class RowWatch {
     this.look();
   }
 
-  /** What was written since the last look. */
+  /** The rows written since the last look. */
   look(): Writes {
     const byTable = new Map<string, number>();
     let unexplained = 0;
@@ -43,7 +43,7 @@ export class RowWatch {
       const now = this.#read(path);
       this.#known.set(path, now);
       const changed = compare(known?.rows ?? new Map(), now.rows);
-      // A log that is only written back into its database changes the files and no row.
+      // Writing the log back into its database changes the files and no row.
       if (changed.size === 0 && !now.stamp.endsWith(NO_WAL)) unexplained++;
       for (const [table, count] of changed) byTable.set(table, (byTable.get(table) ?? 0) + count);
     }
@@ -54,7 +54,7 @@ export class RowWatch {
     rmSync(this.#scratch, { recursive: true, force: true });
   }
 
-  /** Of objects only: `metadata.sqlite` is workerd's own list of alarms, on no bill. */
+  /** Objects only: `metadata.sqlite` is workerd's own list of alarms, which is not billed. */
   #databases(): string[] {
     return readdirSync(this.#objects).flatMap((namespace) =>
       readdirSync(join(this.#objects, namespace))
@@ -63,7 +63,7 @@ export class RowWatch {
     );
   }
 
-  /** From a copy, so that the broker's locks are left alone; again if it wrote meanwhile. */
+  /** Reads a copy, so that the broker's locks are not disturbed, and repeats if it wrote meanwhile. */
   #read(path: string): Watched {
     const copy = join(this.#scratch, "copy.sqlite");
     for (;;) {
@@ -86,7 +86,7 @@ function stampOf(path: string): string {
   return `${stamp(path)}, ${stamp(`${path}-wal`)}`;
 }
 
-/** The object may be evicted just now: then its log is gone, and the stamp another. */
+/** The object may be evicted just now: then its log is gone, and the stamp has changed. */
 function copyIfThere(from: string, to: string): void {
   try {
     copyFileSync(from, to);
@@ -116,7 +116,7 @@ function asText(_: string, value: unknown): unknown {
   return typeof value === "bigint" ? String(value) : value;
 }
 
-/** A row that changed is a new one and one that is gone: one write. */
+/** A changed row is a new one and a removed one: one write. */
 function compare(before: Rows, after: Rows): Map<string, number> {
   const changed = new Map<string, number>();
   for (const table of new Set([...before.keys(), ...after.keys()])) {

@@ -1,5 +1,5 @@
-// This broker beside Apache Kafka, and beside the broker of another tree, as Kafka's own tools measure them. One Kafka runs as
-// it comes: it answers before anything is on the disk. The other one flushes every append, as this broker does.
+// This broker beside Apache Kafka, and beside the broker of another tree, as Kafka's own tools measure them. One Kafka runs
+// unconfigured: it answers before anything is on the disk. The other one flushes every append, as this broker does.
 import { kafkaClasspath, missingJavaTools } from "../../kafka-clients/toolchains.ts";
 import { median, printTable, ratios, round } from "../report.ts";
 import { inTurns, ROUNDS } from "../sdk/compare.ts";
@@ -8,12 +8,12 @@ import { CpuMeter } from "./cpu.ts";
 import { consumerPerformance, producerPerformance } from "./java-tools.ts";
 import { produceRaw, RECORD_BYTES, RECORDS_PER_BATCH } from "./raw.ts";
 
-/** The unit in which CPU is told. */
+/** The unit in which CPU is shown. */
 const BATCH_BYTES = RECORDS_PER_BATCH * RECORD_BYTES;
 const RAW_BATCHES = 400;
 const FLUSH = ["log.flush.interval.messages=1"];
 
-/** `properties` are the producer's, beside those by default: idempotent, acks=all, five requests in flight. */
+/** `properties` are the producer's, added to the defaults: idempotent, acks=all, five requests in flight. */
 interface Shape {
   readonly name: string;
   readonly records: number;
@@ -27,10 +27,10 @@ const SHAPES: readonly Shape[] = [
   { name: "1 KB, 256 KB batches", records: 200_000, recordBytes: 1_000, properties: [LARGE] },
   { name: "1 KB, batches by default", records: 100_000, recordBytes: 1_000, properties: [] },
 ];
-/** What each tool needs to be compiled, and each broker, before anything counts. */
+/** What each tool and each broker needs for compilation, before anything counts. */
 const WARM_UP = 0.3;
 
-/** What one broker had in each round, by what was measured. */
+/** The results of one broker in each round, by measurement. */
 class Results extends Map<string, Map<Broker, number[]>> {
   add(what: string, broker: Broker, value: number): void {
     const byBroker = this.get(what) ?? new Map<Broker, number[]>();
@@ -38,7 +38,7 @@ class Results extends Map<string, Map<Broker, number[]>> {
   }
 }
 
-/** `before` is the folder of another checkout that is built, to be compared with. */
+/** `before` is the folder of another built checkout to compare with. */
 export async function benchBesideKafka(before: string | null): Promise<void> {
   const missing = missingJavaTools();
   for (const each of missing) console.log(`Apache Kafka and its tools are left out: ${each}`);

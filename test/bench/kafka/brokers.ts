@@ -42,7 +42,7 @@ export async function createTopic({ address }: Broker, name: string): Promise<vo
   client.close();
 }
 
-/** `tree` is a checkout that is built. Without it, it is this one. */
+/** `tree` is a built checkout: this one unless given. */
 export async function startRivulet(name: string, tree?: string): Promise<Broker> {
   const program = tree === undefined ? {} : { program: resolve(tree, "src/self-host/start.ts") };
   const broker = await BrokerProcess.start(program);
@@ -50,7 +50,7 @@ export async function startRivulet(name: string, tree?: string): Promise<Broker>
   return { name, address: broker.kafka, pid, stop: () => broker.stop() };
 }
 
-/** One node that is broker and controller. `more` is added to what has to be configured for one node. */
+/** One node that is broker and controller. `more` is added to its minimal configuration. */
 export async function startApacheKafka(
   name: string,
   classpath: string,
@@ -76,7 +76,7 @@ export async function startApacheKafka(
   ];
   mkdirSync(join(folder, "logs"));
   writeFileSync(config, lines.join("\n"));
-  // Kafka's own start script gives it so much.
+  // Kafka's own start script gives it this much.
   const java = ["-Xms1G", "-Xmx1G", "-Dorg.slf4j.simpleLogger.defaultLogLevel=off"];
   const run = [...java, "-cp", classpath];
   const clusterId = randomBytes(16).toString("base64url");

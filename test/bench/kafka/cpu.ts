@@ -1,7 +1,7 @@
-// The CPU time of a process, as Linux tells it: of all its threads, those that have ended too.
+// The CPU time of a process, as Linux reports it: of all its threads, including those that have ended.
 import { readdirSync, readFileSync } from "node:fs";
 
-/** Milliseconds. Finer than a clock's tick where the kernel keeps it so, for the threads that live. */
+/** Milliseconds. Finer than a clock tick for living threads, if the kernel keeps it so. */
 export class CpuMeter {
   readonly #pid: number;
   readonly #before: ReadonlyMap<string, number>;
@@ -11,7 +11,7 @@ export class CpuMeter {
     this.#before = threads(pid);
   }
 
-  /** Returns what its threads have taken since, but for those that were begun and have ended. */
+  /** Returns the CPU time of its threads since then, except threads that have begun and ended in between. */
   get ms(): number {
     let ns = 0;
     for (const [thread, all] of threads(this.#pid)) ns += all - (this.#before.get(thread) ?? 0);

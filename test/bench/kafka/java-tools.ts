@@ -1,7 +1,7 @@
 // Kafka's own tools for measuring, ProducerPerformance and ConsumerPerformance, each a process of its own.
 import { spawn } from "node:child_process";
 
-/** What was sent or read in a second, by the tool's own count. */
+/** Records or bytes per second, by the tool's own count. */
 export async function producerPerformance(
   classpath: string,
   address: string,
@@ -14,7 +14,7 @@ export async function producerPerformance(
     ...["--topic", topic, "--num-records", String(records), "--record-size", String(recordBytes)],
     ...["--throughput", "-1", "--producer-props", `bootstrap.servers=${address}`, ...properties],
   ]);
-  // The last line is about all records. Those before are about the last seconds.
+  // The last line is about all records. Earlier ones are about the last seconds.
   const all = [...said.matchAll(/^(\d+) records sent, ([\d.]+) records\/sec/gm)].at(-1);
   if (Number(all?.[1]) !== records) throw new Error(`${topic}: ${said}`);
   return Number(all?.[2]);

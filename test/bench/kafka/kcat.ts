@@ -1,4 +1,4 @@
-// kcat: librdkafka in a process of its own, which reads lines from a file and writes what it reads to one.
+// kcat: librdkafka in a process of its own, which reads lines from a file and writes its output to one.
 import { spawn } from "node:child_process";
 import { closeSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -8,7 +8,7 @@ import { Check, type Side, VALUE_BYTES } from "./side.ts";
 
 const COMMAND = "kcat";
 
-/** Null where it is not on PATH. */
+/** Null if it is not on PATH. */
 export function startKcat(brokers: string, mostRecords: number): (Side & { stop(): void }) | null {
   if (versionOf(COMMAND, "-V") === null) return null;
   const folder = mkdtempSync(join(tmpdir(), "rivulet-bench-"));

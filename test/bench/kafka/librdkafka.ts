@@ -2,7 +2,7 @@
 import { KafkaClient } from "kafka-crab-js";
 import { Check, RECORDS_PER_CALL, type Side, VALUE_BYTES } from "./side.ts";
 
-/** It refuses more than 100,000 that are not acknowledged. */
+/** It rejects more than 100,000 unacknowledged records. */
 const RECORDS_PER_FLUSH = 50_000;
 
 export function librdkafkaSide(brokers: string): Side {
@@ -11,7 +11,7 @@ export function librdkafkaSide(brokers: string): Side {
     name: "librdkafka",
     note: `kafka-crab-js over TCP, idempotent: calls of ${RECORDS_PER_CALL} records, flushed every ${RECORDS_PER_FLUSH}; recvBatch`,
     produce: async (topic, records) => {
-      // Else each call flushes, and waits for those of the others too.
+      // Otherwise each call flushes, and waits for the others' records too.
       const producer = client().createProducer({
         autoFlush: false,
         configuration: { "enable.idempotence": true },

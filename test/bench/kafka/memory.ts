@@ -1,4 +1,4 @@
-// What a process takes of the machine's memory, as Linux tells it.
+// The memory that a process takes, as Linux reports it.
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
@@ -20,7 +20,7 @@ export function pidOfWorkerd(dataDir: string): number {
   return Number(found);
 }
 
-/** Looks at it again and again, from its making to `stop`. */
+/** Measures repeatedly, from its creation to `stop`. */
 export class Meter {
   readonly #pid: number;
   readonly #before: number;

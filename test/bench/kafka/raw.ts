@@ -1,4 +1,4 @@
-// Produce requests that were made before, over one connection, so that the client costs next to nothing.
+// Prepared Produce requests over one connection, so that the client costs next to nothing.
 import { encodeBatch } from "../../../src/core/log/record-batch.ts";
 import { RawKafka } from "../../support/kafka-client.ts";
 import { decodeResponse, encodeRequest, framed } from "../../support/kafka-frames.ts";
@@ -13,7 +13,7 @@ interface Produced {
   readonly topics: { readonly partitions: { readonly errorCode: number }[] }[];
 }
 
-/** Appends so many batches of 254 KB to a topic's only partition, five ahead of their answers. */
+/** Appends `count` batches of 254 KB to a topic's only partition, with five unanswered. */
 export async function produceRaw(address: string, topic: string, batches: number): Promise<void> {
   const value = new Uint8Array(RECORD_BYTES - 10).fill(120);
   const record = { key: null, value, headers: [], timestamp: Date.now() };

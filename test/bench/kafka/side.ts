@@ -1,19 +1,21 @@
-// One client as the bench has it. Both works are timed from before the client connects, and resolve with when they were done.
+// One client of the bench. Both tasks are timed from before the client connects, and resolve with their end.
 export interface Side {
   readonly name: string;
-  /** How it goes about it. Printed. */
+  /** How it works. Printed. */
   readonly note: string;
   /** Until all are acknowledged. */
   produce(topic: string, records: number): Promise<number>;
-  /** As the only member of a new group, until the last is read. @throws unless it reads each of them once, whole and in order */
+  /**
+   * As the only member of a new group, until the last is read. @throws unless it reads each of them once, whole and in order
+   */
   consume(topic: string, records: number): Promise<number>;
 }
 
 export const VALUE_BYTES = 100;
-/** How the clients in this process are given what they send. */
+/** How the clients in this process get the records to send. */
 export const RECORDS_PER_CALL = 1_000;
 
-/** Is shown each record that was read. */
+/** Called with each record that was read. */
 export class Check {
   count = 0;
 

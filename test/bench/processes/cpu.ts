@@ -1,7 +1,7 @@
-// What a process has had of the machine's processors.
+// The CPU time of a process.
 import { readdirSync, readFileSync } from "node:fs";
 
-/** Returns what the threads of a process have had, in nanoseconds, as Linux tells it. */
+/** Returns the CPU time of a process's threads, in nanoseconds, as Linux reports it. */
 export function cpuNs(pid: number): number {
   const threads = readdirSync(`/proc/${pid}/task`);
   const ranNs = (thread: string) =>

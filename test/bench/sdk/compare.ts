@@ -1,4 +1,4 @@
-// Measures the sides in turns and tells how Rivulet relates to each of the others.
+// Measures the sides in turns and reports the ratio of Rivulet to each of the others.
 import { spawnSync } from "node:child_process";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
@@ -13,7 +13,7 @@ export interface Aims {
   readonly jetstream: string;
 }
 
-/** Something to compare: what each side had in each round, all sides in the same order of rounds. */
+/** Something to compare: the results of each side in each round, all sides in the same order of rounds. */
 export interface Comparison {
   readonly name: string;
   readonly unit: string;
@@ -21,7 +21,7 @@ export interface Comparison {
   readonly measured: ReadonlyMap<SideName, readonly number[]>;
 }
 
-/** Every side once a round; who begins changes. */
+/** Every side once a round; the first one alternates. */
 export async function inTurns<AnySide>(
   sides: readonly AnySide[],
   measure: (side: AnySide) => Promise<void>,
@@ -38,7 +38,7 @@ export async function inTurns<AnySide>(
 setFlagsFromString("--expose-gc");
 const collectGarbage = runInNewContext("gc") as () => void;
 
-/** What one side leaves, garbage here and pages to be written to disk, is no burden on the next. */
+/** The leftovers of one side, garbage here and pages to be written to disk, do not burden the next. */
 function cleanUp(): void {
   collectGarbage();
   spawnSync("sync");

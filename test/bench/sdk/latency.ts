@@ -1,4 +1,4 @@
-// From before a record is given to the producer until a consumer's handler has it, while little is going on.
+// From before a record is given to the producer until a consumer's handler has it, under little load.
 import { setTimeout as wait } from "node:timers/promises";
 import { type Comparison, inTurns, Measured, printComparisons, ROUNDS } from "./compare.ts";
 import type { Side } from "./side.ts";
@@ -32,7 +32,7 @@ async function latencies(side: Side): Promise<number[]> {
   const target = await side.create(1, VALUE_BYTES);
   const sentMs: number[] = [];
   const handledMs: number[] = [];
-  // One partition: they are handled in the order in which they were sent.
+  // One partition, so they are handled in the order in which they were sent.
   const consuming = await target.consume(() => handledMs.push(performance.now()));
   await sendSteadily(WARM_UP_RECORDS);
   await sendSteadily(RECORDS);

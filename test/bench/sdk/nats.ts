@@ -16,15 +16,15 @@ import { freePort } from "../servers.ts";
 import { startProcess, versionOf } from "./server-process.ts";
 import { type Consuming, newName, type OnRecord, type Side, type Target } from "./side.ts";
 
-/** Asked for ahead, and acknowledged at once with policy "all": the fastest of what was tried. */
+/** Requested ahead, and acknowledged at once with policy "all": the fastest of the variants tried. */
 const MESSAGES_AHEAD = 5000;
 const MESSAGES_PER_ACK = 1000;
-/** What is due is acknowledged this often in any case, as Rivulet's SDK commits. */
+/** Acknowledgments are sent at least this often, as Rivulet's SDK commits. */
 const ACK_INTERVAL_MS = 500;
-/** Only a hang may fail a call. */
+/** Only a hang can fail a call. */
 const TIMEOUT_MS = 60_000;
 
-/** Null where nats-server is not on PATH. */
+/** Null if nats-server is not on PATH. */
 export async function startNats(): Promise<Side | null> {
   const version = versionOf("nats-server");
   if (version === null) return null;

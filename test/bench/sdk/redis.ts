@@ -8,7 +8,7 @@ const READ_COUNT = 1000;
 
 type Client = Awaited<ReturnType<typeof connect>>;
 
-/** Null where redis-server is not on PATH. */
+/** Null if redis-server is not on PATH. */
 export async function startRedis(): Promise<Side | null> {
   const version = versionOf("redis-server");
   if (version === null) return null;
@@ -17,8 +17,8 @@ export async function startRedis(): Promise<Side | null> {
     "redis-server",
     (folder) => [
       ...["--bind", "127.0.0.1", "--port", String(port), "--dir", folder],
-      // Rivulet acknowledges what is synced, so Redis has to. The rest of what it does in the background,
-      // snapshots and rewriting the file, would only cost it time.
+      // Rivulet acknowledges synced records, so Redis must too. Its other background work, snapshots and rewriting the file,
+      // would only cost it time.
       ...["--appendonly", "yes", "--appendfsync", "always"],
       ...["--save", "", "--auto-aof-rewrite-percentage", "0"],
     ],
@@ -76,7 +76,7 @@ function createTarget(
   };
 }
 
-/** What is read of one stream; the client's own type is any reply there is. */
+/** The records read from one stream; the client's own type is any possible reply. */
 interface StreamRead {
   readonly name: string;
   readonly messages: readonly { readonly id: string; readonly message: { value?: string } }[];
@@ -102,7 +102,7 @@ class GroupReader {
     const options = { COUNT: READ_COUNT, BLOCK: 0 };
     try {
       for (;;) {
-        // Goes out together with the acknowledgements of what was read before.
+        // Sent together with the acknowledgments of the previous read.
         const read = await this.#client.xReadGroup(this.#group, "one", places, options);
         const handled = ((read ?? []) as StreamRead[]).map(({ name, messages }) => {
           for (const { message } of messages) this.#onRecord(message.value?.length ?? 0);
@@ -120,6 +120,6 @@ class GroupReader {
   async stop(): Promise<void> {
     this.#isStopped = true;
     await this.#acknowledged;
-    this.#client.destroy(); // Ends the command that blocks.
+    this.#client.destroy(); // Ends the blocking command.
   }
 }

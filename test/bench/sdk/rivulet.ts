@@ -1,4 +1,4 @@
-// Rivulet: the broker as `npm start` runs it, and the SDK as it comes.
+// Rivulet: the broker as `npm start` runs it, and the SDK unconfigured.
 import { Rivulet } from "../../../src/sdk/index.ts";
 import { BrokerProcess } from "../../e2e/broker.ts";
 import { newName, type Side } from "./side.ts";
@@ -20,7 +20,7 @@ export async function startRivulet(): Promise<Side> {
       return {
         partitions,
         send: async (partition, count) => {
-          // With one partition the partitioner chooses it; else a call names its own, so that all are used.
+          // With one partition the partitioner chooses it. Otherwise a call names its own, so that all are used.
           const record = () => (partitions === 1 ? { value } : { value, partition });
           const outcomes = await producer.send(topic, Array.from({ length: count }, record));
           for (const outcome of outcomes)

@@ -1,4 +1,4 @@
-// A server as a process of its own, with a folder of its own, that goes with it.
+// A server as a process of its own, with a folder that is removed with it.
 import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -8,14 +8,14 @@ export interface ServerProcess {
   stop(): Promise<void>;
 }
 
-/** What it says of its version, or null where it is not on PATH. */
+/** Its own version string, or null if it is not on PATH. */
 export function versionOf(command: string, option = "--version"): string | null {
   const { error, stdout } = spawnSync(command, [option], { encoding: "utf8" });
   if (error !== undefined) return null;
   return /\d+\.\d+\.\d+/.exec(stdout)?.[0] ?? "of an unknown version";
 }
 
-/** `configure` writes into the folder what is needed there, and answers with the arguments. */
+/** `configure` writes the needed files into the folder, and returns the arguments. */
 export async function startProcess(
   command: string,
   configure: (folder: string) => readonly string[],

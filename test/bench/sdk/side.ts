@@ -1,14 +1,14 @@
-// The sides of the comparison behind one interface: a server of their own and the client that its makers
-// recommend for JavaScript.
+// The sides of the comparison behind one interface: their own server and the client that its makers recommend for
+// JavaScript.
 export type SideName = "rivulet" | "redis" | "jetstream";
 
 export interface Side {
   readonly name: SideName;
-  /** What runs, and what it has done with a record when it acknowledges it. Printed. */
+  /** The software, and what it guarantees when it acknowledges a record. Printed. */
   readonly note: string;
-  /** The part of the records that it is given to produce: a slow side shows its rate in fewer, not in minutes. */
+  /** The share of the records that it gets to produce: a slow side shows its rate with fewer, not in minutes. */
   readonly produceShare: number;
-  /** A new, empty topic of so many partitions whose records have values of so many bytes. */
+  /** A new, empty topic with this many partitions, whose records have values of this many bytes. */
   create(partitions: number, valueBytes: number): Promise<Target>;
   stop(): Promise<void>;
 }
@@ -26,14 +26,14 @@ export interface Target {
 export type OnRecord = (valueBytes: number) => void;
 
 export interface Consuming {
-  /** Acknowledges what was handled. */
+  /** Acknowledges the handled records. */
   stop(): Promise<void>;
 }
 
 const RECORDS_PER_CALL = 100;
 const CALLS_AT_ONCE = 64;
 
-/** Gives so many records to the client, in calls that take turns with the partitions. */
+/** Gives this many records to the client, in calls that alternate between the partitions. */
 export async function sendAll(target: Target, records: number): Promise<void> {
   const calls = records / RECORDS_PER_CALL;
   let begun = 0;

@@ -1,4 +1,4 @@
-// Runs inside the page: a member of a group that tells what it handles, and when.
+// Runs inside the page: a member of a group that reports what it handles, and when.
 import { Rivulet } from "./sdk/client.js";
 
 globalThis.member = (url, options) => {

@@ -8,7 +8,7 @@ globalThis.smoke = async (url) => {
   const producer = rivulet.newProducer({ compression: "gzip", valueSerde });
   const records = Array.from({ length: 100 }, (_, n) => ({ value: { n }, partition: 0 }));
   const outcomes = await producer.send("smoke", records);
-  // Close behind one another: most of these go over a socket.
+  // In quick succession: most of these go over a socket.
   for (let n = 0; n < 20; n++) await producer.send("smoke", [{ value: { n }, partition: 1 }]);
   await producer.close();
 

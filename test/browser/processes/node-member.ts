@@ -1,4 +1,4 @@
-// A member of a group by the SDK in Node, that tells what it handles, and when.
+// A member of a group by the SDK in Node, which reports what it handles, and when.
 import { type ConsumerOptions, Rivulet } from "../../../src/sdk/index.ts";
 
 const [url = "", options = ""] = process.argv.slice(2);

@@ -1,17 +1,17 @@
-// What an admin of Kafka's does, behind one interface. librdkafka has none in JavaScript.
+// An admin of Kafka's, behind one interface. librdkafka has none in JavaScript.
 import type { Address } from "./client.ts";
 
 export type Config = Readonly<Record<string, string>>;
 
 export interface Group {
   readonly state: string;
-  /** What each of its members holds of one topic. */
+  /** The partitions of one topic that each of its members holds. */
   readonly shares: readonly (readonly number[])[];
 }
 
-/** What is refused is not asked for again, as these clients else do. */
+/** A refused request is not repeated, as these clients otherwise do. */
 export interface Admin {
-  /** False where it is there already. */
+  /** False if it already exists. */
   createTopic(name: string, partitions: number, config: Config): Promise<boolean>;
   /** In all. */
   addPartitions(name: string, count: number): Promise<void>;
@@ -20,13 +20,13 @@ export interface Admin {
   /** `id host:port` of each. */
   brokers(): Promise<string[]>;
   topicConfig(name: string): Promise<Config>;
-  /** What is not named goes back to its default. */
+  /** Keys that are not named are reset to their default. */
   replaceConfig(name: string, config: Config): Promise<void>;
-  /** What is not named stays, and null is the default. KafkaJS does not know it. */
+  /** Keys that are not named stay, and null is the default. KafkaJS does not support it. */
   changeConfig?(name: string, changes: Readonly<Record<string, string | null>>): Promise<void>;
   listTopics(): Promise<string[]>;
   deleteTopic(name: string): Promise<void>;
-  /** The first record's, and where the next will be. */
+  /** The first record's, and that of the next. */
   bounds(topic: string, partition: number): Promise<[number, number]>;
   /** Of the first record that is no older. */
   offsetAt(topic: string, partition: number, timestamp: number): Promise<number>;
@@ -35,7 +35,7 @@ export interface Admin {
   /** Partition by partition, where something is committed. */
   committed(groupId: string, topic: string): Promise<Record<number, number>>;
   setOffsets(groupId: string, topic: string, offsets: readonly number[]): Promise<void>;
-  /** KafkaJS does not know it. */
+  /** KafkaJS does not support it. */
   forgetOffsets?(groupId: string, topic: string, partitions: readonly number[]): Promise<void>;
   deleteGroup(groupId: string): Promise<void>;
   close(): Promise<void>;
@@ -46,7 +46,7 @@ export interface AdminKind {
   connect(address: Address): Promise<Admin>;
 }
 
-/** Kafka's names of everything that went wrong. */
+/** Kafka's names of all the errors. */
 export function errorNames(error: unknown): string[] {
   if (typeof error !== "object" || error === null) return [];
   const { type, apiId, errors, groups, error: inner, cause } = error as Record<string, unknown>;

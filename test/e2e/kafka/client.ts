@@ -1,4 +1,4 @@
-// What each of Kafka's clients does, behind one interface. What one of them cannot do, it says here.
+// The features of each Kafka client, behind one interface. What a client cannot do, it says here.
 import type { ISocketFactory } from "kafkajs";
 
 export type Compression = "none" | "gzip" | "snappy" | "lz4" | "zstd";
@@ -19,14 +19,14 @@ export interface Read extends Sent {
 export interface Membership {
   readonly groupId: string;
   readonly topics: readonly string[];
-  /** Else every 200 ms. */
+  /** Otherwise every 200 ms. */
   readonly commitsByHand?: boolean;
-  /** Told of each record, as it is read. */
+  /** Called with each record, as it is read. */
   readonly onRead?: (record: Read) => void;
 }
 
 export interface Member {
-  /** What it has read so far. */
+  /** The records it has read so far. */
   readonly read: readonly Read[];
   commit(topic: string, partition: number, offset: number): Promise<void>;
   seek(topic: string, partition: number, offset: number): Promise<void>;
@@ -36,7 +36,7 @@ export interface Member {
 
 export interface Address {
   readonly brokers: string;
-  /** KafkaJS connects by it, where there is one. */
+  /** KafkaJS connects through it, if there is one. */
   readonly socketFactory?: ISocketFactory;
 }
 
@@ -44,7 +44,7 @@ export interface Client {
   readonly name: string;
   /** Those it can write and read. */
   readonly compressions: readonly Compression[];
-  /** Whether it sends with a time of its own, and to a partition of its choice; and tells the time of what it reads. */
+  /** True if it sends with its own time and to a partition of its choice, and returns the time of what it reads. */
   readonly hasTimes: boolean;
   /** Idempotently. */
   send(
@@ -53,7 +53,7 @@ export interface Client {
     records: readonly Sent[],
     compression: Compression,
   ): Promise<void>;
-  /** Where the group has committed nothing it begins at the first record. */
+  /** If the group has committed nothing it begins at the first record. */
   join(address: Address, membership: Membership): Promise<Member>;
   /** Those before `offset`. */
   deleteRecords(address: Address, topic: string, partition: number, offset: number): Promise<void>;
@@ -65,7 +65,7 @@ export const COMMIT_EVERY_MS = 200;
 /** How long a fetch waits for news. */
 export const WAIT_MS = 200;
 
-/** What has been read, and whoever is to be told of it. */
+/** The records that were read, and who is to receive them. */
 export function readings({ onRead }: Membership) {
   const read: Read[] = [];
   const take = (record: Read) => {

@@ -20,7 +20,7 @@ export function librdkafka(protocol: "classic" | "consumer"): Client {
     hasTimes: false,
     send: async (address, topic, records, compression) => {
       const producer = clientOf(address).createProducer({
-        queueTimeout: 60_000, // Of the whole of what is sent.
+        queueTimeout: 60_000, // Over everything that is sent.
         configuration: { "enable.idempotence": true, "compression.type": compression },
       });
       await producer.send({
@@ -74,7 +74,7 @@ export function librdkafka(protocol: "classic" | "consumer"): Client {
         commit: (topic, partition, offset) => consumer.commit(topic, partition, offset, "Sync"),
         seek: async (topic, partition, offset) => consumer.seek(topic, partition, { offset }),
         stop: async () => {
-          // It leaves the group with this, while it is asked for records still.
+          // It leaves the group with this, while it is still being asked for records.
           consumer.unsubscribe();
           await until("it has let go", () => consumer.assignment().length === 0);
           isStopped = true;

@@ -67,7 +67,7 @@ export function platformatic(groupProtocol: "classic" | "consumer"): Client {
           consumer.commit({
             offsets: [{ topic, partition, offset: BigInt(offset), leaderEpoch: 0 }],
           }),
-        // A stream is told where to begin, once.
+        // A stream is told once where to begin.
         seek: async (topic, partition, offset) => {
           await stream.close();
           const offsets = [{ topic, partition, offset: BigInt(offset) }];

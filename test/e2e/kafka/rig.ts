@@ -1,4 +1,4 @@
-// A broker for Kafka's clients, and what carries the bytes to it: TCP, or a WebSocket, which is all that differs.
+// A broker for Kafka clients, and the transport to it: TCP, or a WebSocket, which is the only difference.
 import { KafkaBridge } from "../../../src/cli/kafka-bridge.ts";
 import { kafkaSocketFactory } from "../../../src/kafkajs/socket-factory.ts";
 import { Rivulet } from "../../../src/sdk/index.ts";

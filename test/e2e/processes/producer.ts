@@ -21,7 +21,7 @@ for (let number = 0; !isStopping; number += 10) {
         process.stdout.write(`${JSON.stringify({ id: ids[i], ...outcome })}\n`);
     }
   } catch {
-    // The broker is down: try again soon, with the next numbers.
+    // The broker is down: retry soon, with the next numbers.
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

@@ -1,4 +1,4 @@
-// A child process that reports lines of JSON. One that fails by itself ends the run, with what it printed.
+// A child process that reports lines of JSON. One that fails by itself ends the run, with its output.
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";

@@ -136,7 +136,7 @@ func listGroups(ctx context.Context, given args) (any, error) {
 	})
 }
 
-// describeGroup answers with the state, and how many partitions each member has.
+// describeGroup returns the state, and how many partitions each member has.
 func describeGroup(ctx context.Context, given args) (any, error) {
 	return with(given, func(adm *kadm.Client) (any, error) {
 		shares := []int{}

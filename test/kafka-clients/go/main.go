@@ -1,5 +1,5 @@
-// Drives franz-go. Each line of standard input is a JSON object: an operation, its arguments, and an id with which it is answered.
-// Operations run beside each other. Members of a group print what they read without being asked. Bytes are base64, as JSON has them.
+// Drives franz-go. Each line of standard input is a JSON object: an operation, its arguments, and an id for the response.
+// Operations run concurrently. Members of a group print what they read without a request. Bytes are base64, as in JSON.
 package main
 
 import (
@@ -16,7 +16,7 @@ type asked struct {
 	Args args   `json:"args"`
 }
 
-// args are those of every operation together; each takes what is its own.
+// args are those of every operation together; each takes its own.
 type args struct {
 	Brokers    string            `json:"brokers"`
 	Topic      string            `json:"topic"`

@@ -45,7 +45,7 @@ func shown(r *kgo.Record) record {
 	return record{r.Topic, r.Partition, r.Offset, r.Timestamp.UnixMilli(), r.Key, r.Value, headers}
 }
 
-// login says how a client logs in. Its mechanism is empty if it does not.
+// login says how a client authenticates. Its mechanism is empty if it does not.
 type login struct {
 	Mechanism string `json:"mechanism"`
 	User      string `json:"user"`
@@ -73,7 +73,7 @@ func client(given args, options ...kgo.Opt) (*kgo.Client, error) {
 	if err != nil || given.Login.Mechanism == "" {
 		return cl, err
 	}
-	// Whoever is refused would go on trying, and say nothing.
+	// A refused client would keep trying, and say nothing.
 	return cl, cl.Ping(context.Background())
 }
 
@@ -85,7 +85,7 @@ var codecs = map[string]kgo.CompressionCodec{
 	"zstd":   kgo.ZstdCompression(),
 }
 
-// send writes as an idempotent producer, and answers with where each record is.
+// send writes as an idempotent producer, and returns where each record is.
 func send(ctx context.Context, given args) (any, error) {
 	cl, err := client(
 		given,
@@ -137,7 +137,7 @@ func readAll(ctx context.Context, given args) (any, error) {
 
 var fromStart = kgo.ConsumeResetOffset(kgo.NewOffset().AtStart())
 
-// member polls until it is stopped, and says what it reads and what it is assigned.
+// member polls until it is stopped, and reports what it reads and what it is assigned.
 type member struct {
 	id    int
 	cl    *kgo.Client
@@ -213,7 +213,7 @@ func (m *member) run(ctx context.Context) {
 	m.ended <- err
 }
 
-// stop ends it as a program that ends: it commits and leaves.
+// stop ends it as a program ends: it commits and leaves.
 func stop(_ context.Context, given args) (any, error) {
 	found, _ := members.LoadAndDelete(given.Member)
 	stopped := found.(*member)

@@ -124,7 +124,7 @@ final class Administering {
     };
   }
 
-  /** Of each partition that is named, offset and time. */
+  /** For each named partition, offset and time. */
   private static Object listOffsets(JsonNode args) throws Exception {
     Map<TopicPartition, OffsetSpec> asked = new HashMap<>();
     args.get("at")
@@ -142,7 +142,7 @@ final class Administering {
     return admin(args).deleteRecords(asked).all().get();
   }
 
-  /** State and kind of each group, as the client that runs lists them: the older one has no listGroups. */
+  /** State and kind of each group, as the running client lists them: the older one has no listGroups. */
   private static Object listGroups(JsonNode args) throws Exception {
     Map<String, Object> shown = new TreeMap<>();
     admin(args)

@@ -64,7 +64,7 @@ final class Consuming {
     return places;
   }
 
-  /** So many records, at least: a poll gives what has come. */
+  /** At least this many records: a poll returns what has come. */
   private static List<ConsumerRecord<byte[], byte[]>> read(KafkaConsumer<byte[], byte[]> consumer, int count) {
     List<ConsumerRecord<byte[], byte[]>> records = new ArrayList<>();
     while (records.size() < count) consumer.poll(POLL).forEach(records::add);
@@ -138,7 +138,7 @@ final class Consuming {
     return id;
   }
 
-  /** Polls in a thread of its own until it is stopped, and says what it reads and what it is assigned. */
+  /** Polls in a thread of its own until it is stopped, and reports what it reads and what it is assigned. */
   private static final class Member implements Runnable, ConsumerRebalanceListener {
     final KafkaConsumer<byte[], byte[]> consumer;
     private final int id;
@@ -165,7 +165,7 @@ final class Consuming {
       ended.complete(null);
     }
 
-    /** As a program that ends: commits, leaves. */
+    /** As a program ends: commits, leaves. */
     Object stop() throws Exception {
       isStopped = true;
       return ended.get();

@@ -20,7 +20,7 @@ final class Producing {
     return new KafkaProducer<>(settings, new ByteArraySerializer(), new ByteArraySerializer());
   }
 
-  /** Where each record is, in the order given. */
+  /** The place of each record, in the given order. */
   private static Object send(JsonNode args) throws Exception {
     Properties settings = Wire.settings(args);
     settings.put("compression.type", args.get("codec").asText());

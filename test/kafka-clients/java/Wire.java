@@ -13,7 +13,7 @@ import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.header.Header;
 
-/** Arguments and results as JSON has them: bytes are base64. */
+/** Arguments and results as in JSON: bytes are base64. */
 final class Wire {
   private Wire() {}
 

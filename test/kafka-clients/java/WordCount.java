@@ -16,7 +16,7 @@ import org.apache.kafka.streams.kstream.Materialized;
 import org.apache.kafka.streams.kstream.Produced;
 import org.apache.kafka.streams.state.KeyValueStore;
 
-/** Kafka Streams' word count: lines come in, each word goes out with how often it has come so far. */
+/** Kafka Streams' word count: lines come in, and each word goes out with its count so far. */
 final class WordCount {
   private static final Map<String, KafkaStreams> running = new ConcurrentHashMap<>();
 
@@ -59,7 +59,7 @@ final class WordCount {
     return null;
   }
 
-  /** It leaves its group, and forgets what it kept on this machine: what it counted is in the broker alone. */
+  /** It leaves its group, and forgets its state on this machine: its counts are in the broker alone. */
   private static Object stop(JsonNode args) {
     KafkaStreams streams = running.remove(args.get("applicationId").asText());
     streams.close(CloseOptions.groupMembershipOperation(CloseOptions.GroupMembershipOperation.LEAVE_GROUP));
