@@ -23,3 +23,11 @@ test("[PKG-4] no script runs where the package is installed", () => {
   const scripts = Object.keys(read("package.json").scripts);
   expect(scripts.filter((name) => /^(pre|post)?install$/.test(name))).toEqual([]);
 });
+
+test("[SYS-8] npm's scripts run in every shell, cmd of Windows too", () => {
+  const scripts: Record<string, string> = read("package.json").scripts;
+  // A variable set before a command, one that is read, quotes, and commands and lists that cmd does not have.
+  const notInCmd = /^\w+=|&& \w+=|\$|['`;]|(?:^|&& )(?:rm|cp|mv|mkdir|export|\.\/)/;
+  expect(notInCmd.test("EFFORT=20 npm test")).toBe(true);
+  expect(Object.values(scripts).filter((command) => notInCmd.test(command))).toEqual([]);
+});
