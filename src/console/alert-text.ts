@@ -1,4 +1,4 @@
-// Alerts in sentences.
+// Describes alerts in sentences.
 import type { AlertRule, AlertType } from "../core/alerts/alert.ts";
 import { durationText } from "./format.ts";
 
@@ -9,7 +9,7 @@ export const ALERT_KINDS: readonly (readonly [AlertType, string])[] = [
   ["budget", "a budget is nearly used up"],
 ];
 
-/** Returns what a rule says: "Group billing is 60 s behind, for 5 min." */
+/** Returns a rule in words: "Group billing is 60 s behind, for 5 min." */
 export function ruleText({ type, match, threshold, forSeconds }: AlertRule): string {
   const lasting = forSeconds === 0 ? "" : `, for ${durationText(forSeconds * 1_000)}`;
   return `${conditionText(type, match, threshold)}${lasting}.`;

@@ -1,9 +1,10 @@
-// Texts for a screen reader. There is one live region, and what changes by itself is told at most every ten seconds.
+// Texts for screen readers. There is one live region. Changes that happen by themselves are announced at most
+// every ten seconds.
 import { signal } from "@preact/signals";
 
 export const announcement = signal("");
 
-/** Tells the outcome of what somebody did. */
+/** Announces the outcome of a user's action. */
 export function announce(text: string): void {
   announcement.value = text;
 }
@@ -12,7 +13,7 @@ const QUIET_MS = 10_000;
 let toldMs = 0;
 let told = "";
 
-/** Tells a change that nobody asked for, unless something was told a moment ago. */
+/** Announces a change that happened by itself, unless something was announced just before. */
 export function announceChange(text: string): void {
   const nowMs = Date.now();
   if (text === told || nowMs - toldMs < QUIET_MS) return;

@@ -1,9 +1,9 @@
-// Requests to the HTTP API of this broker, with the credential that the session holds.
+// Requests to the HTTP API of this broker, with the credential of the session.
 import { signal } from "@preact/signals";
 
-/** The key or token of whoever has signed in. Null in an open broker, and before. */
+/** The key or token of the user who has signed in. Null in an open broker, and before signing in. */
 export const credential = signal<string | null>(null);
-/** Why the broker asks for a credential, or for another one. Null if it does not. */
+/** The reason why the broker asks for a credential, or for another one. Null if it does not. */
 export const refusal = signal<string | null>(null);
 
 /** An answer that is an error: a problem+json. */
@@ -22,7 +22,7 @@ export class ProblemError extends Error {
   }
 }
 
-/** No answer came. */
+/** Thrown if no answer came. */
 export class UnreachableError extends Error {
   constructor(cause: unknown) {
     super("The broker cannot be reached.", { cause });
@@ -32,12 +32,15 @@ export class UnreachableError extends Error {
 
 export interface Options {
   readonly body?: unknown;
-  /** A change that is repeated under the same key is made once. */
+  /** A change that is repeated with the same key is made once. */
   readonly idempotencyKey?: string;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Asks the broker, and returns its answer. @throws ProblemError, UnreachableError, or the signal's reason */
+/**
+ * Sends a request to the broker, and returns its answer. @throws ProblemError, UnreachableError, or the
+ * signal's reason
+ */
 export async function request<T>(method: string, path: string, options: Options = {}): Promise<T> {
   const { body, idempotencyKey, signal: aborted } = options;
   const used = credential.value;

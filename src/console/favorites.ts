@@ -1,4 +1,4 @@
-// The topics and groups that somebody wants to find first. The browser keeps their names, and nothing else of them.
+// The topics and groups that the user wants to find first. The browser stores their names, and nothing else.
 import { signal } from "@preact/signals";
 
 export type Kind = "topic" | "group";
@@ -17,7 +17,7 @@ export function isFavorite(kind: Kind, name: string): boolean {
   return favorites.value.some((each) => each.kind === kind && each.name === name);
 }
 
-/** Adds a name, or takes it away again. Where there is no room, the one that was added first goes. */
+/** Adds a name, or removes it again. If there is no room, the oldest one goes. */
 export function toggleFavorite(kind: Kind, name: string): void {
   const others = favorites.value.filter((each) => each.kind !== kind || each.name !== name);
   favorites.value = isFavorite(kind, name)
@@ -30,7 +30,7 @@ export function toggleFavorite(kind: Kind, name: string): void {
   }
 }
 
-/** Returns the names of a kind that begin in some way, by name. */
+/** Returns the names of a kind with this prefix, by name. */
 export function favoritesOf(kind: Kind, prefix = ""): string[] {
   return favorites.value
     .filter((each) => each.kind === kind && each.name.startsWith(prefix))
@@ -42,11 +42,11 @@ function kept(): Favorite[] {
   try {
     return favoritesIn(JSON.parse(localStorage.getItem(KEPT) ?? "[]"));
   } catch {
-    return []; // The browser keeps nothing for this page, or something else.
+    return []; // The browser stores nothing for this page, or something else.
   }
 }
 
-/** Returns the favorites in what the browser has kept. Whatever else there may be is left out. */
+/** Returns the favorites in the browser's stored value. Anything else in it is left out. */
 export function favoritesIn(value: unknown): Favorite[] {
   if (!Array.isArray(value)) return [];
   return value

@@ -1,4 +1,4 @@
-// Where the keyboard goes on when what it was at has gone.
+// Where the keyboard focus goes when the focused element is gone.
 import { useEffect, useRef } from "preact/hooks";
 
 /** Moves the focus to the beginning of the page. */

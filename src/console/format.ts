@@ -1,4 +1,4 @@
-// Numbers, sizes and times as people read them.
+// Numbers, sizes and times in a form for people.
 
 const WHOLE = new Intl.NumberFormat("en");
 
@@ -30,13 +30,13 @@ const STEPS = [
   [1_000, "s"],
 ] as const;
 
-/** A length of time in its two largest units, or the largest alone where that says enough: "2 h 5 min", "56 min". */
+/** A length of time in its two largest units, or in the largest alone if that is enough: "2 h 5 min", "56 min". */
 export function durationText(ms: number): string {
   if (ms < 1_000) return `${Math.max(0, Math.round(ms))} ms`;
   const from = STEPS.findIndex(([step]) => ms >= step);
   const [[step, unit] = [1_000, "s"], below] = STEPS.slice(from, from + 2);
   const whole = Math.floor(ms / step);
-  // Seconds say nothing beside an hour.
+  // Seconds mean nothing beside an hour.
   const rest = below === undefined || whole >= 10 ? 0 : Math.floor((ms % step) / below[0]);
   return rest === 0 || below === undefined
     ? `${whole} ${unit}`
@@ -52,12 +52,12 @@ export function relativeText(atMs: number, nowMs: number): string {
 
 const MAX_TIME_MS = 8.64e15;
 
-/** ISO 8601 in UTC, or the number where it is no time. */
+/** ISO 8601 in UTC, or the number itself if it is not a valid time. */
 export function timeText(ms: number): string {
   return Math.abs(ms) <= MAX_TIME_MS ? new Date(ms).toISOString() : String(ms);
 }
 
-/** Cuts a long name in its middle, for both ends tell names apart. */
+/** Cuts a long name in its middle, because both ends distinguish names. */
 export function shortened(text: string, maxChars: number): string {
   const chars = [...text];
   if (chars.length <= maxChars) return text;
@@ -65,7 +65,7 @@ export function shortened(text: string, maxChars: number): string {
   return `${chars.slice(0, head).join("")}…${chars.slice(chars.length - (maxChars - 1 - head)).join("")}`;
 }
 
-/** Dollars with two digits, or with two that say something where there is less than a cent: "$1.20", "$0.00031". */
+/** Dollars with two decimals, or with two significant digits below one cent: "$1.20", "$0.00031". */
 export function dollarsText(dollars: number): string {
   if (dollars === 0 || dollars >= 0.01) return `$${dollars.toFixed(2)}`;
   return dollars < 1e-9

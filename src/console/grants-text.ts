@@ -1,4 +1,4 @@
-// Grants in sentences.
+// Describes grants in sentences.
 import type { Grant } from "../core/access/grants.ts";
 import { partsOf } from "../core/access/grants.ts";
 import type { Operation } from "../core/access/operations.ts";

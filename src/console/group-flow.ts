@@ -1,15 +1,16 @@
-// Computes the flow from partitions to members: how fast the committed positions of a group move between two looks.
+// Computes the flow from partitions to members: the speed at which a group's committed offsets move between two
+// updates.
 import type { GroupInfo } from "../core/group-info.ts";
 import type { LagPoint } from "../core/metrics/lag-trends.ts";
 import { durationText, numberText } from "./format.ts";
 import { lagOf } from "./lag.ts";
 
-/** Records a second, by topic/partition. Partitions in which nothing moves are not in it. */
+/** Records per second, by topic/partition. Partitions without movement are absent. */
 export type Flows = ReadonlyMap<string, number>;
 
 export const NO_FLOWS: Flows = new Map();
 
-/** Returns what flowed in a time. A position that went back flowed nowhere. */
+/** Returns the flow in a time span. An offset that went back counts as no flow. */
 export function flowsOf(before: GroupInfo, after: GroupInfo, elapsedMs: number): Flows {
   const positions = new Map(
     before.offsets.map(({ topic, partition, committedOffset }) => [
@@ -27,7 +28,7 @@ export function flowsOf(before: GroupInfo, after: GroupInfo, elapsedMs: number):
   return flows;
 }
 
-/** Returns the trend that was told, and after it what was seen since the page was opened. */
+/** Joins the reported trend with the points seen since the page was opened. */
 export function joinTrend(
   told: readonly LagPoint[],
   seen: readonly LagPoint[],
@@ -36,7 +37,7 @@ export function joinTrend(
   return first === undefined ? told : [...told.filter(({ atMs }) => atMs < first.atMs), ...seen];
 }
 
-/** How many points are kept of what was seen, and how far apart they are. The newest is as new as can be. */
+/** The number of points that are kept, and their distance. The newest point is always current. */
 const MAX_SEEN = 120;
 const SEEN_STEP_MS = 5_000;
 
@@ -52,7 +53,10 @@ export function pointOf(group: GroupInfo, atMs: number): LagPoint | null {
   return records === null ? null : { atMs, lag: records, oldestUnreadMs: oldestMs };
 }
 
-/** Returns what the line says. A lag grows if the last quarter of it ends higher than it begins, by a twentieth of the most. */
+/**
+ * Describes the line in words. A lag grows if its last quarter ends higher than it begins, by a twentieth of
+ * the maximum.
+ */
 export function trendText(points: readonly LagPoint[]): string {
   const [first, last] = [points[0], points.at(-1)];
   if (first === undefined || last === undefined) return "";

@@ -1,5 +1,5 @@
-// The picture of a group: partitions on the left, members on the right, and an edge from each partition to whoever owns it
-// or is to get it. This decides what is drawn and where; ui/group-drawing.tsx draws it.
+// The picture of a group: partitions on the left, members on the right, and an edge from each partition to its
+// present or next owner. This file decides what is drawn and where; ui/group-drawing.tsx draws it.
 import type {
   GroupInfo,
   GroupOffsetInfo,
@@ -8,9 +8,9 @@ import type {
 } from "../core/group-info.ts";
 
 /**
- * - keeps: the member has the partition, and shall have it.
- * - gives up: it has it, or has been told to give it up and has not yet, and another shall have it.
- * - gets: it shall have it, once nobody else has it.
+ * - keeps: the member has the partition, and will keep it.
+ * - gives up: the member has it, or was asked to give it up and has not yet, and another member will have it.
+ * - gets: the member will have it, once no other member has it.
  */
 export type EdgeKind = "keeps" | "gives up" | "gets";
 
@@ -20,9 +20,9 @@ export interface PartitionNode {
   readonly offset: GroupOffsetInfo | null;
   /** The member that has it now, if there is one. */
   readonly owner: MemberInfo | null;
-  /** The member that was told to give it up and has not yet. It may still be at its records. */
+  /** The member that was asked to give it up and has not yet. It may still be processing records. */
   readonly holder: MemberInfo | null;
-  /** The member that is to have it, if that is another one. */
+  /** The member that will have it, if that is another one. */
   readonly next: MemberInfo | null;
   readonly y: number;
 }
@@ -47,7 +47,7 @@ export interface Picture {
   readonly partitions: readonly PartitionNode[];
   readonly members: readonly MemberNode[];
   readonly height: number;
-  /** How many partitions and members the picture has no room for. The tables have them. */
+  /** The numbers of partitions and members that do not fit the picture. The tables list them. */
   readonly hiddenPartitions: number;
   readonly hiddenMembers: number;
 }
@@ -56,7 +56,7 @@ export const MAX_DRAWN = 48;
 const ROW = 30;
 const MEMBER_ROW = 46;
 
-/** Returns the partitions of a group, with whoever has them and whoever shall have them, by topic and number. */
+/** Returns the partitions of a group with their present and next owners, by topic and number. */
 export function partitionsOf(group: GroupInfo): Omit<PartitionNode, "y">[] {
   const nodes = new Map<
     string,
@@ -107,7 +107,7 @@ function each(
     for (const partition of partitions) visit(topic, partition);
 }
 
-/** Returns the picture of a group. Members stand beside what they have, so that few edges cross. */
+/** Returns the picture of a group. Members are placed beside their partitions, so that few edges cross. */
 export function pictureOf(group: GroupInfo): Picture {
   const all = partitionsOf(group);
   const drawn = all.slice(0, MAX_DRAWN);
@@ -151,7 +151,7 @@ export function pictureOf(group: GroupInfo): Picture {
   };
 }
 
-/** The middle of a row, where the rows share the height evenly. */
+/** The middle of a row, if the rows share the height evenly. */
 function centre(row: number, rows: number, height: number): number {
   return ((row + 0.5) * height) / rows;
 }

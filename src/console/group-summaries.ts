@@ -1,5 +1,5 @@
-// How the groups of a list are: their states and lags. The list itself has only names, so the metrics are asked for each. A
-// group that has told them nothing is asked itself.
+// The states and lags of the groups in a list. The list itself has only names, so the metrics are asked for
+// each group. A group that has not reported to them is asked itself.
 import type { GroupInfo, GroupOffsetInfo } from "../core/group-info.ts";
 import { groupPath } from "../protocol/paths.ts";
 import { get } from "./api.ts";
@@ -11,10 +11,10 @@ export interface GroupSummary {
   readonly lag: LagSum;
 }
 
-/** How many groups are asked at the same time. */
+/** The number of groups that are asked at the same time. */
 const AT_ONCE = 6;
 
-/** Asks for each of the groups, and tells each answer, or why there is none. @throws the signal's reason */
+/** Asks for each of the groups, and passes on each answer or error. @throws the signal's reason */
 export async function summariesOf(
   groupIds: readonly string[],
   aborted: AbortSignal,
@@ -46,7 +46,7 @@ async function summaryOf(groupId: string, aborted: AbortSignal): Promise<GroupSu
   return { state, members: members.length, lag: lagOf(offsets) };
 }
 
-/** Does something for each item, for a few at the same time. */
+/** Runs an action for each item, for a few at the same time. */
 export async function eachOf<Item>(
   items: readonly Item[],
   atOnce: number,

@@ -1,4 +1,4 @@
-// Bytes that are no text, sixteen a line: where they are, their values, and those that are letters.
+// Bytes that are not text, sixteen per line: their place, their values, and their ASCII characters.
 const PER_LINE = 16;
 
 export function hexDump(bytes: Uint8Array): string {

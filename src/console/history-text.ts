@@ -1,15 +1,15 @@
-// The flight recorder of a group in sentences. What belongs to one rebalance stands together: what caused it, and which
-// partitions moved because of it.
+// Describes a group's history in sentences. Entries of one rebalance are shown together: its causes, and the
+// partitions that moved because of it.
 import type { HistoryInfo, TopicAssignment } from "../core/group-info.ts";
 import { countText } from "./format.ts";
 
 export interface Episode {
-  /** The place of its first entry in the history. Its key while the history grows at its end. */
+  /** The time of its first entry. It serves as the key, because the history grows at its end. */
   readonly atMs: number;
-  /** Why something happened, and what came of it. */
+  /** The cause and the effect. */
   readonly title: string;
   readonly isRebalance: boolean;
-  /** The group's epoch from then on, if it was a rebalance. */
+  /** The group's new epoch, if it was a rebalance. */
   readonly epoch: number | null;
   /** The events, one by one. */
   readonly steps: readonly Step[];
@@ -20,7 +20,7 @@ export interface Step {
   readonly text: string;
 }
 
-/** Returns what happened in a group, the newest first. `history` has the oldest first, as the API does. */
+/** Returns the episodes of a group, newest first. `history` is oldest first, as in the API. */
 export function episodesOf(history: readonly HistoryInfo[]): Episode[] {
   const episodes: HistoryInfo[][] = [];
   for (const [i, entry] of history.entries()) {
@@ -34,7 +34,7 @@ export function episodesOf(history: readonly HistoryInfo[]): Episode[] {
 /** The events of members that move to their targets. */
 const MOVES: ReadonlySet<HistoryInfo["type"]> = new Set(["revoking", "revoked", "assigned"]);
 
-/** True if the entry goes on with what has happened: the same operation, or a move that a rebalance led to. */
+/** True if the entry belongs to the episode: the same operation, or a move that a rebalance led to. */
 function belongs(
   entry: HistoryInfo,
   current: readonly HistoryInfo[],
@@ -46,7 +46,7 @@ function belongs(
   const last = current.at(-1);
   if (last === undefined || MOVES.has(last.type)) return false;
   if (entry.type === "rebalanced") return true;
-  // Entries of one operation have one time. Causes stand before the rebalance that they lead to.
+  // Entries of one operation have the same time. Causes come before the rebalance that they lead to.
   const isCause = onward.some(
     ({ type, atMs }) => type === "rebalanced" && atMs === current[0]?.atMs,
   );
@@ -87,7 +87,7 @@ function episodeOf(entries: readonly HistoryInfo[]): Episode {
   };
 }
 
-/** The causes that a title names. A thousand members may go at once. */
+/** The most causes that a title names. A thousand members may leave at once. */
 const MAX_CAUSES = 3;
 
 function movedIn(entries: readonly HistoryInfo[]): number {
@@ -96,7 +96,7 @@ function movedIn(entries: readonly HistoryInfo[]): number {
     .reduce((sum, { partitionCount = 0 }) => sum + partitionCount, 0);
 }
 
-/** Where nobody had anything before, nothing moves. */
+/** If no partition had an owner before, none moves. */
 function movedText(moved: number, isFirst: boolean): string {
   if (moved === 0) return "No partition moved.";
   const verb = isFirst ? (moved === 1 ? "was assigned" : "were assigned") : "moved";
@@ -110,7 +110,7 @@ const REMOVED: Readonly<Record<string, string>> = {
   replaced: "another holder of its instance id took its place",
 };
 
-/** Says what an entry tells. */
+/** Returns an entry as a sentence. */
 export function sentenceOf(entry: HistoryInfo): string {
   const who = calledOf(entry);
   const { reason, topic, partitionCount = 0 } = entry;
@@ -151,7 +151,7 @@ export function sentenceOf(entry: HistoryInfo): string {
         ? "The group's config was taken away."
         : `The group's config was changed: ${reason}.`;
     default:
-      return `${String(entry.type)}.`; // A later release has told it.
+      return `${String(entry.type)}.`; // A later release wrote it.
   }
 }
 
@@ -163,7 +163,7 @@ function topicText(topic: string, reason: string): string {
   return before === "unknown" ? `${has}.` : `${has} now, after ${before}.`;
 }
 
-/** The name that people know a member by. */
+/** The name by which people know a member. */
 export function calledOf(member: {
   readonly memberId?: string;
   readonly instanceId?: string;
@@ -172,7 +172,7 @@ export function calledOf(member: {
   return member.instanceId ?? member.clientId ?? member.memberId ?? "A member";
 }
 
-/** How many topics and partitions of an entry are named. */
+/** The most topics and partitions of an entry that are named. */
 const MAX_NAMED = 12;
 
 function namesOf({ partitions = [], partitionCount = 0 }: HistoryInfo): string {
@@ -188,7 +188,7 @@ export function assignmentText({ topic, partitions }: TopicAssignment): string {
   return `${topic} ${rangesText(partitions)}`;
 }
 
-/** "0–3, 7": runs of three and more are told by their ends. */
+/** "0–3, 7": runs of three or more are written as a range. */
 export function rangesText(numbers: readonly number[]): string {
   const runs: [number, number][] = [];
   for (const number of numbers.toSorted((a, b) => a - b)) {

@@ -1,4 +1,4 @@
-// Lays out JSON from its text. A number is never parsed, so that one beyond 2^53 is shown as it was written.
+// Lays out JSON from its text. Numbers are never parsed, so a number beyond 2^53 is shown as written.
 
 export type JsonTokenKind = "mark" | "name" | "string" | "number" | "word" | "space" | "other";
 
@@ -10,7 +10,7 @@ export interface JsonToken {
 const TOKEN =
   /(?<space>\s+)|(?<string>"[^"\\]*(?:\\[\s\S][^"\\]*)*")|(?<number>-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?)|(?<word>true|false|null)|(?<mark>[{}[\],:])/y;
 
-/** Returns the tokens of a text. What is none, and all behind it, is one token of the kind `other`. */
+/** Returns the tokens of a text. Invalid text and everything after it is one token of the kind `other`. */
 export function jsonTokens(text: string): JsonToken[] {
   const tokens: JsonToken[] = [];
   TOKEN.lastIndex = 0;
@@ -27,10 +27,10 @@ export function jsonTokens(text: string): JsonToken[] {
   return tokens;
 }
 
-/** Deeper levels are indented no further, so that a text of brackets alone does not grow with its square. */
+/** Deeper levels are not indented further, so that a text of brackets alone does not grow quadratically. */
 const MAX_INDENT = 40;
 
-/** Returns the tokens with a line for each value, whatever the spaces of the text. */
+/** Returns the tokens with one line per value, whatever the spaces of the text. */
 export function laidOut(text: string): JsonToken[] {
   const tokens = jsonTokens(text).filter(({ kind }) => kind !== "space");
   const lines: JsonToken[] = [];
@@ -62,7 +62,7 @@ export function laidOut(text: string): JsonToken[] {
   return lines;
 }
 
-/** True if the text is a JSON object or array. Other values are shown as they are. */
+/** True if the text is a JSON object or array. Other values are shown unchanged. */
 export function isJsonTree(text: string): boolean {
   if (!/^\s*[{[]/.test(text)) return false;
   try {

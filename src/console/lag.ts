@@ -1,17 +1,17 @@
-// How far a group is behind.
+// The lag of a group.
 import type { GroupOffsetInfo } from "../core/group-info.ts";
 import { durationText } from "./format.ts";
 
 export interface LagSum {
   /** Null if nothing was committed anywhere. */
   readonly records: number | null;
-  /** The age of the oldest record not read yet, in all partitions. */
+  /** The age of the oldest unread record in all partitions. */
   readonly oldestMs: number | null;
-  /** The partitions in which nothing was committed. */
+  /** The number of partitions in which nothing was committed. */
   readonly uncommitted: number;
 }
 
-/** Returns the lag of a whole group. A partition without a committed offset has none: it does not count as 0. */
+/** Returns the lag of a whole group. A partition without a committed offset has none; it does not count as 0. */
 export function lagOf(offsets: readonly GroupOffsetInfo[]): LagSum {
   let records: number | null = null;
   let oldestMs: number | null = null;
@@ -24,7 +24,7 @@ export function lagOf(offsets: readonly GroupOffsetInfo[]): LagSum {
   return { records, oldestMs, uncommitted };
 }
 
-/** The lag in time: the age of the oldest record that was not read. */
+/** The lag in time: the age of the oldest unread record. */
 export function ageText(oldestUnreadMs: number | null): string {
   return oldestUnreadMs === null ? "–" : durationText(oldestUnreadMs);
 }

@@ -1,7 +1,7 @@
-// Long lists come from the server in pages of a hundred rows, by name. A filter is the beginning of the names.
+// Long lists come from the server in pages of a hundred rows, by name. A filter is a prefix of the names.
 export const PAGE_ROWS = 100;
 
-/** The query of a page. Names that begin with the prefix come in one stretch, which starts behind `after`. */
+/** The query for a page. Names with the prefix are consecutive, and start after `after`. */
 export function listQuery(prefix: string, after: string): string {
   const from = after === "" ? beforePrefix(prefix) : after;
   const query = new URLSearchParams({ limit: String(PAGE_ROWS) });
@@ -10,19 +10,19 @@ export function listQuery(prefix: string, after: string): string {
 }
 
 /**
- * Returns a text that stands in order before every name with the prefix, and behind what comes before these. The last
- * character is made the one before it, and the largest character follows.
+ * Returns a text that comes after every name before the prefix, and before every name with it. The last
+ * character is replaced by the one before it, and the largest character follows.
  */
 export function beforePrefix(prefix: string): string {
   const chars = [...prefix];
   const last = chars.pop()?.codePointAt(0) ?? 0;
   if (last === 0) return "";
-  // Half a surrogate pair is no character.
+  // Half a surrogate pair is not a character.
   const below = last === 0xe000 ? 0xd7ff : last - 1;
   return `${chars.join("")}${String.fromCodePoint(below)}\u{10ffff}`;
 }
 
-/** Returns the part of a page that has the prefix, and where the next page begins, if that may have some too. */
+/** Returns the part of a page that has the prefix, and the start of the next page, if that may have some too. */
 export function withPrefix<Item>(
   items: readonly Item[],
   next: string | undefined,

@@ -1,6 +1,6 @@
-// Keeps a page up to date. The group says over a socket that something has changed, and is asked then, while
-// it is awake. How far partitions have come is asked of the metrics, every few seconds. So a group at rest and its partitions
-// sleep, however long somebody looks at them.
+// Keeps a page up to date. The group reports over a socket that something has changed, and is then asked, while
+// it is awake. The metrics are asked every few seconds for the ends of the partitions. So an idle group and its
+// partitions sleep, however long somebody looks at them.
 import type { GroupInfo, GroupOffsetInfo } from "../core/group-info.ts";
 import type { LagPoint } from "../core/metrics/lag-trends.ts";
 import { groupPath, socketProtocols } from "../protocol/paths.ts";
@@ -9,7 +9,7 @@ import { credential, get, UnreachableError } from "./api.ts";
 export type GroupUpdate =
   | {
       readonly group: GroupInfo;
-      /** How far it was behind over the last day, as the metrics have been told. */
+      /** The lag over the last day, as reported to the metrics. */
       readonly trend: readonly LagPoint[];
       readonly error?: undefined;
       readonly atMs: number;
@@ -22,9 +22,9 @@ export type GroupUpdate =
     };
 
 const LAG_MS = 5_000;
-/** Changes that come together are asked for together. */
+/** Changes within this time lead to one question. */
 const GATHER_MS = 250;
-/** How long a socket that has closed is left alone. */
+/** The wait before a closed socket is opened again. */
 const AGAIN_MS = 3_000;
 
 interface ToldLag {
@@ -32,7 +32,7 @@ interface ToldLag {
   readonly trend: readonly LagPoint[];
 }
 
-/** Tells how a group is, now and whenever that is known anew, until the function that is returned is called. */
+/** Reports the state of a group, now and at each update, until the returned function is called. */
 export function watchGroup(groupId: string, onUpdate: (update: GroupUpdate) => void): () => void {
   const watch = new Watch(groupId, onUpdate);
   return () => watch.stop();
@@ -112,17 +112,17 @@ class Watch {
     try {
       const { signal } = this.#controller;
       const asked = await get<GroupInfo>(`${this.#path}?lag=${lag}`, signal);
-      // Partitions that have told nothing are left out of what was told.
+      // Partitions that have not reported are missing from the metrics.
       const told = new Set(asked.offsets.map(placeOf));
       const known = this.#group?.offsets.filter((each) => !told.has(placeOf(each))) ?? [];
       const offsets = lag === "exact" ? asked.offsets : [...asked.offsets, ...known];
       this.#show({ ...asked, offsets });
       if (lag === "exact") void this.#askLag(); // For the trend.
-      if (this.#socket === null && !signal.aborted) this.#open(); // There is such a group.
+      if (this.#socket === null && !signal.aborted) this.#open(); // The group exists.
     } catch (error) {
       if (this.#controller.signal.aborted) return;
       this.#onUpdate({ error, atMs: Date.now() });
-      // A group that does not exist is asked for again when somebody opens the page again.
+      // A group that does not exist is asked for again only when the page is opened again.
       if (error instanceof UnreachableError) this.#later(AGAIN_MS, () => this.#askAnew());
     }
     this.#isAsking = false;
@@ -144,7 +144,7 @@ class Watch {
       this.#trend = trend;
       this.#show(withEnds(this.#group, offsets));
     } catch (error) {
-      // A broker without metrics refuses. The page then shows what the group last said.
+      // A broker without metrics refuses. The page then shows the last answer of the group.
       if (error instanceof UnreachableError && !this.#controller.signal.aborted)
         this.#onUpdate({ error, atMs: Date.now() });
     }
@@ -159,7 +159,7 @@ class Watch {
 
 const placeOf = ({ topic, partition }: GroupOffsetInfo) => `${topic}/${partition}`;
 
-/** Returns the group with the ends of logs that were told. One that was told earlier than another is known changes nothing. */
+/** Returns the group with the reported log ends. A report that is older than the known end changes nothing. */
 export function withEnds(group: GroupInfo, told: readonly GroupOffsetInfo[]): GroupInfo {
   const ends = new Map(told.map((each) => [placeOf(each), each]));
   const offsets = group.offsets.map((each) => {

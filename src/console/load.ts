@@ -1,15 +1,15 @@
-// Loads the data of a page, and tells how far the load is.
+// Loads the data of a page, and reports the state of the load.
 import { useCallback, useEffect, useState } from "preact/hooks";
 
 export interface Loading<T> {
-  /** The data that came last. It stays while the next load runs. */
+  /** The latest data. It stays while the next load runs. */
   readonly data: T | undefined;
   readonly error: unknown;
   readonly isLoading: boolean;
   readonly reload: () => void;
 }
 
-/** Loads when the component appears, and anew when `keys` change. What is on its way then is given up. */
+/** Loads when the component appears, and again when `keys` change. A load in progress is then cancelled. */
 export function useLoad<T>(
   load: (aborted: AbortSignal) => Promise<T>,
   keys: readonly unknown[],

@@ -1,4 +1,4 @@
-// The console: everything that the HTTP API tells, for people. It runs in a browser, and asks this broker alone.
+// The console: everything in the HTTP API, for people. It runs in a browser, and talks only to this broker.
 import { render } from "preact";
 import { startClock } from "./clock.ts";
 import { startNavigation } from "./navigation.ts";
@@ -16,7 +16,8 @@ if (root !== null) {
   render(<Shell />, root);
 }
 
-// Most of what is loaded later has a use for these. They come with the first script, and not in small files of their own.
+// Most parts that are loaded later use these. They come with the first script, and not in small files of their
+// own.
 export { Confirm } from "./ui/confirm.tsx";
 export { CopyButton } from "./ui/copy-button.tsx";
 export { Tabs } from "./ui/tabs.tsx";

@@ -1,4 +1,5 @@
-// Where the console is: the address of the browser, as a signal. Links of the console change it without loading a page.
+// The console's current address: that of the browser, as a signal. Links of the console change it without
+// loading a page.
 import { signal } from "@preact/signals";
 import { parseRoute, type Route } from "./router.ts";
 
@@ -14,7 +15,10 @@ export function navigate(path: string, { replace = false } = {}): void {
   if (!replace) scrollTo(0, 0);
 }
 
-/** Follows links to pages of the console. Others, the lesson's and those for a new window are left to the browser. */
+/**
+ * Follows links to pages of the console. The browser handles other links, those of the lesson, and those for a
+ * new window.
+ */
 function follow(event: MouseEvent): void {
   if (event.defaultPrevented || event.button !== 0) return;
   if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;

@@ -1,10 +1,10 @@
-// A record as somebody writes it in a form: what is wrong with it, and what is sent.
+// A record as typed into a form: its errors, and the record to send.
 import { fromBase64, toBase64 } from "../core/bytes.ts";
 import { partitionForKey } from "../core/partitioner.ts";
 import type { JsonHeader, JsonRecordInput } from "../protocol/json-record.ts";
 import { type Bytes, headersOf, keyBytes, type PlacedRecord, valueBytes } from "./record-bytes.ts";
 
-/** How a text becomes bytes. JSON is sent as it was typed, once it is known to be some. */
+/** The way in which a text becomes bytes. JSON is sent as typed, once it is known to be valid. */
 export type Format = "text" | "json" | "base64" | "null";
 
 export interface BytesDraft {
@@ -18,15 +18,15 @@ export interface HeaderDraft {
 }
 
 export interface Draft {
-  /** An empty text is no key. An empty key is empty base64. */
+  /** An empty text means no key. An empty key is empty base64. */
   readonly key: BytesDraft;
   readonly value: BytesDraft;
   readonly headers: readonly HeaderDraft[];
-  /** The number of a partition as it was typed, or null to go by the key. */
+  /** The number of a partition as typed, or null to use the key. */
   readonly partition: string | null;
 }
 
-/** Names what is wrong in each part of the form. */
+/** The errors, by part of the form. */
 export type Problems = Readonly<Record<string, string>>;
 
 export const NEW_HEADER: HeaderDraft = { name: "", value: { format: "text", text: "" } };
@@ -38,11 +38,12 @@ const NEW_DRAFT: Draft = {
   partition: null,
 };
 
-// A field of one line cannot hold these. A field of several lines would turn a carriage return into a line feed.
+// A field of one line cannot contain these. A field of several lines would turn a carriage return into a line
+// feed.
 const NOT_IN_A_LINE = /[\r\n]/;
 const NOT_IN_LINES = /\r/;
 
-/** Returns a draft that makes the same bytes again in the same partition, or an empty one. */
+/** Returns a draft that produces the same bytes in the same partition, or an empty one. */
 export function draftOf(record: PlacedRecord | null): Draft {
   if (record === null) return NEW_DRAFT;
   const key = keyBytes(record);
@@ -71,7 +72,7 @@ function bytesDraft({ text, base64 }: Bytes, unfit: RegExp): BytesDraft {
     : { format: "text", text };
 }
 
-/** Returns what is wrong with a draft. There is nothing if it may be sent. */
+/** Returns the errors of a draft. It may be sent if there are none. */
 export function problemsOf(draft: Draft, partitions: number): Problems {
   const problems: Record<string, string> = {};
   const note = (part: string, problem: string | null) => {
@@ -110,7 +111,7 @@ function jsonProblem(text: string): string {
   }
 }
 
-/** Returns the bytes, or null where there are none. */
+/** Returns the bytes, or null if there are none. */
 function bytesOf({ format, text }: BytesDraft): Uint8Array | null {
   if (format === "null") return null;
   if (format !== "base64") return new TextEncoder().encode(text);
@@ -131,7 +132,7 @@ export function keyPartition(draft: Draft, partitions: number): number | null {
   return bytes === null ? null : partitionForKey(bytes, partitions);
 }
 
-/** Returns what is sent for a draft without problems. */
+/** Returns the record for a draft without errors. */
 export function recordOf(draft: Draft): JsonRecordInput {
   const { headers, partition } = draft;
   const values = new Map<string, JsonHeader[]>();
@@ -145,20 +146,20 @@ export function recordOf(draft: Draft): JsonRecordInput {
   return {
     ...(key.base64 === null ? { key: key.text } : { keyBase64: key.base64 }),
     ...(value.base64 === null ? { value: value.text } : { valueBase64: value.base64 }),
-    // fromEntries makes a header of one that is called __proto__, too.
+    // fromEntries also accepts a header named __proto__.
     headers: Object.fromEntries(values),
     ...(partition === null ? {} : { partition: Number(partition) }),
   };
 }
 
-/** Base64 is sent in the one form that the broker takes: padded, and without white space. */
+/** Base64 is sent in the only form that the broker accepts: padded, and without white space. */
 function encoded(draft: BytesDraft): Bytes {
   if (draft.format === "null") return { text: null, base64: null };
   if (draft.format !== "base64") return { text: draft.text, base64: null };
   return { text: null, base64: toBase64(bytesOf(draft) ?? new Uint8Array()) };
 }
 
-/** Returns the part of the form that the broker's refusal is about, or null if it is about none. */
+/** Returns the part of the form that the broker's error is about, or null if there is none. */
 export function partOfRefusal(code: string, detail: string): string | null {
   if (code === "MESSAGE_TOO_LARGE" || code === "RECORD_LIST_TOO_LARGE") return "value";
   const part = /^records\[0\]\.(key|value|headers|partition)/.exec(detail)?.[1];

@@ -1,4 +1,4 @@
-// The parts of a record that was read: its key, its value and its headers, each as text where it is some.
+// The parts of a record that was read: its key, its value and its headers, each as text if it is UTF-8.
 import type { JsonRecord } from "../protocol/json-record.ts";
 
 /** A record with its place. */
@@ -6,7 +6,7 @@ export interface PlacedRecord extends JsonRecord {
   readonly partition: number;
 }
 
-/** `text` is null for a null; `base64` is set where the bytes are no UTF-8. */
+/** `text` is null for a null. `base64` is set if the bytes are not UTF-8. */
 export interface Bytes {
   readonly text: string | null;
   readonly base64: string | null;
@@ -25,7 +25,7 @@ export function valueBytes({ value, valueBase64 }: JsonRecord): Bytes {
   return { text: value ?? null, base64: valueBase64 ?? null };
 }
 
-/** Returns the headers in their order. A name may come more than once. */
+/** Returns the headers in order. A name may occur more than once. */
 export function headersOf({ headers }: JsonRecord): Header[] {
   return Object.entries(headers).flatMap(([name, given]) => {
     const values = Array.isArray(given) ? given : [given];

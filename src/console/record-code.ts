@@ -1,4 +1,4 @@
-// How to read one record elsewhere, as a command and as a program, and how to produce one.
+// The code that reads one record elsewhere, as a command and as a program, and the command that produces one.
 import type { JsonRecordInput } from "../protocol/json-record.ts";
 import { partitionPath, recordsPath } from "../protocol/paths.ts";
 
@@ -13,7 +13,7 @@ function quoted(text: string): string {
   return `'${text.replaceAll("'", "'\\''")}'`;
 }
 
-/** A command that prints the record. Where the broker asks for a credential, it takes that from the environment. */
+/** A command that prints the record. If the broker asks for a credential, it takes that from the environment. */
 export function curlOf(
   origin: string,
   { topic, partition, offset }: Place,

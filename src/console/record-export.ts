@@ -1,9 +1,9 @@
-// Records as files. Keys and values are the texts that were stored, so each number in them is as it was.
+// Records as files. Keys and values are the texts that were stored, so each number in them is unchanged.
 import type { Cell } from "./csv.ts";
 import { timeText } from "./format.ts";
 import type { PlacedRecord } from "./record-bytes.ts";
 
-/** A record a line, as the broker tells it, with its partition. */
+/** One record per line, as the broker returns it, with its partition. */
 export function ndjsonOf(records: readonly PlacedRecord[]): string {
   return records
     .map(({ partition, ...record }) => `${JSON.stringify({ partition, ...record })}\n`)
@@ -21,7 +21,7 @@ export const RECORD_HEAD = [
   "headers",
 ] as const;
 
-/** The cells of a record. Null is an empty one, and an empty text a quoted one. */
+/** The cells of a record. Null is an empty cell, and an empty text a quoted one. */
 export function recordCells(record: PlacedRecord): Cell[] {
   const { partition, offset, timestamp, key, keyBase64, value, valueBase64, headers } = record;
   return [

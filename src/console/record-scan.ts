@@ -1,4 +1,5 @@
-// Reads records of a topic's partitions, from the newest or from some place onward, until enough fit a filter.
+// Reads records of a topic's partitions, backward from the newest or forward from an offset or a time, until
+// enough match a filter.
 import { partitionForKey } from "../core/partitioner.ts";
 import type { JsonHeader, JsonRecord } from "../protocol/json-record.ts";
 import { partitionPath } from "../protocol/paths.ts";
@@ -22,10 +23,10 @@ export const NO_FILTER: Filter = { key: "", headerName: "", headerValue: "", tex
 
 export interface Progress {
   readonly found: readonly PlacedRecord[];
-  /** The number of offsets that were looked through, and of those that there are to look through. */
+  /** The number of offsets that were searched, and of those to search. */
   readonly looked: number;
   readonly total: number;
-  /** True if there is nothing left to look through. */
+  /** True if there is nothing left to search. */
   readonly isDone: boolean;
 }
 
@@ -34,20 +35,20 @@ interface Fetched {
   readonly nextOffset: number;
 }
 
-/** A part of a partition that is still to be read: from `start`, up to `end` without it. */
+/** A part of a partition that is still to be read: from `start` to `end`, exclusive. */
 interface Part {
   readonly partition: number;
   start: number;
   end: number;
 }
 
-/** The offsets that are read at a time where the newest come first. */
+/** The number of offsets that are read at a time, if the newest come first. */
 const WINDOW = 100;
 const SEARCH_WINDOW = 1_000;
 
 /**
- * A look through the records of some partitions. `more` goes on where the last one ended. With `newest` it goes back from
- * the ends, partition by partition in turn, else onward from where it began.
+ * A search through the records of some partitions. `more` continues where the last one ended. With `newest` it
+ * goes backward from the ends, in turn through the partitions; otherwise forward from its start.
  */
 export class Scan {
   readonly #topic: string;
@@ -67,7 +68,7 @@ export class Scan {
     this.#filter = filter;
   }
 
-  /** Looks on until `count` more are found. `onProgress` is told after each read. @throws the signal's reason */
+  /** Continues until `count` more are found. `onProgress` is called after each read. @throws the signal's reason */
   async more(
     count: number,
     aborted: AbortSignal,
@@ -100,7 +101,7 @@ export class Scan {
     return { found, looked: this.#looked, total: this.#total, isDone };
   }
 
-  /** Asks each partition for its bounds, and for where to begin. */
+  /** Asks each partition for its bounds, and for the start. */
   async #partsToRead(aborted: AbortSignal): Promise<Part[]> {
     const parts: Part[] = [];
     for (const partition of this.#partitions) {
@@ -136,7 +137,7 @@ export class Scan {
       aborted,
     );
     this.#keep(part.partition, records, end);
-    // An answer without records would be asked for again for ever.
+    // An answer without records would be requested again forever.
     part.start = Math.max(nextOffset, start + 1);
     this.#looked += Math.min(part.start, end) - start;
   }
@@ -165,7 +166,7 @@ export class Scan {
   }
 }
 
-/** True if the record has what the filter asks for. Text is looked for in key, value and headers, in any case. */
+/** True if the record matches the filter. Text is searched for in key, value and headers, ignoring case. */
 export function isFit(record: JsonRecord, filter: Filter): boolean {
   const { key, headerName, headerValue, text } = filter;
   if (key !== "" && record.key !== key) return false;
@@ -189,7 +190,7 @@ function valuesOf(header: JsonHeader | readonly JsonHeader[] | undefined): (stri
   return values.map((value) => (typeof value === "object" && value !== null ? null : value));
 }
 
-/** The only partition that Kafka's clients give records with this key. */
+/** The only partition to which Kafka's clients send records with this key. */
 export function partitionOfKey(key: string, partitions: number): number {
   return partitionForKey(new TextEncoder().encode(key), partitions);
 }

@@ -1,4 +1,4 @@
-// Where a group's positions are to go: what its user has chosen, the request for a plan, and the plan itself.
+// The reset of a group's committed offsets: the user's choice, the request for a plan, and the plan itself.
 import type { GroupOffsetInfo, ResetResult } from "../core/group-info.ts";
 
 export const RESET_MODES = [
@@ -14,12 +14,12 @@ export const RESET_MODES = [
 
 export type ResetMode = (typeof RESET_MODES)[number][0];
 
-/** A value of `to`, as the API takes it. */
+/** A value of `to`, in the API's form. */
 export type ResetTo = ResetMode | Readonly<Record<string, number | string>>;
 
 export type PlannedOffset = ResetResult["offsets"][number];
 
-/** The text that a mode needs, and how it is asked for. */
+/** The text that a mode needs, and its field. */
 export const MODE_FIELDS: Partial<
   Record<
     ResetMode,
@@ -32,7 +32,7 @@ export const MODE_FIELDS: Partial<
   shiftBy: { label: "Records", hint: "A whole number. Below 0 goes back.", type: "text" },
 };
 
-/** Returns `to` for the API, or null if the text does not say it yet. */
+/** Returns `to` for the API, or null if the text is not valid yet. */
 export function resetTo(mode: ResetMode, text: string): ResetTo | null {
   switch (mode) {
     case "earliest":
@@ -57,7 +57,7 @@ export function placeKey({ topic, partition }: { topic: string; partition: numbe
   return `${topic}/${partition}`;
 }
 
-/** Returns a plan that leaves each position where it is, or at 0 where nothing is committed, to be edited. */
+/** Returns a plan that keeps each committed offset, or 0 if there is none, for editing. */
 export function planAsIs(
   offsets: readonly GroupOffsetInfo[],
   chosen: ReadonlySet<string>,
@@ -72,7 +72,7 @@ export function planAsIs(
     }));
 }
 
-/** Says in words how a step of the plan changes an offset. */
+/** Describes a step of the plan in words. */
 export function changeText({ committedOffset, offset }: PlannedOffset): string {
   if (committedOffset === null) return "set for the first time";
   const by = offset - committedOffset;

@@ -1,7 +1,7 @@
-// The addresses of the console's pages: which page a path names, and the path of a page. Nothing here touches the
+// The addresses of the console's pages: the page of a path, and the path of a page. Nothing here touches the
 // browser's history; navigation.ts does.
 
-/** A page, with what its path and its query name. */
+/** A page, with the names in its path and its query. */
 export type Route =
   | { readonly page: "overview" }
   | { readonly page: "groups"; readonly prefix: string; readonly after: string }
@@ -30,7 +30,7 @@ export type TopicTab = (typeof TOPIC_TABS)[number];
 
 const BASE = "/console";
 
-/** Returns the page that an address names. */
+/** Returns the page of an address. */
 export function parseRoute(pathname: string, search = ""): Route {
   const unknown: Route = { page: "unknown", path: pathname };
   const parts = partsOf(pathname);
@@ -69,7 +69,7 @@ export function parseRoute(pathname: string, search = ""): Route {
   }
 }
 
-/** Returns the decoded parts of a path below /console, or null if it is none or is not percent-encoded UTF-8. */
+/** Returns the decoded parts of a path below /console, or null if it is not one or is not percent-encoded UTF-8. */
 function partsOf(pathname: string): string[] | null {
   if (pathname !== BASE && !pathname.startsWith(`${BASE}/`)) return null;
   const rest = pathname.slice(BASE.length + 1).replace(/\/$/, "");
@@ -81,7 +81,7 @@ function partsOf(pathname: string): string[] | null {
   }
 }
 
-/** Returns the tab of this name. The first is shown where none is named. */
+/** Returns the tab with this name, or the first one if none is named. */
 function tabIn<Tab extends string>(
   tabs: readonly [Tab, ...Tab[]],
   name: string | undefined,
@@ -112,7 +112,7 @@ export const paths = {
   alerts: pathOf("alerts"),
   lags: pathOf("lags"),
   health: pathOf("health"),
-  /** A page of its own, with a script of its own. */
+  /** A separate page, with a script of its own. */
   learn: pathOf("learn"),
   groups: (list: { prefix?: string; after?: string } = {}) => listPath("groups", list),
   group: (group: string, tab: GroupTab = "assignment") =>

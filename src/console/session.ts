@@ -1,5 +1,5 @@
-// Who uses the console. The credential is held in memory, or in this tab's sessionStorage if its user says so: never in
-// localStorage or a cookie, which other tabs and later users would find.
+// The user of the console. The credential is held in memory, or in this tab's sessionStorage if the user wants
+// that. It is never in localStorage or a cookie, where other tabs and later users would find it.
 import { signal } from "@preact/signals";
 import { isAllowed } from "../core/access/grants.ts";
 import type { Operation, ResourceType } from "../core/access/operations.ts";
@@ -7,16 +7,16 @@ import type { CallerInfo } from "../core/access-info.ts";
 import { ME_PATH } from "../protocol/paths.ts";
 import { credential, get, ProblemError, refusal } from "./api.ts";
 
-/** Who the broker says that calls. Null before anybody has signed in. */
+/** The caller according to the broker. Null before signing in. */
 export const me = signal<CallerInfo | null>(null);
-/** Why it is not known who calls, where that is no refusal: the broker cannot be reached, say. */
+/** The reason why the caller is not known, if it is not a refusal: the broker cannot be reached, for example. */
 export const failure = signal<unknown>(null);
-/** True once the broker has said who calls, or that it does not know. */
+/** True once the broker has identified the caller, or has refused to. */
 export const isKnown = signal(false);
 
 const KEPT = "rivulet.credential";
 
-/** Signs in with what this tab has kept, or without a credential, as in an open broker. */
+/** Signs in with the credential that this tab has kept, or without one, as in an open broker. */
 export async function resume(): Promise<void> {
   credential.value = kept();
   await recognize();
@@ -36,7 +36,7 @@ export async function signIn(text: string, keep: boolean): Promise<void> {
   }
 }
 
-/** Forgets the credential and whatever was shown by it. */
+/** Forgets the credential and everything that was shown with it. */
 export function signOut(): void {
   credential.value = null;
   me.value = null;
@@ -44,7 +44,7 @@ export function signOut(): void {
   refusal.value = "You have signed out.";
 }
 
-/** Asks the broker who calls. */
+/** Asks the broker for the caller. */
 export async function recognize(): Promise<void> {
   try {
     me.value = await get<CallerInfo>(ME_PATH);
@@ -53,7 +53,7 @@ export async function recognize(): Promise<void> {
   } catch (error) {
     me.value = null;
     if (error instanceof ProblemError && error.status === 401) keepCredential(null);
-    // A refusal shows the form to sign in.
+    // After a refusal the form to sign in is shown.
     failure.value = error instanceof ProblemError && error.status === 401 ? null : error;
   }
   isKnown.value = true;
@@ -68,7 +68,7 @@ function kept(): string | null {
   try {
     return sessionStorage.getItem(KEPT);
   } catch {
-    return null; // The browser keeps nothing for this page.
+    return null; // The browser stores nothing for this page.
   }
 }
 
@@ -77,6 +77,6 @@ function keepCredential(text: string | null): void {
     if (text === null) sessionStorage.removeItem(KEPT);
     else sessionStorage.setItem(KEPT, text);
   } catch {
-    // The browser keeps nothing for this page. Memory has it.
+    // The browser stores nothing for this page. Memory has it.
   }
 }

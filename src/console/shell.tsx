@@ -1,4 +1,4 @@
-// The frame of every page: where one can go, who one is, the theme, and the region that tells a screen reader what changes.
+// The frame of every page: the navigation, the user, the theme, and the live region for screen readers.
 import { useEffect, useRef } from "preact/hooks";
 import { announcement } from "./announce.ts";
 import { refusal } from "./api.ts";
@@ -59,7 +59,7 @@ interface Place {
   readonly title: string;
   readonly href: string;
   readonly pages: readonly Route["page"][];
-  /** False where the grants allow nothing there. */
+  /** False if the grants allow nothing there. */
   readonly isOffered?: () => boolean;
 }
 
@@ -107,7 +107,7 @@ function Navigation() {
   );
 }
 
-/** A new page is told to screen readers by its title, and the keyboard goes on from its beginning. */
+/** Screen readers announce a new page by its title. The keyboard focus starts at its beginning. */
 function Main() {
   const ref = useRef<HTMLElement>(null);
   const isFirst = useRef(true);

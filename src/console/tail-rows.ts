@@ -1,27 +1,27 @@
-// The newest records of a topic that somebody follows. What there is no room for, and what came while nobody looked, is
-// passed over and counted.
+// The newest records of a topic that the user follows. Records without room, and records that arrived while
+// nobody looked, are skipped and counted.
 import type { JsonRecord } from "../protocol/json-record.ts";
 import type { PlacedRecord } from "./record-bytes.ts";
 import { type Filter, isFit } from "./record-scan.ts";
 
 export const MAX_ROWS = 500;
-/** The characters of keys, values and headers together. The newest record is kept however long it is. */
+/** The most characters of keys, values and headers together. The newest record is kept however long it is. */
 export const MAX_CHARS = 16 * 1024 * 1024;
 
 export class TailRows {
   readonly #filter: Filter;
-  /** The oldest first. */
+  /** The rows, oldest first. */
   readonly #rows: { readonly record: PlacedRecord; readonly chars: number }[] = [];
   #chars = 0;
   #passed = 0;
-  /** The offset behind the last record that came, by partition. */
+  /** The offset after the last record that arrived, by partition. */
   readonly #next = new Map<number, number>();
 
   constructor(filter: Filter) {
     this.#filter = filter;
   }
 
-  /** The records, the newest first. */
+  /** The records, newest first. */
   get records(): PlacedRecord[] {
     return this.#rows.map(({ record }) => record).reverse();
   }
@@ -30,7 +30,7 @@ export class TailRows {
     return this.#passed;
   }
 
-  /** Notes where reading begins. What came since it ended there last is passed over. */
+  /** Notes the start of reading. Records since its last end are skipped. */
   begin(partition: number, offset: number): void {
     const next = this.#next.get(partition) ?? offset;
     this.#passed += Math.max(0, offset - next);

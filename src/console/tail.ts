@@ -1,5 +1,5 @@
-// Reads the records of a topic as they come, over a socket. Each message is acknowledged once it has been taken in, so no
-// more is on its way than the page keeps up with.
+// Reads the records of a topic as they arrive, over a socket. Each message is acknowledged once it has been
+// processed, so no more is in flight than the page keeps up with.
 
 import { MAX_FILTER_LENGTH } from "../core/limits.ts";
 import { socketProtocols, topicPath } from "../protocol/paths.ts";
@@ -9,7 +9,7 @@ import type { Filter } from "./record-scan.ts";
 import type { TailRows } from "./tail-rows.ts";
 
 export interface TailPlace {
-  /** The broker. */
+  /** The address of the broker. */
   readonly origin: string;
   readonly topic: string;
   /** The only partition that is read, or null for all. */
@@ -18,21 +18,21 @@ export interface TailPlace {
 }
 
 export interface TailListener {
-  /** Called when there are other rows, or the connection has opened or closed. */
+  /** Called when the rows have changed, or the connection has opened or closed. */
   onChange(isOpen: boolean): void;
-  /** Called when something went wrong that it goes on after. */
+  /** Called after an error that it recovers from. */
   onProblem(error: unknown): void;
-  /** Called when it cannot go on. */
+  /** Called when it cannot continue. */
   onEnd(error: unknown): void;
 }
 
-/** How long a socket that has closed is left alone. */
+/** The wait before a closed socket is opened again. */
 const AGAIN_MS = 3_000;
-/** Sockets that are closed so are not to be opened again: see src/protocol/close-codes.ts. */
+/** A socket closed with this code must not be opened again: see src/protocol/close-codes.ts. */
 const CLOSE_FATAL = 4000;
 const CLOSE_UNAUTHENTICATED = 4005;
 
-/** Reads from the end of the topic on, into `rows`, until the function that is returned is called. */
+/** Reads from the end of the topic, into `rows`, until the returned function is called. */
 export function follow(place: TailPlace, rows: TailRows, listener: TailListener): () => void {
   const tail = new Tail(place, rows, listener);
   return () => tail.stop();
@@ -98,13 +98,13 @@ class Tail {
         return;
       }
       case "error":
-        // It goes on, or the broker closes the socket with the reason.
+        // It continues, or the broker closes the socket with the reason.
         if (!message.retriable)
           this.#listener.onProblem(new Error(`${message.code}: ${message.detail}`));
     }
   }
 
-  /** A socket that was refused does not say why. The topic does. */
+  /** A socket that was refused does not report why. Asking for the topic does. */
   async #findOut(): Promise<void> {
     try {
       await get(topicPath(this.#place.topic), this.#controller.signal);
@@ -126,10 +126,13 @@ class Tail {
   }
 }
 
-/** Names that the broker takes in a query. */
+/** The names that the broker accepts in a query. */
 const PLAIN_NAME = /^[\w.-]{1,100}$/;
 
-/** Returns the address of the stream. Keys and headers are looked for by the broker where it can, and by the page all the same. */
+/**
+ * Returns the address of the stream. The broker filters by keys and headers where it can, and the page filters
+ * in any case.
+ */
 export function streamUrl({ origin, topic, partition, filter }: TailPlace): URL {
   const url = new URL(`${topicPath(topic)}/stream`, origin);
   url.protocol = url.protocol.replace("http", "ws");
@@ -143,7 +146,7 @@ export function streamUrl({ origin, topic, partition, filter }: TailPlace): URL 
   return url;
 }
 
-/** True for a refusal that will be the same the next time, such as that there is no such topic. */
+/** True for a refusal that would be the same the next time, such as a missing topic. */
 function isFinal({ status }: ProblemError): boolean {
   return status < 500 && status !== 429;
 }

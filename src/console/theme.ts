@@ -1,4 +1,4 @@
-// The theme: that of the system, or light or dark if somebody has chosen.
+// The theme: the system's, or light or dark if the user has chosen.
 import { signal } from "@preact/signals";
 
 export const THEMES = ["system", "light", "dark"] as const;
@@ -13,7 +13,7 @@ function kept(): Theme {
     const text = localStorage.getItem(KEPT);
     return THEMES.find((each) => each === text) ?? "system";
   } catch {
-    return "system"; // The browser keeps nothing for this page.
+    return "system"; // The browser stores nothing for this page.
   }
 }
 
@@ -23,7 +23,7 @@ export function chooseTheme(chosen: Theme): void {
   try {
     localStorage.setItem(KEPT, chosen);
   } catch {
-    // It holds until the page is left.
+    // It lasts until the page is left.
   }
 }
 

@@ -1,4 +1,4 @@
-// The release that this console belongs to. The build says which: the console and the broker are one bundle.
+// The release of this console. The build sets it, because the console and the broker are one bundle.
 declare const RIVULET_VERSION: string;
 
 export const VERSION = RIVULET_VERSION;

@@ -1,5 +1,5 @@
-// WebSockets that can be cut off as a cable is: nothing more goes out or comes in, and nobody is told. So a consumer in this
-// page can die as a machine does that somebody unplugs.
+// WebSockets that can be cut off like a cable: nothing more is sent or received, and nobody is notified. So a
+// consumer in this page can die like a machine that somebody unplugs.
 import type { StandardWebSocket } from "../../member/transport.ts";
 import { PING } from "../../protocol/heartbeat.ts";
 import { GROUPS_PATH } from "../../protocol/paths.ts";
@@ -8,7 +8,7 @@ import type { WebSocketConstructor } from "../../sdk/transport/network.ts";
 type Listener = (event: never) => void;
 
 export class Cable {
-  /** The sockets of whoever is at this cable. */
+  /** The sockets at this end of the cable. */
   readonly WebSocket: WebSocketConstructor;
   readonly #sockets = new Set<WebSocket>();
   #isCut = false;
@@ -57,7 +57,10 @@ export class Cable {
     return this.#isCut;
   }
 
-  /** When the last heartbeat to the group went out. The session runs from then on: nothing else shows that a member lives. */
+  /**
+   * The time of the last heartbeat to the group. The session runs from then on, because nothing else shows that
+   * a member is alive.
+   */
   get lastBeatMs(): number {
     return this.#lastBeatMs;
   }
@@ -66,7 +69,7 @@ export class Cable {
     this.#isCut = true;
   }
 
-  /** Takes the sockets away that a cut has left open. */
+  /** Removes the sockets that a cut has left open. */
   remove(): void {
     this.#isCut = true;
     for (const socket of this.#sockets) socket.close();

@@ -1,4 +1,4 @@
-// The keys of the lesson's records: cities whose names begin with different letters, two for each partition. Kafka's hash
+// The keys of the lesson's records: cities with different first letters, two for each partition. Kafka's hash
 // puts them there, and a test checks that.
 export const CITIES = [
   "Kyoto",

@@ -1,5 +1,5 @@
-// The code of each step: programs that do with the SDK what the step does, for Node, on the reader's broker. They work as
-// they stand, and test/e2e/learn.test.ts runs each of them.
+// The code of each step: programs that use the SDK to do what the step does, for Node, on the reader's broker.
+// They work as shown, and test/e2e/learn.test.ts runs each of them.
 import { OWN_CITY, PARTITIONS } from "./cities.ts";
 import { SESSION_MS } from "./steps.ts";
 

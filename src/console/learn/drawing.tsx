@@ -1,4 +1,4 @@
-// Draws the lesson as it is, and can be paused.
+// Draws the state of the lesson. It can be paused.
 import { useEffect, useId, useRef, useState } from "preact/hooks";
 import { numberText, shortened } from "../format.ts";
 import { useWidth } from "../ui/use-width.ts";
@@ -20,7 +20,7 @@ import type { Lesson } from "./state.ts";
 const TICK_MS = 250;
 const MIN_WIDTH = 290;
 
-/** `shown` is the lesson as it was when it was paused, or as it is now. */
+/** `shown` is the state when the drawing was paused, or the current one. */
 export function Drawing({
   shown,
   isPaused,
@@ -92,7 +92,7 @@ export function Drawing({
   );
 }
 
-/** The time, several times a second while that matters. */
+/** The time, updated several times a second while that matters. */
 function useNow(isNeeded: boolean): number {
   const [now, setNow] = useState(Date.now());
   useEffect(() => {

@@ -1,4 +1,4 @@
-// The lesson that is under way in this page: its state as signals, and what the reader's buttons do.
+// The lesson in progress in this page: its state as signals, and the actions of the reader's buttons.
 import { signal } from "@preact/signals";
 import type { GroupInfo, ResetResult } from "../../core/group-info.ts";
 import { groupPath, TOPICS_PATH, topicPath } from "../../protocol/paths.ts";
@@ -25,21 +25,21 @@ export const lesson = signal<Lesson>(BEGINNING);
 export const met = signal<Met>(NOTHING_MET);
 /** The index of the step that is shown. The summary comes after the last one. */
 export const stepIndex = signal(0);
-/** The action under way. */
+/** The action in progress. */
 export const doing = signal<ActionName | "clean up" | null>(null);
 /** The error of the reader's last action. */
 export const problem = signal<unknown>(null);
-/** An error in the background. It goes once all is well again. */
+/** An error in the background. It disappears once all is well again. */
 export const trouble = signal<unknown>(null);
 /** True once the topic and the groups have been deleted. */
 export const isCleanedUp = signal(false);
 
-/** Shows a record on its way. The picture sets it. */
+/** Shows a record in flight. The picture sets this. */
 export const flights: { show: (flight: Flight) => void } = { show: () => {} };
 
-/** This tab's lesson. What a reload has left behind is removed when the next one begins. */
+/** The name of this tab's lesson. The next lesson removes what a reload has left behind. */
 const KEPT = "rivulet.lesson";
-/** Events that come together are shown together. */
+/** Events within this time are shown together. */
 const SHOW_MS = 80;
 const ASK_MS = 1_000;
 /** A group whose member has died can be deleted once the member's session is over. */
@@ -54,7 +54,7 @@ let unfollow: (() => void)[] = [];
 function happen(event: LessonEvent): void {
   current = replay(current, event);
   if (event.type === "assigned") followGroups();
-  // The broker's word is to come with the member's, and not up to a second later.
+  // The broker's state should arrive with the member's, and not up to a second later.
   if (event.type === "assigned" || event.type === "revoked")
     for (const ask of asks.values()) void ask();
   if (event.type === (asks.size === 0 ? "sent" : "told")) trouble.value = null;
@@ -80,7 +80,7 @@ export function goTo(index: number): void {
   show();
 }
 
-/** Does what a button says, unless something is being done. */
+/** Runs the action of a button, unless another one is in progress. */
 export async function act(name: ActionName | "clean up"): Promise<void> {
   if (doing.value !== null) return;
   doing.value = name;
@@ -118,8 +118,8 @@ async function create(): Promise<void> {
   const config = { "retention.ms": 3_600_000, "topic.delete.delay.ms": 0 };
   await request("POST", TOPICS_PATH, { body: { name: topic, partitions: PARTITIONS, config } });
   keep(topic);
-  const { Members } = await import("./members.ts"); // The SDK comes with it.
-  // Events of members that were stopped are no part of a later lesson.
+  const { Members } = await import("./members.ts"); // This loads the SDK too.
+  // Events of stopped members do not belong to a later lesson.
   const whileCurrent =
     <T>(hook: (value: T) => void) =>
     (value: T) => {
@@ -159,7 +159,7 @@ async function rewind(): Promise<void> {
   join("audit");
 }
 
-/** Asks a group how it is once it exists: whenever it says that it has changed, and every second how far it is. */
+/** Asks each group for its state once it exists: when it reports a change, and every second for its lag. */
 function followGroups(): void {
   for (const group of GROUPS) {
     if (asks.has(group) || current.members.every((each) => each.group !== group)) continue;
@@ -187,10 +187,10 @@ function followGroups(): void {
   }
 }
 
-/** Asks the groups that exist. */
+/** The questions to the groups that exist. */
 const asks = new Map<GroupName, () => Promise<void>>();
 
-/** Stops the members, and asks nothing any more. */
+/** Stops the members, and all questions. */
 export async function stop(): Promise<void> {
   for (const end of unfollow) end();
   unfollow = [];
@@ -200,7 +200,7 @@ export async function stop(): Promise<void> {
   await stopping?.stop();
 }
 
-/** Stops the members and forgets the lesson. Its topic is deleted when the next one begins. */
+/** Stops the members and forgets the lesson. The next one deletes its topic. */
 export async function abandon(): Promise<void> {
   forget();
   isCleanedUp.value = false;
@@ -216,7 +216,7 @@ function forget(): void {
   show();
 }
 
-/** Deletes what the lesson has made. */
+/** Deletes everything that the lesson has created. */
 async function cleanUp(): Promise<void> {
   const { topic } = current;
   await stop();
@@ -234,7 +234,7 @@ async function remove(topic: string): Promise<void> {
     });
 }
 
-/** Tries again while the group has members that will be gone soon. */
+/** Retries while the group has members that will be gone soon. */
 async function whenEmpty<T>(attempt: () => Promise<T>): Promise<T> {
   for (let tries = 1; ; tries++) {
     try {
@@ -247,7 +247,7 @@ async function whenEmpty<T>(attempt: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Cleans up and begins anew. */
+/** Cleans up and starts again. */
 export async function restart(): Promise<void> {
   if (!isCleanedUp.value) await act("clean up");
   if (problem.value !== null) return;
@@ -257,7 +257,7 @@ export async function restart(): Promise<void> {
   focusPage();
 }
 
-/** True if the reader may go on: the step is done, or was before. */
+/** True if the reader may continue: the step is done, or was done before. */
 export function mayGoOn(index: number): boolean {
   return index < STEPS.length && met.value.isDone(index);
 }
@@ -267,7 +267,7 @@ function kept(): string | null {
     const name = sessionStorage.getItem(KEPT);
     return name?.startsWith(PREFIX) ? name : null;
   } catch {
-    return null; // The browser keeps nothing for this page.
+    return null; // The browser stores nothing for this page.
   }
 }
 
@@ -276,6 +276,6 @@ function keep(topic: string | null): void {
     if (topic === null) sessionStorage.removeItem(KEPT);
     else sessionStorage.setItem(KEPT, topic);
   } catch {
-    // The browser keeps nothing for this page.
+    // The browser stores nothing for this page.
   }
 }

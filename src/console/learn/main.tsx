@@ -1,4 +1,5 @@
-// The lesson: consumer groups on the running broker, with members in this page. A page of its own, for it brings the SDK.
+// The lesson: consumer groups on the running broker, with members in this page. It is a separate page, because
+// it loads the SDK.
 import { render } from "preact";
 import { resume } from "../session.ts";
 import { showTheme } from "../theme.ts";

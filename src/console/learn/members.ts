@@ -1,4 +1,5 @@
-// The producer and the consumers of the lesson: real ones, of the SDK, which reach this broker as they would from anywhere.
+// The producer and the consumers of the lesson: real ones, of the SDK, which reach this broker as they would
+// from anywhere.
 import {
   type Consumer,
   jsonSerde,
@@ -31,7 +32,7 @@ interface Joined {
 
 const SEND_EVERY_MS = 250;
 const MAX_UNDER_WAY = 4;
-/** How long a consumer works on a record. */
+/** The time that a consumer works on a record. */
 const WORK_MS: Readonly<Record<GroupName, number>> = { billing: 60, audit: 15 };
 const SLOW_MS = 3_000;
 
@@ -59,7 +60,7 @@ export class Members {
     return `${this.#topic}-${group}`;
   }
 
-  /** Sends a record again and again, from one city after another in no order. */
+  /** Sends a record again and again, from one city after another in random order. */
   startSending(): void {
     this.#sending = setInterval(() => {
       if (this.#underWay >= MAX_UNDER_WAY) return; // The broker is far away, or out of reach.
@@ -112,7 +113,7 @@ export class Members {
         eachRecord: async ({ offset, key }, { partition }) => {
           onFlight({ key: key ?? "", partition, memberId });
           await this.#work(group);
-          if (cable.isCut) await new Promise(() => {}); // A machine without power does nothing more.
+          if (cable.isCut) await new Promise(() => {}); // A machine without power does nothing.
           onEvent({ type: "handled", memberId, partition, record: { offset, key: key ?? "" } });
         },
       })
@@ -122,7 +123,7 @@ export class Members {
       );
   }
 
-  /** The member falls silent: nothing goes out or comes in any more, and no connection is closed. */
+  /** Silences the member: nothing is sent or received any more, and no connection is closed. */
   unplug(memberId: string): void {
     const cable = this.#joined.get(memberId)?.cable;
     if (cable === undefined) return;
@@ -141,7 +142,7 @@ export class Members {
     for (const hurry of this.#hurry) hurry();
   }
 
-  /** Stops everything. Resolves once all members that can have left. */
+  /** Stops everything. Resolves once all members that can leave have left. */
   async stop(): Promise<void> {
     clearInterval(this.#sending);
     for (const hurry of this.#hurry) hurry();
@@ -150,7 +151,7 @@ export class Members {
     for (const { cable, consumer } of all) {
       if (!cable.isCut) continue;
       cable.remove();
-      void consumer.close(); // It never gets out of its record, but its timers end.
+      void consumer.close(); // It never finishes its record, but its timers end.
     }
     await Promise.all(alive.map(({ consumer }) => consumer.close()));
   }

@@ -1,4 +1,5 @@
-// Moves records through the picture when they really move. Nobody who asks for less motion sees any: the numbers tell it too.
+// Moves records through the picture when they really move. Users who prefer reduced motion see no movement; the
+// numbers show it too.
 import type { Flight } from "./members.ts";
 import { type Picture, type Point, paceOf, pointsBetween, wayTo } from "./picture.ts";
 
@@ -16,7 +17,7 @@ export class Motion {
     this.#layer = layer;
   }
 
-  /** Goes on in this picture. Records on their way end where its size is another, for they would miss their places. */
+  /** Continues in this picture. If its size differs, records in flight end, because they would miss their places. */
   follow(picture: Picture): void {
     const isSame =
       this.#picture?.width === picture.width && this.#picture.height === picture.height;

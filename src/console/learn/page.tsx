@@ -70,7 +70,7 @@ function Inside() {
   return missing === null ? <Steps /> : <NoRights missing={missing} />;
 }
 
-/** Browsers give random ids only to pages that came over HTTPS or from this machine, and the SDK needs them. */
+/** Browsers create random ids only for pages from HTTPS or from this machine, and the SDK needs them. */
 function NotSecure() {
   return (
     <>
@@ -174,7 +174,7 @@ function Steps() {
   );
 }
 
-/** The way back and forth, and to the beginning. What has not been done yet cannot be passed over. */
+/** The buttons to go back, on, and to the start. Steps that have not been done cannot be skipped. */
 function Turns({ index }: { index: number }) {
   const isOver = index === STEPS.length;
   return (

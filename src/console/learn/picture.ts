@@ -1,5 +1,6 @@
-// The picture of the lesson: what is drawn and where. The producer sends into four logs, and the members of the groups
-// stand to the right of them, with lines to the partitions that they own. drawing.tsx draws it, motion.ts moves records.
+// The picture of the lesson: what is drawn and where. The producer sends into four logs. The members of the
+// groups are to the right of them, with lines to the partitions that they own. drawing.tsx draws it, motion.ts
+// moves records.
 import type { GroupInfo } from "../../core/group-info.ts";
 import { countText, numberText } from "../format.ts";
 import { type EdgeKind, partitionsOf } from "../group-picture.ts";
@@ -17,17 +18,17 @@ export interface Box extends Point {
   readonly height: number;
 }
 
-/** A record as it lies in its log. */
+/** A record in its log. */
 export interface Cell extends Point {
   readonly offset: number;
   readonly letter: string;
-  /** True if the first group has committed a position after it. */
+  /** True if the first group has committed an offset after it. */
   readonly isRead: boolean;
   /** True if the reader has sent it by hand. */
   readonly isOwn: boolean;
 }
 
-/** A whole log in one bar, with the position of a group. */
+/** A whole log in one bar, with the committed offset of a group. */
 export interface Bar extends Box {
   readonly group: GroupName;
   readonly labelX: number;
@@ -42,9 +43,9 @@ export interface LogNode extends Box {
   readonly end: number;
   readonly cells: readonly Cell[];
   readonly bars: readonly Bar[];
-  /** Where the next record goes. */
+  /** The place of the next record. */
   readonly tail: Point;
-  /** Where lines to members begin. */
+  /** The start of lines to members. */
   readonly port: Point;
 }
 
@@ -66,11 +67,11 @@ export interface Picture {
   readonly producer: Box;
   readonly logs: readonly LogNode[];
   readonly members: readonly MemberNode[];
-  /** The same in words. */
+  /** The picture in words. */
   readonly words: string;
 }
 
-/** As wide as this, the producer has room beside the logs. */
+/** From this width on, the producer fits beside the logs. */
 const ROOMY = 560;
 export const CELL = 20;
 const TITLE = 20;
@@ -126,7 +127,7 @@ function logNode(
 ): LogNode {
   const { end, newest } = logs[partition] ?? { end: 0, newest: [] };
   const { x, y, width } = box;
-  const capacity = Math.floor(width / CELL) - 1; // One stays free for what comes next.
+  const capacity = Math.floor(width / CELL) - 1; // One stays free for the next record.
   const committedOf = (group: GroupName) =>
     offsetIn(groups[group].info, partition)?.committedOffset ?? null;
   const billing = committedOf("billing");
@@ -174,7 +175,7 @@ function offsetIn(info: GroupInfo | null, partition: number) {
 
 type Node = Omit<MemberNode, keyof Box>;
 
-/** Returns the members that the broker lists and those of this page, the first group's first, by their names. */
+/** Returns the members that the broker lists and those of this page: the first group's first, by name. */
 function membersOf(lesson: Lesson, nowMs: number, isRoomy: boolean): Node[] {
   return GROUPS.flatMap((group) => {
     const { info } = lesson.groups[group];
@@ -234,7 +235,7 @@ function ownsText(edges: Node["edges"]): string {
   return numbers.length === 0 ? "owns nothing yet" : `owns ${rangesText(numbers)}`;
 }
 
-/** Tells the rest of a session. The broker looks a moment after its end. */
+/** Returns the rest of a session in words. The broker checks a moment after its end. */
 function leftText(ms: number, isRoomy: boolean): string {
   return ms > 0 ? `silent: ${Math.ceil(ms / 1_000)} s${isRoomy ? " left" : ""}` : "time is up";
 }
@@ -260,12 +261,12 @@ function wordsOf(lesson: Lesson, nodes: readonly Node[]): string {
   ].join(" ");
 }
 
-/** True if the producer stands beside the logs, and not above them. */
+/** True if the producer is beside the logs, and not above them. */
 export function isBeside(producer: Box, log: Box): boolean {
   return producer.x + producer.width < log.x;
 }
 
-/** Returns where the way from the producer into a log begins and ends. */
+/** Returns the start and the end of the way from the producer into a log. */
 export function wayTo(producer: Box, log: LogNode): readonly [Point, Point] {
   const { x, y, width, height } = producer;
   return isBeside(producer, log)
@@ -285,7 +286,7 @@ export function curveBetween(from: Point, to: Point): string {
   return `M${from.x} ${from.y} C${middle} ${from.y} ${middle} ${to.y} ${to.x} ${to.y}`;
 }
 
-/** Returns so many points of the curve, both ends included. */
+/** Returns this many points of the curve, including both ends. */
 export function pointsBetween(from: Point, to: Point, count: number): Point[] {
   const middle = (from.x + to.x) / 2;
   return Array.from({ length: count }, (_, i) => {
@@ -297,12 +298,12 @@ export function pointsBetween(from: Point, to: Point, count: number): Point[] {
   });
 }
 
-/** The most records that are on their way at once. More of them would only hide one another. */
+/** The most records in flight at once. More would only hide each other. */
 export const MAX_FLYING = 40;
 const SLOWEST_MS = 900;
 const FASTEST_MS = 350;
 
-/** Returns how long a record is on its way while so many others are, or null if the picture shows no more. */
+/** Returns the time that a record is in flight while this many others are, or null if the picture shows no more. */
 export function paceOf(flying: number): number | null {
   if (flying >= MAX_FLYING) return null;
   return SLOWEST_MS - ((SLOWEST_MS - FASTEST_MS) * flying) / MAX_FLYING;

@@ -1,4 +1,4 @@
-// Which goals of the lesson have been met. A goal is looked at while its step is shown, and stays met.
+// The goals of the lesson that have been met. A goal is checked while its step is shown, and stays met.
 import type { Lesson } from "./state.ts";
 import { STEPS } from "./steps.ts";
 
@@ -17,7 +17,7 @@ export class Met {
     return STEPS[step]?.goals.every((_, goal) => this.has(step, goal)) ?? false;
   }
 
-  /** Returns this with more goals, or this itself if there are none. */
+  /** Returns this with more goals, or this itself if there are no more. */
   with(step: number, goals: readonly number[]): Met {
     const more = goals.filter((goal) => !this.has(step, goal));
     if (more.length === 0) return this;
@@ -27,7 +27,7 @@ export class Met {
 
 export const NOTHING_MET = new Met(new Set());
 
-/** Returns what has been met now that the lesson is like this and this step is shown. */
+/** Returns the goals met in this state of the lesson, while this step is shown. */
 export function meet(met: Met, step: number, lesson: Lesson): Met {
   const goals = STEPS[step]?.goals ?? [];
   return met.with(

@@ -1,8 +1,8 @@
-// The rights that the lesson needs on topics and groups of its own names.
+// The rights that the lesson needs for its own topic and group names.
 import type { Operation } from "../../core/access/operations.ts";
 import { listText } from "../grants-text.ts";
 
-/** All names that the lesson makes begin like this. */
+/** The prefix of all names that the lesson creates. */
 export const PREFIX = "learn-";
 
 const NEEDED = {
@@ -10,12 +10,12 @@ const NEEDED = {
   group: ["READ", "DELETE"],
 } as const;
 
-/** A command that makes a key with the rights. */
+/** A command that creates a key with these rights. */
 export const KEY_COMMAND = `rivulet keys create --principal learner --grant topic-prefix:${PREFIX}:create,write,read,delete --grant group-prefix:${PREFIX}:read,delete`;
 
 type Offered = (operation: Operation, type: "topic" | "group" | "cluster", name: string) => boolean;
 
-/** Returns what is missing, such as "create and write topics", or null if nothing is. */
+/** Returns the missing rights, such as "create and write topics", or null if none is missing. */
 export function missingRights(isOffered: Offered): string | null {
   const missing = (type: "topic" | "group") =>
     NEEDED[type]

@@ -1,5 +1,5 @@
-// The lesson as a state machine: what has happened so far, from the events of its members and from what the broker tells
-// of its groups. Nothing here asks for the time or sends anything.
+// The lesson as a state machine: what has happened so far, from the events of its members and from the broker's
+// answers about its groups. Nothing here reads the time or sends anything.
 import type { GroupInfo } from "../../core/group-info.ts";
 import type { PartitionPosition } from "../../member/places.ts";
 import { PARTITIONS } from "./cities.ts";
@@ -24,35 +24,35 @@ export interface Member {
   readonly memberId: string;
   readonly number: number;
   readonly group: GroupName;
-  /** The partitions that the SDK says it has. */
+  /** The partitions that it has, according to the SDK. */
   readonly partitions: readonly number[];
   readonly handled: number;
-  /** The last record that came to it. */
+  /** The last record that it received. */
   readonly last: string;
-  /** When its session began to run out. Null while it is heard from. */
+  /** The time when its session began to run out. Null while it is heard from. */
   readonly silentSinceMs: number | null;
   /** The error that ended it. */
   readonly failure: string | null;
 }
 
 export interface GroupState {
-  /** How the broker last said the group is. Null before it exists. */
+  /** The broker's last answer about the group. Null before it exists. */
   readonly info: GroupInfo | null;
-  /** For each partition, the offset after the last record that a member has handled. */
+  /** For each partition, the offset after the last record that a member has processed. */
   readonly next: readonly number[];
 }
 
-/** A partition on its way from a member of the first group that died or left to another one. */
+/** A partition that moves from a member of the first group that died or left to another member. */
 export interface Handover {
   readonly from: string;
   readonly partition: number;
-  /** When it was closed, or last heard from. */
+  /** The time when it was closed, or last heard from. */
   readonly sinceMs: number;
-  /** The offset after the last record that the member had handled. */
+  /** The offset after the last record that the member had processed. */
   readonly handledTo: number;
-  /** True once the broker has said, after the member fell silent, that it still has the partition. */
+  /** True once the broker has reported, after the member fell silent, that it still has the partition. */
   readonly isKept: boolean;
-  /** Where another member went on. */
+  /** The offset at which another member continued. */
   readonly taken: { readonly by: string; readonly offset: number; readonly atMs: number } | null;
 }
 
@@ -71,11 +71,11 @@ export interface Lesson {
   readonly farewell: Handover | null;
   readonly isSlow: boolean;
   readonly mostLag: number;
-  /** Where the positions of the second group were set back to, and which of these records came again. */
+  /** The offsets to which the second group was reset, and those of these records that were delivered again. */
   readonly rewind: {
     readonly to: ReadonlyMap<number, number>;
     readonly again: ReadonlySet<number>;
-    /** The lowest position of the first group then, which must not move back. */
+    /** The lowest committed offset of the first group at that time, which must not go back. */
     readonly billing: readonly number[];
   } | null;
 }
@@ -124,7 +124,7 @@ export type LessonEvent =
   | { readonly type: "rewound"; readonly to: ReadonlyMap<number, number> };
 
 const NO_GROUP: GroupState = { info: null, next: Array(PARTITIONS).fill(0) };
-/** As many records of a log are kept as the widest picture shows. */
+/** The number of records of a log that are kept: as many as the widest picture shows. */
 const NEWEST = 24;
 
 export const BEGINNING: Lesson = {
@@ -212,7 +212,7 @@ export function replay(lesson: Lesson, event: LessonEvent): Lesson {
 function sent(lesson: Lesson, partition: number, record: LogRecord, isOwn: boolean): Lesson {
   const logs = lesson.logs.map((log, i) => {
     if (i !== partition) return log;
-    // Answers may overtake one another.
+    // Answers may overtake each other.
     const newest = [...log.newest, record].sort((a, b) => a.offset - b.offset).slice(-NEWEST);
     return { end: Math.max(log.end, record.offset + 1), newest };
   });
@@ -289,7 +289,7 @@ function withInfo(lesson: Lesson, group: GroupName, info: GroupInfo, atMs: numbe
   };
 }
 
-/** The successor may be a consumer elsewhere, as in a terminal. Then the broker alone tells of it. */
+/** The successor may be a consumer elsewhere, such as in a terminal. Then only the broker reports it. */
 function handoverTold(
   lesson: Lesson,
   handover: Handover | null,
@@ -326,21 +326,21 @@ export function memberOf(lesson: Lesson, memberId: string): Member | undefined {
   return lesson.members.find((each) => each.memberId === memberId);
 }
 
-/** Returns the members of a group in this page that are at work. */
+/** Returns the running members of a group in this page. */
 export function workingIn(lesson: Lesson, group: GroupName): Member[] {
   return lesson.members.filter(
     (each) => each.group === group && each.silentSinceMs === null && each.failure === null,
   );
 }
 
-/** Returns how many partitions each member of a group owns, as the broker says, most first. */
+/** Returns the number of partitions that each member of a group owns, according to the broker, largest first. */
 export function sharesOf({ info }: GroupState): number[] {
   return (info?.members ?? [])
     .map(({ assignment }) => assignment.reduce((sum, { partitions }) => sum + partitions.length, 0))
     .sort((a, b) => b - a);
 }
 
-/** Returns the committed position in each partition. Null where nothing was committed. */
+/** Returns the committed offset in each partition. Null if nothing was committed. */
 export function positionsOf(lesson: Lesson, group: GroupName): (number | null)[] {
   const offsets = lesson.groups[group].info?.offsets ?? [];
   return lesson.logs.map(
@@ -348,7 +348,7 @@ export function positionsOf(lesson: Lesson, group: GroupName): (number | null)[]
   );
 }
 
-/** Returns how many records a group has not read yet, as the broker says. */
+/** Returns the number of unread records of a group, according to the broker. */
 export function lagOf(info: GroupInfo | null): number {
   return info?.offsets.reduce((sum, { lag }) => sum + (lag ?? 0), 0) ?? 0;
 }

@@ -1,4 +1,4 @@
-// A step of the lesson: what it says, what the reader does, what the broker then has to show, and the code.
+// A step of the lesson: its text, the reader's action, the goals that the broker then shows, and the code.
 import { CopyButton } from "../ui/copy-button.tsx";
 import { Scroll } from "../ui/scroll.tsx";
 import { ErrorNote } from "../ui/states.tsx";
@@ -16,9 +16,9 @@ export function StepText({
 }: {
   step: Step;
   index: number;
-  /** The lesson as the picture shows it. */
+  /** The state of the lesson that the picture shows. */
   shown: Lesson;
-  /** The lesson as it is. */
+  /** The current state of the lesson. */
   now: Lesson;
   onAct: () => void;
 }) {
@@ -33,7 +33,7 @@ export function StepText({
       ))}
       <div class="buttons">
         {actions.map(({ name, label, isOffered }) => {
-          // It stays where it is when it has done its work, and the keyboard's focus stays on it.
+          // The button stays in place when it has done its work, and keeps the keyboard focus.
           const isIdle = doing.value !== null || !isOffered(now);
           return (
             <button

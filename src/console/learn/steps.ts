@@ -1,11 +1,11 @@
-// The steps of the lesson: what they say, what the reader does, and when they are done. That is told by the broker and
-// by the members, never by a timer.
+// The steps of the lesson: their texts, the reader's actions, and their goals. The broker and the members
+// decide when a goal is met, never a timer.
 import { OWN_CITY, PARTITIONS } from "./cities.ts";
 import { type Lesson, lagOf, positionsOf, sharesOf, workingIn } from "./state.ts";
 
-/** The session timeout of the lesson's members: what Kafka's brokers take at least, and long enough to watch. */
+/** The session timeout of the lesson's members: the least that Kafka's brokers accept, and long enough to watch. */
 export const SESSION_MS = 6_000;
-/** The lag that the slow consumers have to build up, and the one that counts as none while records keep coming. */
+/** The lag that the slow consumers have to reach, and the lag that counts as none while records keep arriving. */
 export const MUCH_LAG = 20;
 export const LITTLE_LAG = 6;
 
@@ -37,7 +37,7 @@ export interface Step {
   readonly text: readonly string[];
   readonly actions: readonly Action[];
   readonly goals: readonly Goal[];
-  /** Tells what was measured. Null before that. */
+  /** Describes the measurement. Null before there is one. */
   readonly finding?: (lesson: Lesson) => string | null;
 }
 
@@ -53,7 +53,7 @@ function join(upTo: number): Action {
   };
 }
 
-/** True if the members of the first group own so many partitions each. */
+/** True if the members of the first group own this many partitions each. */
 const isShared =
   (...shares: readonly number[]) =>
   ({ groups }: Lesson) =>

@@ -1,4 +1,4 @@
-// The end of the lesson: what was seen, where to go on, and the way to leave nothing behind.
+// The end of the lesson: a summary, links to go on, and a button to clean up.
 import { paths } from "../router.ts";
 import { ErrorNote } from "../ui/states.tsx";
 import { act, doing, isCleanedUp, problem, restart } from "./lesson.ts";

@@ -1,4 +1,4 @@
-// Who may what: who one is, whether somebody may do something, and the API keys.
+// The access page: the caller, a check of rights, and the API keys.
 import { useEffect, useState } from "preact/hooks";
 import { isAllowed } from "../../core/access/grants.ts";
 import { OPERATIONS_OF, type Operation, type ResourceType } from "../../core/access/operations.ts";
@@ -80,7 +80,7 @@ const TYPES = [
 
 const YOU = "";
 
-/** "May X do Y?", answered by the grants that are shown. */
+/** "May X do Y?", answered from the grants that are shown. */
 function Question({ keys }: { keys: readonly KeyInfo[] }) {
   const [who, setWho] = useState(YOU);
   const [type, setType] = useState<ResourceType>("topic");

@@ -1,4 +1,4 @@
-// Alerts: the rules, what is firing, and how much of each budget is used.
+// Alerts: the rules, the firing ones, and the use of each budget.
 import { useState } from "preact/hooks";
 import type { AlertInfo, AlertType } from "../../core/alerts/alert.ts";
 import type { BudgetUse } from "../../core/metrics/budgets.ts";
@@ -43,7 +43,7 @@ const BUDGET_COLUMNS: readonly Column<BudgetUse>[] = [
   },
 ];
 
-/** The alert whose dialog is open, and which one: null is a new one. */
+/** The open dialog and its alert. Null is a new alert. */
 type Open =
   | { readonly dialog: "set"; readonly alert: AlertInfo | null }
   | { readonly dialog: "remove"; readonly alert: AlertInfo }
@@ -196,7 +196,7 @@ const COLUMNS: readonly Column<AlertInfo>[] = [
   },
 ];
 
-/** What is firing, as sentences. */
+/** The firing alerts, in sentences. */
 export function FiringList({ firing }: { firing: AlertInfo["firing"] }) {
   if (firing.length === 0) return <span class="muted">quiet</span>;
   return (
@@ -211,7 +211,7 @@ export function FiringList({ firing }: { firing: AlertInfo["firing"] }) {
   );
 }
 
-/** The thresholds that are offered first. A group without members has none. */
+/** The thresholds that are offered first. An alert for groups without members has none. */
 const THRESHOLDS: Readonly<Record<AlertType, string>> = {
   "group-lag": "60",
   "group-empty": "",
@@ -232,7 +232,7 @@ function SetAlert(props: {
   const [forSeconds, setForSeconds] = useState(String(alert?.forSeconds ?? 0));
   const [webhook, setWebhook] = useState(alert?.webhook ?? "");
   const [isNewSecret, setNewSecret] = useState(false);
-  // Nobody has seen the secret that a rule without a webhook has.
+  // Nobody has seen the secret of a rule that had no webhook.
   const isFirstWebhook = alert?.webhook === null && webhook !== "";
   const act = async () => {
     const { secret } = await request<{ secret?: string }>("PUT", alertPath(name), {

@@ -1,4 +1,4 @@
-// The audit log: who was refused what, and who changed what.
+// The audit log: refusals and changes, each with its caller.
 import { useState } from "preact/hooks";
 import type { KeptEvent } from "../../core/access/audit.ts";
 import { AUDIT_PATH } from "../../protocol/paths.ts";

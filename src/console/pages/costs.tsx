@@ -1,4 +1,4 @@
-// The page that shows what each topic and group costs, at Cloudflare's prices, from the counts of its objects.
+// The cost of each topic and group, at Cloudflare's prices, from the counts of its objects.
 import type { Elsewhere } from "../../core/metrics/elsewhere.ts";
 import { COSTS_PATH } from "../../protocol/paths.ts";
 import { get } from "../api.ts";
@@ -56,7 +56,7 @@ const COLUMNS: readonly Column<Line>[] = [
   { title: "On Queues", isNumber: true, cell: (line) => elsewhereText(line, "queues") },
 ];
 
-/** A group carries no records there: they count at their topic. */
+/** A group carries no records there; they count at their topic. */
 function elsewhereText({ kind, elsewhere }: Line, where: keyof Elsewhere): string {
   return kind === "topic" ? dollarsText(elsewhere[where]) : "–";
 }

@@ -1,4 +1,4 @@
-// Deleted topics that are kept for a while: they can be brought back, or freed at once.
+// Deleted topics that are kept for a while. They can be restored, or freed at once.
 import { useState } from "preact/hooks";
 import { announce } from "../announce.ts";
 import { get, request } from "../api.ts";

@@ -1,4 +1,4 @@
-// Who owns which partition of a group, as a picture and as tables.
+// The owners of a group's partitions, as a picture and as tables.
 import type { GroupInfo, MemberInfo } from "../../core/group-info.ts";
 import { type Cell, fileName } from "../csv.ts";
 import { numberText } from "../format.ts";
@@ -91,7 +91,7 @@ const LAG_HEAD = [
   "oldest unread ms",
 ] as const;
 
-/** The cells of a partition. What is not known, or not committed, is empty. */
+/** The cells of a partition. Unknown and uncommitted values are empty. */
 function lagCells({ topic, partition, owner, holder, offset }: Row): Cell[] {
   const member = owner ?? holder;
   return [
@@ -196,7 +196,7 @@ export function GroupAssignment({ group, flows }: { group: GroupInfo; flows: Flo
   );
 }
 
-/** The moves that are told one by one. The picture and the table have all. */
+/** The most moves that are listed one by one. The picture and the table show all. */
 const MAX_MOVES = 10;
 
 function Moves({ moves }: { moves: readonly Row[] }) {

@@ -1,4 +1,4 @@
-// The config of a group, and its end.
+// The config of a group, and its deletion.
 import { useState } from "preact/hooks";
 import type { GroupInfo } from "../../core/group-info.ts";
 import type { GroupConfigInfo } from "../../core/topic-info.ts";

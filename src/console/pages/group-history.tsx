@@ -1,4 +1,4 @@
-// The flight recorder of a group as a timeline: what happened, and why.
+// A group's history as a timeline: what happened, and why.
 
 import { useState } from "preact/hooks";
 import type { HistoryInfo } from "../../core/group-info.ts";
@@ -10,11 +10,11 @@ import { useLoad } from "../load.ts";
 import { Empty, Loaded } from "../ui/states.tsx";
 import { Time } from "../ui/time.tsx";
 
-/** What is asked for at first, and each time that more is. */
+/** The number of entries that are loaded at first. */
 const STEP = 200;
 const MOST = 10_000;
 
-/** It is loaded anew when the group's epoch changes. */
+/** The history is loaded again when the group's epoch changes. */
 export function GroupHistory({ groupId, epoch }: { groupId: string; epoch: number }) {
   const [limit, setLimit] = useState(STEP);
   const loading = useLoad(

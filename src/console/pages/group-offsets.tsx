@@ -1,5 +1,5 @@
-// The positions of a group, and how they are set: choose partitions, choose where to, look at the plan, and confirm it with
-// the group's name. What is confirmed is the plan that was shown.
+// The committed offsets of a group, and their reset: choose partitions, choose a target, check the plan, and
+// confirm it with the group's name. The confirmed plan is exactly the one that was shown.
 import { useState } from "preact/hooks";
 import type { GroupInfo, ResetResult } from "../../core/group-info.ts";
 import { groupPath } from "../../protocol/paths.ts";
@@ -135,7 +135,7 @@ function Choose(props: {
   );
 }
 
-/** A topic with its partitions. None is chosen until somebody does. */
+/** A topic with its partitions. None is chosen at first. */
 function TopicChoice(props: {
   topic: string;
   offsets: readonly Offset[];

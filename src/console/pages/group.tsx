@@ -1,4 +1,4 @@
-// A group: who owns what, and its tabs.
+// A group: its assignment, and its tabs.
 import { useEffect, useState } from "preact/hooks";
 import type { GroupInfo } from "../../core/group-info.ts";
 import type { LagPoint } from "../../core/metrics/lag-trends.ts";
@@ -37,7 +37,7 @@ const TITLES: Readonly<Record<GroupTab, string>> = {
   costs: "Costs",
 };
 
-/** How long a partition is drawn as flowing after its position has moved. */
+/** The time for which a partition is drawn as flowing after its offset has moved. */
 const FLOWS_FOR_MS = 3_000;
 
 export function GroupPage({ groupId, tab }: { groupId: string; tab: GroupTab }) {
@@ -89,12 +89,15 @@ export function GroupPage({ groupId, tab }: { groupId: string; tab: GroupTab }) 
   );
 }
 
-/** What is known of the group. It stays when an update fails, and with it whatever somebody has begun on the page. */
+/**
+ * The known state of the group. It stays when an update fails, and so does everything that the user has begun
+ * on the page.
+ */
 interface Known {
   readonly group: GroupInfo | null;
   readonly atMs: number;
   readonly error: unknown;
-  /** The lag over the last day as it was told, and as it was seen since the page was opened. */
+  /** The lag over the last day as reported, and as seen since the page was opened. */
   readonly told: readonly LagPoint[];
   readonly seen: readonly LagPoint[];
   readonly flows: Flows;
@@ -105,13 +108,13 @@ const NOTHING: Known = {
   ...{ told: [], seen: [], flows: NO_FLOWS },
 };
 
-/** Watches the group unless somebody has paused that. The page of another group begins anew. */
+/** Watches the group unless the user has paused that. The page of another group starts anew. */
 function useGroup(groupId: string) {
   const [known, setKnown] = useState(NOTHING);
   const [isPaused, setPaused] = useState(false);
   useEffect(() => {
     if (isPaused) return;
-    // What has not moved for a while flows no more. Whoever pauses wants to see nothing move at all.
+    // A partition that has not moved for a while no longer flows. While paused, nothing moves at all.
     const still = () => setKnown((before) => ({ ...before, flows: NO_FLOWS }));
     let timer: ReturnType<typeof setTimeout> | undefined;
     const stop = watchGroup(groupId, ({ group, trend, error, atMs }) => {

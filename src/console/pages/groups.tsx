@@ -1,5 +1,5 @@
-// The list of groups, in pages of a hundred. States and lags are asked of each group, so they are only asked for where
-// somebody wants them or the list is short.
+// The list of groups, in pages of a hundred. Their states and lags cost a question per group, so they are
+// loaded only on request or for a short list.
 import { useEffect, useState } from "preact/hooks";
 import { GROUPS_PATH } from "../../protocol/paths.ts";
 import { get } from "../api.ts";
@@ -22,7 +22,7 @@ interface Page {
   readonly next?: string;
 }
 
-/** A list that is as short as this is asked about at once. */
+/** The states of a list up to this length are loaded at once. */
 const FEW = 20;
 
 type Answers = ReadonlyMap<string, GroupSummary | Error>;
@@ -91,7 +91,7 @@ function GroupTable({ names }: { names: readonly string[] }) {
     const controller = new AbortController();
     const note = (groupId: string, answer: GroupSummary | Error) =>
       setAnswers((before) => new Map(before).set(groupId, answer));
-    summariesOf(names, controller.signal, note).catch(() => {}); // It was given up.
+    summariesOf(names, controller.signal, note).catch(() => {}); // It was cancelled.
     return () => controller.abort();
   }, [names.join("\n"), isAsked]);
   const rows = ordered(names, answers, order);
@@ -142,7 +142,7 @@ function GroupTable({ names }: { names: readonly string[] }) {
   );
 }
 
-/** Returns the names in an order. The largest come first, and those that have none last. */
+/** Returns the names in an order: the largest values first, and groups without a value last. */
 function ordered(names: readonly string[], answers: Answers, order: Order): readonly string[] {
   if (order === "name") return names;
   const rankOf = (name: string) => {
@@ -153,7 +153,7 @@ function ordered(names: readonly string[], answers: Answers, order: Order): read
   return names.toSorted((a, b) => rankOf(b) - rankOf(a));
 }
 
-/** The cells of a group. What is not known, or not committed, is empty. */
+/** The cells of a group. Unknown and uncommitted values are empty. */
 function cellsOf(name: string, answer: GroupSummary | Error | undefined): Cell[] {
   if (answer === undefined || answer instanceof Error)
     return [name, answer?.message ?? null, null, null, null];

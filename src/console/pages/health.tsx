@@ -1,4 +1,4 @@
-// How the broker is: its release, its storage, and what its objects have still to be told.
+// The health of the broker: its release, its storage, and the tasks that objects have not yet received.
 import { DOCTOR_PATH } from "../../protocol/paths.ts";
 import { get, ProblemError } from "../api.ts";
 import { countText } from "../format.ts";
@@ -53,7 +53,7 @@ export function HealthPage() {
   );
 }
 
-/** A failing storage is an answer too, with its own status. */
+/** An answer about failing storage is an answer too, with its own status. */
 async function loadHealth(aborted: AbortSignal): Promise<string> {
   try {
     return (await get<{ status: string }>("/health", aborted)).status;

@@ -1,4 +1,4 @@
-// How groups are, as a table: their states, members and lags.
+// Groups as a table: their states, members and lags.
 import type { GroupSummary } from "../../core/metrics/group-summaries.ts";
 import { numberText } from "../format.ts";
 import { ageText } from "../lag.ts";

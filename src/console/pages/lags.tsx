@@ -1,4 +1,4 @@
-// All groups by how far they are behind, from what they have told: nobody is woken for it.
+// All groups by lag, as last reported. It wakes nothing.
 import { useState } from "preact/hooks";
 import type { GroupOrder, GroupSummary } from "../../core/metrics/group-summaries.ts";
 import { GROUP_LAGS_PATH } from "../../protocol/paths.ts";
@@ -19,7 +19,7 @@ const ORDERS: readonly (readonly [GroupOrder, string])[] = [
   ["name", "name"],
 ];
 
-/** Both kinds of groups, by KIP-848's names and by Kafka's of before. */
+/** Both kinds of groups, by KIP-848's names and by Kafka's older ones. */
 const STATES = [
   ["", "any"],
   ["Stable", "stable"],

@@ -1,4 +1,4 @@
-// What there is no page for.
+// The page for an address without a page.
 import { paths } from "../router.ts";
 
 export function NotFoundPage({ path }: { path: string }) {

@@ -1,4 +1,4 @@
-// Where one begins: what there is, and what was changed lately.
+// The first page: what exists, and what was changed lately.
 import type { KeptEvent } from "../../core/access/audit.ts";
 import type { AlertInfo } from "../../core/alerts/alert.ts";
 import type { GroupSummary } from "../../core/metrics/group-summaries.ts";
@@ -22,9 +22,9 @@ import { Empty, Loaded } from "../ui/states.tsx";
 import { Table } from "../ui/table.tsx";
 import { LAG_COLUMNS } from "./lag-columns.tsx";
 
-/** How many changes are shown. */
+/** The number of changes that are shown. */
 const EVENTS = 10;
-/** How many groups are shown that are behind. */
+/** The number of lagging groups that are shown. */
 const WORST = 5;
 
 interface Health {
@@ -56,7 +56,7 @@ export function OverviewPage() {
   );
 }
 
-/** Returns how many there are, where a page has them all. Nothing counts them, and no list is read whole for it. */
+/** Returns their number, if one page has them all. Nothing counts them, and no list is read whole for this. */
 async function countOf(path: string, field: string, aborted: AbortSignal): Promise<string> {
   const page = await get<Record<string, unknown>>(`${path}?limit=${PAGE_ROWS}`, aborted);
   const items = page[field];
@@ -99,7 +99,7 @@ interface Costs {
   };
 }
 
-/** What goes through now, and what it costs. */
+/** The present traffic, and its cost. */
 function Traffic() {
   const loading = useLoad((aborted) => get<Costs>(`${COSTS_PATH}?limit=0`, aborted), []);
   return (
@@ -132,7 +132,7 @@ function rateText(perSecond: number): string {
     : perSecond.toFixed(1);
 }
 
-/** What is firing. Nothing is said where nothing is. */
+/** The firing alerts. Shows nothing if there are none. */
 function Firing() {
   const { data } = useLoad(
     (aborted) => get<{ alerts: readonly AlertInfo[] }>(ALERTS_PATH, aborted),

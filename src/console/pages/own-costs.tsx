@@ -1,4 +1,4 @@
-// The tab of a page that shows what one topic or group costs.
+// The tab with the cost of one topic or group.
 import type { BudgetUse } from "../../core/metrics/budgets.ts";
 import type { Spent } from "../../core/metrics/cost-ledger.ts";
 import type { Elsewhere } from "../../core/metrics/elsewhere.ts";
@@ -24,7 +24,7 @@ interface Answer {
   readonly lines: readonly Line[];
 }
 
-/** A kind of thing that is counted. */
+/** One kind of usage. */
 interface Row {
   readonly what: string;
   readonly count: (used: Spent) => string;
@@ -108,7 +108,7 @@ function columnsOf({ usedToday, usedThisMonth }: Line): readonly Column<Row>[] {
   ];
 }
 
-/** How much of the topic's budget is used. Nothing is said of one that has told of none. */
+/** The used part of the topic's budget. Shows nothing for a topic without a reported budget. */
 function Budget({ name }: { name: string }) {
   const { data } = useLoad(
     (aborted) => get<{ budgets: readonly BudgetUse[] }>(ALERTS_PATH, aborted),

@@ -24,7 +24,7 @@ import { type Stored, StoredLink } from "../ui/stored-link.tsx";
 
 interface Props {
   readonly topic: string;
-  /** What the form begins with. */
+  /** The initial content of the form. */
   readonly record: PlacedRecord | null;
   readonly onStored: (stored: Stored) => void;
   readonly onClose: () => void;
@@ -64,7 +64,7 @@ function Fields({ topic, record, onStored, onClose, partitions }: Props & { part
   const ref = useRef<HTMLDivElement>(null);
   const send = useSend(topic);
   useEffect(() => {
-    // The form came after the dialog had opened.
+    // The form appeared after the dialog had opened.
     ref.current?.querySelector<HTMLElement>("input, textarea")?.focus();
   }, []);
   useEffect(() => {
@@ -180,8 +180,8 @@ function Fields({ topic, record, onStored, onClose, partitions }: Props & { part
 }
 
 /**
- * Returns a function that sends a draft. If no answer comes and the same is sent once more, it is stored once: it goes
- * under the same key, until an answer has come.
+ * Returns a function that sends a draft. If no answer comes and the same draft is sent again, it is stored
+ * once, because it has the same key until an answer comes.
  */
 function useSend(topic: string): (draft: Draft) => Promise<Stored> {
   const unanswered = useRef({ body: "", idempotencyKey: "" });
@@ -226,7 +226,7 @@ function Headers(props: {
   };
   const remove = (at: number) => {
     onChange(headers.filter((_, i) => i !== at));
-    // What had the focus has gone.
+    // The focused element is gone.
     ref.current?.querySelector<HTMLElement>("button.add")?.focus();
   };
   return (

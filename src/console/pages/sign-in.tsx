@@ -1,11 +1,11 @@
-// The form for whoever the broker does not know.
+// The form for users that the broker does not know.
 import { useState } from "preact/hooks";
 import { refusal } from "../api.ts";
 import { failure, isKnown, recognize, signIn } from "../session.ts";
 import { Checkbox, Field, Form } from "../ui/form.tsx";
 import { Busy, ErrorNote } from "../ui/states.tsx";
 
-/** The page for somebody who has not signed in, or whom the broker could not be asked about. */
+/** The page for a user who has not signed in, or if the broker could not be asked. */
 export function Outside() {
   if (failure.value !== null)
     return <ErrorNote error={failure.value} retry={() => void recognize()} />;

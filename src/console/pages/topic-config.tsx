@@ -1,4 +1,4 @@
-// The config of a topic, and its end.
+// The config of a topic, and its deletion.
 import { useState } from "preact/hooks";
 import type { ConfigInfo, TopicInfo } from "../../core/topic-info.ts";
 import { CONFIGS_PATH, topicPath } from "../../protocol/paths.ts";
@@ -78,7 +78,7 @@ export function TopicConfig({ topic, onChange }: { topic: TopicInfo; onChange: (
   );
 }
 
-/** Says for how long a deleted topic can be brought back. */
+/** Says how long a deleted topic can be restored. */
 function keptText(delayMs: number): string {
   if (delayMs > 0) return `It can be brought back for ${durationText(delayMs)}.`;
   return delayMs === 0

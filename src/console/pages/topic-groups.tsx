@@ -1,5 +1,5 @@
-// The groups that read a topic, as they have told. A group that has told nothing, for it has slept since before there were
-// metrics, is found by looking through all of them, when somebody asks for it.
+// The groups that read a topic, as reported. A group that has slept since before there were metrics has not
+// reported. It is found by a search through all groups, on request.
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { GroupSummary } from "../../core/metrics/group-summaries.ts";
 import type { TopicInfo } from "../../core/topic-info.ts";
@@ -137,7 +137,8 @@ export function TopicGroups({ topic }: { topic: TopicInfo }) {
 }
 
 /**
- * Asks every group for its committed offsets, a page of groups after another, and returns how many read the topic.
+ * Asks every group for its committed offsets, page by page, and returns the number of groups that read the
+ * topic.
  * @throws the signal's reason
  */
 async function lookThrough(
@@ -155,7 +156,7 @@ async function lookThrough(
     );
     await eachOf(groups, AT_ONCE, async ({ groupId }) => {
       const { offsets } = await get<Committed>(`${groupPath(groupId)}/offsets`, aborted).catch(
-        (): Committed => ({ offsets: [] }), // It has gone meanwhile.
+        (): Committed => ({ offsets: [] }), // It is gone by now.
       );
       aborted.throwIfAborted();
       const partitions = offsets.filter((each) => each.topic === topic).length;

@@ -1,4 +1,4 @@
-// The partitions of a topic: where their logs begin and end, and the deletion of records.
+// The partitions of a topic: the bounds of their logs, and the deletion of records.
 import { useEffect, useState } from "preact/hooks";
 import type { TopicInfo } from "../../core/topic-info.ts";
 import { partitionPath, topicPath } from "../../protocol/paths.ts";
@@ -21,7 +21,7 @@ interface State {
 }
 
 const AT_ONCE = 6;
-/** How many partitions are asked at once. Each one that sleeps is woken. */
+/** The number of partitions that are asked at once. Each sleeping one is woken. */
 const ROWS = 100;
 
 export function TopicPartitions({ topic, onChange }: { topic: TopicInfo; onChange: () => void }) {
@@ -42,7 +42,7 @@ export function TopicPartitions({ topic, onChange }: { topic: TopicInfo; onChang
       signal.throwIfAborted();
       setStates((before) => new Map(before).set(partition, answer));
     };
-    eachOf(numbers, AT_ONCE, ask).catch(() => {}); // It was given up.
+    eachOf(numbers, AT_ONCE, ask).catch(() => {}); // It was cancelled.
     return () => controller.abort();
   }, [topicId, shown, turn]);
   const mayDelete = isOffered("DELETE", "topic", name);

@@ -1,5 +1,5 @@
-// The records of a topic: from where, of which partitions, and which of them. Nothing is read before everything is said
-// that decides what is read.
+// The records of a topic: the start, the partitions, and the filter. Nothing is read before the user has chosen
+// all of these.
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { TopicInfo } from "../../core/topic-info.ts";
 import { announce } from "../announce.ts";
@@ -33,9 +33,9 @@ const FROMS: readonly (readonly [FromType, string])[] = [
   ["time", "a time"],
 ];
 
-/** How many records are looked for at a time. */
+/** The number of records that are searched for at a time. */
 const PAGE = 50;
-/** A topic of as many partitions is read at all of them at first, one of more at the first of them. */
+/** A topic with up to this many partitions is read in all of them at first, a larger one in its first partition. */
 const FEW_PARTITIONS = 12;
 
 const EVERY = "every";
@@ -45,7 +45,7 @@ interface Asked {
   readonly type: FromType;
   readonly place: string;
   readonly filter: Filter;
-  /** Looks for a key in all partitions, for a topic that had fewer once. */
+  /** Searches all partitions for a key, in case the topic once had fewer. */
   readonly isEverywhere: boolean;
 }
 
@@ -58,7 +58,7 @@ export function TopicRecords({ topic }: { topic: TopicInfo }) {
     isEverywhere: false,
   };
   const [asked, setAsked] = useState(first);
-  /** The question whose answers are shown as they come. */
+  /** The search whose results are shown as they arrive. */
   const [followed, setFollowed] = useState<Asked | null>(null);
   const look = useLook(topic);
   const isReadable = isOffered("READ", "topic", topic.name);
@@ -113,14 +113,14 @@ function fromOf({ type, place }: Asked): From | null {
   return Number.isNaN(timestamp) ? null : { type, timestamp };
 }
 
-/** Returns the partitions to read. A key is looked for where Kafka's clients put it. */
+/** Returns the partitions to read. A key is searched for where Kafka's clients put it. */
 function partitionsToRead({ partition, filter, isEverywhere }: Asked, count: number): number[] {
   if (partition !== EVERY) return [Number(partition)];
   if (filter.key !== "" && !isEverywhere) return [partitionOfKey(filter.key, count)];
   return Array.from({ length: count }, (_, i) => i);
 }
 
-/** Returns the partition that is read alone, or null where all are. */
+/** Returns the only partition to read, or null for all. */
 function onlyPartition(asked: Asked, count: number): number | null {
   const [partition = 0, ...others] = partitionsToRead(asked, count);
   return others.length === 0 && count > 1 ? partition : null;
@@ -148,7 +148,7 @@ function useLook(topic: TopicInfo) {
     } catch (thrown) {
       if (!own.signal.aborted) setError(thrown);
     }
-    if (controller.current !== own) return; // Another one has begun.
+    if (controller.current !== own) return; // Another search has begun.
     setLooking(false);
     if (last !== null) announce(`${countText((last as Progress).found.length, "record")} found.`);
   };

@@ -1,4 +1,4 @@
-// The records of a topic as they come. Nothing is read while it is paused, or while nobody can see the page.
+// The records of a topic as they arrive. Nothing is read while it is paused, or while the page is hidden.
 import { useEffect, useRef, useState } from "preact/hooks";
 import { announce } from "../announce.ts";
 import { countText, numberText } from "../format.ts";
@@ -8,7 +8,7 @@ import { MAX_ROWS, TailRows } from "../tail-rows.ts";
 import { RecordTable } from "../ui/record-table.tsx";
 import { Empty, ErrorNote } from "../ui/states.tsx";
 
-/** Rows that come together are shown together. Whoever wants little motion gets them in larger steps. */
+/** Rows that arrive within this time are shown together. Users who prefer reduced motion get larger steps. */
 const GATHER_MS = matchMedia("(prefers-reduced-motion: reduce)").matches ? 1_000 : 250;
 
 interface Props {

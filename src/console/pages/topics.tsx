@@ -100,7 +100,7 @@ export function TopicsPage({ prefix, after }: { prefix: string; after: string })
   );
 }
 
-/** True if there is some name by which the caller may create a topic. */
+/** True if there is a name under which the caller may create a topic. */
 function mayCreateSome(): boolean {
   return (
     isOffered("CREATE", "cluster") ||

@@ -1,4 +1,4 @@
-// Lines of the audit log.
+// Events of the audit log.
 import type { KeptEvent } from "../../core/access/audit.ts";
 import { Table } from "./table.tsx";
 import { Time } from "./time.tsx";

@@ -1,4 +1,5 @@
-// A config: each key with its value, its default, and where the value is from. Keys can be set, or taken away again.
+// A config: each key with its value, its default, and the source of the value. Keys can be set, or reset to
+// their default.
 import { useState } from "preact/hooks";
 import type { ConfigInfo } from "../../core/topic-info.ts";
 import { announce } from "../announce.ts";
@@ -8,7 +9,7 @@ import { type Column, Table } from "./table.tsx";
 
 type Value = string | number;
 
-/** A number as large as this stands for none. */
+/** A number as large as this means no bound. */
 const NONE = Number.MAX_SAFE_INTEGER;
 
 function valueText(value: Value | undefined): string {
@@ -20,11 +21,11 @@ function valueText(value: Value | undefined): string {
 export function ConfigTable(props: {
   caption: string;
   config: ConfigInfo;
-  /** What holds where nothing is set here, if that is known. */
+  /** The values that apply if nothing is set here, if they are known. */
   defaults: Readonly<Record<string, Value>> | null;
-  /** Says where a value is from that is not set here. */
+  /** Describes the source of a value that is not set here. */
   sourceOf: (key: string) => string;
-  /** What is set here is called so. */
+  /** The name for a value that is set here. */
   own: string;
   isEditable: boolean;
   onChange: (change: Readonly<Record<string, Value | null>>) => Promise<void>;

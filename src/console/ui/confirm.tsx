@@ -1,4 +1,4 @@
-// A dialog before something that cannot be taken back: it says what will happen and asks for the name.
+// A dialog before an action that cannot be undone. It says what will happen and asks for the name.
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { Dialog } from "./dialog.tsx";
@@ -6,7 +6,7 @@ import { Field, Form } from "./form.tsx";
 
 export function Confirm(props: {
   title: string;
-  /** What has to be typed. */
+  /** The text that has to be typed. */
   name: string;
   action: string;
   act: () => Promise<void>;

@@ -1,4 +1,4 @@
-// Copies a text to the clipboard, and says whether that worked.
+// Copies a text to the clipboard, and reports the outcome.
 import { useState } from "preact/hooks";
 import { announce } from "../announce.ts";
 

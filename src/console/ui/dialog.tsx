@@ -1,5 +1,5 @@
-// A question that has to be answered before anything else: the browser's own modal dialog, which keeps the focus in it and
-// gives it back.
+// A question that has to be answered first: the browser's own modal dialog, which keeps the focus and gives it
+// back.
 import type { ComponentChildren } from "preact";
 import { useEffect, useId, useRef } from "preact/hooks";
 import { focusPage } from "../focus.ts";
@@ -14,7 +14,7 @@ export function Dialog(props: { title: string; onClose: () => void; children: Co
     dialog?.showModal();
     return () => {
       dialog?.close();
-      // What opened it may go with it, a moment later.
+      // The element that opened it may disappear with it, a moment later.
       setTimeout(() => {
         if (opener instanceof HTMLElement && opener.isConnected) opener.focus();
         else focusPage();

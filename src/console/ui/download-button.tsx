@@ -1,4 +1,4 @@
-// Makes a file in the page and gives it to the browser to keep.
+// Makes a file in the page and offers it as a download.
 import { announce } from "../announce.ts";
 import { type Cell, csvOf } from "../csv.ts";
 
@@ -24,7 +24,7 @@ export function DownloadButton(props: {
   );
 }
 
-/** Makes a file of a table. */
+/** Makes a file from a table. */
 export function CsvButton(props: {
   name: string;
   head: readonly string[];
@@ -41,7 +41,7 @@ export function CsvButton(props: {
   );
 }
 
-/** The browser has taken the file long before. */
+/** By then the browser has long taken the file. */
 const KEPT_MS = 60_000;
 
 function save(name: string, blob: Blob): void {

@@ -1,4 +1,4 @@
-// Fields, and forms that do something once: while it is done they cannot be sent again, and what went wrong stands below.
+// Fields and forms. A form cannot be sent again while it is being sent, and shows errors below.
 import type { ComponentChildren } from "preact";
 import { useId, useState } from "preact/hooks";
 import { ErrorNote } from "./states.tsx";
@@ -8,12 +8,12 @@ export function Field(props: {
   value: string;
   onInput: (value: string) => void;
   hint?: ComponentChildren;
-  /** What is wrong with the value. */
+  /** The error of the value. */
   error?: string | undefined;
   type?: "text" | "number" | "password" | "datetime-local";
   isRequired?: boolean;
   isNarrow?: boolean;
-  /** Takes several lines. */
+  /** True for a field of several lines. */
   isTall?: boolean;
   min?: number;
 }) {
@@ -38,7 +38,7 @@ export function Field(props: {
         <textarea rows={6} {...shared} />
       ) : (
         <input
-          type={type as "text"} // The types of preact want to know which.
+          type={type as "text"} // Preact's types require a specific one.
           {...(min === undefined ? {} : { min })}
           {...shared}
         />
@@ -101,7 +101,7 @@ export function Checkbox(props: {
   );
 }
 
-/** Does what its button says. `act` may throw. */
+/** Runs the action that its button names. `act` may throw. */
 export function Form(props: {
   action: string;
   act: () => Promise<void>;

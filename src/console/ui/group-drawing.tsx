@@ -1,4 +1,5 @@
-// Draws a group as in a textbook: its partitions on the left, its members on the right, and who owns what between them.
+// Draws a group as in a textbook: its partitions on the left, its members on the right, and the ownership
+// between them.
 import { useId, useRef } from "preact/hooks";
 import type { GroupInfo } from "../../core/group-info.ts";
 import { countText, numberText, shortened } from "../format.ts";
@@ -92,10 +93,10 @@ function Partition({ node, side }: { node: PartitionNode; side: number }) {
   );
 }
 
-/** As wide as this, there is room for words. */
+/** From this width on there is room for words. */
 const ROOMY = 200;
 
-/** The lag as there is room for it. None committed is no lag of 0. */
+/** The lag, as space allows. "None committed" is not a lag of 0. */
 function lagText({ offset }: PartitionNode, isRoomy: boolean): string {
   if (offset === null) return "?";
   if (offset.lag === null) return isRoomy ? "none committed" : "none";
@@ -188,7 +189,7 @@ function Legend() {
   );
 }
 
-/** What the picture shows, for whoever does not see it. The tables below it say the rest. */
+/** Describes the picture for people who cannot see it. The tables below it have the details. */
 function summaryOf({ partitions, members }: Picture): string {
   const free = partitions.filter(({ owner }) => owner === null).length;
   const moving = partitions.filter(({ next }) => next !== null).length;

@@ -1,9 +1,9 @@
-// A part of the console that has a file of its own, which is loaded when the part is first shown.
+// A part of the console with a file of its own, which is loaded when the part is first shown.
 import type { ComponentChildren, ComponentType } from "preact";
 import { useEffect, useState } from "preact/hooks";
 import { Busy } from "./states.tsx";
 
-/** Returns a component that loads the part and then is the part. Meanwhile it says that `what` is loading. */
+/** Returns a component that loads the part and then shows it. Until then it says that `what` is loading. */
 export function later<Props extends object>(
   what: string,
   load: () => Promise<ComponentType<Props>>,
@@ -27,7 +27,7 @@ export function later<Props extends object>(
   };
 }
 
-/** A browser may remember that a file could not be loaded, so the whole page is loaded again. */
+/** A browser may remember that a file failed to load, so the whole page is loaded again. */
 export function LostNote({ what }: { what: string }) {
   return (
     <div class="note danger" role="alert">

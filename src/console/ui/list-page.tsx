@@ -1,9 +1,9 @@
-// The frame of a long list: its filter and its way on.
+// The frame of a long list: its filter and its pages.
 import type { ComponentChildren } from "preact";
 import { useState } from "preact/hooks";
 import { navigate } from "../navigation.ts";
 
-/** A field for the beginning of the names. */
+/** A field for the prefix of the names. */
 export function PrefixFilter(props: {
   prefix: string;
   pathOf: (list: { prefix: string }) => string;

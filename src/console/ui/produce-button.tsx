@@ -1,4 +1,4 @@
-// Opens the form that produces a record, where the grants allow it, and tells where the record is.
+// Opens the form that produces a record, if the grants allow it, and then links to the record.
 import { useState } from "preact/hooks";
 import { announce } from "../announce.ts";
 import type { PlacedRecord } from "../record-bytes.ts";
@@ -12,7 +12,7 @@ const ProduceForm = later(
   async () => (await import("../pages/produce.tsx")).ProduceForm,
 );
 
-/** With a record, the form begins with what is in it. */
+/** With a record, the form starts with its content. */
 export function ProduceButton({
   topic,
   record = null,

@@ -1,4 +1,4 @@
-// One record: its key, its value, its headers, and how to read it elsewhere.
+// One record: its key, its value, its headers, and code that reads it elsewhere.
 import { credential } from "../api.ts";
 import { timeText } from "../format.ts";
 import { headersOf, keyBytes, type PlacedRecord, valueBytes } from "../record-bytes.ts";

@@ -1,4 +1,4 @@
-// Records in rows, which open to show one whole.
+// Records in rows, each of which opens to show the whole record.
 import { useState } from "preact/hooks";
 import { fileName } from "../csv.ts";
 import { shortened } from "../format.ts";
@@ -10,7 +10,7 @@ import { RecordDetail } from "./record-detail.tsx";
 import { Scroll } from "./scroll.tsx";
 import { Time } from "./time.tsx";
 
-/** What a row shows of a key or a value. */
+/** The most characters of a key or a value in a row. */
 const PREVIEW_CHARS = 120;
 
 function previewOf({ text, base64 }: Bytes): string {
@@ -21,7 +21,7 @@ function previewOf({ text, base64 }: Bytes): string {
 export function RecordTable(props: {
   topic: string;
   records: readonly PlacedRecord[];
-  /** Called when somebody looks at one of them. */
+  /** Called when the user opens a record. */
   onOpen?: () => void;
 }) {
   const { topic, records, onOpen } = props;

@@ -1,4 +1,5 @@
-// What may be wider or longer than its place. It scrolls with the keyboard too, so it has a name and can be focused.
+// A region whose content may be wider or longer than its space. It scrolls with the keyboard too, so it has a
+// name and can be focused.
 import type { ComponentChildren } from "preact";
 
 export function Scroll(props: { label: string; class?: string; children: ComponentChildren }) {

@@ -1,4 +1,4 @@
-// Favorites: the star that makes something one, and the list of them.
+// Favorites: the star that marks one, and the list of them.
 import { announce } from "../announce.ts";
 import { favoritesOf, isFavorite, type Kind, toggleFavorite } from "../favorites.ts";
 import { paths } from "../router.ts";
@@ -39,7 +39,7 @@ const TITLES: Readonly<Record<Kind, string>> = {
   group: "Favorite groups",
 };
 
-/** The favorites whose names begin in some way, as links. Nothing where there are none. */
+/** The favorites with this prefix, as links. Shows nothing if there are none. */
 export function Favorites({ kind, prefix = "" }: { kind: Kind; prefix?: string }) {
   const names = favoritesOf(kind, prefix);
   if (names.length === 0) return null;

@@ -1,4 +1,4 @@
-// What stands in place of content: while it loads, where it failed, and where there is none.
+// The placeholders for content: while it loads, after an error, and if there is none.
 import type { ComponentChildren } from "preact";
 import { ProblemError } from "../api.ts";
 import type { Loading } from "../load.ts";
@@ -7,7 +7,7 @@ export function Busy({ what }: { what: string }) {
   return <p class="busy">Loading {what}…</p>;
 }
 
-/** It is told at once, and where it stands: the region of the shell is silent while a dialog is open. */
+/** The error is announced in place, because the live region of the shell is silent while a dialog is open. */
 export function ErrorNote({ error, retry }: { error: unknown; retry?: (() => void) | undefined }) {
   const text = error instanceof Error ? error.message : String(error);
   return (
@@ -29,7 +29,7 @@ export function Empty({ children }: { children: ComponentChildren }) {
   return <p class="note empty">{children}</p>;
 }
 
-/** Shows what was loaded, or why there is nothing to show. */
+/** Shows the loaded data, or why there is none. */
 export function Loaded<T>(props: {
   what: string;
   loading: Loading<T>;

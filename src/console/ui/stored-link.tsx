@@ -1,7 +1,7 @@
-// Leads to a record that was stored.
+// A link to a stored record.
 import { paths } from "../router.ts";
 
-/** The place of a record that was stored. */
+/** The place of a stored record. */
 export interface Stored {
   readonly partition: number;
   readonly offset: number;

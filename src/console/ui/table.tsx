@@ -7,15 +7,15 @@ import { Scroll } from "./scroll.tsx";
 export interface Column<Row> {
   readonly title: string;
   readonly cell: (row: Row) => ComponentChildren;
-  /** Numbers stand to the right. */
+  /** Numbers are right-aligned. */
   readonly isNumber?: boolean;
-  /** Text of many words has more room in a narrow window. */
+  /** Long text gets more room in a narrow window. */
   readonly isLong?: boolean;
 }
 
 const ROWS = 100;
 
-/** The first column names the rows. Only so many rows are drawn as one can look at; more are asked for. */
+/** The first column names the rows. Only a limited number of rows is drawn; more are shown on request. */
 export function Table<Row>(props: {
   caption: ComponentChildren;
   /** Hides the caption where a heading above says the same. */

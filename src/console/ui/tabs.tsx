@@ -1,4 +1,4 @@
-// The parts of a page, each with an address of its own: links, of which the current one is marked.
+// The parts of a page, each with an address of its own. They are links, and the current one is marked.
 export interface Tab {
   readonly title: string;
   readonly href: string;

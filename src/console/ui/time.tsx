@@ -1,4 +1,4 @@
-// A point in time: how long ago, with the time itself for whoever asks.
+// A point in time: how long ago it was, with the time itself as a tooltip.
 import { now } from "../clock.ts";
 import { relativeText, timeText } from "../format.ts";
 

@@ -1,4 +1,4 @@
-// How far a group was behind over time: a line, what it says in words, and the numbers as a table for whoever wants them.
+// The lag of a group over time: a line, a description in words, and a table of the numbers.
 import { useId } from "preact/hooks";
 import type { LagPoint } from "../../core/metrics/lag-trends.ts";
 import { countText, durationText, numberText, timeText } from "../format.ts";
@@ -17,7 +17,7 @@ const COLUMNS: readonly Column<LagPoint>[] = [
   { title: "Oldest unread", isNumber: true, cell: ({ oldestUnreadMs }) => ageText(oldestUnreadMs) },
 ];
 
-/** Draws nothing before there are two points. */
+/** Draws nothing until there are two points. */
 export function Trend({ points }: { points: readonly LagPoint[] }) {
   const id = useId();
   const [first, last] = [points[0], points.at(-1)];

@@ -1,4 +1,4 @@
-// The width that an element has. A drawing is laid out for it, so that its letters keep their size.
+// The width of an element. A drawing is laid out for it, so that its letters keep their size.
 import { useEffect, useState } from "preact/hooks";
 
 export function useWidth(ref: { readonly current: HTMLElement | null }, min: number): number {

@@ -1,5 +1,5 @@
-// The bytes of a key, a value or a header. They are an attacker's, so they are text nodes and nothing else. 64 KiB are
-// shown until more is asked for.
+// The bytes of a key, a value or a header. An attacker may have chosen them, so they are text nodes and nothing
+// else. 64 KiB are shown until the user asks for more.
 import { useMemo, useState } from "preact/hooks";
 import { bytesText } from "../format.ts";
 import { hexDump } from "../hex-dump.ts";
@@ -11,7 +11,7 @@ import { Scroll } from "./scroll.tsx";
 const SHOWN_CHARS = 65_536;
 const SHOWN_BYTES = 4_096;
 
-/** As long as this, a key or a header is a line. */
+/** A key or a header up to this length is shown in one line. */
 const BRIEF_CHARS = 200;
 
 export function ValueView(props: { bytes: Bytes; label: string; mayBeBrief?: boolean }) {

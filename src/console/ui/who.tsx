@@ -1,4 +1,4 @@
-// Who has signed in, and the way out.
+// The user who has signed in, and the button to sign out.
 import { me, signOut } from "../session.ts";
 
 export function Who() {
