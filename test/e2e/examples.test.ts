@@ -5,6 +5,8 @@ import { readdirSync, readFileSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { createTestHarness } from "wrangler";
+import { Rivulet } from "../../src/sdk/index.ts";
 import { until } from "../support/until.ts";
 import { BrokerProcess } from "./broker.ts";
 
@@ -114,9 +116,9 @@ test("[EXA-1] node-service handles, and on Ctrl-C commits and leaves", async () 
 /** Starts an example that brings its own broker, with data of its own, and waits until it is ready. */
 async function beginAtEdge(start: string, example: string) {
   const dev = begin(`${start} --port 0 --persist-to ${join(broker.dataDir, example)}`);
-  const url = await until("it is ready", () =>
-    /Ready on (http:\/\/\S+)/.exec(dev.output.text)?.[1]?.replace("localhost", "127.0.0.1"),
-  );
+  const isReady = () =>
+    /Ready on (http:\/\/\S+)/.exec(dev.output.text)?.[1]?.replace("localhost", "127.0.0.1");
+  const url = await until("it is ready", isReady, 90_000); // It builds before.
   return {
     child: dev.child,
     run: (command: string) => run(command.replace("http://127.0.0.1:8787", url), url),
@@ -168,6 +170,36 @@ test("[EXA-1] [EXA-4] edge-consumer adds up, starts again by its alarm, and stop
   );
   expect(positions.sort()).toEqual([0, 2, 4]);
   await stop(second.child);
+});
+
+test("[EXA-1] [RPC-7] edge-cron and edge-consumer need no secret at a broker that is closed, as every deployment is", async () => {
+  const key = "the-root-key-of-this-test";
+  const edge = createTestHarness({
+    root: ROOT,
+    workers: [
+      { configPath: "examples/edge-consumer/wrangler.toml" },
+      { configPath: "examples/edge-cron/wrangler.toml" },
+      { configPath: "wrangler.toml", secrets: { RIVULET_ROOT_KEY: key } },
+    ],
+  });
+  const { url } = await edge.listen();
+  try {
+    expect((await edge.fetch("/v1/topics")).status).toBe(401);
+    const rivulet = new Rivulet({ url: url.href, token: key });
+    for (const name of ["sales", "payments", "receipts"]) await rivulet.admin.createTopic({ name });
+    await rivulet.producer.send("sales", [{ value: { product: "tea", amount: 3 } }]);
+    await rivulet.producer.send("payments", [{ key: "c-7", value: { amount: 12 } }]);
+
+    await edge.fetch("/consumer", { method: "PUT" });
+    const totals = async () => (await edge.fetch("/totals")).text();
+    await until("it has added up", async () => (await totals()) === '{"tea":3}');
+    await edge.fetch("/consumer", { method: "DELETE" });
+
+    await edge.getWorker("receipts").scheduled({ cron: "* * * * *" });
+    expect(await rivulet.admin.listOffset("receipts", 0, "latest")).toMatchObject({ offset: 1 });
+  } finally {
+    await edge.close();
+  }
 });
 
 test("[EXA-1] every example is listed, and has a README", () => {
