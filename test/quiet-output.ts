@@ -1,4 +1,4 @@
-// Keeps out of a run's output what other programs say beside the tests. It goes to a file, to look at where a test fails.
+// Keeps other programs' output out of the tests' output. It goes to a file, to look at if a test fails.
 import { appendFileSync, mkdirSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -6,17 +6,17 @@ import { fileURLToPath } from "node:url";
 const KEPT = fileURLToPath(new URL("../node_modules/.cache/beside-the-tests.log", import.meta.url));
 
 const BESIDE = [
-  // workerd tells of every exception that answers a call between objects. The caller gets it, too, and the tests judge it.
+  // workerd reports every exception that answers a call between objects. The caller gets it, too, and the tests check it.
   /^(uncaught exception; |exception = |stack: )/,
-  // It counts what calls answer, which nobody disposes of by hand.
+  // It counts the results of calls, which nobody disposes of by hand.
   /^An RPC (result|stub) was not disposed properly/,
   // It logs each alarm that rings late, or whose time is changed while it rings. Tests change the time of alarms.
   /^NOSENTRY SQLite alarm /,
-  // It thinks that NDJSON is no text.
+  // It takes NDJSON for binary data.
   /^console warning; message = Called \.text\(\)/,
-  // It tells of the keys that tests send because they are wrong.
+  // It reports invalid keys, which tests send on purpose.
   /^A header value for "idempotency-key" contains non-ASCII/,
-  // librdkafka tells of brokers that the tests kill, whatever its log level is.
+  // librdkafka reports brokers that the tests kill, whatever its log level is.
   /^\{"timestamp":.*"librdkafka/,
 ];
 
@@ -24,7 +24,7 @@ function isBeside(text: string): boolean {
   return BESIDE.some((pattern) => pattern.test(text));
 }
 
-/** The main process of a run writes what its workers and their runtimes say. */
+/** The main process of a run writes the output of its workers and their runtimes. */
 export function quietOutput(): void {
   mkdirSync(dirname(KEPT), { recursive: true });
   rmSync(KEPT, { force: true });

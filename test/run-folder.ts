@@ -1,5 +1,5 @@
-// The folder of a run's temporary files. It is in memory where there is plenty, because the tests create databases by the
-// thousand, and it is removed when the run ends, with everything that a test leaves behind.
+// The folder of a run's temporary files. It is in memory if there is plenty, because the tests create databases by the
+// thousand. It is removed when the run ends, with everything that a test leaves behind.
 import { mkdtempSync, rmSync, statfsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

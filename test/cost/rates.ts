@@ -260,7 +260,7 @@ function besides(workload: Workload, traffic: Traffic, counts: Counts): Line[] {
 
 /**
  * How often objects ask the cluster about the API key of a socket: with its first message in a while, and in each life. An
- * object that gets messages at random finds that it has slept as often as a gap is longer than its sleep takes.
+ * object with random messages finds that it has slept as often as a gap is longer than the time until it sleeps.
  */
 function socketKeys(workload: Workload, traffic: Traffic): number {
   const { topics, partitions, groups, overSockets } = workload;

@@ -9,8 +9,8 @@ export interface Shared {
 }
 
 /**
- * An append that meets an idle partition begins a row, which waits for others for `linger`. What comes while a commit is on
- * its way to disk goes into the next one. So where an append is due each 1/r: a row each `1/r + linger`, or, without a
+ * An append that meets an idle partition begins a row, which waits for others for `linger`. Appends that arrive while a
+ * commit is on its way to disk go into the next one. So with an append each 1/r: a row each `1/r + linger`, or, without a
  * linger, each `commit + e^(-r·commit)/r`.
  */
 export function shareRows(appends: number, linger: number, commit: number): Shared {
@@ -47,7 +47,7 @@ export function commitsOf(member: Committing): number {
   if (appends === 0) return 0;
   const { idleShare, seconds } = untilIdle(appends, frames, linger);
   const busy = (1 - idleShare) ** independent;
-  // Where there are several, the first of them counts.
+  // If there are several, the first of them counts.
   const mean = seconds / Math.max(1 - idleShare, Number.MIN_VALUE) / independent;
   const atMost = Math.max(0, interval - SPACING);
   const waited = Number.isFinite(mean) ? -mean * Math.expm1(-atMost / mean) : atMost;
@@ -55,10 +55,10 @@ export function commitsOf(member: Committing): number {
 }
 
 /**
- * The share of time in which a partition is idle, and how long it takes on average from any moment on until it is. The gap
- * between two frames is the linger and a time X at random (rate r); it is long if X exceeds IDLE - linger, which it does
- * with the chance q. From a frame on, it takes `fromFrame`: IDLE in a long gap, and a short gap and as much again otherwise.
- * `short` is E[gap; short], `shortSquared` is E[gap²; short], and a moment lies in a gap the likelier the longer it is.
+ * The share of time in which a partition is idle, and the average time from any moment until it is. The gap between two
+ * frames is the linger plus a random time X (rate r); it is long if X exceeds IDLE - linger, with probability q. From a
+ * frame on, it takes `fromFrame`: IDLE in a long gap, and otherwise a short gap and as much again. `short` is E[gap; short],
+ * `shortSquared` is E[gap²; short]. A moment is more likely to lie in a longer gap.
  */
 function untilIdle(r: number, frames: number, linger: number) {
   if (linger >= IDLE) {

@@ -28,8 +28,8 @@ function produce(value: string): Promise<Response> {
 }
 
 /**
- * Returns the status of a request that is repeated as a client of ours does. [BND-26] A read waits ten seconds for its
- * turn, which may not be enough where the machine has other work.
+ * Returns the status of a request that is repeated as our own clients do. [BND-26] A read waits ten seconds for its turn,
+ * which may not be enough if the machine is busy.
  */
 async function statusOfRepeated(ask: () => Promise<Response>): Promise<number> {
   for (;;) {

@@ -21,11 +21,11 @@ const { numRuns: SHOTS } = runs(2_000);
 const WARM_UP = 0.3;
 const MIDDLE = 0.65;
 /**
- * What an engine's heap gains and loses by itself, as for the frames of kafka-fuzz.test.ts. If each of the 70,000 shots after
- * the warm-up left 2 KB behind, which is less than the longest credential, it would be more.
+ * The growth and shrinking of an engine's heap by itself, as for the frames of kafka-fuzz.test.ts. If each of the 70,000
+ * shots after the warm-up left 2 KB behind, less than the longest credential, it would be more.
  */
 const MAX_GROWTH_MIB = 130;
-/** A wrong log-in is answered a tenth of a second later, so many are under way at once. */
+/** A wrong login is answered a tenth of a second later, so many run at once. */
 const AT_ONCE = 192;
 /** Far more than any response takes; a client neither answered nor closed by then hangs. */
 const HANG_MS = 60_000;

@@ -188,8 +188,8 @@ test("[KFK-2] whatever is sent, every connection ends, none harms another, and m
 }, 1_800_000);
 
 /**
- * What a client did wrong is told in a sentence; an error of the broker's own comes with its name and its stack. And workerd
- * has a word on calls that are let go of: of clients that went while they waited for others to join.
+ * A client's fault is reported in a sentence; a broker's own error has its name and its stack. workerd also prints a line
+ * about abandoned calls: of clients that left while they waited for others to join.
  */
 function isExpected(line: string): boolean {
   return /^Rivulet is ready|^kafka: connection closed: (?!\w*Error)|^An RPC result was not disposed/.test(

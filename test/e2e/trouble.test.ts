@@ -213,8 +213,8 @@ class Sending {
   }
 
   /**
-   * [TRB-1] All that was acknowledged is at its offset, in the order of the calls, and nothing is there twice.
-   * Returns why the others were not acknowledged.
+   * [TRB-1] Everything acknowledged is at its offset, in the order of the calls, and nothing is there twice. Returns why the
+   * others were not acknowledged.
    */
   async check(): Promise<Error[]> {
     const result = await settled(Promise.all(this.#told), 40_000);
@@ -232,7 +232,7 @@ class Sending {
   }
 }
 
-// What a group reads.
+// The records that a group reads.
 
 interface Handled extends TopicPartition {
   readonly member: string;
@@ -243,7 +243,7 @@ interface Handled extends TopicPartition {
 interface Member {
   readonly consumer: Consumer;
   readonly running: Promise<void>;
-  /** What it was told by `onError`. */
+  /** The errors passed to `onError`. */
   readonly errors: BrokerError[];
   /** The events of its partitions, as in `assigned t/0`. */
   readonly told: string[];

@@ -6,12 +6,12 @@ import { BrokerProcess } from "../e2e/broker.ts";
 
 const CLI = fileURLToPath(new URL("../../dist/rivulet.js", import.meta.url));
 
-/** How many nodes a client finds. */
+/** The number of nodes that a client finds. */
 const NODES = { TCP: 1, "a bridge": 1, "a bridge with three nodes": 3 } as const;
 export type Way = keyof typeof NODES;
 export const WAYS = Object.keys(NODES) as Way[];
 
-/** It has what each of the other ways has, so that not every client need show it. */
+/** It has the features of each other route, so that not every client need show them. */
 export const BETWEEN: Way = "a bridge";
 
 export class Ways {
@@ -23,7 +23,7 @@ export class Ways {
     this.#bridges = bridges;
   }
 
-  /** The bridges bring no token: of a closed broker each client has to log in. */
+  /** The bridges send no token: at a closed broker each client must authenticate. */
   static async start(env: Record<string, string> = {}): Promise<Ways> {
     const broker = await BrokerProcess.start({ env });
     const bridges = new Map<Way, Bridge>();
@@ -45,7 +45,7 @@ export class Ways {
     return this.nodes(way).join(",");
   }
 
-  /** What the broker has printed or, where there is one, the bridge. */
+  /** The output of the broker or, if there is one, of the bridge. */
   log(way: Way): string {
     return this.#bridges.get(way)?.log() ?? this.#broker.lines.join("\n");
   }
@@ -64,7 +64,7 @@ interface Bridge {
 
 function startBridge(url: string, nodes: number): Promise<Bridge> {
   const args = [CLI, "--url", url, "kafka-bridge", "--port", "0", "--nodes", String(nodes)];
-  // Whoever runs the tests may have a token.
+  // The person who runs the tests may have a token.
   const env = {
     ...process.env,
     RIVULET_TOKEN: "",

@@ -1,4 +1,4 @@
-// The areas of the code, the tests that stand for each, and the share of mutants that they have to find.
+// The areas of the code, the tests of each, and the share of mutants that the tests must find.
 
 export interface Stage {
   readonly project: "unit" | "workers" | "e2e";
@@ -8,11 +8,11 @@ export interface Stage {
 
 export interface Area {
   readonly name: string;
-  /** Beginnings of the paths of its files. */
+  /** Prefixes of the paths of its files. */
   readonly files: readonly string[];
   /** They run one after another until one finds the mutant, so the cheapest comes first. */
   readonly stages: readonly Stage[];
-  /** The share of mutants that the tests have to find, from 0 to 1. */
+  /** The share of mutants that the tests must find, from 0 to 1. */
   readonly aim: number;
 }
 

@@ -1,13 +1,13 @@
-// `npm run test:mutation -- [--area NAME] [--file PATH] [--sample N] [--seed S] [--jobs J]`: puts small faults into the code,
-// one at a time, and runs the tests that stand for it. A fault that no test finds is printed. N mutants of each area are
-// tried, chosen by the seed. Ends with 1 if the tests of an area find less than its aim.
+// `npm run test:mutation -- [--area NAME] [--file PATH] [--sample N] [--seed S] [--jobs J]`: puts small faults into the
+// code, one at a time, and runs its tests. A fault that no test finds is printed. N mutants of each area are tried, chosen
+// by the seed. Exits with 1 if the tests of an area find less than its target.
 import { parseArgs } from "node:util";
 import { Random } from "../support/random.ts";
 import { AREAS, type Area, type Stage } from "./areas.ts";
 import { type Mutant, mutantsOf, shown } from "./mutants.ts";
 import { projectFiles, readProjectFile, Tree } from "./tree.ts";
 
-/** A mutant that makes the tests wait so much longer than they do without it is found. */
+/** A mutant that makes the tests wait this much longer than without it counts as found. */
 const SLOWER = 4;
 const SLACK_MS = 20_000;
 const BASELINE_LIMIT_MS = 600_000;

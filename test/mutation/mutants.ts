@@ -1,4 +1,4 @@
-// Mutants: the code with one small fault in it, as a slip of the hand makes it.
+// Mutants: the code with one small fault, as a slip of the hand makes it.
 import { Instrumenter } from "@stryker-mutator/instrumenter";
 
 export interface Mutant {
@@ -7,7 +7,7 @@ export interface Mutant {
   readonly line: number;
   /** The kind of the fault, such as `EqualityOperator`. */
   readonly kind: string;
-  /** The code that is replaced, from and to these places in the text. */
+  /** The replaced code, from and to these places in the text. */
   readonly start: number;
   readonly end: number;
   readonly replacement: string;
@@ -16,7 +16,7 @@ export interface Mutant {
 /** Texts are for people, and an object without its fields seldom compiles. */
 const EXCLUDED = new Set(["StringLiteral", "ObjectLiteral"]);
 
-/** The tool says much while it works. None of it is of use here. */
+/** The tool prints much while it works. None of it is useful here. */
 const silent = new Proxy({} as never, {
   get: (_, name) => (String(name).startsWith("is") ? () => false : () => undefined),
 });

@@ -1,4 +1,4 @@
-// A copy of the project in which mutants live, one at a time.
+// A copy of the project for mutants, one at a time.
 import { execFileSync, spawn } from "node:child_process";
 import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -30,7 +30,7 @@ export class Tree {
     symlinkSync(join(ROOT, "node_modules"), join(this.#folder, "node_modules"));
   }
 
-  /** Puts the mutant in, does the work, and takes the mutant out again. */
+  /** Applies the mutant, does the work, and reverts the mutant. */
   async with<T>(mutant: Mutant, work: () => Promise<T>): Promise<T> {
     const path = join(this.#folder, mutant.file);
     const text = readFileSync(path, "utf8");
@@ -52,7 +52,7 @@ export class Tree {
         ...["run", "--config", "test/vitest.config.ts", "--root", "."],
         ...["--project", project, "--bail", "1", "--maxWorkers", "1", ...files],
       ],
-      // A process group of its own: what a mutant started ends with it.
+      // A process group of its own: everything that a mutant started ends with it.
       { cwd: this.#folder, stdio: "ignore", detached: true },
     );
     const end = () => {

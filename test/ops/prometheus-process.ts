@@ -1,4 +1,4 @@
-// A Prometheus of its own for a test, and what it is asked over its HTTP API.
+// A Prometheus of its own for a test, and its HTTP API.
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
@@ -71,7 +71,7 @@ export class Prometheus {
     );
   }
 
-  /** Returns the `data` of an answer. @throws Error with the answer's text if Prometheus refuses the question */
+  /** Returns the `data` of a response. @throws Error with the response's text if Prometheus rejects the query */
   async ask(path: string, parameters: Readonly<Record<string, string>> = {}): Promise<unknown> {
     const response = await fetch(`${this.#url}/api/v1/${path}?${new URLSearchParams(parameters)}`);
     const body = (await response.json()) as { status: string; data: unknown; error?: string };

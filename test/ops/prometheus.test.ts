@@ -1,4 +1,4 @@
-// Prometheus scrapes a scripted hour of a broker in both formats, and is asked for what it has understood.
+// Prometheus scrapes a scripted hour of a broker in both formats, and is queried for what it has understood.
 import { spawnSync } from "node:child_process";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -14,7 +14,7 @@ import { dashboardQueries } from "../support/ops-files.ts";
 import { until } from "../support/until.ts";
 import { MISSING, Prometheus, type Queried } from "./prometheus-process.ts";
 
-/** The format that each job is answered in. Prometheus asks for OpenMetrics, and has to take the other one too. */
+/** The format of each job. Prometheus asks for OpenMetrics, and must accept the other one too. */
 const JOBS = { openmetrics: "/metrics", text: "/text" } as const;
 const jobs = Object.keys(JOBS) as Format[];
 

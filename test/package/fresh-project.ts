@@ -1,4 +1,4 @@
-// A project outside this tree, with the package in it as `npm pack` makes it.
+// A project outside this tree, with the package from `npm pack`.
 import type { ChildProcess } from "node:child_process";
 import {
   cpSync,

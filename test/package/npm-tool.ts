@@ -1,5 +1,5 @@
-// Programs from npm that only these tests need: other versions of Node, other runtimes, linters of packages. Each is installed
-// once, into a folder below node_modules/.cache.
+// Programs from npm that only these tests need: other versions of Node, other runtimes, linters of packages. Each is
+// installed once, into a folder below node_modules/.cache.
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { ROOT, run, succeed } from "./run.ts";

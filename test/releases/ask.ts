@@ -1,4 +1,4 @@
-// Requests over HTTP whose answer must be a success.
+// Requests over HTTP that must succeed.
 export type Json = Record<string, unknown>;
 
 export async function ask<T = Json>(

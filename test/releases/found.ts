@@ -25,7 +25,7 @@ export interface FoundTopic {
     readonly logStartOffset: number;
     readonly highWatermark: number;
     readonly records: readonly Json[];
-    /** The batches as they are sent to Kafka's clients, as base64. */
+    /** The batches as they are sent to Kafka clients, as base64. */
     readonly batches: string;
   }[];
 }
@@ -38,7 +38,7 @@ export interface FoundGroup {
   readonly overrides: Named;
   readonly members: readonly Named[];
   readonly offsets: readonly Named[];
-  /** With metadata and leader epochs, as Kafka's clients see them. */
+  /** With metadata and leader epochs, as Kafka clients see them. */
   readonly positions: readonly unknown[];
   readonly history: readonly unknown[];
 }

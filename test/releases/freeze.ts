@@ -1,5 +1,6 @@
-// `npm run release:freeze`: keeps this release for the tests of later ones: its bundles, databases that it has written,
-// and what must be found in them. `-- --dist PATH --version 0.1.0` keeps another release, by the folder of its bundles.
+// `npm run release:freeze`: keeps this release for the tests of later ones: its bundles, databases that it has written, and
+// the content that must be found in them. `-- --dist PATH --version 0.1.0` keeps another release, from the folder of its
+// bundles.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -42,7 +43,7 @@ await inFolder(async (dataDir) => {
   await ask(first.url, "POST", "/v1/topics", { name: "doomed" });
   await ask(first.url, "POST", "/v1/topics/doomed/records", { records: [{ value: "to go" }] });
   await first.stop();
-  // While its file is damaged, the partition of a deleted topic cannot be freed. So the cluster has a task to do still.
+  // While its file is damaged, the partition of a deleted topic cannot be freed. So the cluster still has a task.
   const { path, topicId } = partitionFileOf(dataDir, "doomed");
   const file = readFileSync(path);
   writeFileSync(path, Buffer.alloc(file.length, 0xff));

@@ -16,7 +16,7 @@ export interface ReleaseBrokerOptions {
   readonly bundle: string;
   /** The path of the objects' bundle, if it is not the Worker's. */
   readonly objectsBundle?: string;
-  /** The ports of the broker before, where clients go on. Free ones if missing. */
+  /** The ports of the previous broker, where clients continue. Free ones if missing. */
   readonly ports?: Ports;
 }
 
@@ -29,7 +29,7 @@ export interface Ports {
 const running = new Set<ChildProcess>();
 process.on("exit", killBrokers);
 
-/** Ends those that a test which failed has left behind. */
+/** Stops brokers that a failed test has left behind. */
 export function killBrokers(): void {
   for (const workerd of running) workerd.kill("SIGKILL");
 }
@@ -95,7 +95,7 @@ export class ReleaseBroker {
     return `http://127.0.0.1:${this.ports.http}`;
   }
 
-  /** `host:port` for Kafka's clients. */
+  /** `host:port` for Kafka clients. */
   get kafka(): string {
     return `127.0.0.1:${this.ports.kafka}`;
   }

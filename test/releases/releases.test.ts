@@ -1,4 +1,4 @@
-// The databases of each kept release, opened by the stores of this one. test/upgrade opens them with the whole program.
+// The databases of each kept release, opened by this release's stores. test/upgrade opens them with the whole program.
 import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -36,7 +36,7 @@ describe.each(keptVersions())("what release %s has written", (version) => {
     });
   }
 
-  /** Opens the storage twice. The first time it is brought to this release's version. */
+  /** Opens the storage twice. The first time upgrades it to this release's version. */
   function twice<T>(open: () => T): T {
     const first = open();
     expect(open()).toEqual(first);
@@ -164,7 +164,7 @@ describe.each(keptVersions())("what release %s has written", (version) => {
         batches,
       })),
     );
-    // A partition that somebody only looked at may have begun or not.
+    // A partition that was only queried may have begun or not.
     const isUsed = ({ ends }: { readonly ends: readonly number[] }) => ends[1] !== 0;
     const byPlace = (a: { place: string }, b: { place: string }) => (a.place < b.place ? -1 : 1);
     const [toGo, kept] = [true, false].map((goes) =>

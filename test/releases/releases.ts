@@ -27,7 +27,7 @@ const DAY_MS = 24 * 60 * 60_000;
 export interface Manifest extends Written {
   readonly version: string;
   readonly frozenAtMs: number;
-  /** The id of a deleted topic whose partition the cluster has still to free. */
+  /** The id of a deleted topic whose partition the cluster has yet to free. */
   readonly deleting: string;
   readonly found: Found;
 }
@@ -135,7 +135,7 @@ export function partitionFileOf(dataDir: string, topic: string): { path: string;
   throw new Error(`no partition of ${topic} is stored`);
 }
 
-/** The tasks that the cluster has not done yet, and the ids of the topics that have stored partitions. */
+/** The tasks that the cluster has not yet done, and the ids of the topics with stored partitions. */
 export function leftIn(dataDir: string): { tasks: string[]; topicIds: Set<string> } {
   const tasks: string[] = [];
   const topicIds = new Set<string>();
@@ -162,7 +162,7 @@ export interface Code {
   readonly sdk: string;
 }
 
-/** Keeps a release for ever. */
+/** Keeps a release permanently. */
 export function keep(manifest: Manifest, { worker, sdk }: Code, dataDir: string): void {
   const folder = join(FOLDER, manifest.version);
   writePacked(join(folder, "worker.js.br"), withoutMap(worker));
@@ -197,7 +197,7 @@ function unpacked(path: string): Uint8Array {
   return brotliDecompressSync(readFileSync(path));
 }
 
-/** Runs with a folder of its own, which is gone afterwards. */
+/** Runs with a folder of its own, which is removed afterward. */
 export async function inFolder<T>(body: (folder: string) => Promise<T>): Promise<T> {
   const folder = mkdtempSync(join(tmpdir(), "rivulet-release-"));
   try {

@@ -1,4 +1,4 @@
-// Finds in a broker what a release has written, and goes on with it: every kind of data, by every way in.
+// Finds a release's data in a broker, and continues with it: every kind of data, on every interface.
 
 import { expect } from "vitest";
 import { fromBase64, toBase64 } from "../../src/core/bytes.ts";
@@ -14,14 +14,14 @@ import { type Found, type FoundTopic, find } from "./found.ts";
 import type { ReleaseBroker } from "./release-broker.ts";
 import { commit, type Repeats, SESSION_MS, type Written } from "./write.ts";
 
-/** What is in a broker. */
+/** The content of a broker. */
 export interface Content extends Written {
   readonly found: Found;
 }
 
 type Append = Repeats["appends"][number];
 
-/** Expects everything to be there, and requests that were answered to be answered the same without storing anything. */
+/** Expects everything to be there, and answered requests to be answered the same without storing anything. */
 export async function expectContent(broker: ReleaseBroker, content: Content): Promise<void> {
   expectFound(await find(broker), content.found);
   for (const append of content.repeats.appends)
@@ -38,7 +38,7 @@ export async function expectContent(broker: ReleaseBroker, content: Content): Pr
   expect(ends(await find(broker))).toEqual(ends(content.found));
 }
 
-/** What releases have had as the default of a key whose default has changed. */
+/** The defaults that releases had for a key whose default has changed. */
 const DEFAULTS: Readonly<Record<string, readonly unknown[]>> = {
   "retention.bytes": [-1, DEFAULT_RETENTION_BYTES],
 };
@@ -79,7 +79,7 @@ function expectFound(found: Found, expected: Found): void {
 }
 
 /**
- * The group without its history, which is compared by itself. An empty group shows its newest epoch; before release 0.3 it
+ * The group without its history, which is compared separately. An empty group shows its newest epoch; before release 0.3 it
  * showed 0 if its last members were classic ones.
  */
 function comparable({ history: _, epoch, ...group }: Found["groups"][number]): unknown {
@@ -98,7 +98,7 @@ async function sendAppend(
   return (JSON.parse(text) as { baseOffset: number }).baseOffset;
 }
 
-/** Uses everything once more, and returns what is in the broker then. `round` tells one use from the next. */
+/** Uses everything once more, and returns the broker's content then. `round` tells one use from the next. */
 export async function use(broker: ReleaseBroker, before: Content, round: string): Promise<Content> {
   await produceEverywhere(broker, before.found, round);
   const appends = await goOnAppending(broker, before.repeats.appends);
@@ -112,7 +112,7 @@ export async function use(broker: ReleaseBroker, before: Content, round: string)
   return { repeats: { appends, keyed }, members: before.members, found };
 }
 
-/** Appends to each partition, to those too that were never used. */
+/** Appends to each partition, including unused ones. */
 async function produceEverywhere(
   broker: ReleaseBroker,
   { topics }: Found,
@@ -128,7 +128,7 @@ async function produceEverywhere(
   }
 }
 
-/** Each idempotent producer goes on with its next sequence number. Returns the appends that can be repeated now. */
+/** Each idempotent producer continues with its next sequence number. Returns the appends that can be repeated now. */
 async function goOnAppending(
   broker: ReleaseBroker,
   appends: Repeats["appends"],
@@ -167,7 +167,7 @@ async function sendKeyed(broker: ReleaseBroker, round: string): Promise<Repeats[
   return { topic, key, body, answer: await ask(broker.url, "POST", path, body, headers) };
 }
 
-/** The static member comes back over a plain WebSocket, and reads on where its group is. */
+/** The static member returns over a plain WebSocket, and reads on where its group is. */
 async function goOnBySocket(broker: ReleaseBroker, before: Content, round: string): Promise<void> {
   const { groupId, query } = before.members.socket;
   const plain = new PlainClient(broker.url, groupId, query);
@@ -196,7 +196,7 @@ function groupOf(broker: ReleaseBroker, groupId: string): Promise<Group> {
   return ask<Group>(broker.url, "GET", `/v1/groups/${groupId}`);
 }
 
-/** The poller has its partitions still. It reads what it has not acknowledged, and acknowledges it. */
+/** The poller still has its partitions. It reads its unacknowledged records, and acknowledges them. */
 async function goOnByPoll(broker: ReleaseBroker, before: Content): Promise<void> {
   const { groupId, instanceId } = before.members.poller;
   const body = { instanceId, topics: ["orders"], sessionTimeoutMs: SESSION_MS };
@@ -214,7 +214,7 @@ async function goOnByPoll(broker: ReleaseBroker, before: Content): Promise<void>
   expect((await groupOf(broker, groupId)).offsets.every((offset) => offset.lag === 0)).toBe(true);
 }
 
-/** Members of Kafka's two protocols are known still, and commit. */
+/** Members of Kafka's two protocols are still known, and commit. */
 async function goOnByKafka(broker: ReleaseBroker, before: Content, round: string): Promise<void> {
   const kafka = new RawKafka(broker.kafka);
   const { beating, classic } = before.members;

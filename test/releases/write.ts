@@ -1,4 +1,4 @@
-// Writes data of every kind into an empty broker, by every way in. A kind that a release adds is added here.
+// Writes data of every kind into an empty broker, on every interface. A kind that a release adds is added here.
 import { toBase64 } from "../../src/core/bytes.ts";
 import { encodeBatch } from "../../src/core/log/record-batch.ts";
 import type { ProducerRecord } from "../../src/core/record.ts";
@@ -11,16 +11,16 @@ import { until } from "../support/until.ts";
 import { ask, type Json } from "./ask.ts";
 import type { ReleaseBroker } from "./release-broker.ts";
 
-/** Frozen data is opened for years. So nothing in it may expire, but keys of requests, which are dated anew. */
+/** Frozen data is opened for years. So nothing in it may expire, except request keys, which get new dates. */
 const FOREVER = Number.MAX_SAFE_INTEGER;
 const DEFAULTS = { "retention.ms": -1, "producer.id.expiration.ms": FOREVER };
 const TEN_YEARS_MINUTES = 10 * 366 * 24 * 60;
-/** The longest session: a frozen member is there for so long after it was opened. */
+/** The longest session: a frozen member is there for this long after it was opened. */
 export const SESSION_MS = 30 * 60_000;
-/** The time that records carry: the same in every release. */
+/** The records' timestamp: the same in every release. */
 const TIMESTAMP = Date.UTC(2026, 0, 2, 3, 4, 5, 678);
 
-/** Requests that were answered. A repeat must be answered the same. */
+/** Answered requests. A repeat must be answered the same. */
 export interface Repeats {
   /** Appends of idempotent producers: the batches as base64. */
   readonly appends: readonly (Place & { readonly batches: string; readonly baseOffset: number })[];
@@ -126,7 +126,7 @@ async function writeRecords(broker: ReleaseBroker): Promise<void> {
   }
 }
 
-/** Segments, each of a few records, of which the first are deleted. */
+/** Segments with a few records each, of which the first are deleted. */
 async function writeSegments(broker: ReleaseBroker): Promise<void> {
   await create(broker, "segments", 1, { "segment.ms": 1, "cleanup.policy": "" });
   for (let i = 0; i < 6; i++)
@@ -134,7 +134,7 @@ async function writeSegments(broker: ReleaseBroker): Promise<void> {
   await ask(broker.url, "DELETE", "/v1/topics/segments/partitions/0/records?before=5");
 }
 
-/** A compacted log with tombstones, of which compaction has seen the closed segments. */
+/** A compacted log with tombstones, whose closed segments compaction has seen. */
 async function writeCompacted(broker: ReleaseBroker): Promise<void> {
   const config = {
     "cleanup.policy": "compact",
@@ -153,11 +153,11 @@ async function writeCompacted(broker: ReleaseBroker): Promise<void> {
     const { records } = await ask<{ records: { offset: number }[] }>(broker.url, "GET", path);
     return records.map(({ offset }) => offset).join() === "0,13,14,15,16";
   });
-  // From now on it stays as it is, whenever it is opened.
+  // From now on it stays unchanged, whenever it is opened.
   await ask(broker.url, "PATCH", "/v1/topics/latest", { config: { "segment.ms": FOREVER } });
 }
 
-/** Batches compressed in every way. */
+/** Batches in every compression. */
 async function writeFolded(broker: ReleaseBroker): Promise<void> {
   await create(broker, "folded");
   const client = platformatic("classic");
@@ -183,7 +183,7 @@ function records(count: number, name: string): ProducerRecord[] {
   }));
 }
 
-/** More appends than a snapshot of the producers holds, so that some are in it and others behind it. */
+/** More appends than a snapshot of the producers holds, so that some are in it and others after it. */
 const APPENDS = 70;
 
 async function writeAppends(broker: ReleaseBroker): Promise<Repeats["appends"]> {
@@ -329,7 +329,7 @@ async function joinByHeartbeat(kafka: RawKafka): Promise<Members["beating"]> {
   return { groupId, memberId, memberEpoch };
 }
 
-/** A static member of a classic group, as it is when it is stable. */
+/** A static member of a classic group in its stable state. */
 async function joinClassic(kafka: RawKafka): Promise<Members["classic"]> {
   const groupId = "classics";
   const groupInstanceId = "classic-static";
@@ -393,7 +393,7 @@ export async function commit(
   if (errors.some((code) => code !== 0)) throw new Error(`commit: errors ${errors.join()}`);
 }
 
-/** Positions of groups without members: of KafkaJS, of a commit without a member, and of a reset. */
+/** Committed offsets of groups without members: from KafkaJS, from a commit without a member, and from a reset. */
 async function writePositions(broker: ReleaseBroker, kafka: RawKafka): Promise<void> {
   const member = await kafkaJs.join(
     { brokers: broker.kafka },

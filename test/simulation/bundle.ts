@@ -1,5 +1,5 @@
-// The program, evaluated with the clock, chance, timers and sockets of the simulation in the place of the
-// runtime's own. A planted fault is a change of the text of one of its files.
+// The program, evaluated with the clock, chance, timers and sockets of the simulation instead of the runtime's own. A
+// planted fault changes the text of one of its files.
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { compileFunction } from "node:vm";
@@ -9,7 +9,7 @@ import { CONSOLE_MODULE } from "../../src/self-host/console-bundle.ts";
 import { DOCS_MODULE } from "../../src/self-host/docs-bundle.ts";
 import type { InstanceClass } from "./object.ts";
 
-/** program.ts, as seen from here: its types are the Workers runtime's, which Node's do not go with. */
+/** program.ts, as seen from here: its types are the Workers runtime's, which are incompatible with Node's. */
 export interface Exports {
   readonly ClusterObject: InstanceClass;
   readonly GroupObject: InstanceClass;
@@ -20,7 +20,7 @@ export interface Exports {
   readonly app: { fetch(request: unknown, env: unknown, context: unknown): unknown };
 }
 
-/** What the program finds in the place of its runtime's globals. */
+/** The replacements for the globals of the program's runtime. */
 export interface Globals {
   readonly Date: unknown;
   readonly Math: unknown;
@@ -66,7 +66,7 @@ export interface PlantedFault {
   readonly isRare?: true;
   /** From the project's root. */
   readonly file: string;
-  /** Found exactly once in the file, or it is an error: the table cannot go stale. */
+  /** It must occur exactly once in the file: the table cannot go stale. */
   readonly original: string;
   readonly planted: string;
   /** A seed that finds it, to be tried first. It may go stale: then the others are tried. */
@@ -76,7 +76,7 @@ export interface PlantedFault {
 /** A change of the text of one file. */
 type Change = Pick<PlantedFault, "name" | "file" | "original" | "planted">;
 
-/** Bounds that are smaller in the simulation, so that it reaches what lies beyond them. */
+/** Smaller bounds in the simulation, so that it reaches what lies beyond them. */
 const SMALLER_BOUNDS: readonly Change[] = [
   {
     name: "the rows of a group's ring of commits",
@@ -114,7 +114,7 @@ const WITHOUT_PAGES: Plugin = {
 
 let program: Promise<Exports> | undefined;
 
-/** The globals ask for the world that is simulated now, so that one evaluation of the program does for all. */
+/** The globals refer to the current world, so one evaluation of the program serves all. */
 export function bundle(globals: Globals, faults: readonly PlantedFault[] = []): Promise<Exports> {
   if (faults.length > 0) return evaluated(globals, faults);
   program ??= evaluated(globals, []);

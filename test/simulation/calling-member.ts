@@ -1,5 +1,5 @@
 // The base of members that speak one of Kafka's protocols: they read and commit by calls. Their connections are left out.
-// The member asks the objects here, as the Worker would on its behalf.
+// The member calls the objects here, as the Worker would on its behalf.
 import { batches, decodeBatch } from "../../src/core/log/record-batch.ts";
 import type { Place } from "./history.ts";
 import { Member } from "./processes.ts";
@@ -48,7 +48,7 @@ export abstract class CallingMember<Group extends OffsetCalls> extends Member {
   readonly isSdk = false;
   protected isClosing = false;
 
-  /** Says everything that it has to say, once. */
+  /** Sends everything that it has to send, once. */
   protected abstract turn(): Promise<void>;
   protected abstract get token(): Token;
   protected abstract get held(): readonly Held[];
@@ -63,7 +63,7 @@ export abstract class CallingMember<Group extends OffsetCalls> extends Member {
 
   async #run(): Promise<void> {
     while (this.isRunning) {
-      // A call that failed may have been carried out. The next turn says everything again.
+      // A failed call may have been carried out. The next turn sends everything again.
       await this.turn().catch(() => {});
       await this.wait(this.world.random.integer(50, 300));
     }
@@ -116,7 +116,7 @@ export abstract class CallingMember<Group extends OffsetCalls> extends Member {
     if (this.held.length > 0) await this.#commitOf()();
   }
 
-  /** Returns the commit of the records that are handled by now, under the identity of now. */
+  /** Returns the commit of the records handled so far, under the current identity. */
   #commitOf(): () => Promise<unknown> {
     const { token } = this;
     const offsets = this.held.map(({ topic, partition, nextOffset }) => ({

@@ -40,7 +40,9 @@ export class ClassicMember extends CallingMember<Group> {
   #generation = -1;
   #ids = 0;
   protected held: Held[] = [];
-  /** As the topics were when it joined. When one has grown, the leader has all join again, as Kafka's clients do. */
+  /**
+   * The topics as they were when it joined. When one has grown, the leader makes all join again, as Kafka clients do.
+   */
   #seenTopics = "";
   #isLeader = false;
 
@@ -92,7 +94,7 @@ export class ClassicMember extends CallingMember<Group> {
   #fenced(errorCode: number): void {
     this.#loseAll();
     if (errorCode === UNKNOWN_MEMBER_ID) this.#memberId = "";
-    // Somebody else has its name: it gives up, as Kafka's clients do.
+    // Somebody else has its name: it gives up, as Kafka clients do.
     if (errorCode === FENCED_INSTANCE_ID) {
       this.ended();
     }
@@ -134,7 +136,7 @@ export class ClassicMember extends CallingMember<Group> {
     }
     const { offsets } = await this.calls.committedOffsets({ member: null });
     if (typeof offsets === "number") return;
-    const found = await this.#topics(); // One may be another of its name by now.
+    const found = await this.#topics(); // By now it may be another of its name.
     this.#generation = joined.generation;
     for (const { topic, partitions } of readAssignment(synced.assignment)) {
       const topicId = found[topic]?.topicId;

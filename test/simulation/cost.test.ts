@@ -1,4 +1,4 @@
-// What `npm run cost` says of a workload, beside what a run of the broker counts. Sharing depends on the rate in one
+// The predictions of `npm run cost` for a workload, beside the counts of a broker's run. Sharing depends on the rate in one
 // partition, so a workload is made smaller by leaving out partitions, groups and topics, and not by slowing it down.
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
@@ -12,7 +12,7 @@ import { measureLoad } from "./load.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 const COUNTS = countsOf(readFileSync(new URL("ARCHITECTURE.md", ROOT), "utf8"));
-/** They may differ by this part, and by two of each object in the time of the run, for where it begins and ends. */
+/** They may differ by this share, and by two of each object in the time of the run, for where it begins and ends. */
 const TOLERANCE = 0.1;
 /** A run is open and has one isolate, no sockets break in it, and it is too short for a segment to be closed. */
 const OF_A_RUN = {
@@ -82,7 +82,7 @@ function predicted(lines: readonly Line[], kind: Line["object"]): Omit<Billed, "
   };
 }
 
-/** Returns the rates that are not what was predicted. */
+/** Returns the rates that differ from the prediction. */
 function wrongOf(
   counted: Omit<Billed, "storedBytes">,
   expected: Omit<Billed, "storedBytes">,

@@ -3,7 +3,9 @@ import { GLOBALS } from "./globals.ts";
 import { simulateRelays } from "./relays.ts";
 import { simulate } from "./simulation.ts";
 
-/** After how many seeds a planted fault is found, or null. The seed that is known to find it comes first. */
+/**
+ * Returns the number of seeds until a planted fault is found, or null. The seed that is known to find it comes first.
+ */
 export async function findFault(
   fault: PlantedFault,
   maxSeeds: number,

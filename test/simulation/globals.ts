@@ -1,5 +1,4 @@
-// What the program finds in the place of its runtime's globals: the clock, chance, timers and sockets of the
-// world that is simulated now.
+// The replacements for the runtime's globals: the clock, chance, timers and sockets of the current simulated world.
 
 import type { Random } from "../support/random.ts";
 import type { Globals } from "./bundle.ts";
@@ -16,7 +15,7 @@ interface Simulated {
 }
 
 let world: Simulated | null = null;
-/** Timers that are set. */
+/** The pending timers. */
 const timers = new Set<number>();
 let nextTimer = 1;
 let objectTimers = new WeakMap<Actor, ObjectTimers>();
@@ -68,7 +67,7 @@ function setSimulatedTimeout(callback: () => void, ms: number): number {
   return timer;
 }
 
-/** As MessageChannel: what is posted arrives in a turn of its own, before anything comes over the network. */
+/** Like MessageChannel: a posted message arrives in a turn of its own, before anything comes over the network. */
 class SimulatedMessageChannel {
   readonly port1: { onmessage: (() => void) | null; close(): void } = {
     onmessage: null,

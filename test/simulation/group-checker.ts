@@ -1,6 +1,6 @@
-// What every group object stores: no partition has two owners, epochs and committed offsets do not go back,
-// and only the owner at its epoch commits (DESIGN invariants 4, 5 and 7). Told from its tables and from the
-// message that it was handling, after each step in which it wrote.
+// Checks what every group object stores: no partition has two owners, epochs and committed offsets do not go back, and only
+// the owner at its epoch commits (DESIGN invariants 4, 5 and 7). It reads the object's tables and the message being handled,
+// after each step that wrote something.
 import { readAssignment } from "../../src/core/group/classic-assignment.ts";
 import type { History, Place } from "./history.ts";
 import type { SimulatedObject } from "./object.ts";
@@ -37,7 +37,7 @@ interface Snapshot {
   readonly offsets: ReadonlyMap<string, number>;
 }
 
-/** Whose a partition is, and at which epoch of that member it became so. */
+/** The owner of a partition, and the epoch of that member at which it became so. */
 interface Tenure {
   readonly memberId: string;
   readonly sinceEpoch: number;
@@ -63,14 +63,14 @@ export class GroupChecker {
   readonly #snapshots = new Map<string, Snapshot>();
   /** By group and partition. */
   readonly #tenures = new Map<string, Map<string, Tenure>>();
-  /** Who joined last over a socket. */
+  /** The member that joined last over a socket. */
   readonly #memberIds = new Map<number, string>();
 
   constructor(history: History) {
     this.#history = history;
   }
 
-  /** What the group has committed, or null. */
+  /** The group's committed offset, or null. */
   committed(group: SimulatedObject, { topic, partition }: Place): number | null {
     const { topics, offsets } = readTables(group);
     const topicId = topics.get(topic);
@@ -84,7 +84,7 @@ export class GroupChecker {
     if (message.type === "join") this.#memberIds.set(endpoint.id, message.memberId);
   }
 
-  /** After a crash only what was durable counts. */
+  /** After a crash only durable data counts. */
   crashed(object: SimulatedObject): void {
     this.#snapshots.set(object.name, this.#read(object));
     this.#tenures.delete(object.name);
@@ -177,7 +177,7 @@ export class GroupChecker {
     }
   }
 
-  /** A commit by a call: by nobody where nobody reads, or by the partition's owner at an epoch at which it was that. */
+  /** A commit by a call: by nobody if nobody reads, or by the partition's owner at an epoch at which it owned it. */
   #checkCall(
     object: SimulatedObject,
     at: string,
@@ -188,7 +188,7 @@ export class GroupChecker {
   ): void {
     const { classic } = before;
     if (classic !== null && classic.members.length > 0) {
-      // Who joins during a rebalance is stored when it is done.
+      // A member that joins during a rebalance is stored when it is done.
       if (!classic.isRebalancing && classic.members.every((each) => each.memberId !== memberId))
         this.#find(object, `${at} by ${memberId}, who is no classic member`);
       else if (generation !== classic.generation)
@@ -228,7 +228,7 @@ export class GroupChecker {
     return { classic, incarnation, groupEpoch, members, owners, offsets };
   }
 
-  /** In one generation of a classic group no partition is two members'. */
+  /** In one generation of a classic group no partition belongs to two members. */
   #checkParts(object: SimulatedObject, { generation, members }: StoredClassic): void {
     const readers = new Map<string, string>();
     for (const { memberId, assignment } of members) {
@@ -254,12 +254,12 @@ export class GroupChecker {
   }
 }
 
-/** True for a step that sets positions and ends none. */
+/** True for a step that sets committed offsets and ends none. */
 function isCommit(cause: string): boolean {
   return /^(call (commitOffsets|poll|resetOffsets) |message of \d+: \{"type":"commit")/.test(cause);
 }
 
-/** Begun where the owner, or its life, is another than before. */
+/** Restarted if the owner, or its life, has changed. */
 function tenuresOf(
   before: Snapshot,
   after: Snapshot,

@@ -1,5 +1,5 @@
-// What the processes did, as they saw it, and what must hold of it at any moment (DESIGN invariants 1, 3, 4
-// and 6, from outside). The objects are watched by partition-checker.ts and group-checker.ts.
+// What the processes did, as they saw it, and the invariants that must hold at any moment (DESIGN invariants 1, 3, 4 and 6,
+// from outside). The objects are watched by partition-checker.ts and group-checker.ts.
 
 export interface Place {
   readonly topic: string;
@@ -11,21 +11,21 @@ export interface Acknowledged extends Place {
   readonly offset: number;
 }
 
-/** Somebody who handles records, in one of its lives. */
+/** A process that handles records, in one of its lives. */
 export interface HandlerOf {
   readonly name: string;
   readonly group: string;
-  /** A client of the SDK: it promises that nothing is handled after another member was told `assigned`. */
+  /** A client of the SDK: it promises that nothing is handled after another member got `assigned`. */
   readonly isSdk: boolean;
 }
 
 /** A group's reading of one partition. */
 interface Reading {
-  /** Behind the last offset that anybody has begun to handle, without a gap; null before the first. */
+  /** The offset after the last one that anybody has begun to handle, without a gap; null before the first. */
   frontier: number | null;
-  /** Who was told `assigned` last, among those of the SDK: what a plain client is told may be old news. */
+  /** The last one to get `assigned`, among those of the SDK: news to a plain client may be old. */
   holder: HandlerOf | null;
-  /** Where each one's next record is. */
+  /** The next record of each. */
   readonly expected: Map<HandlerOf, number>;
   /** The holder gave the partition up in good order: where the next one must begin. */
   handedOver: number | null;
@@ -45,9 +45,9 @@ export class History {
   isClockTrusted = true;
   /** Partitions in which somebody else appended under a producer's id. */
   readonly #forged = new Set<string>();
-  /** Group and topic whose positions may jump: reset from outside, or the records were deleted. */
+  /** Group and topic whose committed offsets may jump: reset from outside, or the records were deleted. */
   readonly #volatile = new Set<string>();
-  /** Groups whose positions somebody set by hand. */
+  /** Groups whose committed offsets somebody set by hand. */
   readonly #moved = new Set<string>();
   readonly #readings = new Map<string, Reading>();
   readonly #values = new Map<string, string>();
@@ -55,8 +55,8 @@ export class History {
   readonly #committedOf: (group: string, place: Place) => number | null;
 
   /**
-   * [GRP-8] By group and name: static members whose name was taken over. They may not know yet: only the
-   * partitions and the commits are fenced.
+   * [GRP-8] By group and name: static members whose name was taken over. They may not know it yet: only the partitions and
+   * the commits are fenced.
    */
   readonly #replaced = new Set<string>();
   readonly #note: (line: string) => void;
@@ -73,7 +73,7 @@ export class History {
     if (this.findings.length < 20) this.findings.push(finding);
   }
 
-  /** Positions in the topic may jump from now on, and offsets may be given out anew. */
+  /** From now on committed offsets in the topic may jump, and offsets may be given out again. */
   setVolatile(topic: string): void {
     this.#volatile.add(topic);
   }
@@ -83,9 +83,9 @@ export class History {
   }
 
   /**
-   * Somebody else appends here under a producer's id, where that one would go on. The producer's own append at that
-   * sequence is refused and those behind it are accepted, so its sends may lie in another order. Five such appends push
-   * its last ones out of what the partition recognizes, so one whose answer was lost may be stored twice.
+   * Somebody else appends here under a producer's id, at its next sequence. The producer's own append at that sequence is
+   * rejected and later ones are accepted, so its sends may be in another order. Five such appends displace its last ones
+   * from what the partition recognizes, so one with a lost response may be stored twice.
    */
   forge(place: Place): void {
     this.#forged.add(nameOf(place));
@@ -130,7 +130,7 @@ export class History {
     this.#same(acknowledged, acknowledged.offset, acknowledged.value, "acknowledged");
   }
 
-  /** [1] What is at an offset never changes. */
+  /** [1] The record at an offset never changes. */
   #same(place: Place, offset: number, value: string, what: string): void {
     if (this.isVolatile(place.topic)) return;
     const at = `${place.topic}/${place.partition}/${offset}`;
@@ -149,7 +149,7 @@ export class History {
     if (this.#isReplaced(handler)) return;
     if (handler.isSdk && !this.isVolatile(place.topic)) {
       const committed = this.#committedOf(handler.group, place);
-      // A position behind the log's end, set while the group was empty, is no place to begin.
+      // An offset beyond the log's end, set while the group was empty, is no place to begin.
       const isInLog =
         committed === 0 || this.#values.has(`${nameOf(place)}/${Number(committed) - 1}`);
       if (committed !== null && committed !== offset && isInLog)
@@ -182,14 +182,14 @@ export class History {
     reading.frontier = Math.max(reading.frontier ?? 0, offset + 1);
   }
 
-  /** The member was asked to give the partition up, has handled what it had in hand, and lives. */
+  /** The member was asked to give the partition up, has handled the records it had in hand, and lives. */
   handedOver(handler: HandlerOf, place: Place, nextOffset: number): void {
     this.#note(`${handler.name} lets ${place.topic}/${place.partition} go at ${nextOffset}`);
     const reading = this.reading(handler.group, place);
     if (reading.holder === handler && !this.#isReplaced(handler)) reading.handedOver = nextOffset;
   }
 
-  /** The partition is no longer the member's; mostly because it is no member any more. */
+  /** The partition is no longer the member's, usually because it is no longer a member. */
   lost(handler: HandlerOf, place: Place): void {
     this.counts.lost++;
     this.#note(`${handler.name} has lost ${place.topic}/${place.partition}`);
@@ -212,7 +212,7 @@ export class History {
     return this.#replaced.has(`${group} ${name}`);
   }
 
-  /** The group's positions were set from outside while nobody read with it: it may have skipped records. */
+  /** The group's committed offsets were set from outside while nobody read with it: it may have skipped records. */
   moved(group: string): void {
     this.#moved.add(group);
     for (const [key, reading] of this.#readings)
@@ -225,7 +225,7 @@ export class History {
       if (reading.holder === handler) reading.handedOver = null;
   }
 
-  /** At the end: [1] [2] [6] of what is in the logs, and [3] that everybody has had everything. */
+  /** At the end: [1] [2] [6] of the content of the logs, and [3] that everybody has had everything. */
   checkLogs(logs: ReadonlyMap<string, readonly string[]>, groups: readonly string[]): void {
     const seen = new Map<string, string>();
     for (const [at, values] of logs) {

@@ -1,5 +1,5 @@
-// Requests and responses as far as the program and its router use them. The platform's own read bodies in
-// turns of the real event loop, which a simulation cannot have.
+// Requests and responses as far as the program and its router use them. The platform's own read bodies in turns of the real
+// event loop, which a simulation cannot have.
 
 export interface RequestOptions {
   readonly method?: string;
@@ -23,7 +23,7 @@ export class SimulatedRequest {
   }
 }
 
-/** A body that is there as a whole, as a reader of bytes sees it. */
+/** A complete body, as a reader of bytes sees it. */
 class SimulatedBody {
   #rest: Uint8Array;
 
@@ -69,7 +69,7 @@ export class SimulatedResponse {
     return new SimulatedResponse(JSON.stringify(value), options);
   }
 
-  /** What another response can be made of. */
+  /** The forms that a response can be made from. */
   get body(): string {
     return this.#body;
   }

@@ -1,5 +1,5 @@
-// Groups whose members are connected while nothing happens, for hours of simulated time. Objects sleep as soon as they
-// can. Counted is how often each group's object is woken, and what it writes.
+// Groups whose members are connected while nothing happens, for hours of simulated time. Objects sleep as soon as they can.
+// The run counts how often each group's object is woken, and what it writes.
 import { bundle, type Exports } from "./bundle.ts";
 import { GLOBALS } from "./globals.ts";
 import { Actor } from "./scheduler.ts";

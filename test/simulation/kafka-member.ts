@@ -80,7 +80,10 @@ export class KafkaMember extends CallingMember<Group> {
     });
   }
 
-  /** What is lost is committed at the epoch at which it was read: the member says that it knows of the next one afterwards. */
+  /**
+   * Records of a lost partition are committed at the epoch at which they were read: the member acknowledges the next one
+   * afterward.
+   */
   async #reconcile(
     memberEpoch: number,
     assignment: readonly TopicPartitions[] | null,

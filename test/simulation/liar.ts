@@ -1,6 +1,6 @@
-// Somebody who may reach the broker and owns nothing: speaks for members it is not, commits without being one, forgets the
-// positions of groups that others read with, and appends under the ids of other producers, at the sequence that comes next.
-// It is as if it spoke Kafka's protocol: what its connection would ask of the objects is asked here.
+// A caller that may reach the broker and owns nothing: it speaks for members it is not, commits without being one, forgets
+// the committed offsets of groups that others read with, and appends under the ids of other producers, at the next sequence.
+// It acts as if it spoke Kafka's protocol: the calls that its connection would make to the objects are made here.
 import { type BatchHeader, batches, encodeBatch } from "../../src/core/log/record-batch.ts";
 import type { History } from "./history.ts";
 import { Process } from "./processes.ts";
@@ -95,7 +95,7 @@ export class Liar extends Process {
       await group.deleteOffsets({ topics: [random.pick(this.#topics())] });
   }
 
-  /** A record under the id of whoever appended last, where that one would go on, to its partition or to another topic. */
+  /** A record under the last producer's id, at its next sequence, to its partition or to another topic. */
   async #forge(): Promise<void> {
     const { random } = this.world;
     const { fetch, url } = this.environment;

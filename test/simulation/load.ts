@@ -1,5 +1,5 @@
-// A workload of `npm run cost`, run by the program as it ships: producers whose requests come at random, and groups of SDK
-// consumers. Counted is what the platform bills, over a stretch of simulated time in which everybody has joined.
+// A workload of `npm run cost`, run by the program as it ships: producers with random requests, and groups of SDK consumers.
+// It counts the platform's billed usage, over a stretch of simulated time in which everybody has joined.
 import type { Measured, Shape } from "../cost/counted.ts";
 import { Random } from "../support/random.ts";
 import { bundle, type Exports } from "./bundle.ts";
@@ -7,11 +7,11 @@ import { GLOBALS } from "./globals.ts";
 import { Actor } from "./scheduler.ts";
 import { World } from "./world.ts";
 
-/** A group's members have joined by then, one after another, and what they were given has come to rest. */
+/** By then a group's members have joined, one after another, and their assignments have come to rest. */
 const JOINING_MS = 20_000;
-/** Objects sleep as soon as they can, and that is looked for this often. */
+/** Objects sleep as soon as they can, which is checked this often. */
 const SLEEP_MS = 10_000;
-/** The way of a frame or a request, always as long. */
+/** The travel time of a frame or a request, always the same. */
 const WAY_MS = 5;
 
 export async function measureLoad(shape: Shape, program?: Exports): Promise<Measured> {
@@ -143,7 +143,7 @@ class Load {
       }
   }
 
-  /** Requests come at random, whatever became of those before. */
+  /** Requests come at random, whatever became of earlier ones. */
   #produceFor(topic: number): void {
     const { requestsPerSecond, recordsPerRequest, recordBytes, keyBytes, isKeyed } = this.#shape;
     const value = "v".repeat(recordBytes);

@@ -1,6 +1,6 @@
-// What befalls the deployment and the processes: members come, go, die, are paused; connections stall and
-// break; objects are evicted and crash; clocks jump; topics grow. Which of it, and how often, is the seed's
-// choice, so that some runs see one kind of trouble very often and others a little of everything.
+// The trouble of the deployment and the processes: members come, go, die, are paused; connections stall and break; objects
+// are evicted and crash; clocks jump; topics grow. The seed chooses which of it, and how often, so some runs see one kind of
+// trouble very often and others a little of everything.
 
 import { Random } from "../support/random.ts";
 import { ClassicMember } from "./classic-member.ts";
@@ -18,7 +18,7 @@ interface Trouble {
 }
 
 const MAX_MEMBERS_PER_GROUP = 5;
-/** In what share of the groups the members are classic. */
+/** The share of the groups with classic members. */
 const CLASSIC_SHARE = 0.35;
 
 /** Partitions that an SDK consumer handles at once, in turn. */
@@ -30,7 +30,7 @@ export class Nemesis {
   readonly #classicGroups: ReadonlySet<string>;
   readonly topics: string[] = [];
   readonly counts: Record<string, number> = {};
-  /** How far the groups were from rest when they were looked at last. */
+  /** How far the groups were from rest at the last look. */
   hint = "nobody answered";
   readonly #world: World;
   readonly #history: History;
@@ -43,7 +43,7 @@ export class Nemesis {
   readonly #kafkaShare: number;
   readonly #staticShare: number;
   readonly #meanMs: number;
-  /** It is apart, so that a seed chooses everything else as it did without it. */
+  /** It is separate, so that a seed chooses everything else as it did without it. */
   readonly #lingers: Random;
   readonly #troubles: readonly Trouble[];
   #operator: Environment | null = null;
@@ -145,7 +145,7 @@ export class Nemesis {
     this.topics.push(name);
   }
 
-  /** What nobody answered may have happened: it is asked again. */
+  /** An unanswered request may have been carried out: it is sent again. */
   async #admin(method: string, path: string, body: object): Promise<boolean> {
     const { fetch, url } = this.#operator as Environment;
     for (;;) {
@@ -263,7 +263,7 @@ export class Nemesis {
   #pause(actor: Actor): void {
     const { random } = this.#world;
     const ms = this.#style.sessionTimeoutMs * random.pick([0.3, 0.9, 1.1, 3]);
-    // Never shorter than it is: what waits keeps its order.
+    // Never shorter than it is: waiting messages keep their order.
     actor.pausedUntilMs = Math.max(actor.pausedUntilMs, this.#nowMs + Math.round(ms));
   }
 
@@ -273,7 +273,7 @@ export class Nemesis {
     const { random, network } = this.#world;
     const { links } = network;
     if (links.length === 0) return;
-    // An end may not notice for long: then its heartbeats have to.
+    // An end may not notice for long: then its heartbeats must.
     const notice = () => random.pick([0, 5, 300, 20_000]);
     network.cut(random.pick(links), notice(), notice());
   }
@@ -359,5 +359,5 @@ export class Nemesis {
   }
 }
 
-/** Also those that are created later: a member waits for them. */
+/** Including those that are created later: a member waits for them. */
 const ALL_TOPICS = ["t1", "t2", "t3"];

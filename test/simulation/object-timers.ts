@@ -1,6 +1,6 @@
-// An object's timers as workerd has them, measured: each is set for a time by the object's Date.now(), and only the first of them
-// is waited for, for as long as is left by the wall clock when it becomes the first. So where the wall clock was set back,
-// a timer that is set then waits until it has caught up, and so do those that stand behind the first.
+// An object's timers as measured in workerd. Each is set for a time by the object's Date.now(). Only the first of them is
+// waited for, for as long as is left by the wall clock when it becomes the first. So if the wall clock was set back, a timer
+// that is set then waits until it has caught up, and so do those behind the first.
 import type { Actor, Scheduler } from "./scheduler.ts";
 
 interface Timer {
@@ -22,7 +22,7 @@ export class ObjectTimers {
   }
 
   set(id: number, ms: number, callback: () => void): void {
-    if (this.#life !== this.#actor.life) this.#timers = []; // They went with the memory of the actor.
+    if (this.#life !== this.#actor.life) this.#timers = []; // They went with the actor's memory.
     this.#life = this.#actor.life;
     const atMs = this.#scheduler.actorNowMs + Math.max(0, Math.round(ms));
     const first = this.#timers[0];
@@ -36,7 +36,7 @@ export class ObjectTimers {
     if (first === undefined) return;
     const delayMs = first.atMs - this.#scheduler.wallMs(this.#actor);
     this.#scheduler.after(this.#actor, delayMs, () => {
-      if (this.#timers[0] !== first) return; // Another became the first since, and this one will again.
+      if (this.#timers[0] !== first) return; // Another has become the first since, and this one will again.
       this.#timers.shift();
       this.#wait();
       first.callback();

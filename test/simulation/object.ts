@@ -1,8 +1,7 @@
-// A Durable Object around the program's class: one name, one storage, one instance at a time, which comes and
-// goes. It keeps the promises of the platform and no others: what leaves the object waits until what was
-// written before is durable; hibernating sockets and their attachments outlive the instance; heartbeats are
-// answered without it; an alarm rings at least once; a crash takes back what was not durable, and breaks
-// every socket and every call.
+// A Durable Object around the program's class: one name, one storage, one instance at a time, which comes and goes. It keeps
+// exactly the platform's promises. Messages that leave the object wait until its earlier writes are durable. Hibernating
+// sockets and their attachments outlive the instance. Heartbeats are answered without it. An alarm rings at least once. A
+// crash takes back what was not durable, and breaks every socket and every call.
 import { AsyncLocalStorage } from "node:async_hooks";
 import { Actor, type Scheduler } from "./scheduler.ts";
 import type { Acceptor, Endpoint, Frame, Network } from "./sockets.ts";
@@ -19,7 +18,7 @@ export interface Instance {
 
 export type InstanceClass = new (context: unknown, env: unknown) => Instance;
 
-/** What happens around an object that a checker wants to know. */
+/** The events of an object that a checker needs. */
 export interface ObjectObserver {
   received(object: SimulatedObject, endpoint: Endpoint, frame: Frame): void;
   sent(object: SimulatedObject, endpoint: Endpoint, data: string | Uint8Array): void;
@@ -34,16 +33,16 @@ export interface ObjectWorld {
   readonly network: Network;
   readonly observer: ObjectObserver;
   readonly env: unknown;
-  /** Whether the disk refuses a write now. */
+  /** True if the disk refuses a write now. */
   refusesWrites(): boolean;
-  /** How long each write takes to be durable, where that is known. */
+  /** How long each write takes to be durable, if known. */
   readonly flushMs: number | null;
 }
 
 /** How long a write takes to be durable, on average. */
 const FLUSH_MS = 4;
 const ALARM_RETRY_MS = 2_000;
-/** What a handler was called for, also where it goes on after others have been at work. */
+/** The request of a handler, even if it continues after others have run. */
 const CAUSES = new AsyncLocalStorage<string>();
 
 interface Call {
@@ -60,16 +59,16 @@ export class SimulatedObject implements Acceptor {
   #instance: Instance | null = null;
   readonly #sockets = new Set<Endpoint>();
   #autoResponse: { request: string; response: string } | null = null;
-  /** What waits at the output gate. */
+  /** The messages that wait at the output gate. */
   #held: (() => void)[] = [];
   #syncs: (() => void)[] = [];
-  /** Handlers that have not come to an end. */
+  /** The unfinished handlers. */
   #atWork = 0;
   readonly #calls = new Set<Call>();
   #isRinging = false;
   /** Counts when it was set. */
   #alarm = 0;
-  /** What the object was handling when it wrote last. */
+  /** The request that the object was handling at its last write. */
   #cause = "";
   starts = 0;
   /** How often each method was called. */
@@ -266,14 +265,14 @@ export class SimulatedObject implements Acceptor {
     for (const resolve of syncs) resolve();
   }
 
-  /** What it was told last. */
+  /** Its last news. */
   get cause(): string {
     return this.#cause;
   }
 
   // Alarms.
 
-  /** When the time is over that is left by the object's wall clock now. If that was set back since, it waits on. */
+  /** Rings after the remaining time by the object's current wall clock. If that was set back since, it waits on. */
   scheduleAlarm(): void {
     const { alarmAtMs } = this.storage;
     const mine = ++this.#alarm;
@@ -299,7 +298,7 @@ export class SimulatedObject implements Acceptor {
     const ended = (isDone: boolean) => {
       if (this.actor.life !== life) return;
       this.#isRinging = false;
-      // It rings again until it was handled, also where the object could not even start.
+      // It rings again until it was handled, even if the object could not start.
       if (!isDone)
         this.storage.alarmAtMs ??= this.#world.scheduler.wallMs(this.actor) + ALARM_RETRY_MS;
       this.scheduleAlarm();
@@ -322,7 +321,7 @@ export class SimulatedObject implements Acceptor {
     return true;
   }
 
-  /** The machine, or the object's process, is gone, and comes back with what was durable. */
+  /** The machine, or the object's process, is gone, and comes back with its durable data. */
   crash(): void {
     const { scheduler, network } = this.#world;
     this.#instance = null;
@@ -348,7 +347,7 @@ function connectionLost(): Error {
   return Object.assign(new Error("Network connection lost."), { remote: true, retryable: true });
 }
 
-/** A commit is told with what it commits: the checkers judge it. */
+/** A commit is reported with its offsets: the checkers check it. */
 function causeOf(method: string, args: readonly unknown[]): string {
   return `call ${method}${method === "commitOffsets" ? ` ${JSON.stringify(args)}` : ""}`;
 }

@@ -1,5 +1,5 @@
-// What every partition object does to its sockets: who is fed, from where, and how much (DESIGN invariants 3,
-// 4 and 9). Told from the frames alone, as they leave.
+// Checks what every partition object does to its sockets: who is fed, from where, and how much (DESIGN invariants 3, 4 and
+// 9). It reads only the outgoing frames.
 import type { batches as readBatches } from "../../src/core/log/record-batch.ts";
 import type { History } from "./history.ts";
 import type { SimulatedObject } from "./object.ts";
@@ -19,11 +19,11 @@ interface Attach {
 }
 
 interface Reader {
-  /** Asked for and not answered yet. */
+  /** Requested and not yet answered. */
   asked: Attach[];
   attached: Attach | null;
   expected: number;
-  /** Sent and not given back, by all attaches of the socket. */
+  /** Sent and not returned, by all attaches of the socket. */
   inFlight: number;
 }
 
@@ -31,7 +31,7 @@ export class PartitionChecker {
   readonly #history: History;
   readonly #batches: typeof readBatches;
   readonly #readers = new Map<Endpoint, Reader>();
-  /** By partition and group: the newest owner that was told it is attached. */
+  /** By partition and group: the newest owner that got `attached`. */
   readonly #newest = new Map<string, Owner>();
 
   readonly #processes = new Map<string, string>();

@@ -1,4 +1,4 @@
-// Who checks the checker: the simulation finds faults planted in the program.
+// Checks the checker: the simulation finds faults planted in the program.
 import { readFile } from "node:fs/promises";
 import { expect, test } from "vitest";
 import { findFault } from "./find-fault.ts";

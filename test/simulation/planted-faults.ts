@@ -1,5 +1,5 @@
-// Faults that the simulation has to find, each a change of one place of the program: who checks the checker.
-// They are the mistakes that a change of the code could make, and some that were made.
+// Faults that the simulation must find, each a change at one place of the program: they check the checker. They are mistakes
+// that a change of the code could make, and some that were made.
 import type { PlantedFault } from "./bundle.ts";
 
 export const PLANTED_FAULTS: readonly PlantedFault[] = [

@@ -1,5 +1,5 @@
-// The processes of the simulation: members of groups with the SDK, members that speak the plain JSON
-// protocol, producers. Each runs the program as shipped and tells the history what it saw.
+// The processes of the simulation: members of groups with the SDK, members that speak the plain JSON protocol, producers.
+// Each runs the program as shipped and reports what it saw to the history.
 import type { Consumer } from "../../src/sdk/index.ts";
 import type { HandlerOf, History, Place } from "./history.ts";
 import { Actor } from "./scheduler.ts";
@@ -17,9 +17,9 @@ export interface MemberOptions {
   readonly sessionTimeoutMs: number;
   readonly commitIntervalMs: number;
   readonly windowBytes: number;
-  /** Mean time that a handler takes. */
+  /** The mean time that a handler takes. */
   readonly handlerMs: number;
-  /** How many partitions an SDK consumer handles at once. All of them if it is left out. */
+  /** The number of partitions that an SDK consumer handles at once. All of them if missing. */
   readonly concurrency?: number | undefined;
 }
 
@@ -78,13 +78,13 @@ export abstract class Member extends Process implements HandlerOf {
     this.history.died(this);
   }
 
-  /** Once the faults are over handlers hurry, so that a simulation comes to its end. */
+  /** Once the faults are over handlers hurry, so that a simulation finishes. */
   protected handlerMs(): number {
     return this.world.random.delay(this.world.isCalm ? 1 : this.options.handlerMs);
   }
 }
 
-/** A partition held, from `assigned` to `lost` or until it was let go. */
+/** A held partition, from `assigned` to `lost` or its release. */
 interface Held {
   nextOffset: number;
   isBusy: boolean;
@@ -95,7 +95,7 @@ export class SdkMember extends Member {
   readonly isSdk = true;
   #consumer: Consumer | null = null;
   #isClosing = false;
-  /** Per partition held: where its next record is, and whether a handler is at work. */
+  /** Per held partition: its next record, and whether a handler is running. */
   readonly #held = new Map<string, Held>();
 
   start(): void {
@@ -190,7 +190,7 @@ export class SdkMember extends Member {
   }
 
   #letGo(place: Place, nextOffset: number): void {
-    // Who closes does not wait for long to hear that its last commit arrived.
+    // A closing consumer does not wait long to hear that its last commit arrived.
     if (!this.#isClosing) this.history.handedOver(this, place, nextOffset);
   }
 
@@ -301,7 +301,7 @@ export class ProducerProcess extends Process {
   readonly #meanMs: number;
   readonly #isSdk: boolean;
   #number = 0;
-  /** So many more sends close behind one another. */
+  /** This many more sends follow in quick succession. */
   #rush = 0;
   #outstanding = 0;
   #isStopping = false;
@@ -363,7 +363,7 @@ export class ProducerProcess extends Process {
         for (const [i, outcome] of outcomes.entries()) {
           const value = values[i] as string;
           const { partition, offset } = outcome as Place & { offset: number };
-          // Of the others nobody knows what became of them.
+          // The outcome of the others is unknown.
           if ("error" in outcome) continue;
           const order = this.#isSdk ? { producer: this.#name, number: first + i } : null;
           this.history.acknowledge({ topic, value, partition, offset }, order);

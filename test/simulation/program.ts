@@ -1,4 +1,4 @@
-// What a simulation runs: the Worker, the objects and the SDK, as they ship.
+// The subjects of a simulation: the Worker, the objects and the SDK, as they ship.
 export { ClusterObject } from "../../durable-objects/cluster/cluster-object.ts";
 export { GroupObject } from "../../durable-objects/group/group-object.ts";
 export { PartitionObject } from "../../durable-objects/partition/partition-object.ts";

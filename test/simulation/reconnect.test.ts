@@ -1,4 +1,4 @@
-// Everybody comes back at once, as after a deploy.
+// Everybody returns at once, as after a deploy.
 import { expect, test } from "vitest";
 import { bundle } from "./bundle.ts";
 import { GLOBALS } from "./globals.ts";

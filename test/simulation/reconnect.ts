@@ -1,5 +1,5 @@
-// What the cluster's object is asked when everybody comes back at once, as after a deploy: the Worker's isolate knows nothing,
-// every object has to wake up, and all sockets are broken. Counted are the calls of the cluster.
+// The calls of the cluster object when everybody returns at once, as after a deploy: the Worker's isolate knows nothing,
+// every object must wake, and all sockets are broken. The run counts the cluster's calls.
 import { bundle, type Exports } from "./bundle.ts";
 import { GLOBALS } from "./globals.ts";
 import { Actor } from "./scheduler.ts";

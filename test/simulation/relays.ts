@@ -1,6 +1,6 @@
-// Readers of one partition that follow to relays, under faults: objects are evicted and crash, calls fail or come late, links
-// break. Each reader must get every record once and in order, and once the faults are over, all of them: also if nothing
-// more is appended.
+// Readers of one partition that follow to relays, under faults: objects are evicted and crash, calls fail or come late,
+// links break. Each reader must get every record once and in order, and all of them once the faults are over, even if
+// nothing more is appended.
 import { batches } from "../../src/core/log/record-batch.ts";
 import type { Exports } from "./bundle.ts";
 import { History } from "./history.ts";
@@ -19,7 +19,7 @@ const TOPIC = "wide";
 const READERS = 9;
 const PING_MS = 1_000;
 const SILENT_MS = 4_000;
-/** A partition looks after its relays ten seconds after the last append. */
+/** A partition checks its relays ten seconds after the last append. */
 const REST_MS = 60_000;
 
 interface Message {
@@ -38,7 +38,7 @@ class Reader {
   readonly windowBytes: number;
   nextOffset = 0;
   moves = 0;
-  /** The socket that counts. What comes over others is from before. */
+  /** The socket that counts. Messages over others are outdated. */
   #socket: Endpoint | null = null;
   #isAttached = false;
   #heardMs = 0;
@@ -216,7 +216,7 @@ export async function simulateRelays(program: Exports, seed: number): Promise<Re
   return { findings: history.findings, steps: scheduler.steps, counts };
 }
 
-/** Where the partition's log ends, by what it has stored. It has one segment. */
+/** The end of the partition's log, by its stored data. It has one segment. */
 function logEnd(world: World): number {
   const partition = world.objects.find(({ kind }) => kind === "partition");
   if (partition === undefined) return 0;

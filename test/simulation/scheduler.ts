@@ -1,16 +1,16 @@
-// Simulated time. Everything that happens is an event of an actor (a process, a Worker, an object) at a
-// time; one event runs at a time, to the end of all it can do without another one. Equal times go in the
-// order in which they were scheduled, so a run depends on its seed and on nothing else.
+// Simulated time. Everything that happens is an event of an actor (a process, a Worker, an object) at a time. One event runs
+// at a time, as far as it can without another one. Equal times run in the order in which they were scheduled, so a run
+// depends only on its seed.
 import type { Random } from "../support/random.ts";
 
-/** Somebody with a clock of its own, who can be paused and can die. */
+/** An actor with its own clock, which can be paused and can die. */
 export class Actor {
   readonly name: string;
   /** How far its wall clock is ahead. */
   clockOffsetMs = 0;
   /** True for objects: within a life their Date.now() never goes back, it stands until the wall clock has caught up. */
   readonly standsStill: boolean;
-  /** The latest that it was shown, in which life. */
+  /** The latest time that it was shown, in which life. */
   #shown = { life: 0, ms: Number.NEGATIVE_INFINITY };
   /** Grows when it dies: events of an earlier life do not happen. */
   life = 0;
@@ -21,7 +21,7 @@ export class Actor {
     this.standsStill = standsStill;
   }
 
-  /** Its Date.now(), where its wall clock shows `wallMs`. */
+  /** Its Date.now() when its wall clock shows `wallMs`. */
   show(wallMs: number): number {
     if (!this.standsStill) return wallMs;
     const latestMs = this.#shown.life === this.life ? this.#shown.ms : Number.NEGATIVE_INFINITY;
@@ -34,18 +34,18 @@ interface Event {
   readonly atMs: number;
   readonly order: number;
   readonly actor: Actor;
-  /** Null where the event does not depend on the actor's memory, as what comes in over a network. */
+  /** Null if the event does not depend on the actor's memory, such as a message from the network. */
   readonly life: number | null;
   readonly run: () => void;
 }
 
-/** Of the real clock: lets every promise that can settle do so. */
+/** A turn of the real clock: lets every promise that can settle do so. */
 const settled = () => new Promise<void>((resolve) => setImmediate(resolve));
 
 export class Scheduler {
   readonly random: Random;
   nowMs = Date.UTC(2030, 0, 1);
-  /** Whose event is running. */
+  /** The actor whose event is running. */
   current: Actor = new Actor("nobody");
   steps = 0;
   readonly #queue: Event[] = [];
@@ -55,7 +55,7 @@ export class Scheduler {
     this.random = random;
   }
 
-  /** Date.now() of whoever asks. */
+  /** Date.now() of the caller. */
   get actorNowMs(): number {
     return this.current.show(this.wallMs(this.current));
   }
@@ -69,7 +69,7 @@ export class Scheduler {
     this.#add(actor, delayMs, actor.life, run);
   }
 
-  /** As `after`, for the memory that the actor has now: what is asked for now and answered later. */
+  /** Like `after`, bound to the actor's current memory: for requests made now and answered later. */
   within(actor: Actor): (delayMs: number, run: () => void) => void {
     const { life } = actor;
     return (delayMs, run) => this.#add(actor, delayMs, life, run);

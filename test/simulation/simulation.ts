@@ -1,6 +1,6 @@
-// One simulation: a world and what happens in it, all told by the seed. First processes come and go and the
-// nemesis does its worst; then the faults stop, and what was promised for that has to come true: the groups
-// become STABLE and drain, and the logs hold what was acknowledged.
+// One simulation: a world and its events, all determined by the seed. First processes come and go and the nemesis does its
+// worst. Then the faults stop, and the promises for that must hold: the groups become STABLE and drain, and the logs hold
+// what was acknowledged.
 import { createHash } from "node:crypto";
 import { batches } from "../../src/core/log/record-batch.ts";
 import type { Exports } from "./bundle.ts";
@@ -19,11 +19,11 @@ export interface Outcome {
   readonly findings: readonly string[];
   readonly steps: number;
   readonly counts: Readonly<Record<string, number>>;
-  /** Of everything that happened, in order: equal seeds have equal traces. */
+  /** A digest of everything that happened, in order: equal seeds have equal traces. */
   readonly trace: string;
 }
 
-/** In how many simulations somebody lies. */
+/** The share of simulations with a liar. */
 const LIAR_SHARE = 0.4;
 
 /** After the faults: how long the deployment may take to come to rest. */
@@ -115,12 +115,12 @@ export async function simulate(
   const isAtRest = ask(world, operator, async () => {
     const isDone = () => producers.every((producer) => producer.isDone);
     await untilAtRest(world, operator, nemesis, isDone);
-    // Whoever is there by now has to hear of partitions that are added.
+    // Everybody present by now must hear of added partitions.
     for (const topic of nemesis.topics) await addPartition(operator, history, topic);
     for (;;) {
       await untilAtRest(world, operator, nemesis, isDone);
       const logs = await readLogs(operator, nemesis.topics);
-      // An append that was held up for long may have come before the logs were read.
+      // An append that was delayed for long may have come before the logs were read.
       if ((await whyNotAtRest(operator, nemesis, isDone)) === "") return logs;
     }
   });

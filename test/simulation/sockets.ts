@@ -1,6 +1,6 @@
-// WebSockets as the program sees them: in a process, in the Worker, and hibernatable in an object. Frames of
-// one direction arrive in order after a delay, or the link breaks and they are lost. Either end notices a
-// broken link in its own time, or never.
+// WebSockets as the program sees them: in a process, in the Worker, and hibernatable in an object. Frames of one direction
+// arrive in order after a delay, or the link breaks and they are lost. Either end notices a broken link in its own time, or
+// never.
 import type { Actor, Scheduler } from "./scheduler.ts";
 
 export type Frame =
@@ -9,10 +9,10 @@ export type Frame =
   /** The link broke. */
   | { readonly type: "broken" };
 
-/** What an object does with what comes over its sockets. */
+/** An object's handlers for its sockets. */
 export interface Acceptor {
   received(endpoint: Endpoint, frame: Frame): void;
-  /** Sends when what was written before is durable. */
+  /** Sends when earlier writes are durable. */
   emit(action: () => void): void;
   sent(endpoint: Endpoint, data: string | Uint8Array<ArrayBuffer>): void;
 }
@@ -33,9 +33,9 @@ export class Endpoint {
   binaryType = "arraybuffer";
   /** The object that accepted it, if one did. */
   acceptor: Acceptor | null = null;
-  /** What came before anybody listened. */
+  /** Messages that arrived before anybody listened. */
   #waiting: Frame[] | null = [];
-  /** An upgrade was passed on: what comes for this end goes there. */
+  /** An upgrade was passed on: messages for this end go there. */
   #forward: Endpoint | null = null;
   #attachment: unknown = null;
   readonly #listeners = new Map<string, Listener[]>();
@@ -54,7 +54,7 @@ export class Endpoint {
 
   // The API of a WebSocket, as far as the program uses it.
 
-  /** From now on frames are received, by whoever asks for it. */
+  /** From now on this end receives frames, through the given function. */
   accept(): void {
     this.actor = this.#net.current;
     const waiting = this.#waiting ?? [];
@@ -97,9 +97,9 @@ export class Endpoint {
     return structuredClone(this.#attachment);
   }
 
-  // What the network does.
+  // The network's part.
 
-  /** The peer is now the end of the process that asked for the upgrade. */
+  /** The peer is now the end of the process that requested the upgrade. */
   passOn(to: Endpoint): void {
     const { peer } = this;
     this.#forward = to;
@@ -109,7 +109,7 @@ export class Endpoint {
     this.#waiting = null;
     if (peer === null) return;
     peer.peer = to;
-    // What is on its way comes here, and is sent on; what follows must not overtake it.
+    // Messages in flight come here, and are sent on; later ones must not overtake them.
     peer.lastArrivalMs++;
   }
 
@@ -172,11 +172,11 @@ export class Endpoint {
 }
 
 export interface NetworkConditions {
-  /** Mean of a frame's way. */
+  /** The mean travel time of a frame. */
   delayMs: number;
-  /** Of a call or a request: how often it is lost, and as often its answer. */
+  /** For a call or a request: how often it is lost, and as often its response. */
   loss: number;
-  /** The way between two, always as long, where it is known instead. */
+  /** The travel time between two actors, always the same, if it is set. */
   wayMs?: (one: Actor, other: Actor) => number;
 }
 
@@ -207,7 +207,7 @@ export class Network {
     return { 0: client, 1: server };
   }
 
-  /** How long something takes from one to another. */
+  /** The travel time from one actor to another. */
   delay(one: Actor, other: Actor): number {
     const { wayMs, delayMs } = this.conditions;
     return wayMs?.(one, other) ?? this.#scheduler.random.delay(delayMs);
@@ -247,12 +247,12 @@ export class Network {
       if (endpoint.readyState === Endpoint.CLOSED) this.#open.delete(endpoint);
   }
 
-  /** Nothing leaves this end until then; what it gets still comes. */
+  /** Nothing leaves this end until then; incoming messages still arrive. */
   stall(endpoint: Endpoint, untilMs: number): void {
     endpoint.stalledUntilMs = Math.max(endpoint.stalledUntilMs, untilMs);
   }
 
-  /** Whatever is on its way is lost. Each end notices after its delay. */
+  /** Everything in flight is lost. Each end notices after its delay. */
   cut(endpoint: Endpoint, noticeMs: number, peerNoticeMs: number): void {
     const { peer } = endpoint;
     this.#break(endpoint, noticeMs);

@@ -1,6 +1,5 @@
-// An object's storage: SQLite in memory behind Durable Object storage. What is written is durable only after
-// a flush; a crash before takes it back. Rows are read at once, as the platform's cursor cannot be read later
-// than the statement's table exists.
+// An object's storage: SQLite in memory behind Durable Object storage. Writes are durable only after a flush; a crash before
+// takes them back. Rows are read at once, as the platform's cursor cannot be read later than the statement's table exists.
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import type { SizedSql, SqlValue } from "../../durable-objects/shared/sql.ts";
 import { WALL_CLOCK } from "../../durable-objects/shared/wall-clock.ts";
@@ -13,11 +12,11 @@ export interface StorageHost {
   alarmChanged(): void;
   /** Resolves when everything written so far is durable. */
   durable(): Promise<void>;
-  /** Whether the disk refuses this write. */
+  /** True if the disk refuses this write. */
   refuses(): boolean;
-  /** What SQLite's own clock shows. */
+  /** The time of SQLite's own clock. */
   wallMs(): number;
-  /** What the object's Date.now() shows. */
+  /** The time of the object's Date.now(). */
   shownMs(): number;
 }
 
@@ -27,7 +26,7 @@ export class SimulatedStorage {
   readonly #statements = new Map<string, { statement: StatementSync; hasRows: boolean }>();
   isDirty = false;
   writes = 0;
-  /** The rows that were written, an alarm that was set among them. Those of a table that was made or dropped are not. */
+  /** The written rows, including a set alarm. Rows of a table that was created or dropped do not count. */
   rowsWritten = 0;
   alarmAtMs: number | null = null;
   #durableAlarmAtMs: number | null = null;
@@ -81,7 +80,7 @@ export class SimulatedStorage {
     this.#prepare(query).statement.run();
   }
 
-  /** What the database takes, in whole pages. */
+  /** The size of the database, in whole pages. */
   get bytes(): number {
     const query =
       "SELECT page_count * page_size AS bytes FROM pragma_page_count(), pragma_page_size()";
@@ -126,7 +125,7 @@ export class SimulatedStorage {
   async setAlarm(atMs: number): Promise<void> {
     this.#beginWrite();
     this.rowsWritten++;
-    this.alarmAtMs = Math.max(atMs, this.#host.shownMs()); // What lies in the past rings now.
+    this.alarmAtMs = Math.max(atMs, this.#host.shownMs()); // An alarm in the past rings now.
     this.#host.alarmChanged();
   }
 
@@ -151,7 +150,7 @@ export class SimulatedStorage {
     this.#durableAlarmAtMs = this.alarmAtMs;
   }
 
-  /** What is not durable is lost. */
+  /** Data that is not durable is lost. */
   crash(): void {
     if (this.isDirty) this.#db.exec("ROLLBACK");
     this.isDirty = false;

@@ -1,10 +1,10 @@
-// Round trips one after another, beside the table of ARCHITECTURE.md, so that it says what is counted and nothing else.
+// Sequential round trips, beside the table of ARCHITECTURE.md, so that it has exactly the counted values.
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { type Measured, measureTrips, type Trips } from "./trips.ts";
 
 const ARCHITECTURE = readFileSync(new URL("../../ARCHITECTURE.md", import.meta.url), "utf8");
-/** What a way there and back takes from Sydney: to the cluster's object in Frankfurt, to the others, to the Worker. */
+/** The time of a round trip from Sydney: to the cluster object in Frankfurt, to the others, to the Worker. */
 const CLUSTER_MS = 280;
 const OBJECT_MS = 10;
 const CLIENT_MS = 20;

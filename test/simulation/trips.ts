@@ -1,6 +1,6 @@
-// How many round trips an operation makes, one after another: to the cluster's object, to the objects of its partitions and
-// groups, and between client and Worker. Each kind of way takes a time of its own in simulated time, and nothing else does,
-// so the time that an operation takes tells them apart.
+// The number of sequential round trips of an operation: to the cluster object, to the objects of its partitions and groups,
+// and between client and Worker. Each kind of trip takes its own time in simulated time, and nothing else takes any, so the
+// time of an operation tells them apart.
 import { bundle, type Exports } from "./bundle.ts";
 import { GLOBALS } from "./globals.ts";
 import { Actor } from "./scheduler.ts";
@@ -12,7 +12,7 @@ export interface Trips {
   readonly client: number;
 }
 
-/** The ways there and back. Fewer than the ratio of two fit into the next. */
+/** The round trips. Their ratios are such that fewer than that ratio occur of each kind. */
 const CLUSTER_MS = 4_000;
 const OBJECT_MS = 100;
 const CLIENT_MS = 2;
@@ -22,15 +22,17 @@ type Sdk = InstanceType<Exports["Rivulet"]>;
 interface Bench {
   readonly rivulet: () => Sdk;
   readonly request: (method: string, path: string, body?: object) => Promise<unknown>;
-  /** A new isolate, and every object has to wake up. */
+  /** A new isolate, and every object must wake. */
   readonly forget: () => void;
-  /** Lets everything that is under way come to its end. */
+  /** Lets everything under way finish. */
   readonly rest: () => Promise<void>;
   /** Runs an operation to its end, and returns its trips. */
   readonly time: (operation: () => Promise<unknown>) => Promise<Trips>;
 }
 
-/** The first use of a partition or group, the use by a cold isolate, and by a warm one. Null where there is no such use. */
+/**
+ * The first use of a partition or group, the use by a cold isolate, and by a warm one. Null if there is no such use.
+ */
 export interface Measured {
   readonly operation: string;
   readonly first: Trips | null;
@@ -166,7 +168,7 @@ async function consumed(
     groupId: "g",
     topics: ["t"],
     from: "earliest",
-    commitIntervalMs: 3_600_000, // It commits when it is told to.
+    commitIntervalMs: 3_600_000, // It commits on request.
   });
   const nextRecord = () =>
     new Promise<void>((resolve) => {

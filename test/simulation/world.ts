@@ -11,7 +11,7 @@ import { Endpoint, Network } from "./sockets.ts";
 
 const URL_OF_BROKER = "http://localhost";
 
-/** The objects of the world. It has no metrics, which change nothing of what the others do. */
+/** The objects of the world. It has no metrics, which do not affect the others. */
 type SimulatedKind = Exclude<ObjectKind, "metrics">;
 
 /** The classes of the objects, as the program exports them. */
@@ -22,7 +22,7 @@ const CLASSES = {
   relay: "RelayObject",
 } as const satisfies Record<SimulatedKind, keyof Exports>;
 
-/** What a process of the world has of its environment. */
+/** A process's environment in the world. */
 export interface Environment {
   readonly program: Exports;
   readonly actor: Actor;
@@ -39,7 +39,7 @@ export class World implements ObjectWorld {
   readonly network: Network;
   readonly observer: ObjectObserver;
   readonly env: unknown;
-  /** What the objects, the processes and the Worker run. */
+  /** The interface for the objects, the processes and the Worker. */
   readonly program: Exports;
   #worker: Actor;
   readonly #objects = new Map<string, SimulatedObject>();
@@ -47,10 +47,10 @@ export class World implements ObjectWorld {
   readonly #seenWrites = new Map<SimulatedObject, number>();
   /** The faults are over. */
   isCalm = false;
-  /** How likely a write is refused. */
+  /** The probability that a write is refused. */
   refusal = 0;
   flushMs: number | null = null;
-  /** What the Worker was asked, upgrades included. */
+  /** The Worker's requests, upgrades included. */
   workerRequests = 0;
 
   constructor(program: Exports, seed: number, observer: ObjectObserver) {
@@ -95,7 +95,7 @@ export class World implements ObjectWorld {
           const caller = this.scheduler.current;
           const from = this.#byActor.get(caller);
           if (from === undefined) return object.call(caller, method, args);
-          // What leaves an object waits at its gate, calls included.
+          // Everything that leaves an object waits at its gate, calls included.
           return new Promise((resolve, reject) => {
             from.emit(() => object.call(caller, method, args).then(resolve, reject));
           });
@@ -118,7 +118,7 @@ export class World implements ObjectWorld {
     return [...this.#objects.values()];
   }
 
-  /** After each step: tells of what was written in it. */
+  /** After each step: reports what was written in it. */
   noteWrites(): void {
     const object = this.#byActor.get(this.scheduler.current);
     if (object === undefined) return;
@@ -206,7 +206,7 @@ export class World implements ObjectWorld {
     });
   }
 
-  /** Does something in the Worker. If that goes before it is done, whoever asked notices: `gone`. */
+  /** Does something in the Worker. If the Worker goes before it is done, the caller notices: `gone`. */
   #atWorker(actor: Actor, isDone: () => boolean, gone: () => void, action: () => void): void {
     const { scheduler, network } = this;
     const worker = this.#worker;
@@ -240,7 +240,7 @@ export class World implements ObjectWorld {
       }
       (webSocket as Endpoint).passOn(endpoint);
       if (endpoint.readyState !== Endpoint.CONNECTING) {
-        // Given up meanwhile: the connection is reset.
+        // Abandoned meanwhile: the connection is reset.
         network.cut(endpoint, 0, random.delay(20));
         return;
       }

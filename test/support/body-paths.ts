@@ -1,4 +1,4 @@
-// Every way in that takes a body over HTTP.
+// Every interface that takes a body over HTTP.
 
 export interface BodyPath {
   readonly what: string;
@@ -10,7 +10,7 @@ export interface BodyPath {
 const NDJSON = "application/x-ndjson";
 const JSON_HEADERS = { "content-type": "application/json" };
 
-/** `topic` exists. What takes lines and answers in lines tells errors in a line. */
+/** `topic` exists. An interface that takes lines and answers in lines reports errors in a line. */
 export function bodyPaths(topic: string, group: string): BodyPath[] {
   const records = `/v1/topics/${topic}/records`;
   const path = (

@@ -1,4 +1,4 @@
-// A classic group and what its members ask, with the answers as they come.
+// A classic group and its members' requests, with the responses as they come.
 import assert from "node:assert/strict";
 import type { JoinedReply, SyncedReply } from "../../src/calls/kafka-replies.ts";
 import { KAFKA_ERRORS } from "../../src/core/errors.ts";
@@ -40,7 +40,7 @@ export class ClassicRig {
     return told;
   }
 
-  /** With the id that it is told first. */
+  /** With the id that it gets first. */
   newcomer(more: Partial<ClassicJoin> = {}) {
     const { joined } = this.join("", more);
     assert.equal(joined?.errorCode, KAFKA_ERRORS.MEMBER_ID_REQUIRED);
@@ -101,7 +101,7 @@ export class ClassicRig {
     return [...this.group.members.keys()];
   }
 
-  /** The object is evicted and wakes up with what was stored. */
+  /** The object is evicted and wakes with its stored data. */
   evict(): void {
     this.#stored = this.group.takeState() ?? this.#stored;
     this.group = new TestedClassic(structuredClone(this.#stored), this.nowMs);

@@ -1,5 +1,5 @@
-// A classic group among clients that join, sync, read, die, leave and come back, as chance has it, and an object that is
-// evicted now and then. After every step the group is checked against what must hold at any moment.
+// A classic group among clients that join, sync, read, die, leave and return at random, and an object that is evicted now
+// and then. After every step the group is checked against its invariants.
 import assert from "node:assert/strict";
 import type { JoinedReply, SyncedReply } from "../../src/calls/kafka-replies.ts";
 import { ERRORS, KAFKA_ERRORS } from "../../src/core/errors.ts";
@@ -12,7 +12,7 @@ import { TestedClassic } from "./tested-classic.ts";
 export const PARTITIONS = 7;
 /** Either may be the longer one. */
 const TIMEOUTS_MS = [10_000, 14_000, 30_000];
-/** A client that is alive does what it has to do at least this often. */
+/** A live client does its part at least this often. */
 const TICK_MS = 3_000;
 const { NONE, MEMBER_ID_REQUIRED, FENCED_INSTANCE_ID } = KAFKA_ERRORS;
 const UNKNOWN = ERRORS.UNKNOWN_MEMBER_ID.code;
@@ -39,7 +39,7 @@ export interface Client {
   subscription: number;
   /** The subscription that it last joined with. */
   told: number;
-  /** The number of calls so far. Only the answer to the last one is heard. */
+  /** The number of calls so far. Only the response to the last one is heard. */
   calls: number;
   memberId: string;
   stage: Stage;
@@ -48,7 +48,7 @@ export interface Client {
   diedAtMs: number | null;
 }
 
-/** What the members of one generation were told. */
+/** The responses to the members of one generation. */
 interface Generation {
   readonly protocolName: string | null;
   readonly members: Set<string>;
@@ -67,7 +67,7 @@ export class ClassicWorld {
   #generations = new Map<number, Generation>();
   #lastGeneration = 0;
   #ids = 0;
-  /** The phase that the group is in, and since when. */
+  /** The current phase of the group, and since when. */
   #phase: { readonly name: string; readonly sinceMs: number } = { name: "", sinceMs: 0 };
 
   constructor(random: Random) {
@@ -77,7 +77,7 @@ export class ClassicWorld {
     this.group = new TestedClassic(null, this.nowMs);
   }
 
-  // What clients do.
+  // The actions of clients.
 
   start(instanceId: string | null): Client {
     const client: Client = {
@@ -99,7 +99,7 @@ export class ClassicWorld {
     return client;
   }
 
-  /** The client does what it has to do next. */
+  /** The client does its next step. */
   act(client: Client): void {
     switch (client.stage) {
       case "OUT":
@@ -138,13 +138,13 @@ export class ClassicWorld {
     this.start(client.instanceId);
   }
 
-  /** The client's connection breaks while it waits, and it asks the same again. */
+  /** The client's connection breaks while it waits, and it repeats its request. */
   ask(client: Client): void {
     if (client.stage === "JOINING") this.#join(client);
     else if (client.stage === "SYNCING") this.#sync(client);
   }
 
-  /** The client subscribes to something else, so all have to join again. */
+  /** The client subscribes to something else, so all must join again. */
   subscribe(client: Client): void {
     client.subscription++;
   }
@@ -159,12 +159,12 @@ export class ClassicWorld {
     assert.equal(this.group.members.size, before, "the clock was set, and somebody is gone");
   }
 
-  /** A topic is deleted, and all have to join again. */
+  /** A topic is deleted, and all must join again. */
   deleteTopic(): void {
     this.#step(() => this.group.topicGone("t", this.nowMs));
   }
 
-  /** The object forgets what is not stored, and whoever waited for an answer asks again. */
+  /** The object forgets what is not stored, and every waiting client repeats its request. */
   evict(): void {
     this.group = new TestedClassic(structuredClone(this.#stored), this.nowMs);
     this.#generations.delete(this.#lastGeneration);
@@ -177,7 +177,7 @@ export class ClassicWorld {
     this.#step(() => undefined);
   }
 
-  /** Time passes. The alarm rings whenever the group asked for it. */
+  /** Time passes. The alarm rings whenever the group requested it. */
   pass(ms: number): void {
     const untilMs = this.nowMs + ms;
     for (;;) {
@@ -197,14 +197,14 @@ export class ClassicWorld {
     this.#checkTime();
   }
 
-  /** Everybody who is alive does what it has to do, in any order, and time goes on a little. */
+  /** Every live client does its part, in any order, and time moves on a little. */
   tick(): void {
     const alive = this.alive.map((client) => ({ client, place: this.#random.next() }));
     for (const { client } of alive.sort((a, b) => a.place - b.place)) this.act(client);
     this.pass(this.#random.integer(1, TICK_MS));
   }
 
-  /** No faults any more: the group comes to rest, with those that are alive and no others. */
+  /** No more faults: the group comes to rest, with the live clients and no others. */
   settle(): void {
     const untilMs = this.nowMs + 4 * (this.#sessionMs + this.#rebalanceMs + MAX_PENDING_CLASSIC_MS);
     while (!this.#isAtRest() && this.nowMs < untilMs) this.tick();
@@ -360,7 +360,7 @@ export class ClassicWorld {
     };
     const mayCommit = this.group.commitErrorCode(token);
     const errorCode = this.#step(() => this.group.heartbeat(token, this.nowMs));
-    // It may commit what it has read as long as its generation is not over, be it to be told so.
+    // It may commit what it has read as long as its generation is not over, even to be told so.
     if (errorCode === NONE && this.group.phase === "STABLE") assert.equal(mayCommit, NONE);
     if (errorCode === NONE) return;
     client.stage = "OUT";
@@ -369,7 +369,7 @@ export class ClassicWorld {
     if (errorCode === FENCED_INSTANCE_ID) this.die(client);
   }
 
-  /** Asks the group something that may be answered later. A client that is gone hears nothing. */
+  /** Sends the group a request that may be answered later. A client that is gone hears nothing. */
   #ask<T>(
     client: Client,
     stage: Stage,
@@ -388,7 +388,7 @@ export class ClassicWorld {
     });
   }
 
-  // What must hold.
+  // The invariants.
 
   #step<T>(action: () => T): T {
     const result = action();
@@ -398,7 +398,7 @@ export class ClassicWorld {
     return result;
   }
 
-  /** [CLS-7] What is stored is the group as it is, unless a rebalance is on its way. Then it tells that. */
+  /** [CLS-7] The stored group is the current one, unless a rebalance is under way. Then it says so. */
   #checkStored(): void {
     const { phase, members, generation, protocolType } = this.group;
     const stored = this.#stored;
@@ -418,7 +418,7 @@ export class ClassicWorld {
     assert.equal(isLed, members.size > 0, "the leader is a member");
   }
 
-  /** No partition is read by two members of the generation that is now. */
+  /** No partition is read by two members of the current generation. */
   #checkParts(): void {
     if (this.group.phase !== "STABLE") return;
     const readers = new Map<number, string>();
@@ -435,7 +435,7 @@ export class ClassicWorld {
     }
   }
 
-  /** [CLS-3] No phase but a stable one lasts: a rebalance goes on without those that do not come. */
+  /** [CLS-3] No phase but a stable one lasts: a rebalance continues without members that do not come. */
   #checkTime(): void {
     const name = `${this.group.phase} of ${this.group.generation}`;
     if (name !== this.#phase.name) this.#phase = { name, sinceMs: this.nowMs };

@@ -1,4 +1,4 @@
-// A log with its compactor and a clock, over either store: what the tests of compaction and the model test need.
+// A log with its compactor and a clock, over either store: for the tests of compaction and the model test.
 import { expect } from "vitest";
 import { PartitionStore } from "../../durable-objects/partition/partition-store.ts";
 import { SqlLogStore } from "../../durable-objects/partition/sql-log-store.ts";
@@ -23,7 +23,7 @@ import type { ConsumerRecord, ProducerRecord } from "../../src/core/record.ts";
 import { MemoryLogStore, segmentsOf } from "./memory-log-store.ts";
 import { nodeSql } from "./node-sql.ts";
 
-/** Where one log lives; each `open()` is a store on the same data, as after an eviction. */
+/** The place of one log; each `open()` is a store on the same data, as after an eviction. */
 export interface Place {
   open(): LogStore;
 }
@@ -53,7 +53,7 @@ export const PLACES: readonly { name: string; newPlace: () => Place }[] = [
   },
 ];
 
-/** Compacts whatever is closed, at once. */
+/** Compacts all closed segments, at once. */
 export const EAGER: TopicConfig = {
   ...resolveConfig({ "cleanup.policy": "compact", "min.cleanable.dirty.ratio": 0 }),
   retentionMs: -1,
@@ -81,7 +81,7 @@ export function show({ offset, key, value }: ConsumerRecord): string {
   return `${offset} ${text(key)}=${text(value).replace(/\.+$/, "")}`;
 }
 
-/** Decodes what can be decoded. */
+/** Decodes every decodable batch. */
 export function decodeOrNothing(bytes: Uint8Array, start = 0): ConsumerRecord[] {
   try {
     return decodeAnyBatch(bytes, start);
@@ -165,7 +165,7 @@ export class Rig {
     return this.compactor.step(this.nowMs);
   }
 
-  /** Steps until there is nothing to do, and returns how many did something. */
+  /** Steps until there is nothing to do, and returns how many steps did something. */
   drain(after: () => void = () => {}): number {
     let steps = 0;
     const most = 50 + 4 * this.log.segmentCount;
@@ -180,7 +180,7 @@ export class Rig {
     return steps;
   }
 
-  /** What is stored, as an eviction would find it. */
+  /** The stored data, as an eviction would find it. */
   stored(): ConsumerRecord[] {
     return recordsOf(new PartitionLog(this.place.open(), this.config));
   }
@@ -200,7 +200,7 @@ export class Rig {
     return headers;
   }
 
-  /** What is noted about chunks and segments equals what is in them. */
+  /** The notes about chunks and segments match their content. */
   expectBooks(): void {
     const segments = segmentsOf(this.store);
     let allBytes = 0;
@@ -240,7 +240,7 @@ export class Rig {
   }
 }
 
-/** Of each key the newest record. */
+/** The newest record of each key. */
 export function newest(records: readonly ConsumerRecord[]): string[] {
   const byKey = new Map(records.map((each) => [TEXT.decode(each.key ?? undefined), show(each)]));
   return [...byKey.values()].sort();

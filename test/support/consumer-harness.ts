@@ -1,6 +1,6 @@
-// Drives a ConsumerCore by hand: the test plays the broker, the clock and the application. What the
-// core does is kept as a log of short lines (`take`), and whatever it does is checked against what
-// a consumer may never do, so a test only says what is special.
+// Drives a ConsumerCore by hand: the test plays the broker, the clock and the application. The core's actions are kept as a
+// log of short lines (`take`), and each is checked against what a consumer may never do, so a test only states what is
+// special.
 import assert from "node:assert/strict";
 import { ERRORS, type ErrorName } from "../../src/core/errors.ts";
 import type { MemberState } from "../../src/core/group-info.ts";
@@ -30,13 +30,11 @@ type Attach = Extract<ReaderMessage, { type: "attach" }>;
 type Commit = Extract<MemberMessage, { type: "commit" }>;
 
 export const SESSION_MS = 45_000;
-/** The first backoff, where the jitter is at its most: `random` is 1. */
+/** The first back-off with the maximum jitter: `random` is 1. */
 export const BACKOFF_MS = 50;
-/** What the application sees of a partition it holds. */
+/** The application's view of a partition it holds. */
 interface Held {
-  /**
-   * The offset of the next record, or null where any may come: the log no longer had the position.
-   */
+  /** The offset of the next record, or null if any may come: the log no longer had the position. */
   next: number | null;
   attachId: number;
 }
@@ -47,17 +45,17 @@ export class ConsumerHarness {
   nowMs = 1_000_000;
   readonly sockets: FakeSocket[] = [];
   readonly effects: ConsumerEffect[] = [];
-  /** The partitions the application was told that it has. */
+  /** The partitions that the application knows it has. */
   readonly held = new Map<Place, Held>();
-  /** Told to be given up: may be finished, gets nothing more. */
+  /** To be given up: may be finished, gets nothing more. */
   readonly draining = new Set<Place>();
-  /** Released by the application; until that is through they may still be told to be lost. */
+  /** Released by the application; until that is through they may still be reported as lost. */
   readonly #letGo = new Set<Place>();
   readonly delivered: { readonly place: Place; readonly record: ConsumerRecord }[] = [];
   isClosed = false;
-  /** Breaks of the group's connection that the application was told of. */
+  /** Breaks of the group's connection that were reported to the application. */
   outages = 0;
-  /** Of the last join. */
+  /** The last join's. */
   joinRequestId = 0;
   #log: string[] = [];
 
@@ -77,7 +75,7 @@ export class ConsumerHarness {
     this.core = new ConsumerCore(this.config, () => 1);
   }
 
-  /** What the core has done since the last call, one line each. */
+  /** The core's actions since the last call, one line each. */
   take(): string[] {
     const log = this.#log;
     this.#log = [];
@@ -86,7 +84,7 @@ export class ConsumerHarness {
 
   // The clock.
 
-  /** Time passes; the core's timer rings whenever it wanted to. */
+  /** Time passes; the core's timer rings whenever it was due. */
   advance(ms: number): void {
     const untilMs = this.nowMs + ms;
     let lastMs = -1;
@@ -127,16 +125,16 @@ export class ConsumerHarness {
     this.run(() => this.core.message(connection, message, this.nowMs));
   }
 
-  /** The answer to a join, or news. `places`: what is assigned → the committed offset. */
+  /** The response to a join, or news. `places`: assigned partition → its committed offset. */
   assign(
     places: Readonly<Record<Place, number | null>>,
     options: {
       epoch?: number;
       state?: MemberState;
       heartbeatMs?: number;
-      /** True if the group signs who owns what. */
+      /** True if the group signs owners. */
       signs?: boolean;
-      /** Of the join that is answered; by default the last one. */
+      /** The request id of the answered join; by default the last one. */
       requestId?: number;
     } = {},
   ): void {
@@ -230,7 +228,7 @@ export class ConsumerHarness {
     return attach;
   }
 
-  /** Answers the last attach; `offset` says what earliest or latest is. */
+  /** Answers the last attach; `offset` is where earliest or latest is. */
   attached(place: Place, offset?: number): void {
     const attach = this.attach(place);
     const from = offset ?? attach.offset;
@@ -263,7 +261,7 @@ export class ConsumerHarness {
     this.attached(place, offset);
   }
 
-  /** A frame of one batch, or of the bytes given. Returns its size. */
+  /** A frame of one batch, or of the given bytes. Returns its size. */
   data(place: Place, baseOffset: number, count: number): number {
     return this.frame(place, batchOf(place, baseOffset, count));
   }
@@ -289,7 +287,7 @@ export class ConsumerHarness {
 
   // The application.
 
-  /** `attachId` is by default that of the last records delivered. */
+  /** `attachId` is by default that of the last delivered records. */
   processed(place: Place, nextOffset: number, attachId?: number): void {
     const of = attachId ?? this.attachId(place);
     this.run(() => this.core.processed(parsePlace(place), nextOffset, of, this.nowMs));
@@ -321,7 +319,7 @@ export class ConsumerHarness {
 
   seek(place: Place, offset: number): boolean {
     const held = this.held.get(place);
-    // What comes next must be from there on, also within this call.
+    // Later records must be from there on, even within this call.
     if (held !== undefined && !this.draining.has(place)) held.next = offset;
     return this.run(() => this.core.seek(parsePlace(place), offset));
   }
@@ -334,7 +332,7 @@ export class ConsumerHarness {
     this.run(() => this.core.close());
   }
 
-  /** The offsets delivered of a partition, in the order of their delivery. */
+  /** The delivered offsets of a partition, in the order of their delivery. */
   offsets(place: Place): number[] {
     return this.delivered.filter((each) => each.place === place).map(({ record }) => record.offset);
   }
@@ -354,7 +352,7 @@ export class ConsumerHarness {
     return harness;
   }
 
-  // What the core does.
+  // The core's actions.
 
   run<T>(action: () => T): T {
     const result = action();
@@ -386,8 +384,7 @@ export class ConsumerHarness {
         const socket = this.#byConnection(effect.connection);
         assert(!socket.isClosed, `${effect.type} on a socket that is closed`);
         if (!socket.isOpen && effect.type === "send" && effect.message.type === "leave") {
-          // Nobody hears it. Of no consequence, and its own test shows it; anything else would be
-          // missed.
+          // Nobody hears it. It has no effect, as its own test shows; anything else would be missed.
           this.#log.push("leave, unheard");
           return;
         }
@@ -425,10 +422,10 @@ export class ConsumerHarness {
         this.#records(placeOf(effect), effect.attachId, effect.records);
         return;
       case "error":
-        // The position is not in the log any more: delivery goes on elsewhere, rightly.
+        // The position is no longer in the log: delivery rightly continues elsewhere.
         if (effect.error.code === "OFFSET_OUT_OF_RANGE")
           for (const held of this.held.values()) held.next = null;
-        // Every break of the group's connection is told of once; the log says what the test has broken itself.
+        // Every break of the group's connection is reported once; the log has the breaks that the test made.
         if (effect.error.code === "NETWORK_EXCEPTION") this.outages++;
         else this.#log.push(`${effect.isFatal ? "fatal" : "error"} ${effect.error.code}`);
         return;
@@ -460,7 +457,7 @@ export class ConsumerHarness {
     this.#log.push(`assigned ${places.map(([place, offset]) => `${place}@${offset}`).join(" ")}`);
   }
 
-  /** [SES-1] and [SES-3]: nothing that is not held, no gap, nothing twice. */
+  /** [SES-1] and [SES-3]: nothing from partitions that are not held, no gap, nothing twice. */
   #records(place: Place, attachId: number, records: readonly ConsumerRecord[]): void {
     const held = this.held.get(place);
     assert(held !== undefined && !this.draining.has(place), `${place} is held`);

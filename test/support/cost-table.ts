@@ -1,7 +1,7 @@
-// The tables of ARCHITECTURE.md about costs. The tests hold them to the meter, and `npm run cost` computes with them, so
-// they say what is counted and nothing else.
+// The tables of ARCHITECTURE.md about costs. The tests compare them with the meter, and `npm run cost` computes with them,
+// so they have exactly the counted values.
 
-/** The cells of the row that begins with `shape`, of any table. */
+/** The cells of the row that begins with `shape`, in any table. */
 export function documented(architecture: string, shape: string): string[] {
   const line = architecture.split("\n").find((each) => each.startsWith(`| ${shape} |`));
   if (line === undefined) throw new Error(`ARCHITECTURE.md has no row "${shape}"`);

@@ -1,18 +1,18 @@
-// What somebody may show who wants in and may not, from a seed: credentials that are nearly right, right ones in the wrong
-// place, and noise. None of it is good, so nothing of it may be taken.
+// Credentials that an intruder may show, from a seed: nearly valid ones, valid ones in the wrong place, and noise. None is
+// valid, so none may be accepted.
 import { API_KEY_BYTES, apiKeyOf, apiKeyText, parseApiKey } from "../../src/core/access/api-key.ts";
 import { SASL_MECHANISMS, type SaslMechanism } from "../../src/core/access/sasl.ts";
 import { MAX_TOKEN_CHARS } from "../../src/core/limits.ts";
 import { Random } from "./random.ts";
 
-/** Credentials that are good. What is made differs from each of them. */
+/** Valid credentials. Every generated one differs from each of them. */
 export interface Good {
   readonly rootKey: string;
   readonly key: string;
   readonly token: string;
 }
 
-/** A log-in of SASL. Whatever follows a challenge may depend on it. */
+/** A SASL login. The reply to a challenge may depend on it. */
 export interface SaslAttempt {
   readonly mechanism: string;
   readonly first: Uint8Array;
@@ -29,7 +29,7 @@ const ALPHABETS = [
   "äéß€\u00a0\ufeff\ud83d\ude00\ud800",
   "=,nyarpsvmc",
 ];
-/** The longest of the usual noise, and of what is too long on purpose. */
+/** The longest of the usual noise, and of deliberately overlong data. */
 const NOISE = 120;
 const FLOOD = 3 * MAX_TOKEN_CHARS;
 const UTF8 = new TextEncoder();
@@ -48,7 +48,7 @@ export class CredentialFuzz {
     this.#secret = secret;
   }
 
-  /** Something that stands for a bearer. */
+  /** Something in place of a bearer. */
   bearer(): string {
     for (;;) {
       const made = this.#oneOf(
@@ -85,7 +85,7 @@ export class CredentialFuzz {
     return `${version}rivulet.token.${this.bearer()}`;
   }
 
-  /** A user name and a password, of which one at least is wrong. */
+  /** A user name and a password, at least one of them wrong. */
   #password(): [user: string, password: string] {
     const user = this.#random.pick([this.#id, "root", this.#changed(this.#id), this.noise(), ""]);
     const password = this.#oneOf(
@@ -159,7 +159,7 @@ export class CredentialFuzz {
     }
   }
 
-  /** The last message of SCRAM, as it follows from the challenge but for the proof. */
+  /** The last message of SCRAM, as it follows from the challenge except for the proof. */
   #final(challenge: string): Uint8Array {
     const nonce = /^r=([^,]*)/.exec(challenge)?.[1] ?? "";
     const proof = base64(String.fromCharCode(...this.bytes(this.#random.pick([0, 31, 32, 64]))));
@@ -189,7 +189,7 @@ export class CredentialFuzz {
     return Uint8Array.from({ length }, () => this.#random.integer(0, 255));
   }
 
-  /** Any JSON, or what JSON cannot say. */
+  /** Any JSON, or what JSON cannot express. */
   value(depth = 0): unknown {
     return this.#oneOf<unknown>(
       () => this.noise(),
@@ -334,7 +334,7 @@ export class CredentialFuzz {
     return base64url(text.slice(0, MAX_TOKEN_CHARS));
   }
 
-  /** The text with one to three changes. It may happen to say the same: see `#isGood`. */
+  /** The text with one to three changes. It may happen to mean the same: see `#isGood`. */
   #changed(text: string): string {
     let changed = text;
     for (let i = this.#random.integer(1, 3); i > 0; i--) {
@@ -350,16 +350,16 @@ export class CredentialFuzz {
       const at = this.#random.integer(0, bytes.length - 1);
       bytes[at] = (bytes[at] ?? 0) ^ (1 << this.#random.integer(0, 7));
     }
-    // Two flips of one bit are none.
+    // Two flips of one bit cancel out.
     return new TextDecoder().decode(bytes) === text ? UTF8.encode("") : bytes;
   }
 
-  /** True if the text is a good credential, or has all that decides whether a token is one. */
+  /** True if the text is a valid credential, or has every part that decides whether a token is valid. */
   #isGood(text: string): boolean {
     const { rootKey, key, token } = this.#good;
     const trimmed = sendable(text).trim();
     if ([rootKey, key].includes(trimmed)) return true;
-    // The last character of a signature has bits that say nothing.
+    // The last character of a signature has unused bits.
     const saying = (each: string) =>
       each
         .split(".")
@@ -384,7 +384,7 @@ export class CredentialFuzz {
   }
 }
 
-/** Returns what a header carries of the text. Libraries send no more, and platforms take no more. */
+/** Returns the part of the text that a header can carry. Libraries send no more, and platforms accept no more. */
 export function sendable(text: string): string {
   return text.replace(/[^\t\x20-\x7e\x80-\xff]/g, "");
 }

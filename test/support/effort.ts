@@ -1,7 +1,7 @@
-/** How many times the work of `npm test` the properties are given: RIVULET_EFFORT, which `npm run test:deep` sets. */
+/** How many times the work of `npm test` the properties get: RIVULET_EFFORT, which `npm run test:deep` sets. */
 const EFFORT = Number(process.env.RIVULET_EFFORT ?? 1);
 
-/** So many runs of a property, times the effort. */
+/** This many runs of a property, times the effort. */
 export function runs(count: number): { numRuns: number } {
   return { numRuns: count * EFFORT };
 }

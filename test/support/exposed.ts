@@ -22,7 +22,7 @@ export function seriesIn(text: string): Series[] {
   });
 }
 
-/** A series as one text, whatever the order of its labels. */
+/** A series as one text, independent of the order of its labels. */
 export function seriesKey(name: string, labels: Readonly<Record<string, string>>): string {
   return `${name}${JSON.stringify(Object.entries(labels).sort(([a], [b]) => (a < b ? -1 : 1)))}`;
 }

@@ -1,5 +1,5 @@
-// A broker for consumers of which nobody decides by hand what happens next: the coordinator is the real one, the logs are
-// lists of batches, and every wire may be cut or go dead at any moment.
+// A broker for consumers whose events nobody decides by hand: the coordinator is the real one, the logs are lists of
+// batches, and every wire may be cut or go dead at any moment.
 
 import assert from "node:assert/strict";
 import { ERRORS, type ErrorName } from "../../src/core/errors.ts";
@@ -53,7 +53,7 @@ export class FakeBroker {
   readonly clients: Client[] = [];
   readonly coordinator = new TestedCoordinator(emptyGroup("g"));
   readonly logs: readonly Log[];
-  /** How far each partition was processed, by whomever. */
+  /** How far each partition was processed, by any client. */
   readonly processed = new Map<Place, number>();
   lostCount = 0;
   readonly #world: World;
@@ -103,7 +103,7 @@ export class FakeBroker {
 
   #someTime(): number {
     if (this.#random.chance(1 / 3)) return this.#untilNextTimer();
-    // Now and then all stand still for long, as where a handler or a machine does.
+    // Now and then everything stands still for long, as if a handler or a machine did.
     const isStandstill = this.#world.isRough && this.#random.chance(1 / 12);
     return this.#random.integer(
       0,
@@ -276,8 +276,7 @@ export class FakeBroker {
     this.processed.set(place, Math.max(this.processed.get(place) ?? 0, next.offset + 1));
     client.harness.processed(place, next.offset + 1, next.attachId);
     this.#follow(client);
-    // A revoked partition is let go of after any record, what is left comes again at its next
-    // owner.
+    // A revoked partition is released after any record; the rest comes again at its next owner.
     if (client.harness.draining.has(place) && this.#random.chance(1 / 2))
       this.#release(client, place);
     return true;
@@ -299,7 +298,7 @@ export class FakeBroker {
     this.#follow(client);
   }
 
-  /** Does what the consumer asked for, and gives the application what it was told. */
+  /** Carries out the consumer's commands, and gives the application its news. */
   #follow(client: Client): void {
     const { harness } = client;
     const effects = harness.effects.slice(client.seen);
@@ -324,7 +323,7 @@ export class FakeBroker {
         const place = placeOf(position);
         client.paused.delete(place);
         client.queues.set(place, []);
-        // Nothing that nobody has processed may be left out.
+        // No unprocessed record may be skipped.
         const processed = this.processed.get(place) ?? 0;
         assert(
           position.offset <= processed,
@@ -387,7 +386,7 @@ export class FakeBroker {
       this.#remove(link);
       return;
     }
-    // Messages that were under way arrive after all, even after those of the next socket.
+    // Messages in flight arrive after all, even after those of the next socket.
     link.isDead = false;
     link.up.push({ type: "close", code });
   }
@@ -435,7 +434,7 @@ export class FakeBroker {
     this.#tell();
   }
 
-  // The group, as durable-objects/group/group-object.ts does it.
+  // The group's part, as in durable-objects/group/group-object.ts.
 
   #fromMember(link: Link, message: MemberMessage): void {
     if (message.type === "join") {
@@ -564,7 +563,7 @@ export class FakeBroker {
     }
   }
 
-  // The partitions, as durable-objects/partition/partition-object.ts does it.
+  // The partitions' part, as in durable-objects/partition/partition-object.ts.
 
   #log(place: Place): Log {
     const log = this.logs.find((each) => each.place === place);

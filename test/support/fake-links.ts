@@ -15,7 +15,7 @@ export type ToClient =
   | { readonly type: "pong" }
   | { readonly type: "close"; readonly code: number; readonly reason: string };
 
-/** One socket: both ends and what is under way between them. */
+/** One socket: both ends and the messages in flight. */
 export interface Link {
   readonly client: Client;
   readonly connection: number;
@@ -25,12 +25,12 @@ export interface Link {
   isDead: boolean;
   readonly up: ToBroker[];
   readonly down: ToClient[];
-  /** The broker's end: who joined over it, or where it reads. */
+  /** The broker's end: the member that joined over it, or where it reads. */
   memberId: string | null;
   reader: { attachId: number; next: number; window: number; owner: OwnerToken } | null;
 }
 
-/** A consumer and an application that takes its time. */
+/** A consumer and a slow application. */
 export class Client {
   readonly harness: ConsumerHarness;
   /** Delivered and not processed. */

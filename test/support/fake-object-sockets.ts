@@ -5,7 +5,7 @@ import type { TestedSocket } from "./fake-socket.ts";
 export class FakeObjectSockets implements ObjectSockets {
   /** In the order in which they were accepted. */
   readonly all: TestedSocket[] = [];
-  /** When each last answered a ping. A test sets it. */
+  /** The time of each socket's last answered ping. A test sets it. */
   readonly alive = new Map<WebSocket, Date>();
   readonly #tags = new Map<WebSocket, readonly string[]>();
 

@@ -1,5 +1,5 @@
-// One partition for the SDK's producer, without a broker: it checks sequences and conditions as the real one does, says
-// what came and how, and fails as a test wants it to. It runs by fake timers.
+// One partition for the SDK's producer, without a broker. It checks sequences and conditions as the real one does, reports
+// each append, and fails as the test wants. It runs by fake timers.
 import { expect, vi } from "vitest";
 import { HttpClient } from "../../src/admin/http.ts";
 import { decodeAnyBatch } from "../../src/compression/decode.ts";
@@ -24,39 +24,41 @@ type Answer =
       readonly nextOffset?: number;
     };
 
-/** One append as it came to the partition. */
+/** One append as it reached the partition. */
 export interface CameIn {
   readonly way: "http" | "socket";
   readonly values: string;
-  /** Who sent it, counted from 1. */
+  /** Its producer, counted from 1. */
   readonly producer: number;
   readonly sequence: number;
   readonly expectedOffset: number | null;
 }
 
 /**
- * Becomes of a request over HTTP, in place of an answer: "unsent" does not come to the partition, "swallowed" is
- * carried out and not answered, "stuck" does not come and is never answered, and an error's name is the answer.
+ * The fate of a request over HTTP, in place of a response. "unsent" does not reach the partition. "swallowed" is carried out
+ * and not answered. "stuck" does not arrive and is never answered. An error's name is the response.
  */
 export type Trouble = "unsent" | "swallowed" | "stuck" | ErrorName;
 
-/** One partition that checks sequences as the real one does. What comes over the socket waits until it is let in. */
+/**
+ * One partition that checks sequences as the real one does. Appends over the socket wait until the test admits them.
+ */
 export class FakePartition {
   readonly log: string[] = [];
   /** How each append came. */
   readonly ways: string[] = [];
-  /** The appends that came in, repeats and refused ones too. */
+  /** The appends that arrived, including repeats and rejected ones. */
   readonly came: CameIn[] = [];
   readonly #producers = new Producers([]);
   #producerIds = 0;
-  /** Appends with this value are refused. */
+  /** Appends with this value are rejected. */
   refused: string | null = null;
   isHttpDown = false;
-  /** What becomes of the next appends over HTTP. */
+  /** The fates of the next appends over HTTP. */
   readonly troubles: Trouble[] = [];
-  /** Called with each append over HTTP, also where HTTP is down. */
+  /** Called with each append over HTTP, even while HTTP is down. */
   onHttp = () => {};
-  /** Called whenever the topic is asked for, also where nobody answers. */
+  /** Called on each request for the topic, even if nobody answers. */
   onDescribe = () => {};
   isTopicDown = false;
   /** How often the topic was described. */
@@ -70,7 +72,7 @@ export class FakePartition {
   readonly sockets: FakeSocket[] = [];
   /** The ids of the topics that sockets were opened for. */
   readonly openedFor: string[] = [];
-  /** The time that requests were given until they were aborted, in milliseconds. */
+  /** The time that requests had until they were aborted, in milliseconds. */
   readonly gaveUpAfterMs: number[] = [];
 
   readonly fetch = async (
@@ -202,7 +204,7 @@ export class FakeSocket {
     this.isClosed = true;
   }
 
-  /** The partition takes the first of what came; `refusal`: and says so. */
+  /** The partition accepts the first waiting append, or rejects it with `refusal`, and answers. */
   async letIn(refusal?: ErrorName): Promise<void> {
     const { requestId, batches: bytes, expectedOffset } = this.#shift();
     const answer = this.#partition.append(bytes, refusal, { way: "socket", expectedOffset });
@@ -210,7 +212,7 @@ export class FakeSocket {
     await settle();
   }
 
-  /** The partition takes it, and its answer is lost. */
+  /** The partition accepts it, and its response is lost. */
   swallow(): void {
     this.#partition.append(this.#shift().batches);
   }
@@ -219,7 +221,7 @@ export class FakeSocket {
     return this.waiting.shift() as (typeof this.waiting)[number];
   }
 
-  /** Says what no partition would, too. */
+  /** Sends even what no partition would. */
   say(message: object | string): void {
     this.#events.text(typeof message === "string" ? message : JSON.stringify(message));
   }
@@ -235,12 +237,12 @@ function answered(body: object, status = 200) {
 
 export const settle = () => vi.advanceTimersByTimeAsync(0);
 
-/** A producer of the partition over HTTP, and over a socket unless it is told otherwise. */
+/** A producer of the partition over HTTP, and over a socket unless disabled. */
 export function producerOf(options: ProducerOptions = {}, isOverSockets = true) {
   const partition = new FakePartition();
   const http = new HttpClient("http://b", partition.fetch as never);
   const producer = new Producer(http, isOverSockets ? partition.transport : null, options);
-  /** Resolves to the offset, the error's name in place of it. */
+  /** Resolves to the offset, or to the error's name. */
   const send = (value: string, sendOptions: SendOptions = {}) =>
     producer.send("t", [{ value }], sendOptions).then(
       ([result]) => (result !== undefined && "offset" in result ? result.offset : result),
@@ -249,7 +251,7 @@ export function producerOf(options: ProducerOptions = {}, isOverSockets = true) 
   return { partition, producer, send };
 }
 
-/** A producer that is busy enough for a socket, and nothing on its way. */
+/** A producer that is busy enough for a socket, and nothing in flight. */
 export async function busyProducer(batchSize = 1) {
   const { partition, producer, send: sendOne } = producerOf({ batchSize });
   const sent: Promise<unknown>[] = [];

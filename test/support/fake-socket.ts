@@ -7,7 +7,7 @@ export interface FakeClose {
 }
 
 class FakeSocket {
-  /** What was sent to the client: messages as parsed JSON, frames as bytes. */
+  /** The messages sent to the client: text as parsed JSON, frames as bytes. */
   readonly sent: unknown[] = [];
   closed: FakeClose | null = null;
   readyState: number = WebSocket.OPEN;
@@ -37,7 +37,7 @@ class FakeSocket {
     return structuredClone(this.#attachment);
   }
 
-  /** What was sent since the last call. */
+  /** Everything sent since the last call. */
   take(): unknown[] {
     return this.sent.splice(0);
   }

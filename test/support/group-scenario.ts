@@ -1,6 +1,5 @@
-// A group told as a story: members join, lose their connection, let go, time passes. After every
-// step the coordinator is checked against what must hold at any moment, so a test only says what is
-// special.
+// A group as a story: members join, lose their connection, revoke, time passes. After every step the coordinator is checked
+// against its invariants, so a test only states what is special.
 import assert from "node:assert/strict";
 import type { Failure, KafkaErrorName, KafkaResult, Result } from "../../src/core/errors.ts";
 import {
@@ -66,7 +65,7 @@ export class GroupScenario {
     return [...this.#topics.values()];
   }
 
-  // What members do.
+  // The members' actions.
 
   join(memberId: string, options: JoinOptions = {}): Result<{ member: Member }> {
     const subscription = {
@@ -104,16 +103,12 @@ export class GroupScenario {
     this.#step(() => this.coordinator.disconnect(memberId, this.nowMs));
   }
 
-  /**
-   * The member stays connected, but from now on sends no heartbeat. Others send them all the time.
-   */
+  /** The member stays connected, but from now on sends no heartbeat. Others send them all the time. */
   mute(memberId: string): void {
     this.#mutedSince.set(memberId, this.nowMs);
   }
 
-  /**
-   * The member says that it let go of these partitions; by default of all it was told to give up.
-   */
+  /** The member reports these partitions revoked; by default all it was told to give up. */
   revoked(memberId: string, keys?: Iterable<PartitionKey>): Result<object> {
     const partitions = new Set(keys ?? this.state.members.get(memberId)?.revoking ?? []);
     return this.#step(() => this.coordinator.revoked(memberId, partitions, this.nowMs));
@@ -136,8 +131,8 @@ export class GroupScenario {
   }
 
   /**
-   * The Kafka consumer commits an offset at an epoch that it was told, be it an older one. Returns how each partition
-   * fared, or why none counts.
+   * The Kafka consumer commits an offset at an epoch that it received, even an older one. Returns the result for each
+   * partition, or why none counts.
    */
   commitAt(
     memberId: string,
@@ -158,7 +153,7 @@ export class GroupScenario {
     );
   }
 
-  // What happens around them.
+  // The events around them.
 
   createTopic(name: string, partitions: number): void {
     const generation = (this.#generations.get(name) ?? 0) + 1;
@@ -180,7 +175,7 @@ export class GroupScenario {
     this.#step(() => this.coordinator.changeTopics([], [name], this.nowMs));
   }
 
-  /** The topic is deleted and created again, and the group hears of the second only. */
+  /** The topic is deleted and created again, and the group hears only of the second. */
   replaceTopic(name: string, partitions: number): void {
     this.#topics.delete(name);
     this.createTopic(name, partitions);
@@ -204,7 +199,7 @@ export class GroupScenario {
     return this.#step(() => this.coordinator.alterConfig(changes, this.nowMs));
   }
 
-  /** Time passes. The alarm rings whenever the coordinator wanted it to. */
+  /** Time passes. The alarm rings whenever the coordinator requested it. */
   advance(ms: number): void {
     const untilMs = this.nowMs + ms;
     for (;;) {
@@ -228,7 +223,7 @@ export class GroupScenario {
 
   readonly #sight = sightOf((memberId) => this.#mutedSince.get(memberId) ?? this.nowMs);
 
-  // What is to be seen.
+  // The visible state.
 
   member(memberId: string): Member {
     const member = this.state.members.get(memberId);
@@ -244,7 +239,7 @@ export class GroupScenario {
     return [...this.member(memberId).revoking].sort();
   }
 
-  /** What the member may have in hand: it is told of nothing else. */
+  /** The partitions that the member may have in hand: it knows of no others. */
   owned(memberId: string): PartitionSet {
     return this.member(memberId).assigned.union(this.member(memberId).revoking);
   }
@@ -253,7 +248,7 @@ export class GroupScenario {
     return this.state.offsets.get(key)?.offset ?? null;
   }
 
-  /** Everybody lets go of what they were told to, until nobody is told to any more. */
+  /** Everybody revokes what they were told to, until nobody is told to any more. */
   revokeAll(): void {
     for (let rounds = 0; rounds < 100; rounds++) {
       const owing = [...this.state.members.values()].filter(({ revoking }) => revoking.size > 0);
@@ -279,7 +274,7 @@ export class GroupScenario {
     const events = this.coordinator.takeEvents();
     for (const event of events) {
       this.events.push(event);
-      // A copy: state that is shared with the event would hide a change that no event tells.
+      // A copy: state shared with the event would hide a change that no event reports.
       replay(this.#replica, structuredClone(event));
     }
     if (isFailure(result)) assert.deepEqual(events, [], "a refusal changes nothing");
@@ -296,7 +291,7 @@ function isFailure(result: unknown): result is Failure {
   return typeof result === "object" && result !== null && "ok" in result && result.ok === false;
 }
 
-/** What holds between any two operations. Throws where it does not. */
+/** The invariants between any two operations. Throws if one is broken. */
 export function checkInvariants(state: GroupState): void {
   const owners = new Map<PartitionKey, string>();
   const instances = new Set<string>();
@@ -304,7 +299,7 @@ export function checkInvariants(state: GroupState): void {
   for (const member of state.members.values()) {
     const { memberId, instanceId, memberNumber } = member;
     for (const key of [...member.assigned, ...member.revoking]) {
-      // [GRP-1] Also within one member: assigned or to be given up, never both.
+      // [GRP-1] Even within one member: assigned or to be given up, never both.
       assert(!owners.has(key), `${key} is owned by ${owners.get(key)} and by ${memberId}`);
       owners.set(key, memberId);
     }
@@ -330,7 +325,7 @@ function checkMember(state: GroupState, member: Member): void {
   assert.equal(member.state === "UNREVOKED_PARTITIONS", owes, `${memberId} ${member.state}`);
   assert.equal(member.revokeDeadlineMs !== null, owes, `${memberId} has a deadline if it owes`);
   assert(member.memberEpoch <= state.assignmentEpoch, `${memberId} is ahead of the group`);
-  // [OFF-11] It has each of its partitions from an epoch on that it has reached, and remembers nothing of others.
+  // [OFF-11] It has each of its partitions from an epoch that it has reached, and remembers nothing of others.
   const owned = member.assigned.union(member.revoking);
   assert.deepStrictEqual(new Set(member.assignmentEpochs.keys()), new Set(owned));
   for (const epoch of member.assignmentEpochs.values()) assert(epoch <= member.memberEpoch);
@@ -360,7 +355,7 @@ function checkTargets(state: GroupState): void {
     for (const key of partitions) {
       assert(!targeted.has(key), `${key} is in two targets`);
       targeted.add(key);
-      // Owned, or free and then only until its next owner has let go of something else.
+      // Owned, or free and then only until its next owner has revoked something else.
       const owner = state.owners.get(key);
       if (owner !== undefined)
         assert(state.members.has(owner), `${key} is owned by ${owner}, gone`);

@@ -1,5 +1,5 @@
 // A group's storage as release 0.2 reads and writes it: the queries of its group-store.ts (commit 0210fd9), and nothing of
-// this release's. It knows version 2 of the tables, and uses those of version 3 as they are [VER-6].
+// this release's. It knows version 2 of the tables, and uses those of version 3 unchanged [VER-6].
 import {
   formatClassic,
   formatMember,

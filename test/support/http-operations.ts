@@ -1,5 +1,5 @@
-// The operations of the HTTP API. They stand beside their handlers, whose types need the globals of a Worker. Most tests
-// are checked with those of Node, so TypeScript must not follow the import.
+// The operations of the HTTP API. They are declared beside their handlers, whose types need the globals of a Worker. Most
+// tests are checked with those of Node, so TypeScript must not follow the import.
 const OPERATIONS_FILE: string = "../../src/worker/http/operations.ts";
 
 export const { OPERATIONS } = (await import(/* @vite-ignore */ OPERATIONS_FILE)) as {

@@ -1,18 +1,18 @@
-// Kafka clients over TCP, another stream or a WebSocket that say exactly what they are told to.
+// Kafka clients over TCP, another stream or a WebSocket that send exactly what they are told to.
 import { connect, type Socket } from "node:net";
 import type { Api } from "../../src/worker/kafka/api.ts";
 import { decodeResponse, encodeRequest, framed } from "./kafka-frames.ts";
 
-/** A connection, whatever carries it. */
+/** A connection over any transport. */
 export interface KafkaLine {
   readonly closed: Promise<void>;
   write(bytes: Uint8Array): void;
-  /** The next answer. Throws if there will be none. */
+  /** The next response. Throws if there will be none. */
   frame(): Promise<Buffer>;
   close(): void;
 }
 
-/** Finds the answers in what arrives. */
+/** Finds the responses in the received bytes. */
 class Frames {
   #buffer: Buffer<ArrayBufferLike> = Buffer.alloc(0);
   #wake = () => {};
@@ -54,7 +54,7 @@ export class RawKafka implements KafkaLine {
   readonly closed: Promise<void>;
   readonly #frames = new Frames();
 
-  /** Over TCP to `host:port`, or over a stream that is open. */
+  /** Over TCP to `host:port`, or over an open stream. */
   constructor(to: string | Socket) {
     this.socket = typeof to === "string" ? connected(to) : to;
     this.socket.on("data", (data) => this.#frames.add(data));

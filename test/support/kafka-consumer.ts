@@ -1,4 +1,4 @@
-// A consumer as Kafka's protocol has it, and no more: one member, which heartbeats and fetches without an end.
+// A minimal Kafka consumer: one member, which heartbeats and fetches endlessly.
 import { batches } from "../../src/core/log/record-batch.ts";
 import { RawKafka } from "./kafka-client.ts";
 import * as messages from "./kafka-schemas.ts";
@@ -39,7 +39,7 @@ export class KafkaConsumer {
   heartbeats = 0;
   fetches = 0;
   records = 0;
-  /** Error codes it was told. */
+  /** The error codes that it received. */
   readonly wrong: number[] = [];
 
   constructor(address: string, groupId: string, topic: string, isClassic: boolean) {

@@ -1,4 +1,4 @@
-// The broker's own messages the other way round: requests are written and answers read.
+// The broker's own messages the other way around: requests are written and responses read.
 import { concatBytes } from "../../src/core/bytes.ts";
 import type { Api } from "../../src/worker/kafka/api.ts";
 import { nullableString, type Type } from "../../src/worker/kafka/schema.ts";
@@ -21,7 +21,7 @@ export function encodeRequest(
   return concatBytes(body.finish());
 }
 
-/** What the header of an answer is followed by. */
+/** The part after the header of a response. */
 export function decodeResponse<T>(api: Api, version: number, frame: Uint8Array): T {
   const isFlexible = version >= api.flexibleFrom;
   const from = new Reader(frame);

@@ -1,5 +1,5 @@
-// What a broken or hostile client of Kafka's protocol may send, from a seed: sound requests of every API in every version,
-// the same cut off, flipped and swollen, and noise.
+// Messages that a broken or hostile Kafka client may send, from a seed: sound requests of every API in every version, the
+// same truncated, flipped and inflated, and noise.
 
 import { MAX_KAFKA_REQUEST_BYTES } from "../../src/core/limits.ts";
 import { encodeBatch } from "../../src/core/log/record-batch.ts";
@@ -8,13 +8,13 @@ import { encodeRequest, framed as framedBytes } from "./kafka-frames.ts";
 import * as messages from "./kafka-schemas.ts";
 import { Random } from "./random.ts";
 
-/** What is sent in one piece over one connection. */
+/** The bytes that are sent in one piece over one connection. */
 export interface Shot {
   readonly bytes: Buffer;
   readonly frames: number;
-  /** Whether one of them may be a request that is answered only when something happens, or a time is over. */
+  /** True if one of them may be a request that is answered only when something happens, or a time is over. */
   readonly mayWait: boolean;
-  /** Whether what comes behind it is a request of its own, if the connection is still there. */
+  /** True if what follows is a request of its own, if the connection is still there. */
   readonly isWhole: boolean;
 }
 
@@ -25,7 +25,7 @@ const APIS = Object.entries(messages) as [keyof typeof messages, Api][];
 const MOST_PIPELINED = 24;
 const MOST_NOISE_BYTES = 300;
 const MOST_FLIPS = 4;
-/** Few, so that what is made by them stays little. */
+/** Few, so that they create little. */
 const NAMES = 8;
 const WAITING = new Set([messages.FETCH.key, messages.JOIN_GROUP.key, messages.SYNC_GROUP.key]);
 const NO_ID = "00000000-0000-0000-0000-000000000000";
@@ -39,7 +39,7 @@ export class KafkaFuzz {
   readonly #topicId: string;
   readonly #random: Random;
 
-  /** Nothing it makes names another topic than this one and its own, whose names begin with `fuzz-`. */
+  /** Nothing it creates names another topic than this one and its own, whose names begin with `fuzz-`. */
   constructor(seed: number, topic: string, topicId: string) {
     this.#random = new Random(seed);
     this.#topic = topic;
@@ -51,7 +51,7 @@ export class KafkaFuzz {
     return shotOf(Array.from({ length: 2 + this.#roll(MOST_PIPELINED) }, () => this.#frame(5)));
   }
 
-  /** With its length before it. Of the first `kinds`: the connection goes on after most of the first five. */
+  /** With its length before it. Of the first `kinds`: the connection survives most of the first five. */
   #frame(kinds = 10): Buffer {
     switch (this.#roll(kinds)) {
       case 0:
@@ -150,7 +150,7 @@ interface World {
   readonly roll: Roll;
   readonly topic: string;
   readonly topicId: string;
-  /** A topic that may be made and deleted. */
+  /** A topic that may be created and deleted. */
   readonly made: string;
   readonly groupId: string;
   readonly memberId: string;
@@ -177,7 +177,7 @@ const member = ({ groupId, memberId, roll }: World) => ({
   groupInstanceId: roll(4) === 0 ? "fuzz-instance" : null,
 });
 
-/** What a client might ask, with the fields of all versions. */
+/** A request that a client might make, with the fields of all versions. */
 const CONTENTS: Readonly<Record<keyof typeof messages, (world: World) => object>> = {
   PRODUCE: ({ topic, roll }) => ({
     acks: roll(4) === 0 ? 0 : -1,

@@ -1,5 +1,5 @@
-// The calls of Kafka's clients to a group, over the real parts of its object but for the object itself, which needs the
-// Workers runtime: the test says what the cluster answers, and sees what the group stores and lists.
+// The calls of Kafka clients to a group, over the real parts of its object except the object itself, which needs the Workers
+// runtime. The test sets the cluster's responses, and sees what the group stores and lists.
 
 import { afterEach, beforeEach, vi } from "vitest";
 import { GroupClock } from "../../durable-objects/group/group-clock.ts";
@@ -55,7 +55,7 @@ import { fakeSocket, type TestedSocket } from "./fake-socket.ts";
 import { nodeSql } from "./node-sql.ts";
 import { plain } from "./plain-state.ts";
 
-/** For every test of a file: Date stands until the test sets it. */
+/** For every test of a file: Date stands still until the test sets it. */
 export function standingDate(): void {
   beforeEach(() => void vi.useFakeTimers({ now: 1_700_000_000_000, toFake: ["Date"] }));
   afterEach(() => void vi.useRealTimers());
@@ -70,16 +70,16 @@ export const DATE_SQL: Sql = {
 
 /** Storage that outlives the group's object. It refuses what the test wants it to refuse. */
 class RigStorage implements Transactional {
-  /** The storage refuses with it if there is one. */
+  /** The error with which storage refuses, if any. */
   error: Error | null = null;
   /** How often the classic members were stored. */
   classicWrites = 0;
-  /** All that was asked of it. */
+  /** Every request to it. */
   readonly queries: string[] = [];
   readonly #storage = nodeSql();
 
   readonly sql = {
-    /** The test says how large it is. */
+    /** Its size, which the test sets. */
     databaseSize: 0,
     exec: <Row extends Record<string, SqlValue>>(query: string, ...bindings: SqlValue[]) => {
       this.queries.push(query);
@@ -103,15 +103,15 @@ export class KafkaMembersRig implements Cluster {
     { name: "t", topicId: "t", partitions: 3 },
     { name: "u", topicId: "u", partitions: 2 },
   ];
-  /** The names that the cluster was asked for, call by call. */
+  /** The names in each request to the cluster. */
   readonly asked: (readonly string[])[] = [];
   /** The steps in order: "stored", "told" (the members), "unlisted". */
   readonly steps: string[] = [];
-  /** The cluster answers with this failure if there is one. */
+  /** The failure with which the cluster responds, if any. */
   refusal: Failure | null = null;
-  /** Called when stored data turns out to be damaged. Returns what every request gets from then on. */
+  /** Called when stored data turns out to be damaged. Returns the response to every request from then on. */
   damaged: (error: BrokerError) => BrokerError = (error) => error;
-  /** Called while the cluster is asked. */
+  /** Called while the cluster handles a request. */
   meanwhile: () => void = () => {};
   readonly clock = new GroupClock(DATE_SQL, () => {});
   readonly sockets = new FakeObjectSockets();
@@ -124,7 +124,7 @@ export class KafkaMembersRig implements Cluster {
   #ids = 0;
   #historyRead = 0;
 
-  /** The object is evicted and wakes up with what was stored, and with its sockets. */
+  /** The object is evicted and wakes with its stored data and its sockets. */
   evict(): void {
     this.presence = new Presence(this.sockets, this.clock);
     this.store = new GroupStore(this.storage, "g");
@@ -257,7 +257,7 @@ export class KafkaMembersRig implements Cluster {
     return token;
   }
 
-  /** The leader, or another member, syncs. `read`: the partitions of each topic that the leader gives to itself. */
+  /** The leader, or another member, syncs. `read`: the partitions of each topic that the leader assigns to itself. */
   syncClassic(
     token: { memberId: string; instanceId: string | null; generation: number },
     read: Readonly<Record<string, readonly number[]>>,
@@ -271,7 +271,7 @@ export class KafkaMembersRig implements Cluster {
     });
   }
 
-  /** Opens a watch for the member, as the connection that serves it does. */
+  /** Opens a watch for the member, as its connection does. */
   watch(memberId: string): TestedSocket {
     const socket = fakeSocket();
     const { members, classic } = this.state;
@@ -377,7 +377,7 @@ export const LOST = {
   retriable: false as const,
 };
 
-/** A commit by no member. */
+/** A commit without a member. */
 export const BY_HAND = { memberId: "", instanceId: null, generation: -1 };
 
 export const offset = (

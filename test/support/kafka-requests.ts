@@ -1,4 +1,4 @@
-// A request of each of Kafka's APIs, and what the columns of the access matrix are answered.
+// A request of each of Kafka's APIs, and the responses to the columns of the access matrix.
 import { ERRORS } from "../../src/core/errors.ts";
 import type { Api } from "../../src/worker/kafka/api.ts";
 import { ZERO_UUID } from "../../src/worker/kafka/wire.ts";
@@ -40,7 +40,7 @@ const ANY_ACL = {
   permissionType: 1,
 };
 
-/** A request of each API that names this topic and this group, where it can. */
+/** A request of each API that names this topic and this group, if it can. */
 export const REQUESTS: Readonly<
   Record<string, readonly [version: number, request: (names: Names) => object]>
 > = {
@@ -166,7 +166,7 @@ export function named(name: string): Api {
   return found;
 }
 
-/** Fields that are not there are null, false, empty or 0: what a client sends that has nothing to say. */
+/** Missing fields are null, false, empty or 0: what a client with nothing to say sends. */
 const ABSENT: Readonly<Record<string, unknown>> = {
   isolationLevel: 0,
   includeAuthorizedOperations: false,
@@ -175,7 +175,7 @@ export function filled(request: object): object {
   return { ...ABSENT, ...request };
 }
 
-/** Every error code of an answer, however deep. */
+/** Every error code in a response, however deep. */
 export function codesIn(value: unknown): number[] {
   if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return [];
   return Object.entries(value).flatMap(([name, each]) =>
@@ -216,7 +216,7 @@ export const MATRIX: readonly (readonly [name: string, codes: readonly number[]]
   ["DeleteAcls", [C, C, C, C, C, 0]],
 ];
 
-/** The refusals in an answer. */
+/** The refusals in a response. */
 export function refusalsIn(answer: unknown): number[] {
   return codesIn(answer).filter((code) => [T, G, C].includes(code));
 }

@@ -1,4 +1,4 @@
-// The APIs of Kafka's protocol that are served, each by its name.
+// The served APIs of Kafka's protocol, each by its name.
 import type { Api } from "../../src/worker/kafka/api.ts";
 import { SERVED } from "./kafka-served.ts";
 

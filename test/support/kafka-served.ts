@@ -1,5 +1,5 @@
-// The APIs of Kafka's protocol that are served. They stand in the same files as their handlers, whose types need the
-// globals of a Worker. Most tests are checked with those of Node, so TypeScript must not follow the import.
+// The served APIs of Kafka's protocol. They are declared beside their handlers, whose types need the globals of a Worker.
+// Most tests are checked with those of Node, so TypeScript must not follow the import.
 import type { Api } from "../../src/worker/kafka/api.ts";
 
 const SERVICES_FILE: string = "../../src/worker/kafka/services.ts";

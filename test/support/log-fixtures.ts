@@ -1,5 +1,5 @@
-// What tests of the partition log share: places to keep one, batches and appends to put into it, and stores
-// that count what they are asked, or fail.
+// Shared by the tests of the partition log: places to keep one, batches and appends to put into it, and stores that count
+// calls or fail.
 import fc from "fast-check";
 import { PartitionStore } from "../../durable-objects/partition/partition-store.ts";
 import { SqlLogStore } from "../../durable-objects/partition/sql-log-store.ts";
@@ -22,7 +22,7 @@ import type { ProducerRecord } from "../../src/core/record.ts";
 import { MemoryLogStore, segmentsOf } from "./memory-log-store.ts";
 import { nodeSql } from "./node-sql.ts";
 
-/** Where one log lives; each `open()` is a store on the same data, as after an eviction. */
+/** The place of one log; each `open()` is a store on the same data, as after an eviction. */
 export interface Place {
   open(): LogStore;
 }
@@ -54,7 +54,7 @@ export const PLACES: { name: string; newPlace: () => Place }[] = [
   { name: "SqlLogStore", newPlace: () => sqlPlace() },
 ];
 
-/** The default configuration, but no retention: these tests have times of their own. */
+/** The default configuration, without retention: these tests have their own times. */
 export function configOf(changes: Partial<TopicConfig> = {}): TopicConfig {
   return { ...resolveConfig(), retentionMs: -1, ...changes };
 }
@@ -95,7 +95,7 @@ export function appendOf(batchBytes: readonly Uint8Array[], expectedOffset?: num
   return unwrap(validateAppend(concatBytes(batchBytes), RULES, expectedOffset ?? null));
 }
 
-/** One append of one batch; producers may write anything where the base offset goes. */
+/** One append of one batch; producers may write anything in place of the base offset. */
 export function singleAppend(timestamps: readonly number[], valueBytes = 5): Append {
   const shapes = timestamps.map((timestamp) => shape(timestamp, valueBytes));
   return appendOf([batchOf(shapes, 77, 123_456)]);
@@ -126,7 +126,7 @@ export function batchOfSize(size: number): Uint8Array {
   throw new Error(`no batch has ${size} bytes`);
 }
 
-/** Changes fields of a batch; unless told otherwise its CRC is made good again. */
+/** Changes fields of a batch; its CRC is corrected unless given otherwise. */
 export function edit(
   bytes: Uint8Array,
   change: (view: DataView) => void,
@@ -158,14 +158,14 @@ export const anyAppends = fc.array(
   { minLength: 1, maxLength: 3 },
 );
 
-// What a log answers, and what is stored.
+// The log's responses, and the stored data.
 
-/** The base offset each append got, or the error it was refused with. */
+/** The base offset of each append, or the error it was rejected with. */
 export function answers(outcomes: readonly AppendOutcome[]): (number | string)[] {
   return outcomes.map((outcome) => (outcome.ok ? outcome.baseOffset : outcome.error));
 }
 
-/** Finds the record as the callers of the log do: in the batches that the log answers with. */
+/** Finds the record as the callers of the log do: in the returned batches. */
 export function lookUp(log: PartitionLog, timestamp: number): number | null {
   let from = 0;
   for (;;) {
@@ -179,7 +179,7 @@ export function lookUp(log: PartitionLog, timestamp: number): number | null {
   }
 }
 
-/** Everything that is stored. */
+/** All stored data. */
 export function dump(store: LogStore) {
   return {
     state: store.state(),
@@ -197,7 +197,7 @@ export function dump(store: LogStore) {
 
 // Stores that count or fail.
 
-/** The store, but the `nth` call of `method` throws after it has done its work. */
+/** The store, except that the `nth` call of `method` throws after it has done its work. */
 export function failing(store: LogStore, method: keyof LogStore, nth: number): LogStore {
   let calls = 0;
   return wrap(store, (name, call) => {
@@ -217,10 +217,10 @@ function wrap(store: LogStore, around: (name: string, call: () => unknown) => un
   });
 }
 
-/** What `countCalls` has counted, by name, and everything together. */
+/** The counts of `countCalls`, by name, and in total. */
 export type Calls = Partial<Record<keyof LogStore | "chunks", number>> & { total: number };
 
-/** Counts the calls by name, the chunks handed out, and everything together. */
+/** Counts the calls by name, the chunks handed out, and the total. */
 export function countCalls(store: LogStore): { store: LogStore; take(): Calls } {
   let counts: Calls = { total: 0 };
   const count = (what: string) => {
@@ -249,7 +249,7 @@ function* countEach<T>(items: Iterable<T>, count: () => void): Generator<T> {
   }
 }
 
-/** Counts statements and the rows read out of them, and remembers the texts. */
+/** Counts statements and the rows read from them, and remembers the texts. */
 export function countSql(storage: Transactional) {
   let counts = { statements: 0, rows: 0 };
   const queries = new Set<string>();

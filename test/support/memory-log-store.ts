@@ -1,5 +1,5 @@
-// The log in memory: what SqlLogStore does, without SQLite. Bytes are copied in and out, so that
-// nothing that a caller does to its own bytes reaches what is stored.
+// The log in memory: like SqlLogStore, without SQLite. Bytes are copied in and out, so that no change of a caller's bytes
+// reaches the stored ones.
 import { assert } from "../../src/core/assert.ts";
 import type { Chunk } from "../../src/core/log/append.ts";
 import {

@@ -1,5 +1,5 @@
-// The messages that the broker sends over its own sockets, as schemas. The types in src/protocol have no schema, because
-// the SDK carries those files. The compiler checks that both say the same.
+// The messages that the broker sends over its own sockets, as schemas. The types in src/protocol have no schema, because the
+// SDK carries those files. The compiler checks that both agree.
 import * as z from "zod";
 import type { AppendErrorMessage, AppendedMessage } from "../../src/protocol/append-frame.ts";
 import type {

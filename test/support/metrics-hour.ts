@@ -1,5 +1,5 @@
-// A scripted hour of a broker: two topics, three groups, one object of each kind, and what is true of them at its end. Time
-// is passed in, and every minute each busy object tells about itself.
+// A scripted hour of a broker: two topics, three groups, one object of each kind, and the facts at its end. Time is passed
+// in, and every minute each busy object reports about itself.
 import { MetricsState } from "../../src/core/metrics/metrics-state.ts";
 import { DURATION_BUCKETS } from "../../src/core/metrics/snapshot.ts";
 import { NO_USAGE } from "../../src/core/metrics/usage.ts";
@@ -17,7 +17,7 @@ import {
 const MINUTES = 60;
 export const END_MS = START_MS + MINUTES * MINUTE_MS;
 export const BROKERS = ["rivulet.test:9092", "rivulet.test:9093"];
-/** A group id as clients choose them. */
+/** A group id that clients might choose. */
 export const ODD_GROUP = 'a "quoted" \\ group\nof two lines';
 export const VERSION = "1.2.3";
 
@@ -135,7 +135,7 @@ function tellWorker(state: MetricsState, minute: number, nowMs: number): void {
   }
 }
 
-/** Every series of the hour, as the script has it: the name, the labels, the value. */
+/** Every series of the hour, as in the script: the name, the labels, the value. */
 export const TRUTH: readonly (readonly [string, Readonly<Record<string, string>>, number])[] = [
   ["kafka_brokers", {}, 2],
   ["kafka_broker_info", { id: "0", address: "rivulet.test:9092" }, 1],
@@ -235,7 +235,7 @@ export const TRUTH: readonly (readonly [string, Readonly<Record<string, string>>
   ...usage("rivulet_scrape_age_seconds", {}),
 ];
 
-/** As Kafka's clients are told. */
+/** The errors as Kafka clients get them. */
 function leader(topic: string, partition: number): number {
   const addresses = BROKERS.map((address) => ({ host: address, port: 0 }));
   return new Nodes(addresses, null).leaderOf(`id-of-${topic}`, partition).nodeId;
@@ -267,7 +267,7 @@ function perGroup(name: string, values: readonly number[]) {
   );
 }
 
-/** Whoever is not named has 0. */
+/** Others have 0. */
 function usage(name: string, values: Readonly<Record<string, number>>) {
   const places: Record<string, Record<string, string>> = {
     orders: { class: "partition", topic: "orders" },

@@ -1,4 +1,4 @@
-// Snapshots as objects tell them. A test says what it is about, and the rest is nothing.
+// Snapshots as objects report them. A test sets the fields that matter, and the rest is empty.
 import type {
   GroupSnapshot,
   PartitionSnapshot,

@@ -1,7 +1,6 @@
-// node:sqlite behind the slice of Durable Object storage that the stores use, so that they run in
-// plain Node. It keeps what the stores rely on: writes happen when `exec` is called and not when
-// its rows are read, rows are read lazily, BLOBs are ArrayBuffers, integers are doubles, and a
-// throw rolls back.
+// node:sqlite behind the slice of Durable Object storage that the stores use, so that they run in plain Node. It keeps what
+// the stores rely on: writes happen when `exec` is called and not when its rows are read, rows are read lazily, BLOBs are
+// ArrayBuffers, integers are doubles, and a throw rolls back.
 import { DatabaseSync, type SQLOutputValue, type StatementSync } from "node:sqlite";
 import type { SqlValue, Transactional } from "../../durable-objects/shared/sql.ts";
 
@@ -22,9 +21,9 @@ declare global {
 
 type Binding = Uint8Array | string | number | null;
 
-/** A database in memory, or the one given. What one store wrote on it the next one finds. */
+/** A database in memory, or the given one. The next store on it finds what one store wrote. */
 export function nodeSql(database = new DatabaseSync(":memory:")): Transactional {
-  /** What gives no rows is prepared once. */
+  /** Statements that return no rows are prepared once. */
   const writes = new Map<string, StatementSync>();
   /** Two may read the rows of one query at the same time, so each takes a statement that nobody else reads. */
   const idle = new Map<string, StatementSync[]>();
@@ -73,7 +72,7 @@ function* readRows<Row extends Record<string, SqlValue>>(
   values: readonly Binding[],
   release: () => void,
 ): Generator<Row> {
-  // Read as bigint: node:sqlite refuses integers beyond 2^53 where Durable Objects round them.
+  // Read as bigint: node:sqlite rejects integers beyond 2^53 where Durable Objects round them.
   statement.setReadBigInts(true);
   let isUsable = true;
   try {
@@ -83,7 +82,7 @@ function* readRows<Row extends Record<string, SqlValue>>(
       yield cells as Row;
     }
   } catch (error) {
-    isUsable = false; // Its table is gone, say. Node does not reset it.
+    isUsable = false; // Its table is gone, for example. Node does not reset it.
     throw error;
   } finally {
     if (isUsable) release();

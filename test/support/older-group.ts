@@ -1,7 +1,7 @@
-// A group's storage as earlier releases left it, made from that of this release: by what the views for the release before
-// show, so it holds the same group.
+// A group's storage as earlier releases left it, derived from that of this release through the views for the previous
+// release, so it holds the same group.
 
-/** To version 2: that of release 0.2, with a row for each member at its epoch, and for each committed position. */
+/** To version 2, that of release 0.2, with a row for each member at its epoch, and for each committed offset. */
 export const AGE_GROUP_TO_2: readonly string[] = [
   "CREATE TABLE old_members (member_id TEXT PRIMARY KEY, json TEXT NOT NULL) WITHOUT ROWID",
   "INSERT INTO old_members SELECT member_id, json FROM members",

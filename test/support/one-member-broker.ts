@@ -1,4 +1,4 @@
-// A broker in memory that answers at once, for a consumer's tests: they turn the clock.
+// A broker in memory that answers at once, for a consumer's tests, which control the clock.
 
 import type { Compressor } from "../../src/core/log/record-batch.ts";
 import type { TopicPartition } from "../../src/core/record.ts";
@@ -10,18 +10,18 @@ import type { ReaderMessage } from "../../src/protocol/partition-socket.ts";
 import { Consumer, type ConsumerOptions } from "../../src/sdk/consumer.ts";
 import { batchOf, type Place, parsePlace, placeOf } from "./places.ts";
 
-/** Gives its one member its places, `t:0` and `t:1` if not told otherwise, with three records each. */
+/** Gives its one member its places, by default `t:0` and `t:1`, with three records each. */
 export class OneMemberBroker implements Transport {
-  /** What the member told the coordinator after its join, a line each. */
+  /** The member's messages to the coordinator after its join, a line each. */
   readonly log: string[] = [];
   #heldAnswer: (() => void) | null = null;
   /** Commits are answered once the test says so. */
   holdsCommits = false;
-  /** What partitions send arrives once the test says so: each frame of these, in order. */
+  /** Partitions' messages arrive on the test's command: each frame of these, in order. */
   heldFrames: Place[] = [];
-  /** What a partition sends, a frame each: the first offset, the number of records, and what folds them. */
+  /** A partition's messages, a frame each: the first offset, the number of records, and the compression. */
   batches: [number, number, Compressor?][] = [[0, 3]];
-  /** What the group has committed of each partition. */
+  /** The group's committed offset in each partition. */
   committedOffset: number | null = 0;
   places: readonly Place[] = ["t:0", "t:1"];
   /** The epoch of each join. */
@@ -62,7 +62,7 @@ export class OneMemberBroker implements Transport {
     });
   }
 
-  /** The next frame that was held arrives. */
+  /** The next held frame arrives. */
   deliverFrame(): void {
     this.#frames.shift()?.();
   }
@@ -76,7 +76,7 @@ export class OneMemberBroker implements Transport {
     this.#group?.closed(code, reason);
   }
 
-  /** The coordinator ends the membership with an error that trying again does not mend. */
+  /** The coordinator ends the membership with an error that a retry does not fix. */
   refuse(): void {
     this.#group?.closed(CLOSE_FATAL, "INVALID_GROUP_ID: no");
   }
@@ -149,7 +149,7 @@ function assignment(
   };
 }
 
-/** A consumer that commits when it ends only, with what it is told and what it does. */
+/** A consumer that commits only when it ends, with its events and actions. */
 export function started(
   options: Partial<ConsumerOptions>,
   handle: (place: Place, offset: number) => unknown,

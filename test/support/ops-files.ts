@@ -1,4 +1,4 @@
-// The dashboard for Grafana, as far as tests look into it.
+// The dashboard for Grafana, as far as tests read it.
 import { readFileSync } from "node:fs";
 
 interface Panel {

@@ -1,4 +1,4 @@
-// Partitions as tests of the consumer write them, and what is in them.
+// Partitions as tests of the consumer write them, and their content.
 import { type Compressor, encodeBatch } from "../../src/core/log/record-batch.ts";
 import type { TopicPartition } from "../../src/core/record.ts";
 
@@ -17,7 +17,7 @@ export function placeOf(place: { topic: string; partition: number }): Place {
   return `${place.topic}:${place.partition}`;
 }
 
-/** A batch whose values say which record they are. */
+/** A batch whose values name their records. */
 export function batchOf(
   place: Place,
   baseOffset: number,

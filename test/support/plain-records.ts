@@ -1,4 +1,4 @@
-// Records in a form that compares by what they say, whatever kind of array their bytes lie in.
+// Records in a form that compares by content, whatever kind of array holds their bytes.
 import type { ConsumerRecord, ProducerRecord } from "../../src/core/record.ts";
 
 const hex = (bytes: Uint8Array | null) => bytes && Buffer.from(bytes).toString("hex");

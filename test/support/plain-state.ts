@@ -1,4 +1,4 @@
-// A group's state to compare with another. What was loaded reads its rows only when it is asked for them: see
+// A group's state to compare with another. Loaded state reads its rows only on request: see
 // durable-objects/shared/stored-map.ts.
 import type { GroupState } from "../../src/core/group/state.ts";
 

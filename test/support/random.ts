@@ -1,4 +1,4 @@
-// A seeded source of chance. Everything random in a test comes from one of these, so a seed is the whole story.
+// A seeded source of chance. Everything random in a test comes from one of these, so a seed determines it.
 
 export class Random {
   #state: number;

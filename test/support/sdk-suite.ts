@@ -1,5 +1,4 @@
-// What the SDK promises, against a running broker: in Node (e2e/sdk.test.ts) and in the Workers runtime
-// (workers/sdk.test.ts).
+// The SDK's promises, against a running broker: in Node (e2e/sdk.test.ts) and in the Workers runtime (workers/sdk.test.ts).
 import { beforeAll, expect, expectTypeOf, test } from "vitest";
 import * as z from "zod";
 import {
@@ -231,7 +230,7 @@ export function sdkSuite(connect: () => Rivulet): void {
       { key: "a", value: { id: 1, at: new Date("2026-11-01"), note: "none" } },
       { key: null, value: null },
     ]);
-    // What is sent is what was given, not what the schema made of it.
+    // The input is sent, not the schema's output.
     const raw = await rivulet.reader({ topic: "typed", valueSerde: stringSerde });
     for await (const { value, key } of raw) {
       expectTypeOf(key).toEqualTypeOf<Uint8Array | null>();

@@ -1,9 +1,9 @@
-// Who is there, as a test says it: see core/group/session.ts.
+// The presence of members, as a test states it: see core/group/session.ts.
 import type { Sight } from "../../src/core/group/session.ts";
 
 /**
- * Members that were last heard from at these times. By default no connection reports them alive, so each has a deadline
- * of its own.
+ * Members that were last heard from at these times. By default no connection reports them alive, so each has its own
+ * deadline.
  */
 export function sightOf(
   lastSeenMs: (memberId: string) => number,

@@ -1,5 +1,5 @@
-// A group of classic members as its machine has it, with answers in Kafka's numbers, as clients get them. The test keeps
-// what would be stored, and may begin anew from there.
+// A group of classic members with its state machine, with responses in Kafka's numbers, as clients get them. The test keeps
+// what would be stored, and may restart from there.
 import { formatClassic, parseClassic } from "../../durable-objects/group/stored-group.ts";
 import {
   codeOfFailure,
@@ -82,7 +82,7 @@ export class TestedClassic {
     return currentProtocol(this.state);
   }
 
-  /** When something of the members expires next. An empty group's positions expire too, which is no matter here. */
+  /** The next expiry among the members. An empty group's committed offsets expire too, which does not matter here. */
   get nextDeadlineMs(): number | null {
     const members = new ClassicGroup(new Changes(this.machine.state), this.#sight);
     const { nextDeadlineMs } = members;
@@ -93,7 +93,7 @@ export class TestedClassic {
     return mayAddMember(this.state, request);
   }
 
-  /** The members of which it is remembered when they were last heard from by a call. */
+  /** The members with a remembered last call. */
   get heardIds(): string[] {
     return [...this.#heardMs.keys()];
   }
@@ -105,7 +105,7 @@ export class TestedClassic {
     return parseClassic(formatClassic(this.state));
   }
 
-  /** Returns the answer, or null. If null, `later` gets the answer. */
+  /** Returns the response, or null. If null, `later` gets the response. */
   join(
     request: ClassicJoin,
     maxSize: number,
@@ -123,7 +123,7 @@ export class TestedClassic {
     return answer === null ? null : joined(answer);
   }
 
-  /** Returns the answer, or null. If null, `later` gets the answer. */
+  /** Returns the response, or null. If null, `later` gets the response. */
   sync(
     request: ClassicSync,
     nowMs: number,

@@ -1,4 +1,4 @@
-// The native members of a group, with what a test wants to know of them besides: their events, the history, the positions.
+// The native members of a group, with what tests need besides: their events, the history, the committed offsets.
 import { whyNotJoin } from "../../src/core/group/admission.ts";
 import { Changes, type Handled } from "../../src/core/group/changes.ts";
 import { type GroupConfig, resolveGroupConfig } from "../../src/core/group/config.ts";
@@ -46,7 +46,7 @@ export class TestedCoordinator extends Coordinator {
     return whyNotJoin(this.state, this.config, request);
   }
 
-  /** When something expires next, of the members or of an empty group's positions. */
+  /** The next expiry, of the members or of an empty group's committed offsets. */
   nextMs(sight: Sight): number | null {
     const nextMs = hasMembers(this.state) ? this.nextDeadlineMs(sight) : this.offsets.nextExpiryMs;
     return nextMs === Number.POSITIVE_INFINITY ? null : nextMs;

@@ -1,5 +1,5 @@
-// A proxy that makes trouble between a client and a broker, as the test says and when it says: HTTP request by
-// request, WebSockets byte by byte. It outlives restarts of the broker.
+// A proxy that makes trouble between a client and a broker, on the test's command: HTTP request by request, WebSockets byte
+// by byte. It outlives restarts of the broker.
 import {
   createServer,
   request as forward,
@@ -9,23 +9,25 @@ import {
 } from "node:http";
 import { type AddressInfo, connect, type Socket } from "node:net";
 
-/** An answer that is not the broker's. */
+/** A response that is not the broker's. */
 export interface Answer {
   readonly status: number;
   readonly type: string;
   readonly body: string;
 }
 
-/** What becomes of a request: it passes, the connection is reset before or after the broker had it, or somebody else answers. */
+/**
+ * The fate of a request: it passes, the connection is reset before or after the broker had it, or somebody else answers.
+ */
 export type Fate = "pass" | "lose request" | "lose answer" | Answer;
 
-/** Decides by the request line, as in `GET /v1/topics`. What it waits for, the request waits for. */
+/** Decides by the request line, as in `GET /v1/topics`. The request waits for its promise. */
 export type FateOf = (line: string) => Fate | Promise<Fate>;
 
-/** No answer at all. */
+/** No response at all. */
 export const BLACK_HOLE = new Promise<never>(() => {});
 
-/** What becomes of what one side of a WebSocket says. */
+/** The fate of what one side of a WebSocket sends. */
 type Course = "pass" | "held" | "lost";
 
 /** A WebSocket through the proxy. */
@@ -48,7 +50,7 @@ export class Link {
     this.#carry("answers", broker, client);
   }
 
-  /** Both sides see a reset; what was on its way is lost. */
+  /** Both sides see a reset; data in flight is lost. */
   cut(): void {
     this.#client.resetAndDestroy();
     this.#broker.resetAndDestroy();
@@ -60,14 +62,14 @@ export class Link {
     this.#courses.answers = "held";
   }
 
-  /** All that was held arrives, and what comes then. */
+  /** All held data arrives, and later data too. */
   flow(): void {
     this.#courses.requests = "pass";
     this.#courses.answers = "pass";
     for (const write of this.#held.splice(0)) write();
   }
 
-  /** What one side says from here on is lost, and nobody is told. Such a link can only be cut. */
+  /** Data that one side sends from here on is lost, and nobody is told. Such a link can only be cut. */
   lose(side: "requests" | "answers"): void {
     this.#courses[side] = "lost";
   }
@@ -194,7 +196,7 @@ async function readAll(message: IncomingMessage): Promise<Buffer> {
   return Buffer.concat(chunks);
 }
 
-/** The answer is passed on whole, so only the way it came in pieces is not. */
+/** The response is passed on whole, so only its division into pieces is lost. */
 function headersOf({ headers }: IncomingMessage) {
   const { "transfer-encoding": _, connection: __, ...rest } = headers;
   return rest;

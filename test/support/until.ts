@@ -1,4 +1,4 @@
-/** Waits for a condition; the guard only ends a test that has failed already. */
+/** Waits for a condition; the guard only ends a test that has already failed. */
 export async function until<T>(
   what: string,
   condition: () => T | undefined | false | null | Promise<T | undefined | false | null>,

@@ -1,15 +1,15 @@
-// PROTOCOL.md says of errors what the table says.
+// PROTOCOL.md and the table agree about errors.
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { ERRORS, type ErrorName, isErrorName } from "../../src/core/errors.ts";
 
-/** A status may stand behind several names: `INVALID_RECORD, INVALID_TIMESTAMP 400`. */
+/** A status may follow several names: `INVALID_RECORD, INVALID_TIMESTAMP 400`. */
 const STATUS = /([A-Z]+(?:_[A-Z]+)+(?:, [A-Z]+(?:_[A-Z]+)+)*) (\d{3})\b/g;
 
 /** Statuses that depend on more than the error's name. */
 const EXCEPTIONS: Readonly<Record<string, number>> = {
   CORRUPT_MESSAGE: 500, // A stored batch is damaged [CRC-2]; see `httpStatusOf`.
-  REQUEST_TIMED_OUT: 408, // A request's body does not come; see http/body.ts.
+  REQUEST_TIMED_OUT: 408, // A request's body does not arrive; see http/body.ts.
 };
 
 test("[ERR-1] errors have the statuses that PROTOCOL.md gives them", () => {

@@ -1,4 +1,4 @@
-// PROTOCOL.md says of the HTTP API, its errors and the configs what the code says.
+// PROTOCOL.md and the code agree about the HTTP API, its errors and the configs.
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import {
@@ -103,7 +103,7 @@ describe.each(CONFIGS)("the configs of $what", ({ rows, defaults, change }) => {
   });
 
   test.each(listed)("[DOC-1] $key has the default that PROTOCOL.md gives", ({ key, byDefault }) => {
-    if (key === "rivulet.region") return expect(defaults[key]).toBe(""); // Where it comes from.
+    if (key === "rivulet.region") return expect(defaults[key]).toBe(""); // It depends on the creator.
     const [shown = ""] = byDefault.replaceAll("`", "").split(" ");
     const none = String(Number.MAX_SAFE_INTEGER);
     expect(String(defaults[key])).toBe(shown === "none" ? none : shown);

@@ -1,4 +1,4 @@
-// The documents and the heads of the files say of Kafka's APIs what the code says.
+// The documents, the heads of the files and the code agree about Kafka's APIs.
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { SERVED } from "../support/kafka-served.ts";

@@ -5,8 +5,8 @@ import { expect, test } from "vitest";
 import { filesBelow } from "./files.ts";
 
 /**
- * What each layer may import, besides itself. Packages by name; type imports count like any other. The Worker and the
- * objects never import the SDK: what they have in common with it lies in `member` and `admin`.
+ * The allowed imports of each layer, besides itself. Packages by name; type imports count like any other. The Worker and the
+ * objects never import the SDK: what they share with it is in `member` and `admin`.
  */
 const LAYERS: Record<
   string,
@@ -36,7 +36,7 @@ const LAYERS: Record<
     ],
     packages: [/^commander$/, /^ws$/, /^node:/],
   },
-  // What runs in browsers. The console does not bring the SDK, and so nothing of the lesson.
+  // Code that runs in browsers. The console does not bring the SDK, and so nothing of the lesson.
   "src/console/learn": {
     layers: ["src/core", "src/protocol", "src/member", "src/sdk", "src/console"],
     packages: [/^preact(\/hooks)?$/, /^@preact\/signals$/],

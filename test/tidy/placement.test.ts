@@ -1,4 +1,4 @@
-// Who may call a partition: every place that names its topic's region.
+// Checks who may call a partition: every place that names its topic's region.
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { filesBelow } from "./files.ts";

@@ -1,4 +1,4 @@
-// SPEC.md and the tests hold each other: every rule is named by a test, and every test names a rule.
+// SPEC.md and the tests match: every rule is named by a test, and every test names a rule.
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { filesBelow } from "./files.ts";
@@ -12,7 +12,7 @@ interface NamedTest {
   readonly title: string;
 }
 
-/** `test("title"` and `test.each(table)("title"`, as they stand in the sources. */
+/** `test("title"` and `test.each(table)("title"`, as in the sources. */
 const PLAIN = /^\s*(?:test|it)\(\s*(["'`])([\s\S]*?)\1/gm;
 const TABLE = /^\s*(?:test|it)\.(?:each|for)\b[\s\S]*?\)\(\s*(["'`])([\s\S]*?)\1/gm;
 

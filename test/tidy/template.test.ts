@@ -1,4 +1,4 @@
-// The template repeats what stands elsewhere in this tree, and must not fall behind.
+// The template repeats other parts of this tree, and must not fall behind.
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 

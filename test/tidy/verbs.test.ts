@@ -1,15 +1,15 @@
-// One verb, one contract: the verb at the head of a function's name says what it returns.
+// One verb, one contract: the verb at the start of a function's name says what it returns.
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import { filesBelow } from "./files.ts";
 
-/** The verbs that promise something, and the return types that keep it. */
+/** The verbs with a promise, and the return types that keep it. */
 const VERBS: Record<string, RegExp> = {
   // Returns only if all is well. Throws an error that names what is wrong.
   assert: /^(Promise<)?(void|asserts .+)>?$/,
-  // Returns what it found, or the failure.
+  // Returns the result, or the failure.
   validate: /^(Promise<)?(Kafka)?Result<.+>$/,
-  // Returns the failure that stands in the way, or null.
+  // Returns the obstacle, or null.
   whyNot: /^(Promise<)?(Kafka)?Failure \| null>?$|^RefusalOf<Request> \| null$/,
   is: /^((Promise<)?boolean>?|.+ is .+)$/,
   has: /^((Promise<)?boolean>?|.+ is .+)$/,

@@ -1,5 +1,5 @@
-// One group: what its members were told and handled, against the logs and the commits. Every comparison holds
-// whatever the machine does between two steps of a process; where one would not, the reason stands there.
+// One group: what its members were told and handled, against the logs and the commits. Every comparison holds whatever the
+// machine does between two steps of a process; where one would not, the reason is given there.
 import type { PartitionLog } from "./check-log.ts";
 import type { Findings } from "./findings.ts";
 import type { Event, MemberKind } from "./history.ts";
@@ -16,9 +16,9 @@ interface Member {
   readonly who: string;
   readonly kind: MemberKind;
   readonly holdings: Map<number, Holding>;
-  /** A plain client's holdings when it sent its ping, and the last start by an SDK member then. */
+  /** A plain client's holdings at its ping, and the last start by an SDK member then. */
   pinged: { readonly partition: number; readonly holding: Holding; readonly start?: Start }[];
-  /** Of a Kafka client: how far it has come, and whether it has begun anew since its last rebalance. */
+  /** For a Kafka client: how far it has come, and whether it has restarted since its last rebalance. */
   readonly reading: Map<number, { next: number; rebalance: number }>;
   rebalances: number;
 }
@@ -36,7 +36,7 @@ class Partition {
   readonly handled: Uint8Array;
   /** Everything before it was handled. */
   frontier = 0;
-  /** As last polled, and when it was first seen to be so far. */
+  /** The last polled value, and when it was first seen. */
   committed = 0;
   committedNs = 0;
   /** The last record that an SDK member began to handle. */
@@ -55,8 +55,8 @@ export class GroupCheck {
   readonly #partitions: readonly Partition[];
   readonly #members = new Map<string, Member>();
   /**
-   * Kafka's protocol has no word for a seek: a member may commit back what is its own, and clients do that where they
-   * fetch the same again. So where there are any, commits are not compared with earlier ones.
+   * Kafka's protocol has no message for a seek: a member may commit back what is its own, and clients do so when they fetch
+   * the same again. So with Kafka clients, commits are not compared with earlier ones.
    */
   #mayCommitBack = false;
   deliveries = 0;
@@ -162,16 +162,16 @@ export class GroupCheck {
     if (o !== holding.next)
       this.#add("gap in delivery", `${at(p, o)} to ${member.who} instead of ${holding.next}`);
     holding.next = o + ids.length;
-    // A plain client's records may have been on their way for long: see `#onPong`.
+    // A plain client's records may have been in flight for long: see `#onPong`.
     if (partition !== undefined && member.kind === "sdk")
       this.#judge(partition, { atNs: lookedNs, who: member.who, holding, offset: o }, p);
   }
 
   /**
-   * What a Kafka client has fetched comes in order, and after a rebalance once anew from the group's commit, which is
-   * not behind what was handled. Who it comes to is not judged: a fetch names no group, so a member that was left out
-   * reads on until it is told, and hands on what it has in its buffers. Its commits are fenced, and those are
-   * judged; what the SDK and plain clients are given beside it is judged as in any group.
+   * A Kafka client's fetched records come in order, and after a rebalance once again from the group's commit, which is not
+   * behind the handled records. Their receiver is not checked: a fetch names no group, so a member that was left out reads
+   * on until it is told, and delivers what is in its buffers. Its commits are fenced, and those are checked. The records of
+   * the SDK and plain clients in the same group are checked as in any group.
    */
   #onFetched(
     member: Member,
@@ -193,15 +193,15 @@ export class GroupCheck {
     });
   }
 
-  /** A start is the owner's: the SDK looks at its session's clock immediately before each. */
+  /** A start is the owner's: the SDK checks its session's clock immediately before each. */
   #judge(partition: Partition, start: Start, number: number): void {
     const { holding, who, atNs } = start;
     const { lastStart, committed, committedNs } = partition;
     const isFirst = !holding.hasStarted;
     holding.hasStarted = true;
     const other = lastStart?.who === who ? undefined : lastStart;
-    // A holding counts from `assigned`, but only once it is used: a process that was stopped may be told of
-    // an assignment that is over, and then must not start anything.
+    // A holding counts from `assigned`, but only once it is used: a stopped process may hear of an assignment that is over,
+    // and then must not start anything.
     const isOlder = other !== undefined && other.holding.sinceNs > holding.sinceNs;
     if (isOlder && atNs > other.holding.sinceNs) this.#twoOwners(number, start, other);
     else if (isFirst && other !== undefined && !isOlder && other.atNs > holding.sinceNs)
@@ -220,8 +220,8 @@ export class GroupCheck {
   }
 
   /**
-   * A plain client is told late of what it lost. But where it was answered, and not told meanwhile, it was
-   * the owner from `assigned` until its ping: no other member may have started anything in between.
+   * A plain client learns late of its losses. But if it was answered, and not told meanwhile, it was the owner from
+   * `assigned` until its ping: no other member may have started anything in between.
    */
   #onPong(member: Member): void {
     for (const { partition, holding, start } of member.pinged) {
@@ -241,7 +241,7 @@ export class GroupCheck {
     while (partition.handled[partition.frontier] === 1) partition.frontier++;
   }
 
-  /** A poll begins after the one before was answered, so what it sees is not older. */
+  /** A poll begins after the previous one was answered, so what it sees is not older. */
   #onCommitted(event: Event & { readonly e: "committed" }): void {
     this.polls++;
     this.epoch = event.epoch;
@@ -284,7 +284,7 @@ function at(partition: number, offset: number): string {
   return `${partition}/${offset}`;
 }
 
-/** As the history has it, for a search there. */
+/** The history's form, for a search there. */
 function ms(timeNs: number): string {
   return `${(timeNs / 1e6).toFixed(3)} ms`;
 }

@@ -1,4 +1,4 @@
-// What the producers were told against what the logs hold.
+// The producers' results against the content of the logs.
 import type { Findings } from "./findings.ts";
 import type { Event, Place } from "./history.ts";
 
@@ -68,7 +68,7 @@ export class LogCheck {
           const [who, number] = [id.slice(0, dash), Number(id.slice(dash + 1))];
           if (!(number < (this.#sent.get(who) ?? 0)))
             this.#findings.add("stored from nowhere", `${at}: nobody sent ${id}`);
-          // What was never acknowledged may arrive at any time.
+          // An unacknowledged record may arrive at any time.
           if (!this.#acked.has(id)) continue;
           const before = newest.get(who) ?? -1;
           if (number < before)

@@ -140,7 +140,7 @@ const groupFindings: readonly { kind: Kind; lines: readonly Line[] }[] = [
     lines: [member("a"), assigned("a", 0), starts("a", 0, "p-0", "p-1", "p-2", "p-3")],
   },
   {
-    // The older owner goes on after the newer one has begun.
+    // The older owner continues after the newer one has begun.
     kind: "two owners",
     lines: [
       ...[member("a"), assigned("a", 0), ...handles("a", 0, "p-0")],
@@ -149,7 +149,7 @@ const groupFindings: readonly { kind: Kind; lines: readonly Line[] }[] = [
     ],
   },
   {
-    // The older owner goes on between the newer one's assignment and its first record.
+    // The older owner continues between the newer one's assignment and its first record.
     kind: "two owners",
     lines: [
       ...[member("a"), assigned("a", 0), ...handles("a", 0, "p-0")],
@@ -214,7 +214,7 @@ const groupFindings: readonly { kind: Kind; lines: readonly Line[] }[] = [
     ],
   },
   {
-    // It begins anew twice, after one rebalance.
+    // It restarts twice, after one rebalance.
     kind: "gap in delivery",
     lines: [
       ...[member("k", "kafka"), rebalanced("k"), ...handles("k", 0, "p-0", "p-1")],
@@ -222,7 +222,7 @@ const groupFindings: readonly { kind: Kind; lines: readonly Line[] }[] = [
     ],
   },
   {
-    // After a rebalance it begins behind what nobody has handled.
+    // After a rebalance it begins behind records that nobody has handled.
     kind: "assigned before handled",
     lines: [
       ...[member("k", "kafka"), rebalanced("k"), ...handles("k", 0, "p-0")],
@@ -230,7 +230,7 @@ const groupFindings: readonly { kind: Kind; lines: readonly Line[] }[] = [
     ],
   },
   {
-    // What it was given and has not handled was committed.
+    // Records that it got and has not handled were committed.
     kind: "committed before handled",
     lines: [member("k", "kafka"), rebalanced("k"), starts("k", 0, "p-0"), committed(1)],
   },
@@ -247,7 +247,7 @@ const groupFindings: readonly { kind: Kind; lines: readonly Line[] }[] = [
     lines: [member("k", "kafka"), rebalanced("k"), starts("k", 0, "p-1")],
   },
   {
-    // The SDK's exclusive handling is judged beside Kafka clients as well.
+    // The SDK's exclusive handling is checked beside Kafka clients as well.
     kind: "two owners",
     lines: [
       ...[member("k", "kafka"), member("a"), assigned("a", 0), ...handles("a", 0, "p-0")],
@@ -282,7 +282,7 @@ const allowed: readonly { what: string; lines: readonly Line[] }[] = [
     what: "one start of a process that was stopped just before it",
     lines: [
       ...[member("a"), assigned("a", 0), member("b"), assigned("b", 0), starts("b", 0, "p-0")],
-      // It looked at its clock, at 7, before the other was assigned, at 8.
+      // It checked its clock, at 7, before the other was assigned, at 8.
       ...[["a", { e: "start", p: 0, o: 0, ids: ["p-0"], lookedNs: 7 }] as const, ends("b", 0, 1)],
       ...handles("b", 1, "p-1", "p-2", "p-3"),
     ],

@@ -1,5 +1,5 @@
-// Judges a recorded run: pure, from the events in the order of their times and the logs as they were read at
-// the end. A file may lack its process's last line; then the checker knows less and never something wrong.
+// Checks a recorded run: pure, from the events in the order of their times and the logs as read at the end. A file may lack
+// its process's last line; then the checker knows less and never something wrong.
 import { GroupCheck } from "./check-group.ts";
 import { LogCheck, type Logs } from "./check-log.ts";
 import { Findings } from "./findings.ts";
@@ -7,11 +7,11 @@ import type { Event } from "./history.ts";
 
 export interface Verdict {
   readonly findings: Findings;
-  /** What was done and counted, in the order in which it is to be printed. */
+  /** The actions and counts, in printing order. */
   readonly counts: ReadonlyMap<string, number>;
 }
 
-/** `groups` says which topic each group reads. */
+/** `groups` names the topic that each group reads. */
 export function check(
   events: Iterable<Event>,
   logs: Logs,

@@ -8,11 +8,11 @@ import { at, type TcpProxy } from "./proxy.ts";
 import type { Fault } from "./schedule.ts";
 import { insist } from "./watch.ts";
 
-/** So many in a hundred of the faults hit the quiet group, which shall mostly be left alone. */
+/** The percentage of faults that hit the quiet group, which is mostly left alone. */
 const QUIET_SHARE = 0.05;
 /** A growth adds one partition or two. */
 const MOST_ADDED = 2;
-/** Connections that a cut takes along: a network that breaks breaks for several. */
+/** Connections that a cut affects: a network that breaks breaks for several. */
 const CUT_TOGETHER = 2;
 
 export interface Stage {
@@ -26,14 +26,14 @@ export interface Stage {
   readonly fleet: Fleet;
   readonly quietProducer: ChildProcess;
   readonly onQuietBurst: () => void;
-  /** The broker again, where it was. */
+  /** The broker again, at the same place. */
   readonly startBroker: () => Promise<BrokerProcess>;
 }
 
 export class Faults {
   readonly #stage: Stage;
   broker: BrokerProcess;
-  /** What needs the broker up or down goes one after another. */
+  /** Actions that need the broker up or down go one after another. */
   #queue: Promise<unknown> = Promise.resolve();
 
   constructor(stage: Stage, broker: BrokerProcess) {
@@ -94,7 +94,7 @@ export class Faults {
     const { admin, topic } = this.#stage;
     const { partitions } = await insist("the topic is described", () => admin.describeTopic(topic));
     const grown = partitions + 1 + Math.floor(pick * MOST_ADDED);
-    // Where the answer is lost it may have grown all the same.
+    // If the response is lost it may have grown all the same.
     await insist("the topic has grown", async () => {
       const now = await admin.describeTopic(topic);
       return now.partitions === grown || admin.alterTopic(topic, { partitions: grown });

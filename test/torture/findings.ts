@@ -1,4 +1,4 @@
-// What a check found: a few examples of each kind, and how many there were.
+// A check's findings: a few examples of each kind, and their number.
 
 export type Kind =
   | "lost write"

@@ -1,4 +1,4 @@
-// The consumers, each a process with a place that is filled again whenever its process ends.
+// The consumers, each a process with a slot that is filled again whenever its process ends.
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -35,8 +35,8 @@ function killAll(): void {
 }
 
 /**
- * Runs a file of `processes` with arguments as JSON. Its output goes to a file. If it fails by itself, that is said at
- * once. If it failed before it had written anything down, the run would prove nothing, and ends.
+ * Runs a file of `processes` with arguments as JSON. Its output goes to a file. If it fails by itself, that is reported at
+ * once. If it failed before it had written anything, the run would prove nothing, and ends.
  */
 export function run(file: string, folder: string, who: string, own: object): ChildProcess {
   const path = fileURLToPath(new URL(`processes/${file}`, import.meta.url));
@@ -76,7 +76,7 @@ export class Fleet {
     for (const post of posts) this.#fill(post);
   }
 
-  /** Who can be hit by a fault, of those whose post the filter takes. */
+  /** The processes that a fault can hit, among those that the filter accepts. */
   candidates(filter: (post: Post) => boolean): string[] {
     return [...this.#workers.values()]
       .filter(({ post, isPaused }) => !isPaused && filter(post))
@@ -107,7 +107,7 @@ export class Fleet {
     for (const worker of this.#workers.values()) this.#wake(worker);
   }
 
-  /** Ends everybody at once, whatever they are at, and those too that `run` has started. */
+  /** Ends everybody at once, whatever they are doing, including those that `run` has started. */
   kill(): void {
     this.#isEnding = true;
     killAll();

@@ -1,6 +1,6 @@
-// What happened in a run, one line of JSON per event and one file per process. A line is written, with one
-// system call, before whatever it announces is done: a process that is killed has lost no line that anything
-// later depends on. Times are those of CLOCK_MONOTONIC, which all processes of a machine share.
+// The events of a run, one line of JSON per event and one file per process. A line is written, with one system call, before
+// the announced action is done: a killed process has lost no line that anything later depends on. Times are those of
+// CLOCK_MONOTONIC, which all processes of a machine share.
 import { closeSync, openSync, readdirSync, readSync, writeSync } from "node:fs";
 import { join } from "node:path";
 
@@ -13,7 +13,7 @@ export type MemberKind = "sdk" | "plain" | "kafka";
 export type Happening =
   // Producers. The records of a send are numbered on from `first`; an id is `<who>-<number>`.
   | { readonly e: "send"; readonly first: number; readonly count: number }
-  /** What became of each record: where it is, or the error's name. */
+  /** The outcome of each record: where it is, or the error's name. */
   | { readonly e: "sent"; readonly first: number; readonly outcomes: readonly (Place | string)[] }
   // Members of groups.
   | {
@@ -24,9 +24,9 @@ export type Happening =
     }
   | { readonly e: "assigned"; readonly places: readonly Place[] }
   | { readonly e: "revoked" | "lost"; readonly partitions: readonly number[] }
-  /** Of a Kafka client: from here on each partition may begin anew, where the group's commits are. */
+  /** For a Kafka client: from here on each partition may restart, at the group's commits. */
   | { readonly e: "rebalanced" }
-  /** Records at consecutive offsets come to the handler; before that the SDK looked at its clock. */
+  /** Records at consecutive offsets come to the handler; before that the SDK checked its clock. */
   | {
       readonly e: "start";
       readonly p: number;
@@ -38,9 +38,9 @@ export type Happening =
   | { readonly e: "end"; readonly p: number; readonly o: number; readonly count: number }
   /** A plain client asks whether it is still heard, and is answered. */
   | { readonly e: "ping" | "pong" }
-  /** What a consumer mended by itself. */
+  /** A fault that a consumer repaired by itself. */
   | { readonly e: "warning"; readonly code: string; readonly detail: string }
-  /** What ended a consumer. */
+  /** The error that ended a consumer. */
   | { readonly e: "fatal"; readonly code: string; readonly detail: string }
   // The run itself.
   | {
@@ -52,7 +52,7 @@ export type Happening =
       readonly held?: readonly number[];
     }
   | { readonly e: "fault"; readonly kind: string; readonly target: string }
-  /** The groups did not come to the end of the logs, though nothing disturbed them any more. */
+  /** The groups did not reach the end of the logs, though nothing disturbed them any more. */
   | { readonly e: "stuck"; readonly detail: string };
 
 export type Event = Happening & {
@@ -106,7 +106,7 @@ function* eventsOf(path: string, who: string): Generator<Event> {
   let rest = "";
   for (let size = readSync(file, buffer); size > 0; size = readSync(file, buffer)) {
     const lines = (rest + utf8.decode(buffer.subarray(0, size), { stream: true })).split("\n");
-    // A line without an end was being written when its process was killed: it does not count.
+    // An unfinished line was being written when its process was killed: it does not count.
     rest = lines.pop() ?? "";
     for (const line of lines) yield { ...(JSON.parse(line) as Event), who };
   }

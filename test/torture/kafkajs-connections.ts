@@ -1,5 +1,5 @@
-// KafkaJS 2.2 keeps the beginning of an answer whose connection broke, and takes what its next connection brings for
-// the rest. Then it ends with a RangeError, or hears nothing any more. Here each connection begins with nothing.
+// KafkaJS 2.2 keeps the beginning of a response whose connection broke, and takes the data of its next connection for the
+// rest. Then it ends with a RangeError, or hears nothing any more. Here each connection begins with nothing.
 import { createRequire } from "node:module";
 
 interface Connection {

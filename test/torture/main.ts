@@ -1,6 +1,6 @@
-// `npm run torture -- --minutes M [--seed S] [--keep DIR]`: a broker, producers and consumers as processes
-// over a network that breaks, with everything killed, stopped and cut off again and again; then a checker
-// over all that they wrote down. Ends with 0 where the history is clean, else with 1 and keeps the history.
+// `npm run torture -- --minutes M [--seed S] [--keep DIR]`: a broker, producers and consumers as processes over a network
+// that breaks, with everything killed, stopped and cut off again and again; then a checker over everything that they wrote
+// down. Exits with 0 if the history is clean, otherwise with 1, and keeps the history.
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -25,12 +25,12 @@ const TOPIC_OF = { sdk: TOPIC, mixed: TOPIC, classic: TOPIC, hibernated: QUIET_T
 const PRODUCERS = 3;
 const RECORDS_PER_SECOND = 1_800;
 const KAFKA_RECORDS_PER_SECOND = 600;
-/** Longer than any pause: a client of KIP-848 that is not known any more does not always join again. */
+/** Longer than any pause: a client of KIP-848 that is no longer known does not always join again. */
 const KAFKA_SESSION_MS = 15_000;
 /** One producer does not wait for a restart of the broker, the others do. */
 const IMPATIENT_MS = 1_000;
 const PATIENT_MS = 60_000;
-/** How long the quiet group is looked at after each burst; then it is left alone to be evicted. */
+/** How long the quiet group is watched after each burst; then it is left alone to be evicted. */
 const QUIET_LOOK_MS = 3_000;
 
 const { values } = parseArgs({
@@ -54,7 +54,7 @@ console.log(`seed ${seed}, ${minutes} minutes, history in ${historyFolder}`);
 // Ports that no outgoing connection can be given while the broker is down.
 const port = 20_000 + (process.pid % 10_000);
 const kafkaPort = 10_000 + (process.pid % 10_000);
-// First, for the broker tells Kafka's clients where it is.
+// First, because the broker tells Kafka clients where it is.
 const kafkaProxy = await TcpProxy.start(kafkaPort);
 const brokers = new URL(kafkaProxy.url).host;
 const startBroker = () =>

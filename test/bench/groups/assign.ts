@@ -42,8 +42,8 @@ function time(shape: Shape, change: Change, before: Assignment): { ms: number; a
 }
 
 /**
- * What the computation adds to a heap of 128 MB, an object's, garbage that was not collected yet included.
- * It runs in a thread of its own, since a function that does not yield cannot sample itself.
+ * What the computation adds to an object's heap of 128 MB, uncollected garbage included. It runs in a thread of its own,
+ * since a function that does not yield cannot sample itself.
  */
 async function peakHeapBytes(shape: string, change: string): Promise<number> {
   const worker = new Worker(new URL("./assign-worker.ts", import.meta.url), {
@@ -54,7 +54,7 @@ async function peakHeapBytes(shape: string, change: string): Promise<number> {
   const said = () => new Promise((resolve) => worker.once("message", resolve));
   const heap = async () => (await worker.getHeapStatistics()).used_heap_size;
   try {
-    await Promise.race([said(), failed]); // The input stands.
+    await Promise.race([said(), failed]); // The input is ready.
     const beforeBytes = await heap();
     let isDone = false;
     const done = said().then(() => {
@@ -74,9 +74,9 @@ async function peakHeapBytes(shape: string, change: string): Promise<number> {
 }
 
 /**
- * `least`, where it is easy to state. Nobody who stays has to lose anything when someone leaves. A newcomer
- * has to get its share, which is known in advance where everybody subscribes to everything and the balance
- * of totals alone decides; elsewhere no fewer can move than it got.
+ * `least`, where it is easy to state. A member that stays need not lose anything when another leaves. A newcomer must get
+ * its share. The share is known in advance if everybody subscribes to everything and the balance of totals alone decides.
+ * Otherwise no fewer partitions can move than it got.
  */
 function countMoves(
   shape: Shape,

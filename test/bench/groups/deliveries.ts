@@ -42,8 +42,8 @@ export class Deliveries {
   }
 
   /**
-   * The longest time without a delivery that ends in the window, wherever it began: what the change causes
-   * must not count as before it. One that lasts beyond the window counts up to its end.
+   * The longest time without a delivery that ends in the window, wherever it began: the effect of the change must not count
+   * as before it. One that lasts beyond the window counts up to its end.
    */
   longestGapMs(partition: number, fromMs: number, toMs: number): number {
     let longest = 0;

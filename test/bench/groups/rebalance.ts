@@ -13,8 +13,8 @@ const MEMBERS = 100;
 const PARTITIONS = 200;
 const ROUNDS = 3;
 /**
- * Each partition gets a record this often. Each is a commit of an object of its own, which nothing shares:
- * a broker near its bound of these would make everybody wait, rebalance or not.
+ * Each partition gets a record this often. Each is a commit of its own object, which nothing shares: a broker near its bound
+ * of these would make everybody wait, rebalance or not.
  */
 const INTERVAL_MS = 500;
 const WINDOW_MS = 10_000;

@@ -9,8 +9,8 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 
 /**
- * Drives Kafka's Java client. Each line of standard input is a JSON object: an operation, its arguments, and an id with which it is
- * answered. Operations run beside each other. Members of a group print what they read without being asked.
+ * Drives Kafka's Java client. Each line of standard input is a JSON object: an operation, its arguments, and an id for the
+ * response. Operations run concurrently. Members of a group print what they read without a request.
  */
 public final class Driver {
   interface Operation {
@@ -45,7 +45,7 @@ public final class Driver {
     return answer;
   }
 
-  /** The error and what caused it, each by its class. */
+  /** The error and its causes, each by its class. */
   static String named(Throwable error) {
     String name = error.getClass().getSimpleName() + ": " + error.getMessage();
     return error.getCause() == null ? name : name + ", caused by " + named(error.getCause());

@@ -1,4 +1,4 @@
-// A member of a group by the SDK that writes down everything it is told, until SIGTERM.
+// A member of a group by the SDK that writes down all its events, until SIGTERM.
 import { setImmediate, setTimeout } from "node:timers/promises";
 import type { ConsumerRecord } from "../../../src/sdk/index.ts";
 import { HistoryWriter } from "../history.ts";
@@ -20,8 +20,8 @@ export interface ConsumerArguments {
 const own = JSON.parse(process.argv[2] ?? "") as ConsumerArguments;
 const { folder, who, url, topic, group, handler, sessionTimeoutMs, instanceId } = own;
 const { BrokerError, Rivulet } = await sdkAt(own.sdk);
-// The SDK looks at its session's clock right before each record. That a process is stopped between the look
-// and the handler's first line cannot be prevented: a start is judged by the time of the look.
+// The SDK checks its session's clock right before each record. A process can still be stopped between that check and the
+// handler's first line: a start is judged by the time of the check.
 let lookedNs = 0;
 const now = Date.now;
 Date.now = () => {
@@ -73,7 +73,7 @@ try {
           eachRecord: (record, { partition }) => {
             const end = start(partition, [record]);
             if (handler === "eachRecord") return end();
-            // Mostly at work, so that most faults come in the middle of it.
+            // Mostly busy, so that most faults hit the middle of its work.
             const work = record.offset % 10 === 0 ? setTimeout(10) : setImmediate();
             return work.then(end);
           },

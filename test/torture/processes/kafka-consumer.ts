@@ -1,5 +1,5 @@
-// A member of a group by one of Kafka's clients that writes down what it handles, until SIGTERM. It commits what it has
-// handled, never what it was only given, so that nothing is lost with its process.
+// A member of a group by a Kafka client that writes down what it handles, until SIGTERM. It commits only handled records, so
+// that nothing is lost with its process.
 import { setImmediate, setTimeout } from "node:timers/promises";
 import { Consumer as PlatformaticConsumer } from "@platformatic/kafka";
 import { KafkaClient } from "kafka-crab-js";
@@ -16,9 +16,9 @@ export interface KafkaConsumerArguments {
   readonly topic: string;
   readonly group: string;
   readonly client: "KafkaJS" | "platformatic" | "librdkafka";
-  /** KafkaJS has the classic one only. */
+  /** KafkaJS has only the classic one. */
   readonly protocol: "classic" | "consumer";
-  /** A classic member says it itself; of the others the group's config decides. */
+  /** A classic member sets it itself; for the others the group's config does. */
   readonly sessionTimeoutMs: number;
 }
 
@@ -31,22 +31,22 @@ const COMMIT_EVERY_MS = 200;
 const HEARTBEAT_EVERY_MS = 500;
 const REBALANCE_TIMEOUT_MS = 6_000;
 const FETCH_WAIT_MS = 200;
-/** Growth of the topic is to be noticed soon. */
+/** A grown topic must be noticed soon. */
 const METADATA_AGE_MS = 2_000;
-/** A broker that is down may be back: a client is not to give up before. */
+/** A broker that is down may be back: a client must not give up before. */
 const RETRIES = 20;
 const RETRY_MS = 250;
-/** What cannot leave in peace, for the broker is down, ends all the same. */
+/** A client that cannot leave cleanly, because the broker is down, ends all the same. */
 const LEAVING_GUARD_MS = 8_000;
 
 const { folder, who, brokers, topic, group, client, protocol, sessionTimeoutMs } = JSON.parse(
   process.argv[2] ?? "",
 ) as KafkaConsumerArguments;
 const history = new HistoryWriter(folder, who);
-/** The next offset of each partition in which something was handled that is not committed. */
+/** The next offset of each partition with handled and uncommitted records. */
 const uncommitted = new Map<number, number>();
 
-/** KafkaJS calls its own by a name that no other client knows. */
+/** KafkaJS has its own name for it, which no other client knows. */
 const roundRobin: PartitionAssigner = ({ cluster }) => ({
   name: "roundrobin",
   version: 0,
@@ -99,7 +99,7 @@ function textOf(error: unknown): string {
   return [String(error), ...inner].join(" <- ");
 }
 
-/** What comes next may begin anew in every partition. */
+/** Later records may restart in every partition. */
 function rebalanced(): void {
   uncommitted.clear();
   history.write({ e: "rebalanced" });
@@ -115,7 +115,7 @@ async function handle(p: number, records: readonly Delivered[]): Promise<void> {
   uncommitted.set(p, o + records.length);
 }
 
-/** One commit after another, of the partitions that are the member's. Says how to end it, with a last one. */
+/** One commit after another, for the member's partitions. Returns how to end it, with a last one. */
 function commitRegularly(
   isOwn: (partition: number) => boolean,
   commit: (offsets: readonly { partition: number; offset: number }[]) => Promise<unknown>,
@@ -167,7 +167,7 @@ async function kafkaJs(): Promise<() => Promise<void>> {
   await consumer.connect();
   await consumer.subscribe({ topic, fromBeginning: true });
   await consumer.run({
-    // It commits by itself what a batch's handler is done with.
+    // It commits by itself what a batch's handler has finished.
     autoCommitInterval: COMMIT_EVERY_MS,
     eachBatch: ({ batch }) => handle(batch.partition, batch.messages),
   });
@@ -193,7 +193,7 @@ async function platformatic(): Promise<() => Promise<void>> {
   consumer.on("error", giveUp);
   consumer.on("consumer:heartbeat:error", ({ error }) => {
     warn(error);
-    // With KIP-848 it would go on beating for ever with an id that is not known any more.
+    // With KIP-848 it would keep beating forever with an unknown id.
     if (protocol === "consumer" && /UNKNOWN_MEMBER_ID/.test(JSON.stringify(error))) giveUp(error);
   });
   const stream = await consumer.consume({
@@ -203,15 +203,15 @@ async function platformatic(): Promise<() => Promise<void>> {
     autocommit: false,
     maxWaitTime: FETCH_WAIT_MS,
   });
-  // Where it goes on was asked for anew.
+  // Its continuation was requested anew.
   stream.on("offsets", rebalanced);
   const reading = (async () => {
     const next = new Map<number, bigint>();
     for await (const message of stream) {
       const { partition, offset } = message;
-      // Where connections break it may deliver an earlier fetch once more, and then has two that follow each other. That
-      // is its own doing: it drops whatever is before the offset that a fetch has asked for. What it skips by that was
-      // handled before, which is judged.
+      // With breaking connections it may deliver an earlier fetch once more, and then has two that follow each other. That
+      // is its own doing: it drops everything before the offset that a fetch has requested. Records that it skips by that
+      // were handled before, which is checked.
       if (offset !== (next.get(partition) ?? offset)) {
         warn(`${partition}/${offset} instead of ${next.get(partition)}`);
         history.write({ e: "rebalanced" });
@@ -279,7 +279,7 @@ async function librdkafka(): Promise<() => Promise<void>> {
         await setTimeout(RETRY_MS);
         return [];
       });
-      // What it was told of before it got these is to be written down before.
+      // Events before these records must be written down first.
       await setImmediate();
       for (const run of runs(messages)) {
         const [first] = run;
@@ -297,7 +297,7 @@ async function librdkafka(): Promise<() => Promise<void>> {
   });
   return async () => {
     await endCommits();
-    // It leaves the group with this, while it is asked for records still.
+    // It leaves the group with this, while it is still being asked for records.
     consumer.unsubscribe();
     await until("it has let go", () => consumer.assignment().length === 0);
     isStopped = true;
@@ -306,7 +306,7 @@ async function librdkafka(): Promise<() => Promise<void>> {
   };
 }
 
-/** Neighbours of one partition at consecutive offsets, together. */
+/** Neighbors of one partition at consecutive offsets, together. */
 function runs<T extends { partition: number; offset: number }>(messages: readonly T[]): T[][] {
   const all: T[][] = [];
   for (const message of messages) {

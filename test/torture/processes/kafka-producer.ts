@@ -1,5 +1,5 @@
-// Produces numbered records at a steady rate with KafkaJS's idempotent producer, one send after another, until SIGTERM.
-// What a fault has held up is made good.
+// Produces numbered records at a steady rate with KafkaJS's idempotent producer, one send after another, until SIGTERM. It
+// catches up after a fault.
 import { setTimeout } from "node:timers/promises";
 import { Kafka, logLevel, type Message, Partitioners } from "kafkajs";
 import { until } from "../../support/until.ts";
