@@ -1,4 +1,5 @@
 // Sends a request that somebody has put together, and says what it would be as a command.
+import { isJsonTree, jsonTokens } from "../../console/json-tokens.ts";
 
 export interface TriedRequest {
   readonly method: string;
@@ -45,9 +46,16 @@ export function curlOf(origin: string, request: TriedRequest, hasCredential: boo
     ...(hasCredential ? ['-H "Authorization: Bearer $RIVULET_TOKEN"'] : []),
     ...(body === null
       ? []
-      : ["-H", quoted(`Content-Type: ${contentType}`), "--data-binary", quoted(body)]),
+      : ["-H", quoted(`Content-Type: ${contentType}`), "--data-binary", quoted(onOneLine(body))]),
     quoted(`${origin}${path}`),
   ].join(" ");
+}
+
+/** Takes the space between the parts of JSON out. Numbers stay as they are written. */
+function onOneLine(body: string): string {
+  if (!isJsonTree(body)) return body;
+  const parts = jsonTokens(body).filter(({ kind }) => kind !== "space");
+  return parts.map(({ text }) => text).join("");
 }
 
 /** Quotes a text for a POSIX shell. */

@@ -18,6 +18,7 @@ export function addTryButtons(): void {
       try {
         const operation = (await operations()).get(id);
         if (operation === undefined) throw new Error(`there is no operation ${id} any more`);
+        place.replaceChildren();
         render(<TryForm method={method.toUpperCase()} path={path} operation={operation} />, place);
         place.querySelector<HTMLElement>("input, textarea, button")?.focus();
       } catch (error) {
