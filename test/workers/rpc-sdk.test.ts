@@ -19,13 +19,13 @@ function bindingWith(props: object): RivuletService {
 beforeAll(() => void vi.spyOn(console, "error").mockImplementation(() => {}));
 afterAll(() => void vi.restoreAllMocks());
 
-/** What the props need to grant for the topic and the group of these tests. */
+/** The grants that these tests need on a topic and a group. */
 const grantsFor = (topic: string, group: string) => [
   { topics: { exact: topic }, operations: ["READ", "WRITE"] },
   { groups: { exact: group }, operations: ["READ"] },
 ];
 
-test("[RPC-6] [RPC-7] the SDK produces, consumes and administers for whom the props name", async () => {
+test("[RPC-6] [RPC-7] the SDK produces, consumes and administers as the principal in the props", async () => {
   const [topic, group] = [await createTopic(2), unique("group")];
   const props = { principal: "User:shop", grants: grantsFor(topic.name, group) };
   const rivulet = new Rivulet(overBinding(bindingWith(props)));
@@ -68,7 +68,7 @@ test("[RPC-6] busy producers append over a socket of the binding", async () => {
   expect(await readValues(topic)).toEqual(Array.from({ length: count }, (_, i) => [i, String(i)]));
 });
 
-test("[RPC-7] [RPC-8] what the props do not grant ends the consumer, with the grant that is missing", async () => {
+test("[RPC-7] [RPC-8] a missing grant ends the consumer, and the error names it", async () => {
   const [topic, group] = [await createTopic(1), unique("group")];
   const [toTopic] = grantsFor(topic.name, group);
   const rivulet = new Rivulet(overBinding(bindingWith({ grants: [toTopic] })));
@@ -79,7 +79,7 @@ test("[RPC-7] [RPC-8] what the props do not grant ends the consumer, with the gr
   });
 });
 
-test("[RPC-7] with a token of one's own the SDK acts for whom that names", async () => {
+test("[RPC-7] with its own token the SDK acts as the principal of the token", async () => {
   const { text } = await createKey(closed, {
     principal: "User:reporting",
     grants: [],

@@ -28,7 +28,7 @@ async function invoices(): Promise<unknown[]> {
   return records.map(({ key, value }) => [key, JSON.parse(value)]);
 }
 
-test("an order is stored, and what is no order is refused", async () => {
+test("an order is stored, and a body that is not an order is rejected", async () => {
   expect(await send("POST", "/orders", { customer: "c-7", total: 12 })).toEqual({
     status: 201,
     text: "stored in partition 0 at offset 0\n",
