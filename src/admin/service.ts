@@ -26,8 +26,8 @@ export type AdminService = Omit<Admin, "with">;
 
 /**
  * The broker's interface over a service binding. A call throws an Error whose message begins with the error's name. The
- * Error has `code`, `errorCode`, `retriable` and `data` if the platform transfers the properties of errors: both
- * Workers then have a compatibility date from 2026-04-21 on, and run in one deployment or process.
+ * Error has `code`, `errorCode`, `retriable` and `data` if the platform transfers the properties of errors. For that,
+ * both Workers need a compatibility date from 2026-04-21 on, and must run in one deployment or process.
  */
 export interface RivuletService {
   /**

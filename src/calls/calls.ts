@@ -1,7 +1,7 @@
 // Calls between the Worker and the objects, and among objects.
 //
 // During an upgrade, old and new code call each other in both directions for minutes. So the names of methods and
-// fields are on the wire and stay: a call takes one object of named fields, fields are added with a default, and the
+// fields are on the wire and stay. A call takes one object of named fields. Fields are added with a default, and the
 // callee ignores unknown fields. If an older object would misunderstand a call, it gets a new method. An object without
 // the method is older than its caller, and works again once it has been replaced. The caller then gets a retriable
 // error [VER-9].

@@ -10,7 +10,9 @@ export type Rights =
   | { readonly grants: readonly Grant[]; readonly role?: undefined }
   | { readonly role: Role; readonly grants?: undefined };
 
+/** An API key, without its text. */
 export interface KeyInfo {
+  /** The key's id, which is not secret. For a Kafka client it is the user name. */
   readonly id: string;
   /** The principal that the key authenticates. */
   readonly principal: string;
@@ -32,6 +34,7 @@ export interface CreatedKey extends KeyInfo {
   readonly secret: string;
 }
 
+/** A token that was just created. It is not stored by the broker. */
 export interface TokenInfo {
   readonly token: string;
   readonly expiresAt: string;

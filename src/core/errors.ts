@@ -145,12 +145,21 @@ export function fail(error: KafkaErrorName, detail: string): KafkaFailure {
 /** The data of a failure, without its detail. */
 export type FailureData = Omit<Failure, "ok" | "error" | "detail" | "retriable">;
 
-/** The same failure as an exception, for code that unwinds (HTTP handlers, SDK, codecs). */
+/**
+ * An error of the broker, or of an argument that is checked before it is sent. `message` names the field, the value and
+ * the bound. `Failure` is the same as a value.
+ */
 export class BrokerError extends Error {
+  /** Kafka's name of the error, such as UNKNOWN_TOPIC_OR_PARTITION. */
   readonly code: ErrorName;
+  /** Kafka's number of the error. */
   readonly errorCode: number;
+  /** True if the same request may succeed later without a change. */
   readonly retriable: boolean;
-  /** Data of the failure, such as the offsets that the caller needs to continue. */
+  /**
+   * Data of the error, depending on `code`: the readable range of OFFSET_OUT_OF_RANGE, the `nextOffset` of
+   * INVALID_UPDATE_VERSION, the record of INVALID_RECORD, and so on.
+   */
   readonly data: FailureData;
 
   constructor(

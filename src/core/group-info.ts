@@ -20,11 +20,13 @@ export type MemberState = "STABLE" | "UNREVOKED_PARTITIONS" | "UNRELEASED_PARTIT
 /** The states of a member that uses Kafka's classic protocol. They follow its group's state. */
 export type ClassicMemberState = "STABLE" | "ASSIGNING" | "RECONCILING";
 
+/** Partitions of one topic. */
 export interface TopicAssignment {
   readonly topic: string;
   readonly partitions: readonly number[];
 }
 
+/** A member of a group. */
 export interface MemberInfo {
   readonly memberId: string;
   readonly instanceId?: string;
@@ -37,10 +39,11 @@ export interface MemberInfo {
   readonly assignment: readonly TopicAssignment[];
   /** The partitions that it was asked to give up and has not confirmed. Absent if there are none. */
   readonly revoking?: readonly TopicAssignment[];
-  /** The partitions that it will consume once all members have given up what is no longer theirs. */
+  /** The partitions that it will consume once all members have given up partitions that are no longer theirs. */
   readonly target: readonly TopicAssignment[];
 }
 
+/** A group, with its members and their offsets. */
 export interface GroupInfo {
   readonly groupId: string;
   readonly state: GroupStateName;
@@ -54,11 +57,13 @@ export interface GroupInfo {
   readonly unreadable?: readonly RefusedPlace[];
 }
 
+/** The position of a group in one partition. */
 export interface GroupOffsetInfo {
   readonly topic: string;
   readonly partition: number;
   /** The committed offset: the next offset that the group will read. Null if it has committed nothing. */
   readonly committedOffset: number | null;
+  /** The offset that the next record of the partition will get. */
   readonly logEndOffset: number;
   /** The number of unread records. Null if nothing was committed. */
   readonly lag: number | null;
@@ -71,7 +76,7 @@ export interface RefusedPlace {
   readonly topic: string;
   readonly partition: number;
   readonly offset: number;
-  /** Kafka's name of the error. */
+  /** The error's name. */
   readonly code: string;
   readonly detail: string;
 }
@@ -89,6 +94,7 @@ export interface ResetResult {
   }[];
 }
 
+/** The type of an entry in a group's history. */
 export type HistoryType =
   /** A new member joined. */
   | "joined"
@@ -118,6 +124,7 @@ export type HistoryType =
   /** `reason` contains the new config. */
   | "config changed";
 
+/** One event in a group's history. Absent fields do not apply to its type. */
 export interface HistoryEntry {
   readonly type: HistoryType;
   /** The group's epoch before the change. */
@@ -135,6 +142,7 @@ export interface HistoryEntry {
    * those of earlier entries.
    */
   readonly partitions?: readonly TopicAssignment[];
+  /** The number of all partitions of the event, including those that `partitions` leaves out. */
   readonly partitionCount?: number;
 }
 

@@ -8,7 +8,7 @@
 // A `SpareRoom` counts data that can be loaded again, such as a cache. The budget reclaims it before it evicts a holder
 // [BND-23].
 //
-// Cancelled code does not run to its end, so it does not give its memory back. A holder without activity for
+// Canceled code does not run to its end, so it does not give its memory back. A holder without activity for
 // HOLDER_SILENT_MS therefore no longer counts, until its next activity.
 import { BrokerError } from "./errors.ts";
 import { ANSWER_SHARES, HOLDER_SILENT_MS, MIN_ANSWER_SHARE_BYTES } from "./limits.ts";

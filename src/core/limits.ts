@@ -9,7 +9,7 @@ const MIB = 1024 * KIB;
  * two counts, and for garbage that V8 has not collected yet. Each bound below covers a part of it.
  */
 export const MAX_ISOLATE_BYTES = 64 * MIB;
-/** A holder without activity for this long was cancelled: its code does not run to its end. */
+/** A holder without activity for this long was canceled: its code does not run to its end. */
 export const HOLDER_SILENT_MS = 60_000;
 
 // Requests.
@@ -42,7 +42,7 @@ export const MAX_RECORD_JSON_VALUES = 2_000_000;
 /** Reads of partitions in progress in one Worker. Each counts as much as the largest recent read. */
 export const MAX_READS_BYTES = 16 * MIB;
 export const MIN_READ_ROOM_BYTES = 256 * KIB;
-/** How long a read waits for its turn. */
+/** The longest wait of a read for its turn. */
 export const MAX_READ_TURN_MS = 10_000;
 /** An answer up to this size is sent at once. A larger one is sent in pieces of this size, made as the client reads. */
 export const ANSWER_PIECE_BYTES = 128 * KIB;
@@ -269,8 +269,8 @@ export const MAX_INCARNATION_AHEAD_MS = 60_000;
 
 // Sockets to objects.
 /**
- * The bytes that the client of a socket to an object may leave unread before it asks for more: as much as a reader may
- * leave unread of records, plus twice as much of answers. A client that is merely slow never has more.
+ * The bytes that the client of a socket to an object may leave unread before it asks for more. It is as much as a
+ * reader may leave unread of records, plus twice as much of answers. A client that is merely slow never has more.
  */
 export const MAX_SOCKET_UNREAD_BYTES = 4 * MIB;
 
@@ -281,7 +281,7 @@ export const MAX_SILENT_SOCKET_MS = 60_000;
 
 // Tail readers.
 /**
- * Bytes that a reader's client may leave unread before it gets more, whatever its window: at first, and at most once it
+ * Bytes that a reader's client may leave unread before it gets more, whatever its window. The second applies once it
  * has shown that it reads. Closing its socket would free none of them. One frame may exceed it.
  */
 export const MIN_READER_UNREAD_BYTES = 64 * KIB;
@@ -377,7 +377,7 @@ export const MAX_HEARTBEAT_INTERVAL_MS = 5_000;
 export const MIN_HEARTBEAT_INTERVAL_MS = 100;
 /** Kafka's group.consumer.max.heartbeat.interval.ms, for its own consumers. */
 export const MAX_KAFKA_HEARTBEAT_INTERVAL_MS = 15_000;
-/** How long a member may take to give up partitions before it is fenced. */
+/** The time in which a member must give up partitions. After that it is fenced. */
 export const MIN_REBALANCE_TIMEOUT_MS = 1_000;
 export const DEFAULT_REBALANCE_TIMEOUT_MS = 5 * 60_000;
 export const MAX_REBALANCE_TIMEOUT_MS = 60 * 60_000;
@@ -615,7 +615,7 @@ export const MAX_GRANTS = 100;
 /** Bytes of all grants of a key or token, as written in JSON. */
 export const MAX_GRANTS_BYTES = 8_000;
 /**
- * Bytes of a caller as a socket stores it: its principal, its grants with the name space in each, and the rest. An
+ * Bytes of a caller as a socket stores it: its principal, its grants with the namespace in each, and the rest. An
  * attachment has 16,384 bytes. The remaining ones are for a reader of the longest group, or for the longest member id.
  */
 export const MAX_CALLER_BYTES = 15_200;
@@ -623,7 +623,7 @@ export const MAX_CALLER_BYTES = 15_200;
 export const MAX_GRANT_NAME_CHARS = 256;
 /** Characters of a principal. A token's subject becomes one. */
 export const MAX_PRINCIPAL_CHARS = 256;
-/** Characters of a name space. Topic names have the rest of their own bound. */
+/** Characters of a namespace. Topic names have the rest of their own bound. */
 export const MAX_NAMESPACE_CHARS = 64;
 /** The largest value of a quota, far beyond what one object or isolate can do. */
 export const MAX_QUOTA = 1_000_000_000_000;
@@ -762,7 +762,7 @@ export const MAX_ALERT_MATCH_CHARS = 255;
 export const MAX_ALERT_TEXT_CHARS = 400;
 export const MAX_WEBHOOK_URL_CHARS = 2_000;
 export const MAX_ALERT_SECONDS = 30 * 24 * 3_600;
-/** How long a webhook may take to answer. */
+/** The timeout of a webhook's answer. */
 export const WEBHOOK_TIMEOUT_MS = 10_000;
 /** The wait before a message that was not accepted is sent again. It grows with each attempt, up to an hour. */
 export const ALERT_RETRY_MS = 15_000;

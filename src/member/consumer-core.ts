@@ -5,7 +5,7 @@
 //
 //   idle ──start──▶ connecting ──opened──▶ joining ──assignment──▶ joined ──close──▶ closing ──▶ closed
 //                       ▲                     │  ▲                    │
-//                       └──back-off── waiting ◀──┴── socket lost ─────┘
+//                       └──backoff─── waiting ◀──┴── socket lost ─────┘
 //
 // This file handles the membership: join, assignment, revocation, loss, leave. The group's socket is in
 // group-connection.ts, the partitions' sockets in partition-readers.ts, commits in committer.ts.

@@ -81,7 +81,7 @@ const GRANT_KINDS = [
   { field: "cluster", schema: z.strictObject({ cluster: operationsOn("cluster") }) },
 ] as const;
 
-/** The stored form in a socket, with the name space in each grant, is bounded too (core/access/kept-caller.ts). */
+/** The stored form in a socket, with the namespace in each grant, is bounded too (core/access/kept-caller.ts). */
 export const grantsSchema = z
   .array(grantSchema)
   .max(MAX_GRANTS)

@@ -16,12 +16,19 @@ export type JsonHeaderValue = JsonHeader | Uint8Array;
 export interface JsonRecordInput {
   /** A string means its UTF-8 bytes, bytes mean themselves (not in JSON), and any other value means its JSON text. */
   readonly key?: unknown;
+  /** The key's bytes in base64, instead of `key`. */
   readonly keyBase64?: string | undefined;
+  /** The value, by the same rules as `key`. Null is a tombstone. Either `value` or `valueBase64` is required. */
   readonly value?: unknown;
+  /** The value's bytes in base64, instead of `value`. */
   readonly valueBase64?: string | undefined;
+  /** Header values by name: strings, null, or bytes. At most 100. */
   readonly headers?: JsonHeaders | undefined;
+  /** The partition. The default is the key's partition, or for keyless records one partition per request. */
   readonly partition?: number | undefined;
-  /** Milliseconds since the epoch. The default is the time of arrival. */
+  /**
+   * Milliseconds since the epoch. The default is the time of arrival at the broker; in the SDK, the time of the call.
+   */
   readonly timestamp?: number | undefined;
 }
 

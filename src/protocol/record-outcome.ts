@@ -1,6 +1,7 @@
 // The outcome of one record of a produce request, in the form that all ways of producing share.
 import { BrokerError, type ErrorName, type FailureData } from "../core/errors.ts";
 
+/** An error of one record, with the fields of a BrokerError and its data. */
 export interface RecordError extends Omit<FailureData, "retriable"> {
   readonly code: ErrorName;
   readonly errorCode: number;
@@ -8,7 +9,10 @@ export interface RecordError extends Omit<FailureData, "retriable"> {
   readonly detail: string;
 }
 
-/** `partition` is -1 if the record has none because its topic was rejected. */
+/**
+ * The outcome of one record: its place, with the timestamp in milliseconds since the epoch, or an error. `partition` is
+ * -1 if the record has none because its topic was rejected.
+ */
 export type RecordOutcome =
   | { readonly partition: number; readonly offset: number; readonly timestamp: number }
   | { readonly partition: number; readonly error: RecordError };

@@ -1,5 +1,5 @@
-// The name space and the quota of a key or a token, in the form that clients write: in the bodies of /v1/keys and
-// /v1/tokens, in a claim of tokens, and in the props of a service binding.
+// The namespace and the quota of a key or a token, in the form that clients write. They occur in the bodies of /v1/keys
+// and /v1/tokens, in a claim of tokens, and in the props of a service binding.
 import * as z from "zod";
 import type { Maker } from "../core/access/caller.ts";
 import { NAMESPACE, NAMESPACE_RULE } from "../core/access/namespace.ts";

@@ -5,7 +5,7 @@
 //   1  Release 0.2. The receiver of a message ignores unknown fields. A message of an unknown type is answered
 //      with an error and has no other effect.
 //
-// The SDK names it for the group socket. For a partition's socket it does not yet: release 0.1 rejects unknown query
+// The SDK names it for the group socket. For a partition's socket it does not yet. Release 0.1 rejects unknown query
 // parameters there, so a rollback would shut out an SDK that named it [VER-6]. It may from release 0.3 on.
 //
 // A message may get new fields without a new version, if its meaning stays the same for receivers that ignore them. The

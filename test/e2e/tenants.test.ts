@@ -107,7 +107,7 @@ describe.each(TENANTS)("tenant %s", (tenant) => {
     for (const path of ["/v1/keys", "/v1/configs"])
       expect(await asTenant(tenant, "GET", path)).toMatchObject({
         status: 403,
-        body: { detail: expect.stringContaining("its credential has a name space") },
+        body: { detail: expect.stringContaining("its credential has a namespace") },
       });
     const key = { principal: "x", role: "read" };
     expect((await asTenant(tenant, "POST", "/v1/keys", key)).status).toBe(403);

@@ -34,7 +34,7 @@ export class Bucket {
 
   /**
    * True if the bucket is full at every rate that it was ever used with, so forgetting it loses nothing. Checking only
-   * the latest rate would not do: somebody with two credentials could empty it at the higher rate and have it forgotten
+   * the latest rate would not do. Somebody with two credentials could empty it at the higher rate and have it forgotten
    * at the lower.
    */
   isFull(nowMs: number): boolean {

@@ -13,6 +13,7 @@ export type Grant =
   | { readonly cluster: readonly Operation[] };
 
 interface Granted {
+  /** Kafka's operations, such as READ. ALL means all of them. */
   readonly operations: readonly Operation[];
   /** [QUO-5] The bound on the number of matching topics or groups, applied when one is created by this grant. */
   readonly max?: number | undefined;

@@ -37,13 +37,13 @@ const WIDEST = {
 
 /**
  * [ACL-9] Returns a failure if the caller is too large for a socket's attachment, or null. Its grants must already be
- * confined to its name space.
+ * confined to its namespace.
  */
 export function whyNotKept(caller: Caller): Failure | null {
   const bytes = bytesOfCaller({ ...caller, ...WIDEST }).length;
   if (bytes <= MAX_CALLER_BYTES) return null;
   const { principal, grants, namespace } = caller;
-  const inEach = namespace === undefined ? "" : " with the name space in each";
+  const inEach = namespace === undefined ? "" : " with the namespace in each";
   const detail = `grants: ${principal}'s ${grants.length} grants${inEach} and the rest of its credential come to ${bytes} bytes, the bound is ${MAX_CALLER_BYTES}; give fewer or shorter grants`;
   return fail("INVALID_REQUEST", detail);
 }

@@ -1,17 +1,17 @@
-// A name space: the part of a deployment that a tenant sees as the whole. Its topics and groups begin with a prefix
+// A namespace: the part of a deployment that a tenant sees as the whole. Its topics and groups begin with a prefix
 // that the tenant neither writes nor sees. Names get the prefix on their way in and lose it on their way out.
 //
 // Two mechanisms keep tenants apart, and only the first one matters for security. A caller's grants are confined to the
-// name space once, when its credential is read, so no name that it sends can reach anything else. Translating names is
+// namespace once, when its credential is read, so no name that it sends can reach anything else. Translating names is
 // a convenience.
 import { MAX_GRANT_NAME_CHARS } from "../limits.ts";
 import type { Grant, NamePattern } from "./grants.ts";
 import { OPERATIONS_OF, type Operation } from "./operations.ts";
 
-/** The empty prefix. Callers without a name space see all names unchanged. */
+/** The empty prefix. Callers without a namespace see all names unchanged. */
 export const WHOLE = "";
 
-/** A prefix ends with a separator. So no name space is a prefix of another one of the same length. */
+/** A prefix ends with a separator. So no namespace is a prefix of another one of the same length. */
 export const NAMESPACE = /^[A-Za-z0-9][A-Za-z0-9._-]*[._-]$/;
 export const NAMESPACE_RULE =
   "must be 2 to 64 letters, digits, dots, underscores and dashes, with one of the last three at its end";
@@ -24,9 +24,9 @@ export function nameInside(namespace: string, name: string): string {
   return NO_NAMES.has(name) ? name : namespace + name;
 }
 
-/** Returns the name as callers in this name space see it. */
+/** Returns the name as callers in this namespace see it. */
 export function nameOutside(namespace: string, name: string): string {
-  // A caller without a name space may have given a topic exactly this prefix as its name.
+  // A caller without a namespace may have given a topic exactly this prefix as its name.
   if (namespace === WHOLE || name === namespace || !name.startsWith(namespace)) return name;
   return name.slice(namespace.length);
 }
@@ -60,14 +60,14 @@ export function partsOfPattern(pattern: string): {
     : { prefix, inner };
 }
 
-/** Returns the pattern as callers in this name space wrote it. */
+/** Returns the pattern as callers in this namespace wrote it. */
 export function patternOutside(namespace: string, pattern: string): string {
   const { prefix, inner } = partsOfPattern(pattern);
   return prefix === namespace ? inner : pattern;
 }
 
 /**
- * [TEN-1] Returns the grants with all names inside the name space. A right on the cluster becomes the same right on all
+ * [TEN-1] Returns the grants with all names inside the namespace. A right on the cluster becomes the same right on all
  * topics or groups there. Rights that concern the whole deployment are dropped: its keys, its configs, its audit log.
  */
 export function confined(grants: readonly Grant[], namespace: string): readonly Grant[] {
@@ -93,7 +93,7 @@ export function confined(grants: readonly Grant[], namespace: string): readonly 
   });
 }
 
-/** Returns confined grants as callers in this name space wrote them. */
+/** Returns confined grants as callers in this namespace wrote them. */
 export function grantsOutside(grants: readonly Grant[], namespace: string): readonly Grant[] {
   return grants.map((grant): Grant => {
     if ("topics" in grant) return { ...grant, topics: patternWithout(namespace, grant.topics) };

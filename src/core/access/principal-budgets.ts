@@ -19,7 +19,7 @@ const DAY_MS = 86_400_000;
 
 /** The cost of a principal, and its budget. */
 export interface PrincipalSpent {
-  /** The principal's name, preceded by its name space. */
+  /** The principal's name, preceded by its namespace. */
   readonly principal: string;
   readonly dollars: number;
   readonly dollarsPerDay: number;

@@ -61,7 +61,7 @@ interface Connection {
  *
  * - A principal has one bucket for each rate, whatever it does. A principal without a bucket waits only while
  *   MAX_QUOTA_BUCKETS are in use, which takes thousands of principals. Anybody may be a principal of another issuer, so
- *   those do not get the last places: they wait from MAX_TOKEN_QUOTA_BUCKETS on, and the rest is reserved for keys.
+ *   those do not get the last places. They wait from MAX_TOKEN_QUOTA_BUCKETS on, and the rest is reserved for keys.
  * - Tokens cost nothing to make, so their own buckets are counted by maker. Each maker has an equal share of
  *   MAX_TOKEN_QUOTA_BUCKETS. If more makers come, a maker beyond its share keeps its buckets and gets no more. So n
  *   makers have at most 1 + 1/2 + … + 1/n times as many buckets, which is below ten times. A token cannot make tokens.

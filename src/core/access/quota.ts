@@ -1,5 +1,5 @@
 // Quotas: how much a principal may do per second, and how many connections it may hold. The rates are Kafka's (KIP-13,
-// KIP-124), and they are counted where Kafka counts them: each isolate and each partition counts for itself, as each
+// KIP-124), and they are counted where Kafka counts them. Each isolate and each partition counts for itself, as each
 // Kafka broker does. A count is lost with its isolate or partition, which favors the client.
 
 /** The bounds of a principal. A field that is absent sets no bound. */

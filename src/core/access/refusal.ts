@@ -23,7 +23,7 @@ export function whyNotAllowed(
   const caller = callerIn(asking);
   if (isAllowed(caller, operation, resource)) return null;
   if (resource.type === "cluster" && namespaceOf(caller) !== WHOLE) {
-    const detail = `${caller.principal} may not ${operation} the cluster: its credential has a name space, and the cluster is more than that`;
+    const detail = `${caller.principal} may not ${operation} the cluster: its credential has a namespace, and the cluster is more than that`;
     return fail(REFUSED.cluster, detail);
   }
   return fail(REFUSED[resource.type], whatIsMissing(caller, operation, resource));

@@ -1,5 +1,5 @@
-// The SASL messages by which Kafka clients sign in: PLAIN (RFC 4616) and OAUTHBEARER (RFC 7628), one message each, and
-// the names in SCRAM and OAUTHBEARER (RFC 5802). scram.ts reads the rest of SCRAM.
+// The SASL messages by which Kafka clients sign in: PLAIN (RFC 4616) and OAUTHBEARER (RFC 7628), one message each. It
+// also reads the names in SCRAM and OAUTHBEARER (RFC 5802). scram.ts reads the rest of SCRAM.
 
 /** Kafka's names of the mechanisms, in the order in which the answer to SaslHandshake lists them. */
 export const SASL_MECHANISMS = ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"] as const;

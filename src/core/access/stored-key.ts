@@ -24,7 +24,7 @@ export interface StoredKey {
   readonly expiresAtMs: number | null;
   /** The day on which it was last used, as days since the epoch. Null if it never was. */
   readonly lastUsedDay: number | null;
-  /** [TEN-1] The name space that confines its grants. The grants are stored as the tenant wrote them. */
+  /** [TEN-1] The namespace that confines its grants. The grants are stored as the tenant wrote them. */
   readonly namespace?: string | undefined;
   readonly quota?: Quota | undefined;
 }

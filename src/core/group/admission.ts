@@ -28,7 +28,7 @@ import { whyNotTopicPattern } from "./topic-pattern.ts";
 
 /**
  * [GRP-3] Returns why a native member may not join now, or null. NON_EMPTY_GROUP: classic members are in the group. A
- * client that only has an issued id is not a member [CLS-10]: when it joins, it either fits in with the present members
+ * client that only has an issued id is not a member [CLS-10]. When it joins, it either fits in with the present members
  * or is rejected. Also INVALID_SESSION_TIMEOUT, UNKNOWN_MEMBER_ID, FENCED_MEMBER_EPOCH, UNRELEASED_INSTANCE_ID,
  * GROUP_MAX_SIZE_REACHED, INVALID_REGULAR_EXPRESSION.
  */
@@ -168,8 +168,8 @@ export function isByHand({ generation }: ClassicToken): boolean {
 }
 
 /**
- * [CLS-6] Returns the role in which an OffsetCommit counts. A commit by hand counts only if the group has no members of
- * any kind, whatever id it names, as in Kafka: after unsubscribing, Java's consumer still sends its former id. Any
+ * [CLS-6] Returns the role in which an OffsetCommit counts. As in Kafka, a commit by hand counts only if the group has
+ * no members of any kind, whatever id it names. After unsubscribing, Java's consumer still sends its former id. Any
  * other commit counts only as that of the member it names.
  */
 export function validateCommit(state: GroupState, token: ClassicToken): KafkaResult<Committer> {
@@ -230,8 +230,9 @@ export function validateMemberCommit(
 /**
  * [CLS-11] Returns why a member may not fetch the group's committed offsets, or null. Member and epoch matter only in a
  * group with native members, past or present. There the id must belong to a member, at its current epoch or an earlier
- * one. Any other group ignores them, as Kafka's ClassicGroup does: a classic group, a group with only commits by hand,
- * and a group that does not exist. Clients of the classic protocol send them too. `member` is null for an admin.
+ * one. Any other group ignores them, as Kafka's ClassicGroup does. That is a classic group, a group with only commits
+ * by hand, or a group that does not exist. Clients of the classic protocol send them too. `member` is null for an
+ * admin.
  */
 export function whyNotFetch(
   state: GroupState,

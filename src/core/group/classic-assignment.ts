@@ -26,7 +26,7 @@ export function readAssignment(bytes: Uint8Array): TopicAssignment[] {
 }
 
 /**
- * [TEN-2] Returns copies of the subscriptions, with the prefix of a name space in front of each topic name.
+ * [TEN-2] Returns copies of the subscriptions, with the prefix of a namespace in front of each topic name.
  * INVALID_REQUEST: the result would exceed `maxBytes` in total, or a name would be too long.
  */
 export function subscriptionsInside(
@@ -47,7 +47,7 @@ export function assignmentsInside(
 }
 
 /**
- * [TEN-2] Returns the subscription as callers in a name space see it: without the prefix, and without topics that lack
+ * [TEN-2] Returns the subscription as callers in a namespace see it: without the prefix, and without topics that lack
  * it. Those come from members that see the whole deployment.
  */
 export function subscriptionOutside(namespace: string, bytes: Uint8Array): Uint8Array {
@@ -89,7 +89,7 @@ function allInside(
   for (const bytes of pieces) {
     const inside = sizeInside(prefix, bytes, skip);
     if (inside === null)
-      return fail("INVALID_REQUEST", "a topic's name is too long for the name space");
+      return fail("INVALID_REQUEST", "a topic's name is too long for the namespace");
     sizes.push(inside);
     size += inside;
     if (size > maxBytes) return tooMuch(maxBytes);

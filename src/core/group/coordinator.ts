@@ -345,7 +345,7 @@ export class Coordinator {
   }
 
   /**
-   * Returns true if a topic is new or has grown. [OFF-14] All partitions of a topic count as added in two cases: the
+   * Returns true if a topic is new or has grown. [OFF-14] All partitions of a topic count as added in two cases. The
    * group subscribed to it before it existed, or it replaces another topic of the same name.
    */
   #updateTopics(topics: readonly GroupTopic[], isAwaited: (topic: GroupTopic) => boolean): boolean {

@@ -1,5 +1,6 @@
-// The bounds of a member's requests, over every protocol: its ids, which become keys of rows, and its lists, whose
-// every element costs the group time and storage. JSON schemas check most of them earlier; Kafka's protocol does not.
+// The bounds of a member's requests, over every protocol. They cover its ids, which become keys of rows, and its lists,
+// whose every element costs the group time and storage. JSON schemas check most of them earlier; Kafka's protocol does
+// not.
 import { sizeOf } from "../bytes.ts";
 import { type Failure, fail, preview } from "../errors.ts";
 import {

@@ -50,7 +50,7 @@ export function subscribes(
   return isSubscribed && isReadable(readable, name);
 }
 
-/** [TEN-2] In a name space, the pattern applies to the name after the prefix, so it may begin with ^ too. */
+/** [TEN-2] In a namespace, the pattern applies to the name after the prefix, so it may begin with ^ too. */
 function isMatch(pattern: string, name: string): boolean {
   const { prefix, inner } = partsOfPattern(pattern);
   return name.startsWith(prefix) && compiled(inner).matches(name.slice(prefix.length));

@@ -2,10 +2,9 @@
 // Records without a key, superseded records, and tombstones that have passed their retention are removed.
 //
 // A pass has two parts. First it reads the segments that are not compacted yet, and notes each key's newest offset in
-// memory (bounded: keys that do not fit wait for the next pass). Then it rewrites all closed segments into one table,
-// without superseded records. When the table is full, it replaces its sources in one transaction. Readers see the log
-// before or after, never in between. The active segment, and records younger than min.compaction.lag.ms, stay
-// untouched.
+// memory. Keys that do not fit wait for the next pass. Then it rewrites all closed segments into one table, without
+// superseded records. When the table is full, it replaces its sources in one transaction. Readers see the log before or
+// after, never in between. The active segment, and records younger than min.compaction.lag.ms, stay untouched.
 //
 // All work is done in slices of about COMPACTION_SLICE_BYTES [CMP-4]. The store holds the progress of the rewriting.
 // After an eviction the keys are read again. That finds the same newest offsets, because rewriting keeps exactly those.

@@ -1,5 +1,5 @@
 // Damage to stored data, such as a bit that flipped on a disk. All data read from storage is verified before anybody
-// gets it [CRC-1]: the CRC of each batch, and the bytes outside the CRC by the sequence of batches in a chunk. Damaged
+// gets it [CRC-1]. Each batch has a CRC. The sequence of batches in a chunk verifies the bytes outside the CRC. Damaged
 // data is never served or rewritten. The intact data around it is.
 import { BrokerError } from "../errors.ts";
 import { MAX_VERIFIED_CHUNKS } from "../limits.ts";

@@ -1,7 +1,7 @@
 // The log of one partition: segments of chunks of record batches, over a LogStore. Everything here is synchronous and
 // deterministic. The object around it decides when to commit and whom to notify.
 //
-// Guarantees: offsets are dense and increase [LOG-1]; an append is stored whole or not at all [LOG-2]; the cost of
+// Guarantees: Offsets are dense and increase [LOG-1]. An append is stored whole or not at all [LOG-2]. The cost of
 // reads and appends does not depend on the length of the log [LOG-9].
 import { assert } from "../assert.ts";
 import { compacts, deletesByRetention, type TopicConfig } from "../cluster/config.ts";

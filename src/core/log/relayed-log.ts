@@ -1,5 +1,5 @@
-// The end of a partition's log, as a relay knows it: its bounds, the newest batches that were pushed, and the run last
-// fetched for slow readers. Nothing is stored: data that is not in memory is read from the partition [RLY-3].
+// The end of a partition's log, as a relay knows it. It has the bounds, the newest batches that were pushed, and the
+// run last fetched for slow readers. Nothing is stored: data that is not in memory is read from the partition [RLY-3].
 import { AssertionError } from "../assert.ts";
 import type { Result } from "../errors.ts";
 import type { Spare, SpareHolding, SpareRoom } from "../ledger.ts";

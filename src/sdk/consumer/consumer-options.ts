@@ -4,7 +4,7 @@ import type { TopicPartition } from "../../core/record.ts";
 import type { PartitionPosition } from "../../member/places.ts";
 
 /**
- * The options of `rivulet.consumer`. They are checked when the consumer is created: a wrong one throws a BrokerError
+ * The options of `rivulet.consumer`. They are checked when the consumer is created. A wrong one throws a BrokerError
  * INVALID_REQUEST or INVALID_GROUP_ID that names the option, its value and its bound.
  */
 export interface ConsumerOptions {
