@@ -28,9 +28,9 @@ function conditionText(type: AlertType, match: string, threshold: number): strin
     case "group-empty":
       return `${about("group", "groups")} has no members`;
     case "partition-full":
-      return `A partition of ${match === "*" ? "any topic" : `topic ${match}`} stores ${threshold} % of what it can`;
+      return `A partition of ${match === "*" ? "any topic" : `topic ${match}`} has used ${threshold} % of its storage`;
     case "budget":
-      return `${about("budget", "budgets")} is used up to ${threshold} %`;
+      return `${about("budget", "budgets")} is ${threshold} % used`;
   }
 }
 

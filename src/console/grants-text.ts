@@ -28,8 +28,7 @@ export function grantText(grant: Grant): string {
         : pattern.prefix === ""
           ? `all ${type}s`
           : `all ${type}s that begin with "${pattern.prefix}"`;
-  const max =
-    "max" in grant && grant.max !== undefined ? `, of which there may be ${grant.max}` : "";
+  const max = "max" in grant && grant.max !== undefined ? `, at most ${grant.max} of them` : "";
   return `May ${verbs} ${what}${max}.`;
 }
 

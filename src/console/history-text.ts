@@ -76,7 +76,7 @@ function episodeOf(entries: readonly HistoryInfo[]): Episode {
   const why =
     causes.length > 0
       ? causes.slice(0, MAX_CAUSES).map(sentenceOf).join(" ")
-      : `The group was rebalanced: ${rebalance.reason ?? "no reason is kept"}.`;
+      : `The group was rebalanced: ${rebalance.reason ?? "the reason is not known"}.`;
   const more = causes.length > MAX_CAUSES ? ` ${causes.length - MAX_CAUSES} more causes.` : "";
   return {
     atMs,
@@ -107,7 +107,7 @@ const REMOVED: Readonly<Record<string, string>> = {
   left: "it left",
   "session timeout": "its session timed out",
   "rebalance timeout": "it did not give up its partitions in time",
-  replaced: "another holder of its instance id took its place",
+  replaced: "a new member with its instance id replaced it",
 };
 
 /** Returns an entry as a sentence. */
@@ -119,15 +119,15 @@ export function sentenceOf(entry: HistoryInfo): string {
     case "joined":
       return `${who} joined.`;
     case "disconnected":
-      return `${who} lost its connection; its session timeout runs.`;
+      return `${who} lost its connection; its session timeout is running.`;
     case "resumed":
-      return `${who} came back in time.`;
+      return `${who} reconnected in time.`;
     case "subscribed":
       return reason === undefined || reason === ""
-        ? `${who} subscribed to nothing any more.`
+        ? `${who} ended all its subscriptions.`
         : `${who} subscribed to ${reason}.`;
     case "removed":
-      return `${who} was removed: ${REMOVED[reason ?? ""] ?? reason ?? "no reason is kept"}.`;
+      return `${who} was removed: ${REMOVED[reason ?? ""] ?? reason ?? "the reason is not known"}.`;
     case "topic changed":
       return topicText(topic ?? "", reason ?? "");
     case "topic removed":
@@ -135,20 +135,20 @@ export function sentenceOf(entry: HistoryInfo): string {
     case "rebalanced":
       return `The group was rebalanced, to epoch ${entry.newEpoch ?? "?"}: ${reason ?? ""}.`;
     case "revoking":
-      return `${who} was told to give up ${which}.`;
+      return `${who} was asked to give up ${which}.`;
     case "revoked":
       return `${who} gave up ${which}.`;
     case "assigned":
       return `${who} was assigned ${which}.`;
     case "offsets reset":
-      return `The positions of ${which} were reset.`;
+      return `The committed offsets of ${which} were reset.`;
     case "offsets deleted":
-      return `The positions in topic ${topic ?? ""} were deleted.`;
+      return `The committed offsets in topic ${topic ?? ""} were deleted.`;
     case "offsets expired":
-      return `The positions in topic ${topic ?? ""} expired.`;
+      return `The committed offsets in topic ${topic ?? ""} expired.`;
     case "config changed":
       return reason === undefined || reason === ""
-        ? "The group's config was taken away."
+        ? "The group's config was reset to the defaults."
         : `The group's config was changed: ${reason}.`;
     default:
       return `${String(entry.type)}.`; // A later release wrote it.
@@ -180,7 +180,7 @@ function namesOf({ partitions = [], partitionCount = 0 }: HistoryInfo): string {
   const named = partitions.slice(0, MAX_NAMED).map(assignmentText).join("; ");
   const total = partitions.reduce((sum, each) => sum + each.partitions.length, 0);
   const isCut = total < partitionCount || partitions.length > MAX_NAMED;
-  return ` (${named}${isCut ? "; and others" : ""})`;
+  return ` (${named}${isCut ? ", and others" : ""})`;
 }
 
 /** "orders 0–3, 7". */

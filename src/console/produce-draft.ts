@@ -83,13 +83,13 @@ export function problemsOf(draft: Draft, partitions: number): Problems {
   for (const [i, { value }] of draft.headers.entries()) note(`header ${i}`, bytesProblem(value));
   const { partition } = draft;
   if (partition !== null && !(/^\d+$/.test(partition) && Number(partition) < partitions))
-    note("partition", `The topic has the partitions 0 to ${partitions - 1}.`);
+    note("partition", `The topic has partitions 0 to ${partitions - 1}.`);
   return problems;
 }
 
 function bytesProblem({ format, text }: BytesDraft): string | null {
   if (format === "json" && !isJson(text)) return jsonProblem(text);
-  if (format === "base64" && bytesOf({ format, text }) === null) return "This is no base64.";
+  if (format === "base64" && bytesOf({ format, text }) === null) return "This is not base64.";
   return null;
 }
 
@@ -107,7 +107,7 @@ function jsonProblem(text: string): string {
     JSON.parse(text);
     return "";
   } catch (error) {
-    return `This is no JSON: ${(error as Error).message}`;
+    return `This is not JSON: ${(error as Error).message}`;
   }
 }
 

@@ -4,11 +4,11 @@ import type { GroupOffsetInfo, ResetResult } from "../core/group-info.ts";
 export const RESET_MODES = [
   ["earliest", "the earliest record"],
   ["latest", "the end of the log"],
-  ["current", "where it is, within what the log still has"],
+  ["current", "the committed offset, clamped to the log"],
   ["offset", "one offset"],
   ["timestamp", "the first record since a time"],
-  ["duration", "the first record since so long ago"],
-  ["shiftBy", "so many records on or back"],
+  ["duration", "the first record since a duration ago"],
+  ["shiftBy", "a number of records forward or back"],
   ["each", "an offset for each partition"],
 ] as const;
 
@@ -29,7 +29,7 @@ export const MODE_FIELDS: Partial<
   offset: { label: "Offset", hint: "A whole number. It is clamped to each log.", type: "text" },
   timestamp: { label: "Time", hint: "In the time zone of this browser.", type: "datetime-local" },
   duration: { label: "How long ago", hint: "ISO 8601: PT2H, P1DT12H.", type: "text" },
-  shiftBy: { label: "Records", hint: "A whole number. Below 0 goes back.", type: "text" },
+  shiftBy: { label: "Records", hint: "A whole number. A negative number goes back.", type: "text" },
 };
 
 /** Returns `to` for the API, or null if the text is not valid yet. */
@@ -77,5 +77,5 @@ export function changeText({ committedOffset, offset }: PlannedOffset): string {
   if (committedOffset === null) return "set for the first time";
   const by = offset - committedOffset;
   if (by === 0) return "stays";
-  return by > 0 ? `${by} on: these are skipped` : `${-by} back: these come again`;
+  return by > 0 ? `${by} forward: these are skipped` : `${-by} back: these are delivered again`;
 }

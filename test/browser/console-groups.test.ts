@@ -97,8 +97,8 @@ test("[CON-21] an alert is set, tried, changed and removed, and its secret is sh
     signature: expect.stringMatching(/^v1,/),
   });
   await until("the page says that it was taken", async () => {
-    await page.getByRole("button", { name: "Look again" }).click();
-    return (await page.locator("tbody").first().textContent())?.includes("Taken") ?? false;
+    await page.getByRole("button", { name: "Reload" }).click();
+    return (await page.locator("tbody").first().textContent())?.includes("Delivered") ?? false;
   });
   await page.getByRole("button", { name: "Edit…" }).click();
   await page.getByLabel("Seconds behind").fill("120");
@@ -125,8 +125,8 @@ test("[CON-22] all groups are listed by lag, and those of a topic at the topic",
   const { context, page, faults } = await opened("/lags");
   const names = async () => (await page.locator("tbody th").allTextContents()).join();
   await until("both have told", async () => {
-    await page.getByRole("button", { name: "Look again" }).click();
-    await page.getByLabel("In the order of").selectOption("lag");
+    await page.getByRole("button", { name: "Reload" }).click();
+    await page.getByLabel("Order").selectOption("lag");
     return (await names()).startsWith("slow,slower");
   });
   await page.getByLabel("State").selectOption("Stable");

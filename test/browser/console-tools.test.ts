@@ -74,7 +74,7 @@ describe("the form that produces a record", () => {
     await page.getByLabel("Value", { exact: true }).waitFor();
     expect(await page.evaluate<string>(FOCUSED)).toContain("Key");
     await page.keyboard.type("foobar");
-    await page.getByText("Partition 2, as Kafka's clients do.").waitFor();
+    await page.getByText("Partition 2, where Kafka's clients send it.").waitFor();
     await tabTo(page, /^Format of the value/);
     await page.keyboard.type("JSON");
     await tabTo(page, /^Value/);
@@ -128,7 +128,7 @@ describe("the form that produces a record", () => {
     await page.locator("dialog").getByLabel("Partition", { exact: true }).selectOption("number");
     await page.getByLabel("Number of the partition").fill("4");
     await page.getByRole("button", { name: "Send", exact: true }).click();
-    await page.getByText("The topic has the partitions 0 to 3.").waitFor();
+    await page.getByText("The topic has partitions 0 to 3.").waitFor();
     await page.getByLabel("Number of the partition").fill("3");
     for (const name of ["a", "b"]) {
       await page.getByRole("button", { name: "Add a header" }).click();
@@ -192,7 +192,7 @@ describe("the form that produces a record", () => {
     expect(await reader.page.getByRole("button", { name: /Produce|Send/ }).count()).toBe(0);
     await reader.context.close();
     const writer = await opened("/topics/tools", (await make(["WRITE"])).key);
-    await writer.page.getByText("that takes READ").waitFor();
+    await writer.page.getByText("that requires READ").waitFor();
     await writer.page.getByRole("button", { name: "Produce a record…" }).click();
     await writer.page.getByLabel("Value", { exact: true }).fill("written only");
     await writer.page.getByRole("button", { name: "Send", exact: true }).click();
@@ -278,7 +278,7 @@ describe("a topic that is followed", () => {
     ]);
     expect(await status(page).textContent()).toContain("Paused. 2 records");
     await page.keyboard.press("Enter");
-    await page.getByText("2 passed over").waitFor();
+    await page.getByText("2 skipped").waitFor();
     await producer.send("followed", [{ key: "d", value: "third" }]);
     await until("it is first", async () =>
       (await rowsOf(page).first().textContent())?.includes("third"),
@@ -291,7 +291,7 @@ describe("a topic that is followed", () => {
     await page.getByText("Paused. 3 records").waitFor();
     await page.getByText("Elsewhere").waitFor();
     await page.getByRole("button", { name: "Stop following" }).click();
-    await page.getByText("5 of 5 offsets looked through").waitFor();
+    await page.getByText("5 of 5 offsets searched").waitFor();
     expect(sockets.size).toBe(0);
     expect(faults).toEqual([]);
     await context.close();
@@ -311,7 +311,7 @@ describe("a topic that is followed", () => {
     await until("nothing is read", () => sockets.size === 0);
     await world.rivulet.producer.send("followed", [{ key: "a", value: "while it was hidden" }]);
     await hide(false);
-    await page.getByText("1 passed over").waitFor();
+    await page.getByText("1 skipped").waitFor();
     expect(sockets.size).toBe(1);
     await page.getByRole("link", { name: "Partitions" }).click();
     await until("nothing is read", () => sockets.size === 0);
@@ -321,7 +321,7 @@ describe("a topic that is followed", () => {
 
   test("[CON-16] keeps the newest 500 rows, of the records that match", async () => {
     const { context, page, faults } = await opened("/topics/followed");
-    await page.getByText("Only some of the records").click();
+    await page.getByText("Filter the records").click();
     await page.getByLabel("Text", { exact: true }).fill("wanted");
     await page.getByRole("button", { name: "Follow", exact: true }).click();
     await page.getByText("Following.").waitFor();
@@ -332,7 +332,7 @@ describe("a topic that is followed", () => {
       "followed",
       values.map((value) => ({ key: "k", value })),
     );
-    await page.getByText("500 records, the newest first; 150 passed over.").waitFor();
+    await page.getByText("500 records, newest first; 150 skipped.").waitFor();
     expect(await rowsOf(page).count()).toBe(500);
     expect(await rowsOf(page).first().textContent()).toContain("wanted 1298");
     expect(faults).toEqual([]);

@@ -56,7 +56,7 @@ test("[CON-6] [CON-10] the keyboard alone finds the lagging group, sees why, and
   await page.locator(".timeline").waitFor();
   const why = await page.locator(".timeline").textContent();
   expect(why).toContain("billing-worker was removed: it left.");
-  expect(why).toContain("The positions of 1 partition (orders 1) were reset.");
+  expect(why).toContain("The committed offsets of 1 partition (orders 1) were reset.");
   await tabTo(page, /^Offsets$/);
   await page.keyboard.press("Enter");
   await page.locator("fieldset").waitFor();
@@ -75,7 +75,7 @@ test("[CON-6] [CON-10] the keyboard alone finds the lagging group, sees why, and
   await tabTo(page, /New offset of orders 1/);
   const end = Number(await page.locator("input.offset").inputValue());
   await page.keyboard.press("ArrowDown"); // One less than the plan had.
-  await tabTo(page, /^Set 1 position/);
+  await tabTo(page, /^Set 1 offset/);
   await page.keyboard.press("Enter");
   await page.locator("dialog[open]").waitFor();
   expect(await page.evaluate<string>(FOCUSED)).toContain("Type billing to confirm");
@@ -192,8 +192,8 @@ describe("what is held of who signs in", () => {
     await page.getByText("has the topic's config").first().waitFor();
     expect(await buttons()).not.toMatch(/Add|Delete/);
     await page.goto(`${url()}/console/groups/billing/offsets`);
-    await page.getByText("and not set its positions").waitFor();
-    expect(await buttons()).not.toMatch(/Preview|Forget/);
+    await page.getByText("but not reset its offsets").waitFor();
+    expect(await buttons()).not.toMatch(/Preview|Delete/);
     await page.goto(`${url()}/console/access`);
     await page.getByText('May read all topics that begin with "orders".').waitFor();
     expect(await buttons()).not.toContain("Create");
@@ -225,7 +225,7 @@ test("[CON-11] a group is fetched while it is visible, and not while the page is
   const whilePaused = asked;
   await page.clock.runFor(30_000);
   expect(asked).toBe(whilePaused);
-  await page.getByRole("button", { name: "Go on" }).click();
+  await page.getByRole("button", { name: "Resume" }).click();
   await until("it goes on", () => asked > whilePaused);
   expect(faults).toEqual([]);
   await context.close();
@@ -273,13 +273,11 @@ test("[CON-12] a search shows its progress; a key is looked for in its own parti
     const [, partition] = /partitions\/(\d+)\/records/.exec(request.url()) ?? [];
     if (partition !== undefined) read.add(partition);
   });
-  await page.getByText("Only some of the records").click();
+  await page.getByText("Filter the records").click();
   await page.getByLabel("Key", { exact: true }).fill("customer-7");
   await page.getByRole("button", { name: "Read" }).click();
-  await until("all of it is looked through", async () =>
-    (await page.locator("section[aria-label=Records]").textContent())?.includes(
-      "looked through: all.",
-    ),
+  await until("all of it is searched", async () =>
+    (await page.locator("section[aria-label=Records]").textContent())?.includes("searched: all."),
   );
   expect(await page.locator("table.records tbody tr").count()).toBe(6);
   expect(read.size).toBe(1);

@@ -57,7 +57,7 @@ const PAGES: readonly Shown[] = [
   {
     name: "costs",
     path: "/costs",
-    ready: "text=All together",
+    ready: "text=Total cost",
     empty: [[/\/v1\/costs/, NOTHING_COSTS]],
   },
   {
@@ -87,7 +87,7 @@ const PAGES: readonly Shown[] = [
   {
     name: "group-offsets",
     path: "/groups/billing/offsets",
-    ready: "text=Reset positions",
+    ready: "text=Reset offsets",
     empty: [[/\/v1\/groups\/billing(\/lag)?(\?|$)/, NO_GROUP]],
   },
   {
@@ -115,24 +115,24 @@ const PAGES: readonly Shown[] = [
     path: "/topics/orders/partitions",
     ready: "text=has the topic's config",
   },
-  { name: "topic-groups", path: "/topics/orders/groups", ready: "text=Look through" },
+  { name: "topic-groups", path: "/topics/orders/groups", ready: "text=Search all groups" },
   {
     name: "topic-costs",
     path: "/topics/payments/costs",
-    ready: "text=What it comes from",
+    ready: "text=Usage by kind",
     empty: [[/\/v1\/costs/, NOTHING_COSTS]],
   },
   {
     name: "group-costs",
     path: "/groups/billing/costs",
-    ready: "text=What it comes from",
+    ready: "text=Usage by kind",
     empty: [[/\/v1\/costs/, NOTHING_COSTS]],
   },
   { name: "topic-config", path: "/topics/orders/config", ready: "text=retention.ms" },
   {
     name: "deleted-topics",
     path: "/deleted-topics",
-    ready: "text=Bring back",
+    ready: "text=Restore",
     empty: [[/\/v1\/deleted-topics/, { topics: [] }]],
   },
   {
@@ -176,7 +176,7 @@ const OPENED: readonly { name: string; path: string; press: readonly (string | R
   },
   { name: "edit-config", path: "/topics/orders/config", press: ["Edit retention.ms"] },
   { name: "delete-topic", path: "/topics/orders/config", press: ["Delete the topic…"] },
-  { name: "who-reads", path: "/topics/orders/groups", press: ["Look through all groups"] },
+  { name: "who-reads", path: "/topics/orders/groups", press: ["Search all groups"] },
   { name: "choose-partitions", path: "/groups/billing/offsets", press: [/^Choose partitions/] },
   { name: "create-key", path: "/access", press: ["Create a key…"] },
   { name: "create-alert", path: "/alerts", press: ["Create an alert…"] },
@@ -255,7 +255,7 @@ describe.each([
     await page.getByRole("button", { name: "Preview" }).click();
     await page.getByText("This is the plan").waitFor();
     await look("plan");
-    await page.getByRole("button", { name: /^Set 6 positions/ }).click();
+    await page.getByRole("button", { name: /^Set 6 offsets/ }).click();
     await look("confirm");
     await page.goto(`${url}/console/groups/shipping/history`);
     await page.locator(".timeline summary").first().waitFor();

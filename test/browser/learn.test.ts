@@ -131,7 +131,7 @@ test("[LRN-2] [LRN-3] [LRN-5] [LRN-6] [LRN-9] [LRN-11] the whole lesson, from th
   await noteCode("one");
   expect(await page.locator(".turns button", { hasText: NEXT }).isDisabled()).toBe(true);
   await button(page, "Start the first consumer").click();
-  await goOn(page, "A second one joins");
+  await goOn(page, "A second consumer joins");
   expect(sharesOf(await groupOf(billing))).toEqual([4]);
 
   await noteCode("two");
@@ -270,7 +270,7 @@ test("[LRN-9] [LRN-3] the keyboard alone does the first three steps, and each ev
   await press(/^Start the first consumer$/);
   await done(page);
   await press(NEXT);
-  await heading("A second one joins");
+  await heading("A second consumer joins");
   await press(/^Start a second consumer$/);
   await done(page);
   await press(/^Pause the picture$/);

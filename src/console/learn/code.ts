@@ -73,7 +73,7 @@ for (const { clientId, assignment } of members)
   groupId: ${group("billing")},
   topics: [${topic}],
   sessionTimeoutMs: ${SESSION_MS / 1_000}_000, // The silence after which the others take over.
-  commitIntervalMs: 1_000, // Records handled after a commit come again.
+  commitIntervalMs: 1_000, // Records handled after a commit are delivered again.
 });
 let count = 0;
 await consumer.run({
@@ -95,9 +95,9 @@ await consumer.run({
 console.log("left after", count, "records");
 `,
   groups: (topic, group) => `const consumer = rivulet.consumer({
-  groupId: ${group("audit")}, // Another group, so it gets every record as well.
+  groupId: ${group("audit")}, // Another group gets every record as well.
   topics: [${topic}],
-  from: "earliest", // Where the group has committed nothing yet.
+  from: "earliest", // Applies if the group has committed nothing.
 });
 process.once("SIGINT", () => consumer.close());
 await consumer.run({
@@ -111,7 +111,7 @@ console.log("lag", lag);
   rewind: (
     _,
     group,
-  ) => `// No member may be at work in the group. To jump while it works, use consumer.seek.
+  ) => `// The group must have no members. To jump while it works, use consumer.seek.
 const { offsets } = await rivulet.admin.resetGroup(${group("audit")}, { to: "earliest" });
 console.log(offsets);
 `,

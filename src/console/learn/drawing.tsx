@@ -246,7 +246,7 @@ function Legend({ hasGroup, hasAudit }: { hasGroup: boolean; hasAudit: boolean }
           <path class="done" d="M1 6 H20" />
           <path class="mark" d="M20 0 l5 6 l-5 6 l-5 -6 z" />
         </svg>
-        position in the whole log
+        committed offset in the whole log
       </li>
       {hasAudit && (
         <li>

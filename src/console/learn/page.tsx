@@ -94,7 +94,7 @@ function NoRights({ missing }: { missing: string }) {
         <p>
           The lesson makes a topic and two groups whose names begin with <code>{PREFIX}</code>, and
           deletes them at its end. Sign in with a key that may do that. Somebody who may create keys
-          makes one like this:
+          can create one like this:
         </p>
         <p>
           <code>{KEY_COMMAND}</code>

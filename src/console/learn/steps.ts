@@ -102,20 +102,20 @@ export const STEPS: readonly Step[] = [
     title: "One consumer",
     text: [
       "A consumer reads a topic as a member of a group. The first member gets all four partitions.",
-      "As it works, the group commits its position in each partition: the offset of the next record to read. The picture marks it in the bar below each log.",
+      "As it works, the group commits an offset in each partition: that of the next record to read. The picture marks it in the bar below each log.",
     ],
     actions: [join(1)],
     goals: [
       { text: "The group has one member, which owns all four partitions", isMet: isShared(4) },
       {
-        text: "The group has committed a position in each partition",
+        text: "The group has committed an offset in each partition",
         isMet: (lesson) => positionsOf(lesson, "billing").every((each) => each !== null),
       },
     ],
   },
   {
     id: "two",
-    title: "A second one joins",
+    title: "A second consumer joins",
     text: [
       "Start another consumer with the same group ID, and the group rebalances. Consumer 1 gives up two partitions, and only then does consumer 2 get them. A partition never has two owners in one group.",
       "The partitions that stay where they are do not even pause.",
@@ -155,7 +155,7 @@ export const STEPS: readonly Step[] = [
     title: "A consumer dies",
     text: [
       `Pull the plug on a consumer. From then on it sends nothing, reads nothing and does not say goodbye. To the group, it might just be slow. So nothing moves until its session times out, here after ${SESSION_MS / 1_000} seconds of silence.`,
-      "Then another consumer takes over, from the last commit. What was handled after that commit comes again. This is at-least-once delivery: nothing is lost, and some of it may come twice.",
+      "Then another consumer takes over, from the last commit. Records handled after that commit are delivered again. This is at-least-once delivery: nothing is lost, and some records may come twice.",
     ],
     actions: [
       {
@@ -230,7 +230,7 @@ export const STEPS: readonly Step[] = [
     id: "groups",
     title: "Queue, or publish and subscribe",
     text: [
-      "Within a group, each record goes to one consumer: that is a queue. Another group has positions of its own and gets every record as well: that is publish and subscribe. You can have both on the same topic.",
+      "Within a group, each record goes to one consumer: that is a queue. Another group has committed offsets of its own and gets every record as well: that is publish and subscribe. You can have both on the same topic.",
       "Start a consumer of a second group, audit. It begins with the very first record and catches up.",
     ],
     actions: [
@@ -291,7 +291,7 @@ export const STEPS: readonly Step[] = [
     id: "rewind",
     title: "Rewind",
     text: [
-      "Reading deletes nothing. Records stay until the topic's retention removes them, and a group's position is only a number. Set it back, and the group reads everything again: after a bug, say, or to fill a new database.",
+      "Reading deletes nothing. Records stay until the topic's retention removes them, and a group's committed offset is only a number. Set it back, and the group reads everything again: after a bug, say, or to fill a new database.",
       "A group must be at rest for that, so the button stops the audit consumer, resets the group and starts the consumer again.",
     ],
     actions: [
@@ -302,7 +302,10 @@ export const STEPS: readonly Step[] = [
       },
     ],
     goals: [
-      { text: "The positions of audit were set back", isMet: ({ rewind }) => rewind !== null },
+      {
+        text: "The committed offsets of audit were set back",
+        isMet: ({ rewind }) => rewind !== null,
+      },
       {
         text: "The first record of each partition came again",
         isMet: ({ rewind }) => rewind?.again.size === PARTITIONS,

@@ -1,4 +1,5 @@
 // The end of the lesson: a summary, links to go on, and a button to clean up.
+import { DOCS_PATH } from "../../protocol/paths.ts";
 import { paths } from "../router.ts";
 import { ErrorNote } from "../ui/states.tsx";
 import { act, doing, isCleanedUp, problem, restart } from "./lesson.ts";
@@ -10,16 +11,13 @@ const SEEN = [
     "Sharing",
     "The members of a group share the partitions. No partition has two owners in one group.",
   ],
-  [
-    "Rebalancing",
-    "Members come and go, and only the partitions that change hands stop for a moment.",
-  ],
+  ["Rebalancing", "Members come and go, and only the partitions that move stop for a moment."],
   [
     "Failure",
     "A silent member keeps its partitions until its session times out. Then others go on from the last commit.",
   ],
-  ["Delivery", "At least once: nothing is lost, and what was not committed comes again."],
-  ["Groups", "Each group reads everything, at a position of its own."],
+  ["Delivery", "At least once: nothing is lost, and uncommitted records are delivered again."],
+  ["Groups", "Each group reads everything, with committed offsets of its own."],
   ["Lag", "How far a group is behind is the one number to watch."],
   ["Rewinding", "Reading deletes nothing, so a group can be set back."],
 ] as const;
@@ -55,7 +53,7 @@ export function Summary({ lesson }: { lesson: Lesson }) {
             </li>
             <li>
               <a href={paths.group(billing)}>Who owns what in billing</a>, and{" "}
-              <a href={paths.group(`${topic}-audit`, "offsets")}>the positions of audit</a>
+              <a href={paths.group(`${topic}-audit`, "offsets")}>the committed offsets of audit</a>
             </li>
             <li>
               <a href={paths.topic(topic)}>The records of the topic</a>
@@ -66,9 +64,8 @@ export function Summary({ lesson }: { lesson: Lesson }) {
       )}
       <h2>Read on</h2>
       <p>
-        In README.md: “What is guaranteed” has these rules with their tests, “Consume without a
-        library” does the same with a plain WebSocket, and “The demo” kills real processes. In
-        ARCHITECTURE.md: “How a group decides” and “Who notices a death”.
+        <a href={`${DOCS_PATH}/consumer-groups`}>Consumer groups</a> in the documentation explains
+        these rules in full, and <a href={DOCS_PATH}>the documentation</a> has everything else.
       </p>
       {problem.value !== null && <ErrorNote error={problem.value} />}
       <div class="buttons">

@@ -60,7 +60,7 @@ function You() {
         )}
         {caller.expiresAt !== undefined && (
           <div>
-            <dt>Until</dt>
+            <dt>Expires</dt>
             <dd>
               <Time ms={Date.parse(caller.expiresAt)} />
             </dd>
@@ -99,22 +99,22 @@ function Question({ keys }: { keys: readonly KeyInfo[] }) {
   const people = keys.map(({ id, principal }) => [id, `${principal} (${id})`] as const);
   return (
     <section aria-labelledby="question">
-      <h2 id="question">May somebody do something?</h2>
+      <h2 id="question">Check a right</h2>
       <div class="row top">
-        <Choice label="Who" value={who} options={[[YOU, "you"], ...people]} onChoose={setWho} />
+        <Choice label="Caller" value={who} options={[[YOU, "you"], ...people]} onChoose={setWho} />
         <Choice
-          label="Does what"
+          label="Operation"
           value={asked}
           options={operations.map((each) => [each, each] as const)}
           onChoose={setOperation}
         />
-        <Choice label="With" value={type} options={TYPES} onChoose={setType} />
+        <Choice label="Resource" value={type} options={TYPES} onChoose={setType} />
         {type !== "cluster" && <Field label="Name" value={name} onInput={setName} isNarrow />}
       </div>
       <p>
         {isComplete && <strong class={allowed ? "ok-text" : "danger-text"}>{answer}</strong>}
         {isComplete && key?.namespace !== undefined && (
-          <span> Its names are those within {key.namespace}.</span>
+          <span> Its names are in the name space {key.namespace}.</span>
         )}
       </p>
     </section>
@@ -176,7 +176,7 @@ function columnsWith(onRevoke: ((key: KeyInfo) => void) | null): Column<KeyInfo>
   ];
   if (onRevoke !== null)
     columns.push({
-      title: "Act",
+      title: "Actions",
       cell: (key) => (
         <button type="button" class="dangerous" onClick={() => onRevoke(key)}>
           Revoke<span class="unseen"> {key.id}</span>…
@@ -193,7 +193,7 @@ const RIGHTS: readonly (readonly [Rights, string])[] = [
   ["write", "write all topics"],
   ["consume", "consume all topics, in any group"],
   ["admin", "do everything"],
-  ["names", "only names that begin so"],
+  ["names", "only names with a prefix"],
 ];
 
 function Create({ onClose, onCreated }: { onClose: () => void; onCreated: () => void }) {
@@ -218,10 +218,10 @@ function Create({ onClose, onCreated }: { onClose: () => void; onCreated: () => 
   };
   if (created !== null)
     return (
-      <Dialog title="The key, shown once" onClose={onClose}>
+      <Dialog title="The key, shown only once" onClose={onClose}>
         <p>
-          Nobody will see it again. Kafka's clients take <span class="data">{created.id}</span> as
-          the user name, and <code class="data">{created.secret}</code> as the password.
+          It is not shown again. Kafka's clients use <span class="data">{created.id}</span> as the
+          user name and <code class="data">{created.secret}</code> as the password.
         </p>
         <Scroll label="The key" class="bytes">
           <pre class="data">{created.key}</pre>
@@ -247,16 +247,16 @@ function Create({ onClose, onCreated }: { onClose: () => void; onCreated: () => 
           value={principal}
           onInput={setPrincipal}
           isRequired
-          hint="Who acts with it: User:billing."
+          hint="The owner of the key, such as User:billing."
         />
-        <Choice label="May" value={rights} options={RIGHTS} onChoose={setRights} />
+        <Choice label="Rights" value={rights} options={RIGHTS} onChoose={setRights} />
         {rights === "names" && (
           <Field
-            label="Topics and groups that begin with"
+            label="Prefix of the topics and groups"
             value={prefix}
             onInput={setPrefix}
             isRequired
-            hint="It may read and write such topics, in such groups. The command line gives any grants."
+            hint="It may read and write topics with this prefix, in groups with this prefix. Use the command line for other grants."
           />
         )}
       </Form>
@@ -268,15 +268,15 @@ function Revoke(props: { apiKey: KeyInfo; onClose: () => void; onDone: () => voi
   const { apiKey, onClose, onDone } = props;
   const act = async () => {
     await request("DELETE", keyPath(apiKey.id));
-    announce(`Key ${apiKey.id} is revoked.`);
+    announce(`Key ${apiKey.id} was revoked.`);
     onClose();
     onDone();
   };
   return (
     <Confirm title="Revoke the key?" name={apiKey.id} action="Revoke" act={act} onClose={onClose}>
       <p>
-        Requests of <span class="data">{apiKey.principal}</span> with it are refused within seconds,
-        and its sockets are closed within five minutes. This cannot be taken back.
+        Requests by <span class="data">{apiKey.principal}</span> with this key are refused within
+        seconds, and its sockets are closed within five minutes. This cannot be undone.
       </p>
     </Confirm>
   );

@@ -23,7 +23,7 @@ export interface AlertsAnswer {
 }
 
 const BUDGET_COLUMNS: readonly Column<BudgetUse>[] = [
-  { title: "Whose", cell: ({ name }) => <span class="data">{name}</span> },
+  { title: "Name", cell: ({ name }) => <span class="data">{name}</span> },
   { title: "Kind", cell: ({ kind }) => kind },
   {
     title: "A day",
@@ -56,7 +56,7 @@ export function AlertsPage() {
   const close = () => setOpen(null);
   const test = async ({ name }: AlertInfo) => {
     await request("POST", `${alertPath(name)}/test`).then(
-      () => announce(`A test of ${name} is on its way. Look again to see how it fared.`),
+      () => announce(`A test of ${name} was sent. Reload to see its outcome.`),
       (error: unknown) => announce(`The test failed: ${(error as Error).message}`),
     );
     loading.reload();
@@ -89,7 +89,7 @@ export function AlertsPage() {
           </button>
         )}
         <button type="button" onClick={loading.reload}>
-          Look again
+          Reload
         </button>
       </div>
       <Loaded what="the alerts" loading={loading}>
@@ -97,8 +97,9 @@ export function AlertsPage() {
           <>
             {alerts.length === 0 ? (
               <Empty>
-                There are no alerts. An alert says when a group falls behind or has nobody, when a
-                partition is nearly full, or when a budget is nearly used up, and tells a webhook.
+                There are no alerts. An alert fires when a group falls behind or has no members,
+                when a partition is nearly full, or when a budget is nearly used up. It notifies a
+                webhook.
               </Empty>
             ) : (
               <Table
@@ -112,12 +113,12 @@ export function AlertsPage() {
             <h2>Budgets</h2>
             {budgets.length === 0 ? (
               <Empty>
-                No budget has been told of. A topic has one by its config budget.usd.per.day, an API
+                No budgets are known. A topic gets one by its config budget.usd.per.day, and an API
                 key by dollarsPerDay in its quota.
               </Empty>
             ) : (
               <Table
-                caption="What topics and principals may cost today, until midnight UTC"
+                caption="Budgets of topics and principals for today, until midnight UTC"
                 columns={BUDGET_COLUMNS}
                 rows={budgets}
                 keyOf={({ kind, name }) => `${kind} ${name}`}
@@ -150,7 +151,7 @@ export function AlertsPage() {
           }}
           onClose={close}
         >
-          <p>What is firing is resolved, and its webhook is told so.</p>
+          <p>Firing alerts are resolved, and the webhook is notified.</p>
         </Confirm>
       )}
     </>
@@ -158,9 +159,9 @@ export function AlertsPage() {
 }
 
 const OUTCOMES = {
-  delivered: "Taken",
-  failing: "Not taken, and tried again;",
-  "given up": "Given up;",
+  delivered: "Delivered",
+  failing: "Failed, and will be retried;",
+  "given up": "Gave up;",
 } as const;
 
 const COLUMNS: readonly Column<AlertInfo>[] = [
@@ -172,7 +173,9 @@ const COLUMNS: readonly Column<AlertInfo>[] = [
     cell: ({ firing, beyond }) => (
       <>
         <FiringList firing={firing} />
-        {beyond > 0 && <p>{numberText(beyond)} more are not told: that is the bound.</p>}
+        {beyond > 0 && (
+          <p>{numberText(beyond)} more meet the rule but are not reported: the list is full.</p>
+        )}
       </>
     ),
   },
@@ -181,7 +184,7 @@ const COLUMNS: readonly Column<AlertInfo>[] = [
     isLong: true,
     cell: ({ webhook, lastDelivery }) =>
       webhook === null ? (
-        <em>nobody</em>
+        <em>no webhook</em>
       ) : (
         <>
           <span class="data">{webhook}</span>
@@ -198,7 +201,7 @@ const COLUMNS: readonly Column<AlertInfo>[] = [
 
 /** The firing alerts, in sentences. */
 export function FiringList({ firing }: { firing: AlertInfo["firing"] }) {
-  if (firing.length === 0) return <span class="muted">quiet</span>;
+  if (firing.length === 0) return <span class="muted">not firing</span>;
   return (
     <ul class="plain">
       {firing.map(({ subject, text, sinceMs }) => (
@@ -261,7 +264,7 @@ function SetAlert(props: {
             value={name}
             onInput={setName}
             isRequired
-            hint="Letters, digits, points, dashes and underscores."
+            hint="Letters, digits, dots, hyphens and underscores."
           />
         )}
         <Choice label="It fires when" value={type} options={ALERT_KINDS} onChoose={choose} />
@@ -270,7 +273,7 @@ function SetAlert(props: {
           value={match}
           onInput={setMatch}
           isRequired
-          hint="A name, or the beginning of names with a * behind it. * alone is all."
+          hint="A name, or a prefix followed by *. A single * means all."
         />
         {type !== "group-empty" && (
           <Field
@@ -284,7 +287,7 @@ function SetAlert(props: {
           />
         )}
         <Field
-          label="Seconds for which it has to be so"
+          label="Seconds before it fires"
           value={forSeconds}
           onInput={setForSeconds}
           type="number"
@@ -296,11 +299,11 @@ function SetAlert(props: {
           label="Webhook"
           value={webhook}
           onInput={setWebhook}
-          hint="Where it is sent to. Without one it is only shown here."
+          hint="The URL that is notified. Without one, the alert is only shown here."
         />
         {alert?.webhook != null && (
           <Checkbox
-            label="Make a new secret, because others know the one of now"
+            label="Replace the secret, in case others know it"
             isChecked={isNewSecret}
             onChange={setNewSecret}
           />
@@ -312,10 +315,10 @@ function SetAlert(props: {
 
 function Secret({ secret, onClose }: { secret: string; onClose: () => void }) {
   return (
-    <Dialog title="The secret of the webhook" onClose={onClose}>
+    <Dialog title="The webhook's secret" onClose={onClose}>
       <p>
-        It signs each message, as Standard Webhooks say. It is shown only now: whoever checks
-        signatures needs it.
+        It signs each message, as Standard Webhooks specify. It is shown only once. The receiver
+        needs it to check signatures.
       </p>
       <p class="row">
         <code class="data">{secret}</code>

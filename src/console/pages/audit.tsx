@@ -29,21 +29,21 @@ export function AuditPage() {
               {events.length === 0 ? (
                 <Empty>
                   {before === null
-                    ? "The audit log has nothing yet. An open broker, which asks nobody who they are, notes nothing."
-                    : "There are no earlier lines."}
+                    ? "The audit log is empty. An open broker, which asks for no credentials, records nothing."
+                    : "There are no earlier events."}
                 </Empty>
               ) : (
-                <AuditTable caption="The audit log, the newest line first" events={events} />
+                <AuditTable caption="Audit log, newest event first" events={events} />
               )}
               <div class="buttons">
                 {before !== null && (
                   <button type="button" onClick={() => setBefore(null)}>
-                    Newest lines
+                    Newest events
                   </button>
                 )}
                 {last !== undefined && events.length === PAGE_ROWS && (
                   <button type="button" onClick={() => setBefore(last.number)}>
-                    Earlier lines
+                    Earlier events
                   </button>
                 )}
               </div>

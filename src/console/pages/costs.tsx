@@ -32,14 +32,14 @@ interface Costs {
 }
 
 const RATES: readonly Column<Rates>[] = [
-  { title: "An hour, as now", isNumber: true, cell: ({ perHour }) => dollarsText(perHour) },
+  { title: "Per hour now", isNumber: true, cell: ({ perHour }) => dollarsText(perHour) },
   { title: "Today", isNumber: true, cell: ({ today }) => dollarsText(today) },
   { title: "This month", isNumber: true, cell: ({ month }) => dollarsText(month) },
-  { title: "At its end", isNumber: true, cell: ({ projected }) => dollarsText(projected) },
+  { title: "Projected month", isNumber: true, cell: ({ projected }) => dollarsText(projected) },
 ];
 
 const COLUMNS: readonly Column<Line>[] = [
-  { title: "What", cell: Name },
+  { title: "Name", cell: Name },
   { title: "Kind", cell: ({ kind }) => kind },
   ...RATES,
   {
@@ -80,26 +80,27 @@ export function CostsPage() {
         {({ pricesOf, total, elsewhere, lines }) => (
           <>
             <p>
-              Dollars at Cloudflare's prices of {pricesOf}, for what objects have counted, without
-              what a plan includes. On a machine of your own it is what the same would cost there.
-              Whatever belongs to no topic and no group is overhead.
+              Dollars at Cloudflare's prices of {pricesOf}, for the usage that objects have counted.
+              Amounts included in a plan are not deducted. On a machine of your own, this is what
+              the same usage would cost on Cloudflare. Usage that belongs to no topic or group is
+              overhead.
             </p>
             <Table
-              caption="All together"
+              caption="Total cost"
               columns={[{ title: "What", cell: () => "Total" }, ...RATES]}
               rows={[total]}
               keyOf={() => "total"}
             />
             <p>
-              The records of this month would have cost {dollarsText(elsewhere.k2)} on K2, which has
-              no keys, partitions or groups, and {dollarsText(elsewhere.queues)} on Queues, which
-              keep nothing that was read.
+              This month's records would have cost {dollarsText(elsewhere.k2)} on K2, which has no
+              keys, partitions or groups, and {dollarsText(elsewhere.queues)} on Queues, which keep
+              no records after they are read.
             </p>
             {lines.length === 0 ? (
-              <Empty>Nothing has told what it has used yet.</Empty>
+              <Empty>No usage has been reported yet.</Empty>
             ) : (
               <Table
-                caption="Topics, groups and overhead, the dearest of this month first"
+                caption="Topics, groups and overhead, this month's most expensive first"
                 columns={COLUMNS}
                 rows={lines}
                 keyOf={({ kind, name }) => `${kind} ${name}`}

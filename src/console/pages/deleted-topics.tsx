@@ -41,7 +41,7 @@ export function DeletedTopicsPage() {
     try {
       const path = `${DELETED_PATH}/${encodeURIComponent(name)}/undelete`;
       await request("POST", path, { body: { topicId } });
-      announce(`Topic ${name} is back.`);
+      announce(`Topic ${name} was restored.`);
       navigate(paths.topic(name));
     } catch (thrown) {
       setError(thrown);
@@ -54,12 +54,12 @@ export function DeletedTopicsPage() {
     { title: "Deleted", cell: ({ deletedAt }) => <Time ms={Date.parse(deletedAt)} /> },
     { title: "Kept until", cell: ({ purgeAt }) => <Until at={purgeAt} /> },
     {
-      title: "Act",
+      title: "Actions",
       cell: (topic) =>
         isOffered("DELETE", "topic", topic.name) && (
           <div class="buttons">
             <button type="button" onClick={() => void undelete(topic)}>
-              Bring back<span class="unseen"> {topic.name}</span>
+              Restore<span class="unseen"> {topic.name}</span>
             </button>
             <button type="button" class="dangerous" onClick={() => setPurged(topic)}>
               Free<span class="unseen"> {topic.name}</span>…
@@ -78,7 +78,7 @@ export function DeletedTopicsPage() {
       <Loaded what="the deleted topics" loading={loading}>
         {({ topics, next }) =>
           topics.length === 0 ? (
-            <Empty>No deleted topic is kept.</Empty>
+            <Empty>There are no deleted topics to restore.</Empty>
           ) : (
             <>
               <Table
@@ -117,7 +117,7 @@ function Purge(props: { topic: DeletedTopic; onClose: () => void; onDone: () => 
   const act = async () => {
     const query = new URLSearchParams({ topicId: topic.topicId });
     await request("DELETE", `${DELETED_PATH}/${encodeURIComponent(topic.name)}?${query}`);
-    announce(`Topic ${topic.name} is freed.`);
+    announce(`Topic ${topic.name} was freed.`);
     onClose();
     onDone();
   };
@@ -129,7 +129,7 @@ function Purge(props: { topic: DeletedTopic; onClose: () => void; onDone: () => 
       act={act}
       onClose={onClose}
     >
-      <p>Its records go for good. This cannot be taken back.</p>
+      <p>Its records are deleted permanently. This cannot be undone.</p>
     </Confirm>
   );
 }

@@ -29,10 +29,10 @@ const PARTITION_COLUMNS: readonly Column<Row>[] = [
       <>
         {holder !== null ? (
           <>
-            <span class="data">{calledOf(holder)}</span> gives it up
+            <span class="data">{calledOf(holder)}</span> is giving it up
           </>
         ) : owner === null ? (
-          <em>nobody</em>
+          <em>no owner</em>
         ) : (
           <span class="data">{calledOf(owner)}</span>
         )}
@@ -58,7 +58,7 @@ const PARTITION_COLUMNS: readonly Column<Row>[] = [
       ),
   },
   {
-    title: "End",
+    title: "Log end",
     isNumber: true,
     cell: ({ offset }) => (offset === null ? "?" : numberText(offset.logEndOffset)),
   },
@@ -112,16 +112,16 @@ const MEMBER_COLUMNS: readonly Column<MemberInfo>[] = [
   {
     title: "Connected",
     cell: ({ connected }) =>
-      connected ? "yes" : <strong class="danger-text">no: its session timeout runs</strong>,
+      connected ? "yes" : <strong class="danger-text">no, its session timeout is running</strong>,
   },
   { title: "State", cell: ({ state }) => state },
   { title: "Epoch", isNumber: true, cell: ({ memberEpoch }) => numberText(memberEpoch) },
   {
-    title: "Has",
+    title: "Assigned",
     cell: ({ assignment }) => <Assignment assignment={assignment} />,
   },
   {
-    title: "Shall have",
+    title: "Target",
     cell: ({ assignment, target }) =>
       JSON.stringify(assignment) === JSON.stringify(target) ? (
         "the same"
@@ -132,7 +132,7 @@ const MEMBER_COLUMNS: readonly Column<MemberInfo>[] = [
 ];
 
 function Assignment({ assignment }: { assignment: MemberInfo["assignment"] }) {
-  if (countOf(assignment) === 0) return <em>nothing</em>;
+  if (countOf(assignment) === 0) return <em>none</em>;
   return (
     <ul class="plain data">
       {assignment.map((each) => (
@@ -148,7 +148,7 @@ export function GroupAssignment({ group, flows }: { group: GroupInfo; flows: Flo
   return (
     <>
       {rows.length === 0 && group.members.length === 0 ? (
-        <Empty>The group has neither members nor positions.</Empty>
+        <Empty>The group has neither members nor committed offsets.</Empty>
       ) : (
         <GroupDrawing group={group} flows={flows} />
       )}
@@ -202,7 +202,7 @@ const MAX_MOVES = 10;
 function Moves({ moves }: { moves: readonly Row[] }) {
   return (
     <section aria-labelledby="moves">
-      <h2 id="moves">On its way</h2>
+      <h2 id="moves">Moving partitions</h2>
       <ul>
         {moves.slice(0, MAX_MOVES).map(({ topic, partition, owner, holder, next }) => {
           const before = owner ?? holder;

@@ -51,7 +51,7 @@ export function GroupConfig({ group }: { group: GroupInfo }) {
           <p>
             {members.length > 0
               ? "A group with members cannot be deleted: stop them first."
-              : "Its positions and its history go with it."}
+              : "Its committed offsets and its history are deleted with it."}
           </p>
           <button
             type="button"
@@ -72,8 +72,8 @@ export function GroupConfig({ group }: { group: GroupInfo }) {
           onClose={() => setDeleting(false)}
         >
           <p>
-            <span class="data">{groupId}</span> loses its positions and its history. This cannot be
-            taken back.
+            <span class="data">{groupId}</span> loses its committed offsets and its history. This
+            cannot be undone.
           </p>
         </Confirm>
       )}

@@ -25,9 +25,9 @@ export function GroupHistory({ groupId, epoch }: { groupId: string; epoch: numbe
   return (
     <section aria-labelledby="history">
       <div class="row">
-        <h2 id="history">What happened, the newest first</h2>
+        <h2 id="history">History, newest first</h2>
         <button type="button" onClick={loading.reload}>
-          Load again
+          Reload
         </button>
       </div>
       <Loaded what="the history" loading={loading}>

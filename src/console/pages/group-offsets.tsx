@@ -29,22 +29,22 @@ export function GroupOffsets({ group }: { group: GroupInfo }) {
   const { groupId, offsets } = group;
   const [plan, setPlan] = useState<readonly PlannedOffset[] | null>(null);
   const [forgotten, setForgotten] = useState<string | null>(null);
-  if (offsets.length === 0) return <Empty>The group has no positions.</Empty>;
+  if (offsets.length === 0) return <Empty>The group has no committed offsets.</Empty>;
   if (!isOffered("READ", "group", groupId))
     return (
       <p class="note">
-        You may look at this group, and not set its positions: that takes READ on the group and on
+        You may view this group, but not reset its offsets: that requires READ on the group and on
         the topics.
       </p>
     );
   const topics = [...new Set(offsets.map(({ topic }) => topic))];
   return (
     <>
-      <h2>Reset positions</h2>
+      <h2>Reset offsets</h2>
       {group.members.length > 0 && (
         <p class="note">
-          The group has {countText(group.members.length, "member")}. The broker sets positions of a
-          group without members only, so stop them first.
+          The group has {countText(group.members.length, "member")}. Offsets can be reset only while
+          there are none, so stop them first.
         </p>
       )}
       {plan === null ? (
@@ -62,14 +62,14 @@ export function GroupOffsets({ group }: { group: GroupInfo }) {
       )}
       {isOffered("DELETE", "group", groupId) && plan === null && (
         <>
-          <h2>Forget positions</h2>
-          <p>The group then begins in a topic as if it had never read it.</p>
+          <h2>Delete offsets</h2>
+          <p>The group then starts in the topic as if it had never read it.</p>
           <ul class="plain">
             {topics.map((topic) => (
               <li key={topic} class="row">
                 <span class="data">{topic}</span>
                 <button type="button" class="dangerous" onClick={() => setForgotten(topic)}>
-                  Forget<span class="unseen"> the positions in {topic}</span>…
+                  Delete<span class="unseen"> the offsets in {topic}</span>…
                 </button>
               </li>
             ))}
@@ -103,7 +103,7 @@ function Choose(props: {
       body: { topics: named, to, dryRun: true },
     });
     const plan = offsets.filter((each) => chosen.has(placeKey(each)));
-    announce(`The plan has ${countText(plan.length, "partition")}. Nothing is changed yet.`);
+    announce(`The plan has ${countText(plan.length, "partition")}. Nothing has changed yet.`);
     onPlan(plan);
   };
   return (
@@ -120,7 +120,7 @@ function Choose(props: {
           />
         ))}
       </fieldset>
-      <Choice label="Go to" value={mode} options={RESET_MODES} onChoose={setMode} />
+      <Choice label="Reset to" value={mode} options={RESET_MODES} onChoose={setMode} />
       {field !== undefined && (
         <Field
           label={field.label}
@@ -236,16 +236,16 @@ function Plan(props: {
   const apply = async () => {
     const offsets = plan.map(({ topic, partition, offset }) => ({ topic, partition, offset }));
     await request("POST", `${groupPath(groupId)}/offsets`, { body: { offsets } });
-    announce(`The positions of ${countText(plan.length, "partition")} were set.`);
+    announce(`The offsets of ${countText(plan.length, "partition")} were reset.`);
     onEnd();
   };
   return (
     <>
       <p tabIndex={-1} ref={ref}>
-        <strong>This is the plan. Nothing is changed yet.</strong> Each new offset may be edited.
+        <strong>This is the plan. Nothing has changed yet.</strong> You can edit each new offset.
       </p>
       <Table
-        caption="Plan: where the positions go"
+        caption="Plan of the reset"
         isCaptionHidden
         columns={columns}
         rows={plan}
@@ -258,7 +258,7 @@ function Plan(props: {
           disabled={!isWhole}
           onClick={() => setConfirming(true)}
         >
-          Set {countText(plan.length, "position")}…
+          Set {countText(plan.length, "offset")}…
         </button>
         <button type="button" onClick={onEnd}>
           Back
@@ -266,14 +266,14 @@ function Plan(props: {
       </div>
       {isConfirming && (
         <Confirm
-          title="Set the positions?"
+          title="Reset the offsets?"
           name={groupId}
-          action={`Set ${countText(plan.length, "position")}`}
+          action={`Set ${countText(plan.length, "offset")}`}
           act={apply}
           onClose={() => setConfirming(false)}
         >
           <p>
-            <span class="data">{groupId}</span> goes on from the new offsets in{" "}
+            <span class="data">{groupId}</span> continues from the new offsets in{" "}
             {countText(plan.length, "partition")}.
           </p>
         </Confirm>
@@ -286,20 +286,20 @@ function Forget(props: { groupId: string; topic: string; onClose: () => void }) 
   const { groupId, topic, onClose } = props;
   const act = async () => {
     await request("DELETE", `${groupPath(groupId)}/offsets?topics=${encodeURIComponent(topic)}`);
-    announce(`The positions in ${topic} are forgotten.`);
+    announce(`The offsets in ${topic} were deleted.`);
     onClose();
   };
   return (
     <Confirm
-      title="Forget the positions?"
+      title="Delete the offsets?"
       name={groupId}
-      action="Forget the positions"
+      action="Delete the offsets"
       act={act}
       onClose={onClose}
     >
       <p>
-        <span class="data">{groupId}</span> forgets where it was in{" "}
-        <span class="data">{topic}</span>. This cannot be taken back.
+        <span class="data">{groupId}</span> loses its committed offsets in{" "}
+        <span class="data">{topic}</span>. This cannot be undone.
       </p>
     </Confirm>
   );

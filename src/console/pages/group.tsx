@@ -23,7 +23,7 @@ const GroupConfig = later(
   async () => (await import("./group-config.tsx")).GroupConfig,
 );
 const GroupOffsets = later(
-  "the positions",
+  "the offsets",
   async () => (await import("./group-offsets.tsx")).GroupOffsets,
 );
 
@@ -72,10 +72,10 @@ export function GroupPage({ groupId, tab }: { groupId: string; tab: GroupTab }) 
           <Trend points={joinTrend(told, seen)} />
           <div class="row muted">
             <button type="button" aria-pressed={isPaused} onClick={() => setPaused(!isPaused)}>
-              {isPaused ? "Go on" : "Pause"}
+              {isPaused ? "Resume" : "Pause"}
             </button>
             <span>
-              As of <Time ms={atMs} />. {isPaused ? "Paused." : "Changes come by themselves."}
+              As of <Time ms={atMs} />. {isPaused ? "Paused." : "It updates automatically."}
             </span>
           </div>
           {tab === "assignment" && <GroupAssignment group={group} flows={flows} />}
@@ -149,8 +149,8 @@ function sentenceOf(group: GroupInfo): string {
 
 const STATES: Readonly<Record<GroupInfo["state"], string>> = {
   EMPTY: "no members",
-  ASSIGNING: "a new target assignment is to be made",
-  RECONCILING: "members are on their way to the target assignment",
+  ASSIGNING: "a new target assignment is being computed",
+  RECONCILING: "members are moving to the target assignment",
   STABLE: "every member has its target assignment",
   DEAD: "there is no such group",
 };

@@ -45,8 +45,8 @@ export function GroupsPage({ prefix, after }: { prefix: string; after: string })
           return names.length === 0 ? (
             <Empty>
               {prefix === ""
-                ? "There are no groups, or none that you may describe. A group begins with its first member."
-                : "There is no group whose name begins so."}
+                ? "There are no groups, or none that you may describe. A group is created by its first member."
+                : "No group name begins with this."}
             </Empty>
           ) : (
             <>
@@ -105,7 +105,7 @@ function GroupTable({ names }: { names: readonly string[] }) {
                 ? `Asked ${numberText(answers.size)} of ${countText(names.length, "group")}…`
                 : countText(names.length, "group")}
             </span>
-            <label for="order">in the order of</label>
+            <label for="order">in order of</label>
             <select
               id="order"
               value={order}

@@ -44,9 +44,9 @@ export function HealthPage() {
       </Loaded>
       {isOffered("DESCRIBE", "cluster") && <Tasks />}
       <p>
-        <code>rivulet doctor</code> compares what objects know of each other, and repairs it.{" "}
+        <code>rivulet doctor</code> compares the objects' data about each other, and repairs it.{" "}
         {licenses !== null && licenses !== undefined && (
-          <a href={licenses}>Licenses of what this console is made of</a>
+          <a href={licenses}>Licenses of the console's components</a>
         )}
       </p>
     </>
@@ -71,14 +71,14 @@ function Tasks() {
   );
   return (
     <>
-      <h2>What objects have still to be told</h2>
+      <h2>Pending tasks</h2>
       <Loaded what="the tasks" loading={loading}>
         {({ tasks }) =>
           tasks.length === 0 ? (
-            <Empty>Nothing: all know everything.</Empty>
+            <Empty>There are no pending tasks.</Empty>
           ) : (
             <Table
-              caption={`${countText(tasks.length, "task")} that wait`}
+              caption={countText(tasks.length, "pending task")}
               columns={COLUMNS}
               rows={tasks}
               keyOf={({ id }) => String(id)}

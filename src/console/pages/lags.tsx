@@ -31,7 +31,7 @@ const STATES = [
 const COLUMNS: readonly Column<GroupSummary>[] = [
   ...LAG_COLUMNS,
   { title: "Topics", isNumber: true, cell: ({ topics }) => numberText(topics.length) },
-  { title: "Told", cell: ({ toldAtMs }) => <Time ms={toldAtMs} /> },
+  { title: "Reported", cell: ({ toldAtMs }) => <Time ms={toldAtMs} /> },
 ];
 
 export function LagsPage() {
@@ -50,20 +50,20 @@ export function LagsPage() {
       <h1>Groups</h1>
       <GroupTabs isByLag />
       <div class="row top">
-        <Choice label="In the order of" value={order} options={ORDERS} onChoose={setOrder} />
+        <Choice label="Order" value={order} options={ORDERS} onChoose={setOrder} />
         <Choice label="State" value={state} options={STATES} onChoose={setState} />
       </div>
       <p class="muted">
-        As groups and partitions have told last: while they are busy once a minute, and when they
-        come to rest. Nobody is woken.{" "}
+        As groups and partitions last reported: once a minute while they are busy, and when they
+        come to rest. This page wakes nothing.{" "}
         <button type="button" onClick={loading.reload}>
-          Look again
+          Reload
         </button>
       </p>
       <Loaded what="the groups" loading={loading}>
         {({ groups }) =>
           groups.length === 0 ? (
-            <Empty>No group has told of itself, or none in this state that you may describe.</Empty>
+            <Empty>No group has reported, or none in this state that you may describe.</Empty>
           ) : (
             <>
               <Table

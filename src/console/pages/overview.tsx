@@ -119,7 +119,7 @@ function Traffic() {
         loading={loading}
         show={({ total: { today } }) => `${dollarsText(today)} today`}
         more={({ total: { perHour, projected } }) =>
-          `${dollarsText(perHour)} an hour, ${dollarsText(projected)} by the end of the month`
+          `${dollarsText(perHour)} per hour, ${dollarsText(projected)} by the end of the month`
         }
       />
     </>
@@ -176,7 +176,7 @@ function Behind() {
         {({ groups }) => {
           const late = groups.filter(({ lag }) => lag !== null && lag > 0);
           return late.length === 0 ? (
-            <Empty>No group is behind, as far as has been told.</Empty>
+            <Empty>No group is behind, as last reported.</Empty>
           ) : (
             <>
               <Table
@@ -204,17 +204,17 @@ function Changes() {
   );
   return (
     <section aria-labelledby="changes">
-      <h2 id="changes">Lately</h2>
-      <Loaded what="what changed lately" loading={loading}>
+      <h2 id="changes">Recent changes</h2>
+      <Loaded what="the recent changes" loading={loading}>
         {({ events }) =>
           events.length === 0 ? (
             <Empty>
-              The audit log has nothing yet. An open broker, which asks nobody who they are, notes
+              The audit log is empty. An open broker, which asks for no credentials, records
               nothing.
             </Empty>
           ) : (
             <>
-              <AuditTable caption="What changed lately" events={events} />
+              <AuditTable caption="Recent changes" events={events} />
               <p>
                 <a href={paths.audit}>The audit log</a> has more than these{" "}
                 {countText(events.length, "line")}.

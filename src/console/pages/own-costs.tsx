@@ -36,11 +36,11 @@ const ROWS: readonly Row[] = [
   { what: "Requests to objects", count: ({ usage }) => numberText(usage.requests) },
   { what: "Messages on sockets", count: ({ usage }) => numberText(usage.messages) },
   {
-    what: "Seconds awake, an estimate",
+    what: "Seconds awake (estimate)",
     count: ({ usage }) => numberText(Math.round(usage.awakeMs / 1_000)),
   },
   {
-    what: "Stored, in GB for an hour",
+    what: "Stored, in GB-hours",
     count: ({ byteSeconds }) => (byteSeconds / 3.6e12).toPrecision(3),
   },
   { what: "Records in", count: ({ recordsIn }) => numberText(recordsIn) },
@@ -58,26 +58,26 @@ export function OwnCosts({ kind, name }: { kind: "topic" | "group"; name: string
     <Loaded what="the costs" loading={loading}>
       {({ pricesOf, lines: [line] }) =>
         line === undefined ? (
-          <Empty>It has told of nothing that it has used in this month.</Empty>
+          <Empty>No usage has been reported this month.</Empty>
         ) : (
           <>
             <dl class="facts">
-              <Fact title="An hour, as now" dollars={line.perHour} />
+              <Fact title="Per hour now" dollars={line.perHour} />
               <Fact title="Today" dollars={line.today} />
               <Fact title="This month" dollars={line.month} />
-              <Fact title="At its end" dollars={line.projected} />
+              <Fact title="Projected month" dollars={line.projected} />
               {kind === "topic" && <Fact title="On K2, this month" dollars={line.elsewhere.k2} />}
               {kind === "topic" && (
                 <Fact title="On Queues, this month" dollars={line.elsewhere.queues} />
               )}
             </dl>
             <p class="muted">
-              At Cloudflare's prices of {pricesOf}, without what a plan includes. On a machine of
-              your own it is what the same would cost there.
+              At Cloudflare's prices of {pricesOf}. Amounts included in a plan are not deducted. On
+              a machine of your own, this is what the same usage would cost on Cloudflare.
             </p>
             {kind === "topic" && <Budget name={name} />}
             <Table
-              caption="What it comes from"
+              caption="Usage by kind"
               columns={columnsOf(line)}
               rows={kind === "topic" ? ROWS : ROWS.filter(({ what }) => !/ (in|out)$/.test(what))}
               keyOf={({ what }) => what}
@@ -102,7 +102,7 @@ function Fact({ title, dollars }: { title: string; dollars: number }) {
 
 function columnsOf({ usedToday, usedThisMonth }: Line): readonly Column<Row>[] {
   return [
-    { title: "What", cell: ({ what }) => what },
+    { title: "Kind", cell: ({ what }) => what },
     { title: "Today", isNumber: true, cell: ({ count }) => count(usedToday) },
     { title: "This month", isNumber: true, cell: ({ count }) => count(usedThisMonth) },
   ];
@@ -120,7 +120,7 @@ function Budget({ name }: { name: string }) {
   return (
     <p class={percent >= 100 ? "note danger" : ""}>
       It has used {numberText(Math.round(percent))} % of its budget of {dollarsText(dollarsPerDay)}{" "}
-      for today{percent >= 100 && ", and takes no more until midnight UTC"}.
+      for today{percent >= 100 && ", and accepts no more until midnight UTC"}.
     </p>
   );
 }

@@ -146,7 +146,7 @@ function Fields({ topic, record, onStored, onClose, partitions }: Props & { part
             <p class="muted">
               {byKey === null
                 ? "Without a key, the broker chooses."
-                : `Partition ${byKey}, as Kafka's clients do.`}
+                : `Partition ${byKey}, where Kafka's clients send it.`}
             </p>
           ) : (
             <Field
@@ -160,7 +160,7 @@ function Fields({ topic, record, onStored, onClose, partitions }: Props & { part
         </div>
         <div class="row">
           <Checkbox
-            label="Keep the form open, to send again"
+            label="Keep the form open to send again"
             isChecked={isKept}
             onChange={setKept}
           />
@@ -200,7 +200,7 @@ function useSend(topic: string): (draft: Draft) => Promise<Stored> {
     });
     unanswered.current = { body: "", idempotencyKey: "" };
     const [place] = results;
-    if (place === undefined) throw new Error("The broker does not say where the record is.");
+    if (place === undefined) throw new Error("The broker did not return the record's place.");
     return place;
   };
 }

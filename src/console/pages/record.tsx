@@ -39,15 +39,15 @@ export function RecordPage(props: { topic: string; partition: number; offset: nu
         {({ records: [record], logStartOffset, highWatermark }) =>
           record === undefined ? (
             <Empty>
-              There is no record at this offset yet. The log has those from{" "}
+              There is no record at this offset yet. The log has offsets{" "}
               {numberText(logStartOffset)} to {numberText(highWatermark - 1)}.
             </Empty>
           ) : (
             <>
               {record.offset !== offset && (
                 <p class="note">
-                  There is no record at offset {offset}: compaction has removed it, or it belongs to
-                  no record. This is the next one, {record.offset}.
+                  There is no record at offset {offset}: compaction has removed it, or the offset
+                  has no record. This is the next one, {record.offset}.
                 </p>
               )}
               <RecordDetail topic={topic} record={{ ...record, partition }} />

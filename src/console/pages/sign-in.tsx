@@ -28,7 +28,7 @@ function SignInPage() {
           isRequired
           hint={
             <>
-              It goes to this broker alone. A token of a few minutes does:{" "}
+              It is sent only to this broker. A token of a few minutes is enough:{" "}
               <code>rivulet tokens create</code>
             </>
           }

@@ -69,7 +69,7 @@ export function TopicConfig({ topic, onChange }: { topic: TopicInfo; onChange: (
           onClose={() => setDeleting(false)}
         >
           <p>
-            <span class="data">{name}</span> and its records are gone for clients at once.{" "}
+            <span class="data">{name}</span> and its records disappear for clients at once.{" "}
             {keptText(Number(topic.config["topic.delete.delay.ms"]))}
           </p>
         </Confirm>
@@ -80,8 +80,8 @@ export function TopicConfig({ topic, onChange }: { topic: TopicInfo; onChange: (
 
 /** Says how long a deleted topic can be restored. */
 function keptText(delayMs: number): string {
-  if (delayMs > 0) return `It can be brought back for ${durationText(delayMs)}.`;
+  if (delayMs > 0) return `It can be restored for ${durationText(delayMs)}.`;
   return delayMs === 0
-    ? "It cannot be brought back."
-    : "It can be brought back for a day on Cloudflare, and not on a machine's disk.";
+    ? "It cannot be restored."
+    : "It can be restored for a day on Cloudflare, but not on a machine's disk.";
 }

@@ -59,7 +59,7 @@ function KnownGroups({ topic }: { topic: TopicInfo }) {
     <Loaded what="the groups" loading={loading}>
       {({ groups }) =>
         groups.length === 0 ? (
-          <Empty>No group that you may describe has told of a position here.</Empty>
+          <Empty>No group that you may describe has reported a committed offset here.</Empty>
         ) : (
           <Table
             caption="Groups, with their lags in all their topics"
@@ -95,22 +95,22 @@ export function TopicGroups({ topic }: { topic: TopicInfo }) {
   };
   return (
     <>
-      <h2>Groups with a position in this topic</h2>
+      <h2>Groups with a committed offset in this topic</h2>
       <KnownGroups topic={topic} />
-      <h2>Groups that have told nothing for long</h2>
+      <h2>Groups without a recent report</h2>
       {!isLooking && (
         <p>
           <button type="button" onClick={() => void look()}>
-            {found === null ? "Look through all groups" : "Look again"}
+            {found === null ? "Search all groups" : "Search again"}
           </button>{" "}
-          <span class="muted">Each group is asked, which wakes it, and no partition.</span>
+          <span class="muted">This wakes each group, but no partition.</span>
         </p>
       )}
       {error !== undefined && <ErrorNote error={error} />}
       {found !== null && (
         <p class="row">
           <span>
-            {countText(found.looked, "group")} looked through
+            {countText(found.looked, "group")} searched
             {found.isDone ? ": all." : isLooking ? "…" : "."}
           </span>
           {isLooking && (

@@ -102,7 +102,7 @@ function cellsOf(partition: number, state: State | Error | undefined): Cell[] {
 }
 
 function configText({ hasConfig }: State): string {
-  return hasConfig ? "has the topic's config" : "goes by an older config";
+  return hasConfig ? "has the topic's config" : "uses an older config";
 }
 
 function columnsWith(
@@ -162,7 +162,7 @@ function DeleteRecords(props: {
   const count = known === null || !isWhole ? null : Number(before) - known.logStartOffset;
   const act = async () => {
     await request("DELETE", `${partitionPath(topic, partition)}/records?before=${before}`);
-    announce(`The records of partition ${partition} before offset ${before} are deleted.`);
+    announce(`The records of partition ${partition} before offset ${before} were deleted.`);
     onClose();
     onDone();
   };
@@ -184,14 +184,14 @@ function DeleteRecords(props: {
         hint={
           known === null
             ? "The bounds of the log are not known."
-            : `The log has ${numberText(known.logStartOffset)} to ${numberText(known.highWatermark)}.`
+            : `The log has offsets ${numberText(known.logStartOffset)} to ${numberText(known.highWatermark)}.`
         }
       />
       <p>
         {count === null || count < 0
           ? "The log then begins there."
-          : `${countText(count, "offset")} will be gone.`}{" "}
-        This cannot be taken back.
+          : `${countText(count, "offset")} will be deleted.`}{" "}
+        This cannot be undone.
       </p>
     </Confirm>
   );
@@ -208,7 +208,7 @@ function AddPartitions(props: { topic: TopicInfo; onClose: () => void; onDone: (
   };
   return (
     <Dialog title="Add partitions" onClose={onClose}>
-      <Form action="Add them" act={act} onCancel={onClose}>
+      <Form action="Add" act={act} onCancel={onClose}>
         <Field
           label="Partitions"
           type="number"
@@ -217,7 +217,7 @@ function AddPartitions(props: { topic: TopicInfo; onClose: () => void; onDone: (
           onInput={setCount}
           isRequired
           isNarrow
-          hint="Keys then go to other partitions than before. There are never fewer again."
+          hint="Keys then map to other partitions. The number can never be reduced."
         />
       </Form>
     </Dialog>

@@ -69,7 +69,7 @@ export function TopicRecords({ topic }: { topic: TopicInfo }) {
     return (
       <>
         <ProduceButton topic={topic.name} />
-        <p class="note">You may look at this topic, and not read it: that takes READ.</p>
+        <p class="note">You may view this topic, but not read it: that requires READ.</p>
       </>
     );
   return (
@@ -226,7 +226,7 @@ function Question(props: {
         />
       </div>
       <details>
-        <summary>Only some of the records</summary>
+        <summary>Filter the records</summary>
         <div class="row top">
           <Field
             label="Key"
@@ -235,7 +235,7 @@ function Question(props: {
             isNarrow
             hint={
               filter.key !== "" && partition === EVERY && !asked.isEverywhere
-                ? `Read in partition ${partitionOfKey(filter.key, topic.partitions)} only, where Kafka's clients put it.`
+                ? `Only partition ${partitionOfKey(filter.key, topic.partitions)} is searched, where Kafka's clients put it.`
                 : "The whole key."
             }
           />
@@ -246,11 +246,11 @@ function Question(props: {
             isNarrow
           />
           <Field
-            label="Header's value"
+            label="Header value"
             value={filter.headerValue}
             onInput={(headerValue) => setFilter({ headerValue })}
             isNarrow
-            hint="Any, if it is empty."
+            hint="Any value if empty."
           />
           <Field
             label="Text"
@@ -262,7 +262,7 @@ function Question(props: {
         </div>
         {filter.key !== "" && partition === EVERY && topic.partitions > 1 && (
           <Checkbox
-            label="Look for the key in all partitions: the topic had fewer once, or its producers place records themselves"
+            label="Search all partitions for the key: the topic once had fewer, or its producers choose partitions themselves"
             isChecked={asked.isEverywhere}
             onChange={(isEverywhere) => set({ isEverywhere })}
           />
@@ -289,11 +289,11 @@ function Answer({ topic, look }: { topic: TopicInfo; look: Look }) {
         <div class="row">
           <span>
             {countText(progress.found.length, "record")}, {numberText(progress.looked)} of{" "}
-            {countText(progress.total, "offset")} looked through
+            {countText(progress.total, "offset")} searched
             {progress.isDone ? ": all." : isLooking ? "…" : "."}
           </span>
           <progress
-            aria-label="Looked through"
+            aria-label="Searched"
             max={Math.max(1, progress.total)}
             value={progress.isDone ? Math.max(1, progress.total) : progress.looked}
           />
@@ -304,7 +304,7 @@ function Answer({ topic, look }: { topic: TopicInfo; look: Look }) {
           ) : (
             !progress.isDone && (
               <button type="button" onClick={goOn}>
-                Look for {PAGE} more
+                Find {PAGE} more
               </button>
             )
           )}
@@ -313,7 +313,7 @@ function Answer({ topic, look }: { topic: TopicInfo; look: Look }) {
       {progress === null && error === undefined && <p class="busy">Reading…</p>}
       {progress !== null && progress.found.length === 0 && !isLooking && error === undefined && (
         <Empty>
-          {progress.total === 0 ? "There are no records here." : "No record fits so far."}
+          {progress.total === 0 ? "There are no records here." : "No record matches so far."}
         </Empty>
       )}
       {progress !== null && progress.found.length > 0 && (

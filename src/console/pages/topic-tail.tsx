@@ -40,22 +40,21 @@ export function TopicTail({ topic, partition, filter, onStop }: Props) {
             announce(isPaused ? "Following." : "Paused.");
           }}
         >
-          {isPaused ? "Go on" : "Pause"}
+          {isPaused ? "Resume" : "Pause"}
         </button>
         <button type="button" onClick={onStop}>
           Stop following
         </button>
         <span>
-          {state} {countText(records.length, "record")}, the newest first; {numberText(passed)}{" "}
-          passed over.
+          {state} {countText(records.length, "record")}, newest first; {numberText(passed)} skipped.
         </span>
       </div>
       <p class="muted">
-        The newest {numberText(MAX_ROWS)} are shown. What comes while this is paused, or while the
-        page is hidden, is passed over. Opening a record pauses.
+        The newest {numberText(MAX_ROWS)} are shown. Records that arrive while this is paused, or
+        while the page is hidden, are skipped. Opening a record pauses.
       </p>
       {records.length === 0 ? (
-        <Empty>No record has come yet.</Empty>
+        <Empty>No record has arrived yet.</Empty>
       ) : (
         <RecordTable topic={topic} records={records} onOpen={() => setPaused(true)} />
       )}

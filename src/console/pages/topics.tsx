@@ -35,7 +35,7 @@ const COLUMNS: readonly Column<TopicInfo>[] = [
     cell: ({ config }) => boundText(config["retention.ms"], durationText),
   },
   {
-    title: "Up to, a partition",
+    title: "Maximum per partition",
     isNumber: true,
     cell: ({ config }) => boundText(config["retention.bytes"], bytesText),
   },
@@ -72,7 +72,7 @@ export function TopicsPage({ prefix, after }: { prefix: string; after: string })
             <Empty>
               {prefix === ""
                 ? "There are no topics, or none that you may describe."
-                : "There is no topic whose name begins so."}
+                : "No topic name begins with this."}
             </Empty>
           ) : (
             <>
@@ -133,7 +133,7 @@ function Create({ onClose }: { onClose: () => void }) {
           onInput={setPartitions}
           isRequired
           isNarrow
-          hint="They can be made more later, and never fewer."
+          hint="Partitions can be added later, but never removed."
         />
       </Form>
     </Dialog>

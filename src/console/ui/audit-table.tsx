@@ -10,16 +10,16 @@ export function AuditTable(props: { caption: string; events: readonly KeptEvent[
       caption={caption}
       isCaptionHidden
       columns={[
-        { title: "When", cell: ({ at }: KeptEvent) => <Time ms={Date.parse(at)} /> },
-        { title: "Who", cell: ({ principal }) => <span class="data">{principal}</span> },
+        { title: "Time", cell: ({ at }: KeptEvent) => <Time ms={Date.parse(at)} /> },
+        { title: "Principal", cell: ({ principal }) => <span class="data">{principal}</span> },
         {
           title: "Outcome",
           cell: ({ decision }) =>
             decision === "refused" ? <strong class="danger-text">refused</strong> : "done",
         },
-        { title: "What", cell: ({ action }) => action },
+        { title: "Action", cell: ({ action }) => action },
         {
-          title: "On",
+          title: "Resource",
           cell: ({ resource }) => (
             <>
               {resource.type} <span class="data">{resource.name}</span>
@@ -43,8 +43,9 @@ export function AuditTable(props: { caption: string; events: readonly KeptEvent[
           cell: ({ detail, omitted, omittedOfOthers }) => (
             <>
               <span class="data">{detail ?? ""}</span>
-              {omitted !== undefined && ` ${omitted} more of this principal are not told.`}
-              {omittedOfOthers !== undefined && ` ${omittedOfOthers} more of others are not told.`}
+              {omitted !== undefined && ` ${omitted} more of this principal are not listed.`}
+              {omittedOfOthers !== undefined &&
+                ` ${omittedOfOthers} more of other principals are not listed.`}
             </>
           ),
         },

@@ -45,7 +45,7 @@ export function ConfigTable(props: {
       ),
     },
     {
-      title: "From",
+      title: "Source",
       cell: ([key]) => (isOwn(key) ? <strong>{own}</strong> : sourceOf(key)),
     },
   ];
@@ -92,18 +92,13 @@ function Edit(props: {
   const [isTaken, setTaken] = useState(false);
   const save = async () => {
     await onChange({ [name]: isTaken ? null : text });
-    announce(isTaken ? `${name} has its default again.` : `${name} is ${text} now.`);
+    announce(isTaken ? `${name} has its default again.` : `${name} is now ${text}.`);
     onClose();
   };
   return (
     <Dialog title={`Edit ${name}`} onClose={onClose}>
-      <Form action={isTaken ? "Take it away" : "Save"} act={save} onCancel={onClose}>
-        <Field
-          label="Value"
-          value={text}
-          onInput={setText}
-          hint="The broker says if it is out of bounds."
-        />
+      <Form action={isTaken ? "Reset" : "Save"} act={save} onCancel={onClose}>
+        <Field label="Value" value={text} onInput={setText} hint="The broker checks its bounds." />
         {isOwn && (
           <label class="check">
             <input
@@ -111,7 +106,7 @@ function Edit(props: {
               checked={isTaken}
               onChange={(event) => setTaken(event.currentTarget.checked)}
             />{" "}
-            Take it away, so that the default holds
+            Reset it to the default
           </label>
         )}
       </Form>

@@ -16,7 +16,7 @@ export function DownloadButton(props: {
       type="button"
       onClick={() => {
         save(name, new Blob([text()], { type }));
-        announce(`${name} was made.`);
+        announce(`${name} was created.`);
       }}
     >
       {label}

@@ -60,7 +60,7 @@ export function GroupDrawing({ group, flows = NO_FLOWS }: { group: GroupInfo; fl
         {(picture.hiddenPartitions > 0 || picture.hiddenMembers > 0) && (
           <p>
             Not drawn: {countText(picture.hiddenPartitions, "partition")} and{" "}
-            {countText(picture.hiddenMembers, "member")}. The tables below have all.
+            {countText(picture.hiddenMembers, "member")}. The tables below list all.
           </p>
         )}
       </figcaption>
@@ -75,7 +75,7 @@ function Partition({ node, side }: { node: PartitionNode; side: number }) {
   const room = Math.floor((side - 2 * PADDING) / CHAR);
   const isLate = (node.offset?.lag ?? 0) > 0;
   const name = shortened(topic, Math.max(4, room - lag.length - String(partition).length - 2));
-  const state = isFree ? (next === null ? "nobody has it" : `waits for ${calledOf(next)}`) : "";
+  const state = isFree ? (next === null ? "no owner" : `waits for ${calledOf(next)}`) : "";
   return (
     <g class={isFree ? "partition free" : "partition"}>
       <title>
@@ -157,9 +157,9 @@ function classOf(kind: EdgeKind): string {
 }
 
 const KINDS: readonly (readonly [EdgeKind, string])[] = [
-  ["keeps", "has it and keeps it"],
-  ["gives up", "has it and is to give it up"],
-  ["gets", "is to get it next"],
+  ["keeps", "owns it"],
+  ["gives up", "owns it and will give it up"],
+  ["gets", "gets it next"],
 ];
 
 function Legend() {
@@ -177,7 +177,7 @@ function Legend() {
         <svg width="18" height="12" aria-hidden="true" class="partition free">
           <rect x="1" y="1" width="16" height="10" rx="3" />
         </svg>
-        nobody has it
+        no owner
       </li>
       <li>
         <svg width="36" height="10" aria-hidden="true">
@@ -195,8 +195,8 @@ function summaryOf({ partitions, members }: Picture): string {
   const moving = partitions.filter(({ next }) => next !== null).length;
   const idle = members.filter(({ isIdle }) => isIdle).length;
   return [
-    `${countText(partitions.length, "partition")}, of which nobody has ${numberText(free)}, and ${numberText(moving)} are on their way to another member.`,
-    `${countText(members.length, "member")}, of which ${numberText(idle)} are idle.`,
+    `${countText(partitions.length, "partition")}: ${numberText(free)} without an owner, ${numberText(moving)} moving to another member.`,
+    `${countText(members.length, "member")}: ${numberText(idle)} idle.`,
     ...members
       .filter(({ isIdle }) => !isIdle)
       .map(({ member, count }) => `${calledOf(member)} has ${numberText(count)}.`),

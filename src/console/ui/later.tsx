@@ -32,7 +32,7 @@ export function LostNote({ what }: { what: string }) {
   return (
     <div class="note danger" role="alert">
       <p>
-        <strong>Error</strong> The console's file for {what} could not be loaded. The broker runs
+        <strong>Error</strong> The console's file for {what} could not be loaded. The broker may run
         another release by now, or cannot be reached.
       </p>
       <button type="button" onClick={() => location.reload()}>

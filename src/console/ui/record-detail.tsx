@@ -37,7 +37,7 @@ export function RecordDetail({ topic, record }: { topic: string; record: PlacedR
         </dl>
       )}
       <ProduceButton topic={topic} record={record} />
-      <h3>Elsewhere</h3>
+      <h3>Read it elsewhere</h3>
       <div class="buttons">
         <CopyButton
           label="Copy link"

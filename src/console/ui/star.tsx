@@ -13,7 +13,7 @@ export function Star({ kind, name }: { kind: Kind; name: string }) {
       title={isOne ? "A favorite" : "Make it a favorite"}
       onClick={() => {
         toggleFavorite(kind, name);
-        announce(isOne ? `${name} is no favorite any more.` : `${name} is a favorite.`);
+        announce(isOne ? `${name} is no longer a favorite.` : `${name} is a favorite.`);
       }}
     >
       <span aria-hidden="true">{isOne ? "★" : "☆"}</span>

@@ -2,7 +2,7 @@
 import { chooseTheme, THEMES, type Theme, theme } from "../theme.ts";
 
 const THEME_NAMES: Readonly<Record<Theme, string>> = {
-  system: "As the system",
+  system: "System",
   light: "Light",
   dark: "Dark",
 };

@@ -12,7 +12,7 @@ const TOP = 6;
 const BOTTOM = 18;
 
 const COLUMNS: readonly Column<LagPoint>[] = [
-  { title: "When", cell: ({ atMs }) => <span class="data">{timeText(atMs)}</span> },
+  { title: "Time", cell: ({ atMs }) => <span class="data">{timeText(atMs)}</span> },
   { title: "Lag in records", isNumber: true, cell: ({ lag }) => numberText(lag) },
   { title: "Oldest unread", isNumber: true, cell: ({ oldestUnreadMs }) => ageText(oldestUnreadMs) },
 ];

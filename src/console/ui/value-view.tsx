@@ -47,7 +47,7 @@ export function ValueView(props: { bytes: Bytes; label: string; mayBeBrief?: boo
         )}
         {mayBeLaidOut && isJsonTree(text) && (
           <button type="button" onClick={() => setPlain(!isPlain)} aria-pressed={isPlain}>
-            As it was written
+            As written
           </button>
         )}
         <CopyButton label={`Copy ${label}`} text={() => text} />
@@ -93,7 +93,7 @@ function Binary(props: { base64: string; isAll: boolean; showAll: () => void }) 
   const shown = isAll ? SHOWN_CHARS : SHOWN_BYTES;
   return (
     <>
-      <p class="muted">{bytesText(bytes.length)} that are no UTF-8.</p>
+      <p class="muted">{bytesText(bytes.length)} that are not UTF-8.</p>
       <Scroll label="Bytes in hexadecimal" class="bytes">
         <pre class="data">{hexDump(bytes.subarray(0, shown))}</pre>
       </Scroll>

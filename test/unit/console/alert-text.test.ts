@@ -12,13 +12,13 @@ test.each<[Partial<AlertRule>, string]>([
   [{ type: "group-empty", forSeconds: 300 }, "Any group has no members, for 5 min."],
   [
     { type: "partition-full", threshold: 80 },
-    "A partition of any topic stores 80 % of what it can.",
+    "A partition of any topic has used 80 % of its storage.",
   ],
   [
     { type: "partition-full", match: "orders", threshold: 90 },
-    "A partition of topic orders stores 90 % of what it can.",
+    "A partition of topic orders has used 90 % of its storage.",
   ],
-  [{ type: "budget", match: "orders", threshold: 80 }, "Budget orders is used up to 80 %."],
+  [{ type: "budget", match: "orders", threshold: 80 }, "Budget orders is 80 % used."],
 ])("[CON-21] %j: %s", (rule, text) => {
   const whole = { name: "a", match: "*", threshold: 0, forSeconds: 0, webhook: null, ...rule };
   expect(ruleText(whole as AlertRule)).toBe(text);

@@ -48,10 +48,10 @@ test("[CON-9] the moves of a rebalance are listed with it, and the newest rebala
     entry("offsets reset", { partitionCount: 1 }, 20),
   ]);
   expect(told.map(({ title }) => title)).toEqual([
-    "The positions of 1 partition were reset.",
+    "The committed offsets of 1 partition were reset.",
     "m-3 joined. 1 partition moved.",
-    "m-1 came back in time.",
-    "m-1 lost its connection; its session timeout runs.",
+    "m-1 reconnected in time.",
+    "m-1 lost its connection; its session timeout is running.",
     "m-1 joined. 6 partitions were assigned.",
   ]);
 });
@@ -82,7 +82,7 @@ test.each([
   ],
   [
     entry("removed", { ...m1, reason: "replaced" }),
-    "m-1 was removed: another holder of its instance id took its place.",
+    "m-1 was removed: a new member with its instance id replaced it.",
   ],
   [
     entry("topic changed", { topic: "t", reason: "partitions: 2 → 3" }),
@@ -99,7 +99,7 @@ test.each([
       partitions: [{ topic: "t", partitions: [0, 1, 2, 5] }],
       partitionCount: 4,
     }),
-    "m-1 was told to give up 4 partitions (t 0–2, 5).",
+    "m-1 was asked to give up 4 partitions (t 0–2, 5).",
   ],
   [
     entry("assigned", {
@@ -107,10 +107,10 @@ test.each([
       partitions: [{ topic: "t", partitions: [0] }],
       partitionCount: 900,
     }),
-    "m-1 was assigned 900 partitions (t 0; and others).",
+    "m-1 was assigned 900 partitions (t 0, and others).",
   ],
-  [entry("offsets expired", { topic: "t" }), "The positions in topic t expired."],
-  [entry("config changed", { reason: "" }), "The group's config was taken away."],
+  [entry("offsets expired", { topic: "t" }), "The committed offsets in topic t expired."],
+  [entry("config changed", { reason: "" }), "The group's config was reset to the defaults."],
 ])("[CON-9] %j", (told, sentence) => {
   expect(sentenceOf(told)).toBe(sentence);
 });

@@ -77,7 +77,7 @@ test("[CON-15] a key goes where Kafka's clients put it, whatever it is written a
 });
 
 test.each([
-  [{ value: { format: "json", text: "{" } }, "value", /^This is no JSON: ./],
+  [{ value: { format: "json", text: "{" } }, "value", /^This is not JSON: ./],
   [{ value: { format: "base64", text: "*" } }, "value", /base64/],
   [{ key: { format: "base64", text: "=" } }, "key", /base64/],
   [

@@ -46,7 +46,7 @@ test.each([
   [{ groups: { exact: "g" }, operations: ["ALL"] }, 'May do everything with the group "g".'],
   [
     { topics: { prefix: "a-" }, operations: ["CREATE"], max: 3 },
-    'May create all topics that begin with "a-", of which there may be 3.',
+    'May create all topics that begin with "a-", at most 3 of them.',
   ],
   [{ cluster: ["DESCRIBE", "ALTER", "CREATE"] }, "May describe, alter and create the cluster."],
 ] as const)("[CON-4] %j is a sentence", (grant, sentence) => {
@@ -119,6 +119,6 @@ test("[CON-10] a plan says what each step does", () => {
   expect(plan.map(changeText)).toEqual(["stays", "set for the first time"]);
   const [first] = plan;
   if (first === undefined) throw new Error("the plan is empty");
-  expect(changeText({ ...first, offset: 3 })).toBe("2 back: these come again");
-  expect(changeText({ ...first, offset: 9 })).toBe("4 on: these are skipped");
+  expect(changeText({ ...first, offset: 3 })).toBe("2 back: these are delivered again");
+  expect(changeText({ ...first, offset: 9 })).toBe("4 forward: these are skipped");
 });
