@@ -179,8 +179,7 @@ function targetOf(
   page: Page,
   { root, byFile }: { root: string; byFile: ReadonlyMap<string, Page> },
 ): Target | null {
-  if (href.startsWith(`${LOCAL}/`)) return { href: href.slice(LOCAL.length) };
-  if (href === LOCAL) return { href: "/" };
+  if (href === LOCAL || href.startsWith(`${LOCAL}/`)) return ownTarget(href, byFile);
   if (/^[a-z][a-z+.-]*:/i.test(href)) return { href };
   const [path = "", anchor] = href.split("#");
   const file =
@@ -194,6 +193,16 @@ function targetOf(
   if (anchor === undefined) return { href: addressOf(target) };
   if (!target.parsed.anchors.has(anchor)) return null;
   return { href: target === page ? `#${anchor}` : `${addressOf(target)}#${anchor}` };
+}
+
+/** Resolves a link to the reader's own broker. Those to the documentation lead to pages that exist. */
+function ownTarget(href: string, byFile: ReadonlyMap<string, Page>): Target | null {
+  const path = href.slice(LOCAL.length) || "/";
+  const [address = "", anchor] = path.split("#");
+  if (!/^\/docs(\/|$)/.test(address) || address === `/docs/${API.name}`) return { href: path };
+  const page = [...byFile.values()].find((each) => addressOf(each) === address);
+  if (page === undefined) return null;
+  return anchor === undefined || page.parsed.anchors.has(anchor) ? { href: path } : null;
 }
 
 /** Returns the list of pages that the first page has: headings are groups, and each item that begins with a link is an entry. */

@@ -195,6 +195,11 @@ describe("faults", () => {
       "docs/groups.md: the link ../src/gone.ts leads nowhere",
     ],
     [
+      "a link to a page of the reader's broker that does not exist",
+      { "docs/groups.md": "# G\n\n[x](http://127.0.0.1:8787/docs/gone)\n" },
+      "docs/groups.md: the link http://127.0.0.1:8787/docs/gone leads nowhere",
+    ],
+    [
       "a link out of the repository",
       { "docs/groups.md": "# G\n\n[x](../../etc)\n" },
       "docs/groups.md: the link ../../etc leads nowhere",
