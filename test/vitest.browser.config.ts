@@ -1,4 +1,4 @@
-// `npm run test:browser`: what needs a real browser, Debian's Chromium.
+// `npm run test:browser`: the tests that need a real browser, Debian's Chromium.
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({

@@ -29,7 +29,7 @@ const LONGEST = [
   "e2e/kafka-silence",
   "workers/plain-consumer",
 ];
-/** Then those that take long, of what waits and of what computes. */
+/** Then the other long ones, both waiting and computing. */
 const LONG = [
   "e2e/standstill",
   "e2e/trouble",
@@ -44,8 +44,8 @@ const LONG = [
 ];
 
 /**
- * The order of the files. A file of the Workers runtime goes on in the runtime of the one before, if that one is free,
- * and else starts another, which costs seconds. So one of them is among the first files, and the rest follow these.
+ * The order of the files. A file of the Workers runtime continues in the runtime of the previous one, if that is free, and
+ * otherwise starts another, which costs seconds. So one of them is among the first files, and the rest follow these.
  */
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
@@ -59,10 +59,10 @@ class LongestFirst extends BaseSequencer {
       const place = placeIn(LONGEST, file);
       if (place < LONGEST.length) return 1 + place;
       if (file.moduleId.endsWith("/workers/deleted-topics.test.ts")) return 99; // For the same reason.
-      // What has been damaged is told of such a change again and again, and others count rows.
+      // Damaged objects are told of such a change again and again, and others count rows.
       if (/\/workers\/(damage|files|doctor)\.test\.ts$/.test(file.moduleId)) return 101;
       if (file.moduleId.includes("/workers/")) return 100;
-      // What waits goes before what computes, which fills the gaps. The files of a project share processes.
+      // Waiting files go before computing ones, which fill the gaps. The files of a project share processes.
       return (file.moduleId.includes("/e2e/") ? 200 : 300) + placeIn(LONG, file);
     };
     return (await super.sort(files)).sort((a, b) => rank(a) - rank(b));
@@ -74,9 +74,9 @@ export default defineConfig({
     // More than the two cores they are made for: four end-to-end tests wait for a minute. Each further one would start
     // another Workers runtime, which costs seconds.
     maxWorkers: 6,
-    // What a test makes the program say is shown where the test fails.
+    // The program's output in a test is shown if the test fails.
     silent: "passed-only",
-    // A file is a line, whatever its tests take.
+    // A file is a line, however long its tests take.
     slowTestThreshold: 60_000,
     sequence: { sequencer: LongestFirst },
     projects: [
@@ -86,7 +86,7 @@ export default defineConfig({
           name: "unit",
           include: ["test/{unit,simulation,torture,releases,tidy}/**/*.test.ts"],
           environment: "node",
-          // A process for many files, for its start and its imports cost more than most of them.
+          // A process for many files, because its start and its imports cost more than most of them.
           isolate: false,
           testTimeout: 60_000,
           hookTimeout: 60_000,
@@ -106,7 +106,7 @@ export default defineConfig({
           name: "workers",
           include: ["test/workers/**/*.test.ts"],
           setupFiles: ["test/workers/clean-up.ts", "test/workers/answers-described.ts"],
-          // One runtime for many files, for its start costs more than most of them: no two may share a name.
+          // One runtime for many files, because its start costs more than most of them: no two may share a name.
           isolate: false,
           testTimeout: 20_000,
         },

@@ -1,4 +1,5 @@
-// `npm run test:kafka-clients`: the Kafka clients of others, kcat, kafka-python, Java's with Kafka's tools and Streams, franz-go.
+// `npm run test:kafka-clients`: other people's Kafka clients: kcat, kafka-python, Java's with Kafka's tools and Streams,
+// franz-go.
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({

@@ -1,4 +1,4 @@
-// `npm run test:package`: what `npm pack` makes, installed into a project of its own.
+// `npm run test:package`: the result of `npm pack`, installed into a project of its own.
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({

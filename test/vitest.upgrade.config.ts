@@ -1,4 +1,4 @@
-// `npm run test:upgrade`: this release with what earlier ones have written, its rollback, and both side by side.
+// `npm run test:upgrade`: this release with the data of earlier ones, its rollback, and both side by side.
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({

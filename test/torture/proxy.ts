@@ -1,4 +1,4 @@
-// A TCP proxy that breaks and stalls what goes through it. It outlives restarts of the broker.
+// A TCP proxy that breaks and stalls its connections. It outlives restarts of the broker.
 import { connect, createServer, type Server, type Socket } from "node:net";
 
 class Connection {
@@ -17,7 +17,7 @@ class Connection {
     return this.#stall !== null;
   }
 
-  /** Both sides see their connection reset; what was on its way is lost. */
+  /** Both sides see their connection reset; data in flight is lost. */
   cut(): void {
     if (this.#stall !== null) clearTimeout(this.#stall);
     this.#client.destroy();
@@ -87,7 +87,7 @@ export class TcpProxy {
     });
   }
 
-  /** Cuts the connection at `pick`, from 0 to 1, of those there are. False where there is none. */
+  /** Cuts the connection at `pick`, from 0 to 1, of those there are. False if there is none. */
   cut(pick: number): boolean {
     const connection = at([...this.#connections], pick);
     connection?.cut();

@@ -1,11 +1,11 @@
-// What goes wrong and when, from a seed: the same seed gives the same schedule. What a fault hits depends on
-// what is there at the time, so a run repeats only nearly.
+// The faults and their times, from a seed: the same seed gives the same schedule. The victim of a fault depends on what is
+// there at the time, so a run repeats only nearly.
 import { Random } from "../support/random.ts";
 
 export interface Fault {
   readonly atMs: number;
   readonly kind: keyof typeof EVERY_MS | "growth";
-  /** From 0 to 1: which of the candidates. */
+  /** From 0 to 1: selects one of the candidates. */
   readonly pick: number;
   readonly durationMs: number;
 }
@@ -39,7 +39,7 @@ export function planFaults(seed: number, lengthMs: number): Fault[] {
   };
   for (const kind of Object.keys(EVERY_MS) as (keyof typeof EVERY_MS)[]) {
     const everyMs = EVERY_MS[kind];
-    // Bursts keep their distance, or nothing would ever be idle for long enough to be evicted.
+    // Bursts keep their distance, or nothing would ever be idle long enough to be evicted.
     const spread = kind === "quiet burst" ? 0.1 : 0.8;
     const step = () => everyMs * (1 + spread * (2 * random() - 1));
     for (let atMs = step(); atMs < lengthMs; atMs += step()) add(kind, atMs);

@@ -1,4 +1,4 @@
-// Looks at the broker from outside, past the proxies: commits while the run lasts, the logs at its end.
+// Observes the broker from outside, past the proxies: commits during the run, the logs at its end.
 import { type Admin, BrokerError, ConnectionError, type GroupInfo } from "../../src/sdk/index.ts";
 import { until } from "../support/until.ts";
 import type { Logs, PartitionLog } from "./check-log.ts";
@@ -10,7 +10,7 @@ const DRAIN_GUARD_MS = 120_000;
 export class Watcher {
   readonly #admin: Admin;
   readonly #history: HistoryWriter;
-  /** Whoever looks at a group wakes it, and its partitions: false where they shall sleep. */
+  /** A look at a group wakes it and its partitions: false for those that must sleep. */
   readonly #mayLook: (group: string) => boolean;
   readonly #ended: Promise<unknown>;
   #isEnding = false;
@@ -39,7 +39,7 @@ export class Watcher {
     }
   }
 
-  /** Null where there is no answer: the broker is down, or the group is not known yet. */
+  /** Null without an answer: the broker is down, or the group is not known yet. */
   async look(groupId: string): Promise<GroupInfo | null> {
     let info: GroupInfo;
     try {
@@ -80,7 +80,7 @@ function isRead({ lag, logEndOffset }: GroupInfo["offsets"][number]): boolean {
   return lag === 0 || logEndOffset === 0;
 }
 
-/** Does what needs the broker, again while it cannot be reached. */
+/** Does something that needs the broker, and repeats it while the broker is unreachable. */
 export function insist<T>(what: string, ask: () => Promise<T>): Promise<T> {
   return until(what, async () => {
     try {

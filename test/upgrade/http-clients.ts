@@ -1,5 +1,5 @@
-// Clients without a connection, at work over restarts: a member of a group that polls, and a producer whose requests
-// have an `Idempotency-Key`. Both repeat a request until it is answered.
+// Clients without a connection, at work across restarts: a member of a group that polls, and a producer whose requests have
+// an `Idempotency-Key`. Both repeat a request until it is answered.
 import { setTimeout } from "node:timers/promises";
 import { HistoryWriter, type Place } from "../torture/history.ts";
 
@@ -13,9 +13,9 @@ interface Refused {
 }
 
 abstract class Repeater {
-  /** What must not have happened. */
+  /** Events that must not have happened. */
   readonly findings: string[] = [];
-  /** What was answered so far. */
+  /** The responses so far. */
   answers = 0;
   #isStopping = false;
   #isAbandoned = false;
@@ -27,11 +27,11 @@ abstract class Repeater {
     this.#ended = this.#run();
   }
 
-  /** One request after another, each with its answer. */
+  /** One request after another, each with its response. */
   protected abstract turn(): Promise<void>;
 
   async #run(): Promise<void> {
-    await setTimeout(0); // The fields of the class that extends this one are set by then.
+    await setTimeout(0); // The fields of the subclass are set by then.
     while (!this.#isStopping) {
       await this.turn();
       await setTimeout(PAUSE_MS);
@@ -43,7 +43,7 @@ abstract class Repeater {
     await this.#ended;
   }
 
-  /** Waits for no answer any more. */
+  /** Waits for no more responses. */
   abandon(): void {
     this.#isStopping = true;
     this.#isAbandoned = true;

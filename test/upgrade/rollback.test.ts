@@ -1,4 +1,4 @@
-// One step back and forth again: the previous release's bundle over what this tree's bundle has stored.
+// One step back and forth again: the previous release's bundle on the data of this tree's bundle.
 import { afterEach, expect, test } from "vitest";
 import { find } from "../releases/found.ts";
 import { killBrokers, ReleaseBroker } from "../releases/release-broker.ts";

@@ -1,6 +1,6 @@
-// Two releases side by side, as during a rollout: Cloudflare replaces Workers at once and objects within minutes. Clients
-// of every kind are at work while the broker goes from one release to the other and back. What each of them was told and
-// did is written down, and judged by the checker of `npm run torture`.
+// Two releases side by side, as during a rollout: Cloudflare replaces Workers at once and objects within minutes. Clients of
+// every kind are at work while the broker goes from one release to the other and back. Their events and actions are written
+// down, and checked by the checker of `npm run torture`.
 import { mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
@@ -18,12 +18,12 @@ import { KeyedProducer, Poller } from "./http-clients.ts";
 
 const TOPIC = "busy";
 const PARTITIONS = 6;
-/** Far longer than a restart: nobody may lose its place by one. */
+/** Far longer than a restart: nobody may lose its place because of one. */
 const SESSION_MS = 60_000;
 const RECORDS_PER_SECOND = 400;
 /** The whole test takes half a minute on a machine of its own. */
 const GUARD_MS = 600_000;
-/** How much each client has to do between two steps. */
+/** The work of each client between two steps. */
 const STEP_EVENTS = 10;
 const GROUPS = { sdk: TOPIC, mixed: TOPIC, classic: TOPIC };
 /** Ports that no outgoing connection can be given while the broker is down. */
@@ -34,7 +34,7 @@ const PORTS = {
 
 type Side = "previous" | "this";
 
-/** Which release the Worker is of, and which the objects are of. */
+/** The release of the Worker, and that of the objects. */
 const ROLLOUT: readonly (readonly [worker: Side, objects: Side])[] = [
   ["previous", "previous"],
   ["this", "previous"],
@@ -57,14 +57,17 @@ function posts(url: string, brokers: string, sdk: string): Post[] {
     { name: "sdk-a", file, arguments: { ...native, handler: "eachRecord", sdk } },
     { name: "sdk-b", file, arguments: { ...native, handler: "eachBatch", instanceId: "b" } },
     { name: "mixed-sdk", file, arguments: { ...mixed, handler: "slow eachRecord", sdk } },
-    // Without an id of its own it would be a new member after each restart.
+    // Without its own id it would be a new member after each restart.
     { name: "mixed-plain", file: "plain.ts", arguments: { ...mixed, instanceId: "plain" } },
     { name: "mixed-kip848", file: kafkaFile, arguments: { ...kip848, client: "librdkafka" } },
     { name: "classic", file: kafkaFile, arguments: { ...classic, client: "KafkaJS" } },
   ];
 }
 
-/** Those that are to get on in each step. Who fills a post may change: a Kafka client that ends is started again. */
+/**
+ * The clients that must make progress in each step. The holder of a slot may change: a Kafka client that ends is started
+ * again.
+ */
 const AT_WORK = ["p0", "p1", "pk", "keyed", "sdk-a", "sdk-b"].concat([
   "mixed-sdk",
   "mixed-plain",
@@ -72,7 +75,7 @@ const AT_WORK = ["p0", "p1", "pk", "keyed", "sdk-a", "sdk-b"].concat([
   "classic",
 ]);
 
-/** How often each has got something done: acknowledged sends and handled records. */
+/** The progress of each: acknowledged sends and handled records. */
 function progressOf(folder: string): number[] {
   const files = readdirSync(folder);
   return AT_WORK.map((name) =>
@@ -86,7 +89,7 @@ function doneIn(history: string): number {
   return history.match(/"e":"(sent","first":\d+,"outcomes":\[\[|end")/g)?.length ?? 0;
 }
 
-/** What no client may have been told. */
+/** Errors that no client may have received. */
 function refusals(events: Iterable<Event>): string[] {
   const found: string[] = [];
   for (const event of events) {
@@ -104,7 +107,7 @@ function refusals(events: Iterable<Event>): string[] {
   return found;
 }
 
-/** These end the clients that are still at work after a failure of the test. */
+/** These end the clients that are still running after a failure of the test. */
 const cleanups: (() => void)[] = [killBrokers];
 afterEach(() => {
   for (const cleanUp of cleanups) cleanUp();

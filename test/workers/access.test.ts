@@ -1,4 +1,4 @@
-// Who may what, inside the runtime: service bindings, origins, and a cluster that is out of reach.
+// Access inside the runtime: service bindings, origins, and an unreachable cluster.
 import { exports } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { TOKEN_AGE_MS } from "../../src/core/limits.ts";
@@ -11,7 +11,7 @@ import { createTopic, env, evict, unique } from "./support.ts";
 
 const ROOT_KEY = "the-root-key-of-this-test";
 const { caller: _caller, ...open } = env;
-/** The broker as it is deployed: closed. */
+/** The broker as deployed: closed. */
 const closed: Env = { ...open, RIVULET_OPEN: "", RIVULET_ROOT_KEY: ROOT_KEY };
 const context = { waitUntil: () => {}, passThroughOnException: () => {}, props: {} };
 
@@ -131,7 +131,7 @@ describe("a cluster that is out of reach", () => {
     const { token } = await createToken(env, request);
     for (const known of [text, token, ROOT_KEY])
       expect((await ask(closed, "/v1/me", bearer(known))).status).toBe(200);
-    // All that was remembered is old.
+    // Everything remembered is old.
     for (const [id, { key }] of isolate.apiKeys)
       isolate.apiKeys.set(id, { key, atMs: Date.now() - 60_000 });
     for (const known of [text, token, ROOT_KEY])
@@ -209,7 +209,7 @@ test("[APK-4] however many keys are known, one question returns the changed ones
   grow();
   expect(await statuses()).toEqual([200, 401]);
   expect(asked).toEqual(["apiKeyChanges", "apiKey"]);
-  // A cluster that has begun a new life knows of no changes. All keys are asked for anew.
+  // A cluster that has begun a new life knows of no changes. All keys are requested again.
   await evict(clusterStub(closed));
   asked.length = 0;
   grow();

@@ -21,8 +21,8 @@ import {
 const HOUR = "PT1H";
 
 /**
- * Reads as a member of the group that begins at `from`, until it was assigned everything
- * and has received so many values, and leaves.
+ * Reads as a member of the group that begins at `from`, until it was assigned everything and has received this many values,
+ * and leaves.
  */
 type Visit = (
   group: string,
@@ -142,7 +142,7 @@ describe.each(WAYS)("by $by", ({ visit }) => {
     expect(await kafka.ask(messages.OFFSET_DELETE, 0, deleted)).toMatchObject({ errorCode: 0 });
     kafka.close();
     expect(await visit(group, grown, "latest", 1)).toEqual(["of 1"]);
-    // A group that is to forget the topic has never read it [OFF-7].
+    // A group that must forget the topic has never read it [OFF-7].
     await expectStatus(204, "DELETE", `/v1/groups/${group}/offsets?topics=${topic.name}`);
     expect(await visit(group, grown, "latest", 0)).toEqual([]);
   });

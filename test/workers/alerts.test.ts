@@ -1,4 +1,4 @@
-// Alerts and budgets in the real runtime: rules by HTTP, messages to webhooks, and what a budget refuses.
+// Alerts and budgets in the real runtime: rules over HTTP, messages to webhooks, and the refusals of a budget.
 
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
@@ -29,7 +29,7 @@ const { caller: _caller, ...open } = env;
 const closed: Env = { ...open, RIVULET_OPEN: "", RIVULET_ROOT_KEY: ROOT_KEY };
 const context = { waitUntil: () => {}, passThroughOnException: () => {}, props: {} };
 
-/** Asks a closed broker with a key. */
+/** Sends a request to a closed broker with a key. */
 async function ask(key: string, method: string, path: string, body?: object): Promise<Response> {
   const request = new Request(`${ORIGIN}${path}`, {
     ...{ method, headers: { authorization: `Bearer ${key}` } },
@@ -45,7 +45,7 @@ interface Sent {
   readonly headers: Headers;
   readonly body: string;
 }
-/** What webhooks were sent, and what they answer. */
+/** The messages sent to webhooks, and the webhooks' responses. */
 let sent: Sent[] = [];
 let answer = 200;
 
@@ -96,7 +96,7 @@ async function listed(): Promise<Alert[]> {
 
 const minutesAgo = (minutes: number) => Date.now() - minutes * 60_000;
 
-/** Tells of a group that is 50 records behind, which are minutes old. */
+/** Reports a group with a lag of 50 records, which are minutes old. */
 async function fallBehind(): Promise<void> {
   vi.useFakeTimers({ now: minutesAgo(3), toFake: ["Date"] });
   await metricsStub(env).report({ snapshots: [partitionSnapshot({ logEndOffset: 50 })] });
@@ -111,7 +111,7 @@ async function tellPosition(offset: number, epoch: number): Promise<void> {
   await metricsStub(env).report({ snapshots: [snapshot] });
 }
 
-/** Rings the alarm of the MetricsObject, as if the interval between two looks had passed. */
+/** Rings the alarm of the MetricsObject, as if the interval between two checks had passed. */
 async function ring(inMs = 20_000): Promise<void> {
   vi.useFakeTimers({ now: Date.now() + inMs, toFake: ["Date"] });
   await runDurableObjectAlarm(metricsStub(env));
@@ -325,7 +325,7 @@ test("[BGT-3] a principal whose budget is used up is refused, and others are not
   };
   const [poor, rich] = [await keyOf("poor", { dollarsPerDay: 0.000_01 }), await keyOf("rich")];
   const list = (key: string) => {
-    isolate.requests.reportedMs = 0; // Each request tells at once what it has cost.
+    isolate.requests.reportedMs = 0; // Each request reports its cost at once.
     return ask(key, "GET", "/v1/topics?limit=1");
   };
   let served = 0;

@@ -1,5 +1,5 @@
-// [DOC-1] Whatever any test asks of the HTTP API, its answer is one that the operation names: its status and, of an
-// error, its code. [APK-7] And no error tells a secret.
+// [DOC-1] Every response of the HTTP API in any test is one that the operation declares: its status and, for an error, its
+// code. [APK-7] No error contains a secret.
 import { afterEach, expect } from "vitest";
 import { app } from "../../src/worker/http/app.ts";
 import { answersOf, OPERATIONS } from "../../src/worker/http/operations.ts";

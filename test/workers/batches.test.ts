@@ -1,5 +1,5 @@
-// Record batches as clients encode them: what the broker checks of them, over HTTP and over the partition
-// socket, and in every compression.
+// Record batches as clients encode them: the broker's checks, over HTTP and over the partition socket, and in every
+// compression.
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { compressor } from "../../src/compression/compress.ts";
 import { COMPRESSIONS, type CompressionName } from "../../src/core/log/compression.ts";
@@ -312,7 +312,7 @@ describe("what is checked of a batch", () => {
   );
 });
 
-/** Compressors for the kinds that the broker only reads: literals only, which every decoder takes. */
+/** Compressors for the kinds that the broker only reads: literals only, which every decoder accepts. */
 const SNAPPY: Compressor = {
   type: COMPRESSIONS.snappy,
   compress(bytes) {
@@ -362,7 +362,7 @@ describe("compression", () => {
       const appender = await Appender.open(topic);
       expect(await appender.append(1, batch)).toMatchObject({ baseOffset: 4 });
       await interrupt(stub);
-      // Byte for byte, but for the base offset.
+      // Byte for byte, except for the base offset.
       const result = await stub.read({ offset: 1, maxBytes: 1 });
       if (!result.ok) throw new Error(result.detail);
       const expected = batch.slice();

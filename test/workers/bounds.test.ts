@@ -1,4 +1,4 @@
-// What one client can make the broker do for it is bounded: unfolding, bodies, windows, producer ids.
+// One client's demands on the broker are bounded: decompression, bodies, windows, producer ids.
 import { exports } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { compressor } from "../../src/compression/compress.ts";
@@ -226,7 +226,7 @@ describe("large bodies of records", () => {
 });
 
 describe("reads", () => {
-  // An answer is given back a moment after it is read, and these tests count what is there.
+  // A response is released a moment after it is read, and these tests count the rest.
   beforeEach(() =>
     eventually(async () => memory.answers.bytes === 0, "earlier answers to be given back"),
   );

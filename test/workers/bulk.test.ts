@@ -1,4 +1,4 @@
-// NDJSON of any length, in and out, and what HTTP clients expect besides: compression, CORS, methods.
+// NDJSON of any length, in and out, and other expectations of HTTP clients: compression, CORS, methods.
 import { env as bindings, exports } from "cloudflare:workers";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { PartitionObject } from "../../durable-objects/partition/partition-object.ts";
@@ -125,7 +125,7 @@ describe("produce", () => {
     expect(last?.errors[99]).toEqual({ line: 100, code: "INVALID_RECORD", detail: "for the test" });
   });
 
-  /** Sends lines without asking for lines. */
+  /** Sends lines without requesting lines. */
   const post = (topic: { name: string }, body: BodyInit, headers = {}, query = "") =>
     fetchPath(`/v1/topics/${topic.name}/records${query}`, {
       method: "POST",
@@ -285,7 +285,7 @@ describe("what HTTP clients expect", () => {
   });
 
   test("[WEB-2] pages of any origin may call, preflight and errors included", async () => {
-    // An open broker is there for pages of its own machine only, so this one has a root key.
+    // An open broker serves only pages of its own machine, so this one has a root key.
     const { RIVULET_OPEN: _, ...closed } = bindings;
     const env = { ...closed, RIVULET_ROOT_KEY: "root-key-of-this-test-that-is-long-enough" };
     const context = { waitUntil: () => {}, passThroughOnException: () => {}, props: {} };

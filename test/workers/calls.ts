@@ -1,4 +1,4 @@
-// Calls as they cross the wire, for tests that stand inside an object, or in the place of one of its methods.
+// Calls as they cross the wire, for tests inside an object, or in place of one of its methods.
 import {
   type CallRequest,
   type ObjectKind,

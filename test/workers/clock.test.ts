@@ -1,5 +1,5 @@
-// Somebody sets the clock of the machine, back or forward. Here Date.now() is turned, and what runs in the same isolate sees
-// it; the storage's own clock goes on.
+// The machine's clock is set, back or forward. Here Date.now() is turned, and code in the same isolate sees it; the
+// storage's own clock continues.
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { PartitionObject } from "../../durable-objects/partition/partition-object.ts";
@@ -65,14 +65,16 @@ describe("appends and tasks", () => {
     },
   );
 
-  /** The storage shows the wall clock so much off; Date.now() does not. */
+  /** The storage's wall clock is off by this much; Date.now() is not. */
   const shiftWallClock = (topic: TopicJson, ms: number) =>
     runInDurableObject(partitionStub(env, topic.topicId, 0), (instance, { storage }) => {
       shiftWall(storage.sql, ms);
       return instance;
     });
 
-  /** As many appends as fit while one waits for a turn whose timer never rings, since it was set just before the step. */
+  /**
+   * As many appends as fit while one waits for a turn whose timer never rings, since it was set just before the step.
+   */
   async function whileATurnIsHeldUp(topic: TopicJson, step: () => Promise<unknown>) {
     const ring = globalThis.setTimeout;
     const timers = vi.spyOn(globalThis, "setTimeout");
@@ -96,7 +98,7 @@ describe("appends and tasks", () => {
       const topic = await createTopic(1);
       await whileATurnIsHeldUp(topic, async () => {
         await shiftWallClock(topic, ms);
-        // The Worker notices, and tells those that were written to.
+        // The Worker notices, and tells the partitions that were written to.
         const onMachine = { ...env, RIVULET_FILES: "/data" };
         await clusterStub(env).noteLogEnd({ topicId: topic.topicId, partition: 0, logEnd: 1 });
         turnTo(Date.now() + HOUR_MS);
@@ -131,7 +133,7 @@ describe("appends and tasks", () => {
     "[CLK-2] what a cluster must retry it retries soon, whatever its alarm was set for$when",
     async ({ interrupt }) => {
       const topic = await createTopic(1);
-      await produce(topic.name, [{ value: "used" }]); // Of one that was never used nothing is destroyed.
+      await produce(topic.name, [{ value: "used" }]); // An unused one is not destroyed.
       const cluster = clusterStub(env);
       vi.spyOn(PartitionObject.prototype, "destroy").mockRejectedValueOnce(new Error("a test"));
       await cluster.deleteTopic({ name: topic.name });
@@ -236,7 +238,7 @@ describe("idempotency keys", () => {
       await interrupt(partitionStub(env, topic.topicId, 0));
       turnTo(midnight + to);
       expect(await keyed(topic, "once")).toEqual(first);
-      // Other keys drop what has expired, and this one has not.
+      // Other keys drop expired data, and this one has not expired.
       expect((await keyed(topic, "another")).status).toBe(200);
       turnTo(midnight + from);
       expect(await keyed(topic, "once")).toEqual(first);
@@ -313,7 +315,7 @@ describe("sessions", () => {
     turnTo(ms);
     expect(await runDurableObjectAlarm(groupStub(env, group))).toBe(true);
   };
-  /** As the runtime rings it, which says for when it was set. */
+  /** As the runtime rings it, with its set time. */
   const rings = async (group: string, scheduledTime: number, ms: number) => {
     turnTo(ms);
     const info = { scheduledTime, retryCount: 0, isRetry: false };
@@ -338,7 +340,7 @@ describe("sessions", () => {
       await lost.break();
       turnTo(fromMs - HOUR_MS);
       await interrupt(groupStub(env, group));
-      await pollAs(group, topic, "another"); // Whatever happens in the group, it notices.
+      await pollAs(group, topic, "another"); // The group notices on any event.
       expect(await dueMs(group)).toBe(fromMs - HOUR_MS + SESSION_MS);
       await alarmAt(group, fromMs - HOUR_MS + SESSION_MS - 1);
       expect(await members(group)).toContain(lost.memberId);
@@ -400,7 +402,7 @@ describe("sessions", () => {
     },
   );
 
-  /** Each asks something else of a group that has slept. */
+  /** Each asks something different of a group that has slept. */
   const WAYS: {
     way: string;
     wake: (group: string, topic: TopicJson, member: Member) => Promise<unknown>;
@@ -497,7 +499,7 @@ describe("sessions", () => {
   );
 
   const place = ({ topicId }: TopicJson) => ({ topicId, partition: 0 });
-  /** [ATT-5] Why an owner that its group has not signed is refused. */
+  /** [ATT-5] Why an owner without its group's signature is refused. */
   const notAssigned = ({ group, memberNumber }: { group: string; memberNumber: number }) =>
     `FENCED_MEMBER_EPOCH: group ${group} has not assigned this partition to member ${memberNumber}`;
   const attach = async (topic: TopicJson, owner: object) => {
@@ -530,7 +532,7 @@ describe("sessions", () => {
           );
           expect(await pollAs(group, topic, "second")).toMatchObject({ records: [{ value: "a" }] });
           await groupStub(env, group).leave({ memberId: "poll:second", acks: [] });
-          // No clock has anything to do with it.
+          // No clock is involved.
           const other = unique("group");
           const member = await Member.join(other, topic);
           const { incarnation, memberEpoch, memberNumber } = member.joined;
@@ -549,7 +551,7 @@ describe("sessions", () => {
           const group = unique("group");
           await pollAs(group, topic, "one");
           for (const name of [group, unique("no-group")]) {
-            // More than any clock of these tests has shown: of what was retired the group's own is one ahead.
+            // Later than any clock of these tests has shown: the group's own is one ahead of the retired ones.
             const incarnation = Date.now() + 20_000 * DAY_MS + aheadMs;
             const owner = { group: name, incarnation, memberEpoch: 1, memberNumber: 1 };
             const forger = await attach(topic, owner);
@@ -576,8 +578,8 @@ describe("sessions", () => {
   const isFrame = (message: unknown): message is Uint8Array => message instanceof Uint8Array;
 
   /**
-   * Attaches with an incarnation that a clock could have shown, which the group does not have, and is sent records. So does
-   * who was signed by a group that is gone. Whoever made it up has no signature, and is refused.
+   * Attaches with an incarnation that a clock could have shown, which the group does not have, and is sent records. So is an
+   * owner that a deleted group has signed. A made-up one has no signature, and is refused.
    */
   const forge = async (topic: TopicJson, group: string) => {
     const incarnation = Date.now() + 30_000;
@@ -599,7 +601,7 @@ describe("sessions", () => {
       const member = await Member.join(group, topic);
       const { incarnation, memberEpoch, memberNumber } = member.joined;
       const owner = { group, incarnation, memberEpoch, memberNumber };
-      // Also where the group's owner has attached before, and where only the fence is left of the forger.
+      // Also where the group's owner has attached before, and only the forger's fence is left.
       for (const isGone of [false, true, false]) {
         const forger = await forge(topic, group);
         if (isGone) forger.close(1000);
@@ -609,7 +611,7 @@ describe("sessions", () => {
         if (!isGone) expect(await forger.closed).toMatchObject({ code: 4001 });
         await interrupt(partition);
       }
-      // One of another member of this incarnation is as old as it ever was.
+      // One of another member of this incarnation is as old as ever.
       const older = { ...owner, memberEpoch: memberEpoch - 1 };
       const { code, reason } = await (await attach(topic, signedOwner(older, place(topic)))).closed;
       expect([code, reason]).toEqual([4001, expect.not.stringContaining("has not assigned")]);

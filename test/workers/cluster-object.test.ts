@@ -1,5 +1,5 @@
-// ClusterObject over its calls, and what follows from them in the partitions and groups. Tests that write
-// have a twin that evicts the cluster in the middle.
+// ClusterObject over its calls, and the effects in the partitions and groups. Tests that write have a twin that evicts the
+// cluster in the middle.
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { PartitionObject } from "../../durable-objects/partition/partition-object.ts";
@@ -45,7 +45,7 @@ async function create(
   return resolveTopic(created.topic);
 }
 
-/** The tables of a partition, those of the runtime left out. */
+/** The tables of a partition, without the runtime's. */
 function tablesOf(topic: Topic, partition: number): Promise<string[]> {
   return runInDurableObject(partitionStub(env, topic.topicId, partition), (_, { storage }) =>
     Array.from(
@@ -55,7 +55,7 @@ function tablesOf(topic: Topic, partition: number): Promise<string[]> {
   );
 }
 
-/** True once the cluster has told everybody what follows from its changes. */
+/** True once the cluster has told everybody the effects of its changes. */
 async function isWorkedOff(): Promise<boolean> {
   return runInDurableObject(cluster, (_, { storage }) => {
     const { count } = storage.sql
@@ -353,7 +353,7 @@ describe("deleting", () => {
         });
         expect([upgrade.status, upgrade.webSocket]).toEqual([404, null]);
         expect(await upgrade.json()).toMatchObject(gone);
-        // Being asked about has not brought anything back.
+        // The query has not brought anything back.
         expect(await tablesOf(topic, partition)).toEqual([]);
       }
     },
@@ -367,7 +367,7 @@ describe("deleting", () => {
         const stub = partitionStub(env, topic.topicId, partition);
         expect(await stub.append({ batches: batchOf(10) })).toMatchObject({ ok: true });
       }
-      vi.spyOn(console, "error").mockReturnValue(); // The cluster says what failed.
+      vi.spyOn(console, "error").mockReturnValue(); // The cluster reports the failure.
       const outOfReach = vi
         .spyOn(PartitionObject.prototype, "destroy")
         .mockRejectedValue(new Error("out of reach, for the test"));
@@ -414,7 +414,7 @@ describe("deleting", () => {
     },
   );
 
-  // This Worker was not the one that deleted the topic, so it produces by the id that it remembers.
+  // This Worker was not the one that deleted the topic, so it produces with the id that it remembers.
   test.each(TWINS)(
     "[LOG-5] a record acknowledged right after its topic was created again is not lost$when",
     async ({ interrupt }) => {
@@ -427,7 +427,7 @@ describe("deleting", () => {
       await produce(name, [{ value: "present" }]);
       await workedOff();
       const { records } = await eventually(async () => {
-        // The Worker may go on with the old id for as long as the old partition answers.
+        // The Worker may continue with the old id as long as the old partition answers.
         const answer = await call<Fetched>("GET", `/v1/topics/${name}/partitions/0/records`);
         return answer.status === 200 && answer.body;
       }, "the topic to be readable");

@@ -1,4 +1,5 @@
-// [CLU-5] The metadata's object is out of reach: records, members and positions of known topics and groups go on.
+// [CLU-5] The cluster object is unreachable: records, members and committed offsets of known topics and groups continue to
+// work.
 import { afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { ERRORS } from "../../src/core/errors.ts";
 import { groupStub, partitionStub } from "../../src/env.ts";
@@ -49,7 +50,7 @@ interface Described {
   readonly errorCode: number;
 }
 
-/** What may be tried again. */
+/** The retriable errors. */
 const LATER = { body: { retriable: true } };
 
 describe.each(TWINS)("while the cluster is out of reach$when", ({ interrupt }) => {

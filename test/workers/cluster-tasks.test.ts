@@ -1,5 +1,5 @@
-// The cluster's bounds, what follows from its changes, and what it remembers of groups and partitions: whom it tells,
-// what it tries again and when, and what it forgets.
+// The cluster's bounds, the effects of its changes, and what it remembers of groups and partitions: whom it tells, what it
+// retries and when, and what it forgets.
 
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
@@ -35,7 +35,7 @@ afterEach(() => void vi.restoreAllMocks());
 
 const cluster = clusterStub(env);
 
-/** What is stored of a partition's use, or of a group's subscriptions. */
+/** The stored data about a partition's use, or a group's subscriptions. */
 function rows(query: string, ...bindings: string[]): Promise<Record<string, SqlStorageValue>[]> {
   return runInDurableObject(cluster, (_, { storage }) =>
     Array.from(storage.sql.exec(query, ...bindings)),
@@ -48,7 +48,7 @@ const tasksOf = async (what: string) =>
     .filter((task) => task.includes(what));
 
 describe("bounds", () => {
-  /** As many as there may be, or one less. */
+  /** The maximum number, or one less. */
   const many = (bound: number, name: string) => Array.from({ length: bound }, () => name);
 
   test("[CLU-1] topics up to the bound are created, and no more", async () => {
@@ -190,7 +190,7 @@ describe("bounds", () => {
   });
 
   test("[CLK-1] the partitions written to last learn of the clock, each once, the oldest forgotten", async () => {
-    // In a cluster's life of its own, so that nobody else's partitions are among them.
+    // In a separate life of the cluster, so that nobody else's partitions are among them.
     const told = await runInDurableObject(cluster, async (_, state) => {
       const other = new ClusterObject(state, env);
       const written = (partition: number) =>
@@ -311,7 +311,7 @@ describe("groups that end", () => {
       const newest = Math.max(await told(), Date.now()) + 10;
       await cluster.retireIncarnation({ incarnation: newest });
       expect(await told()).toBe(newest);
-      // A group that has lost its data does not know its own, which was one more than the newest at most.
+      // A group that has lost its data does not know its own, which was at most one more than the newest.
       for (const older of [newest - 1, 0]) {
         const before = await told();
         await cluster.retireIncarnation({ incarnation: older });
@@ -361,7 +361,7 @@ describe("groups that end", () => {
     isNeeded.mockImplementationOnce((async () => {
       isNeeded.mockResolvedValueOnce(true);
       await clusterStub(env).forgetGroup({ groupId: group });
-      return false; // An answer from before.
+      return false; // An earlier answer.
     }) as () => Promise<boolean>);
     await cluster.forgetGroup({ groupId: group });
     expect(await cluster.hasGroup({ groupId: group })).toBe(true);
@@ -434,7 +434,7 @@ describe("partitions", () => {
 });
 
 describe("tasks that fail", () => {
-  /** Deleted topics that are kept have an alarm of their own. */
+  /** Kept deleted topics have their own alarm. */
   beforeEach(async () => {
     for (const { topic } of (await cluster.deletedTopics({ limit: 1_000 })).topics)
       await cluster.purgeTopic({ topicId: topic.topicId });
@@ -472,7 +472,7 @@ describe("tasks that fail", () => {
     expect(tried).toEqual([topic.topicId]);
     for (let i = 0; i < 14; i++) {
       const wait = Math.min(3_600_000, 1_000 * 2 ** i);
-      // The clock goes on by itself between two looks.
+      // The clock advances by itself between two checks.
       expect(await waitMs(), `after ${i + 1}`).toBeGreaterThan(wait - 500);
       expect(await waitMs(), `after ${i + 1}`).toBeLessThan(wait + 500);
       await turnTo(nowMs + wait / 2);
@@ -518,7 +518,7 @@ describe("tasks that fail", () => {
     await evict(cluster);
     await expectStatus(204, "DELETE", `/v1/topics/${topic.name}`);
     expect(await tasksOf(topic.topicId)).toEqual([]);
-    expect(await alarmOf(cluster)).not.toBe(null); // There may be others that an earlier life has left.
+    expect(await alarmOf(cluster)).not.toBe(null); // There may be others from an earlier life.
     await runDurableObjectAlarm(cluster);
     expect(log.mock.calls.flat().join("\n")).toContain("tasks.task is damaged");
     expect(await alarmOf(cluster)).toBe(null);

@@ -1,5 +1,5 @@
-// Compaction in the real object: by its alarm, in slices, seen by readers over HTTP and sockets. Time is set,
-// alarms are run: nothing here waits for the clock.
+// Compaction in the real object: by its alarm, in slices, observed by readers over HTTP and sockets. Time is set, alarms are
+// run: nothing here waits for the clock.
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { decodeAnyBatch } from "../../src/compression/decode.ts";
@@ -66,7 +66,7 @@ describe("compaction", () => {
         const n = 24 * request + index;
         return { key: `k${(n * 7) % KEYS}`, value: `${n} ${filling}` };
       });
-      // A key that comes once, in the oldest segment.
+      // A key that occurs once, in the oldest segment.
       if (request === 0) records.unshift({ key: "rare", value: "once" });
       await produce(topic.name, records);
     }
@@ -88,7 +88,7 @@ describe("compaction", () => {
       return (JSON.parse(state) as LogState).compaction;
     });
 
-  /** What is to be left: of each key the newest before the active segment, and all of that. */
+  /** The expected rest: the newest record of each key before the active segment, and all of that. */
   function survivors(records: readonly JsonRecord[], active: number): JsonRecord[] {
     const newest = new Map<unknown, number>();
     for (const { key, offset } of records) if (offset < active) newest.set(key, offset);
@@ -122,12 +122,12 @@ describe("compaction", () => {
         expect(await runDurableObjectAlarm(stub)).toBe(true);
         slices++;
         expect(slices).toBeLessThan(50);
-        // Keys are read anew after an eviction, so this evicts where the pass has got on, and once in between.
+        // Keys are read again after an eviction, so this evicts where the pass has made progress, and once in between.
         const state = JSON.stringify(await compactionOf(stub));
         if (state !== stored || slices === 8) await interrupt(stub);
         stored = state;
         wasSeenHalf ||= (await compactionOf(stub)).pass !== null;
-        // Whatever is left already: nothing that survives is missing, nothing is changed or out of order.
+        // Whatever is left already: nothing that survives is missing, changed or out of order.
         const seen = await readAll(topic);
         const offsets = new Set(seen.map(({ offset }) => offset));
         expect(after.filter(({ offset }) => !offsets.has(offset))).toEqual([]);

@@ -1,4 +1,4 @@
-// The console as it is served.
+// The console as served.
 import { exports } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
 import type { Env } from "../../src/env.ts";

@@ -1,5 +1,5 @@
-// What operations cost, counted by the meter that bills them. The tables of ARCHITECTURE.md are read here,
-// so that they say what is counted and nothing else.
+// The cost of operations, counted by the meter that bills them. The tables of ARCHITECTURE.md are read here, so that they
+// have exactly the counted values.
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import architecture from "../../ARCHITECTURE.md?raw";
@@ -40,7 +40,7 @@ interface Rows {
 type Stub = ReturnType<typeof partitionStub>;
 const APPEND = "append, any number of batches up to 1 MB";
 
-/** Rows metered while `action` runs. Writes are the ones that cost; reads are a thousand times cheaper. */
+/** Rows metered while `action` runs. Writes are what costs; reads are a thousand times cheaper. */
 async function metered(
   stub: Stub | ReturnType<typeof groupStub> | ReturnType<typeof clusterStub>,
   action: () => Promise<unknown>,
@@ -72,7 +72,7 @@ const RECORDS_PER_MB = 8_200;
 
 let sequence = 0;
 
-/** `count` records of `size` bytes, as an idempotent producer sends them: that is how all produce here. */
+/** `count` records of `size` bytes, as an idempotent producer sends them: all produce that way here. */
 function batchOf(count: number, size = 100, producerId = 1, keys = 50): Uint8Array {
   const records = Array.from({ length: count }, (_, i) => ({
     key: UTF8.encode(`k${(sequence + i) % keys}`),
@@ -195,7 +195,7 @@ describe("rows per operation", () => {
     const { written: inAll } = await meteredFromStart(stub, async () => {
       for (let i = 0; i < appends; i++) await append(stub, batchOf(1));
     });
-    // The alarm that makes sure is set once in ten seconds.
+    // The safety alarm is set once in ten seconds.
     expect(inAll).toBeLessThanOrEqual(appends + 1);
     push.mockRestore();
   });
@@ -214,7 +214,7 @@ describe("rows per operation", () => {
     const group = unique("group");
     await readAs(group, topic, { 0: 5 });
     const describe = () => expectStatus(200, "GET", `/v1/groups/${group}`);
-    // In memory first; then the partition has only just woken up, and must read what is unread.
+    // In memory first; then the partition has only just woken, and must read the unread records.
     expect(await metered(stub, describe)).toEqual({ written: 0, read: 0 });
     await evict(stub);
     await stub.offsets();
@@ -240,7 +240,7 @@ describe("rows per operation", () => {
     const written = numberOf(documented("poll of a member without a socket")[0]);
     expect(await metered(stub, () => poll([]))).toEqual({ written, read: 0 });
     const ack = [0, 1].map((partition) => ({ topic: topic.name, partition, offset: 0 }));
-    // All acks of a poll are one row, however many partitions they are about. The first write of a life reads what is there.
+    // All acks of a poll are one row, however many partitions they cover. The first write of a life reads the existing rows.
     expect(await metered(stub, () => poll(ack))).toEqual({ written: written + 1, read: 2 });
     // A poll that sends something for the first time notes it, once for all partitions.
     await produce(
@@ -367,7 +367,7 @@ describe("rows per million records", () => {
 
   test("[COST-1] catch-up read of chunks of 1 MB", async () => {
     const { stub } = await newPartition();
-    // Ten megabytes, of which the tail cache holds four: what is read lies in storage.
+    // Ten megabytes, of which the tail cache holds four: the read ones are in storage.
     for (let i = 0; i < 10; i++) await append(stub, batchOf(RECORDS_PER_MB));
     await evict(stub);
     let records = 0;
@@ -430,7 +430,7 @@ test("[COST-1] [CLU-1] a topic and a group cost the same to create and to delete
   const cluster = clusterStub(env);
   /** Makes one of each and deletes the topic. */
   const round = async () => {
-    const name = unique("t").padEnd(40, "x"); // Patterns are looked up by each beginning of a name.
+    const name = unique("t").padEnd(40, "x"); // Patterns are looked up by each prefix of a name.
     expect(await cluster.createTopic({ name, partitions: 1, overrides: FREED })).toMatchObject({
       ok: true,
     });
@@ -447,6 +447,6 @@ test("[COST-1] [CLU-1] a topic and a group cost the same to create and to delete
   }
   const { written, read } = await metered(cluster, round);
   expect(written).toBe(first.written);
-  // A look-up in an index that finds nothing reads the row behind its place, if there is one, which depends on the name.
+  // An index lookup that finds nothing reads the row behind its place, if there is one, which depends on the name.
   expect(Math.abs(read - first.read)).toBeLessThan(10);
 });

@@ -1,4 +1,4 @@
-// A batch that cannot be read, in one of two partitions, and every way to come across it.
+// A batch that cannot be read, in one of two partitions, and every way to reach it.
 import { runInDurableObject } from "cloudflare:test";
 import { exports } from "cloudflare:workers";
 import { afterEach, describe, expect, test, vi } from "vitest";
@@ -39,7 +39,7 @@ afterEach(() => void vi.restoreAllMocks());
 const BASE_MS = Date.now();
 const CORRUPT = ERRORS.CORRUPT_MESSAGE.code;
 
-/** The batch that cannot be read, of offset 3. Its time is that of the others by their offsets. */
+/** The batch that cannot be read, of offset 3. Its time follows the others' by their offsets. */
 const BAD = () => recordBatch(["pay 100"], { timestamps: [BASE_MS + 3] });
 
 function batchesWith(bad: Uint8Array): Uint8Array[] {
@@ -51,7 +51,7 @@ function batchesWith(bad: Uint8Array): Uint8Array[] {
   ];
 }
 
-/** A topic of two partitions: of the first offset 3 cannot be read, the second is well. */
+/** A topic of two partitions: offset 3 of the first cannot be read, the second is intact. */
 interface Damaged {
   readonly topic: TopicJson;
   readonly stub: PartitionStub;
@@ -72,7 +72,7 @@ async function topicOf(batches: readonly Uint8Array[]): Promise<Damaged> {
   return { topic, stub };
 }
 
-/** Changes what lies on the disk, and forgets what lies in memory. */
+/** Changes the data on the disk, and forgets the data in memory. */
 async function overwrite(
   stub: DurableObjectStub,
   change: (bytes: Uint8Array) => void,
@@ -111,7 +111,7 @@ const KINDS: readonly { kind: string; make(): Promise<Damaged> }[] = [
   },
 ];
 
-/** The error as every way in tells it, with names of its own around it. */
+/** The error on every interface, with its own field names around it. */
 function problem({ topic }: Damaged) {
   const place = { topic: topic.name, partition: 0, offset: 3 };
   return {
@@ -128,7 +128,7 @@ const values = (records: readonly JsonRecord[]) => records.map(({ value }) => va
 const isOf = (partition: number, all: readonly string[]) =>
   all.filter((value) => value.startsWith(`p${partition} `));
 
-/** What somebody has been given, who reads both partitions and goes on by itself. */
+/** The records of a reader that reads both partitions and continues by itself. */
 interface Follower {
   readonly values: string[];
   readonly errors: object[];
@@ -238,7 +238,7 @@ describe.each(KINDS)("$kind", ({ make }) => {
       "p0 5",
     ]);
     expect((await fetchRecords(topic.name, 1)).records).toHaveLength(2);
-    // As a producer's it is the request's fault still.
+    // From a producer it is still the request's fault.
     const sent = recordBatch(["x"]);
     sent[65] = (sent[65] as number) ^ 1;
     const batches = `/v1/topics/${topic.name}/partitions/0/batches`;
@@ -362,7 +362,7 @@ describe("a bit flipped on disk, for who is given batches", () => {
           decodeAll(records ?? new Uint8Array()).map(({ offset }) => offset),
         ]);
       };
-      /** Asked again while the feeds are being opened. */
+      /** Fetched again while the feeds are being opened. */
       const eventuallyFetch = (offset: number, isDone: (answer: unknown) => boolean) =>
         eventually(async () => {
           const answer = await fetch(offset);
@@ -372,7 +372,7 @@ describe("a bit flipped on disk, for who is given batches", () => {
       expect((await eventuallyFetch(0, (answer) => !isEmpty(answer)))?.[0]).toEqual([0, [0, 1, 2]]);
       await interrupt(stub);
       expect((await eventuallyFetch(3, (answer) => !isEmpty(answer)))?.[0]).toEqual([CORRUPT, []]);
-      // Again and again, while the other partition is served.
+      // Repeatedly, while the other partition is served.
       const seen = new Set<string>();
       await eventually(async () => {
         for (const each of (await fetch(3)) ?? []) seen.add(JSON.stringify(each));
@@ -423,7 +423,7 @@ describe("what a partition has stored besides batches", () => {
       const stub = stubOf(topic);
       await produce(topic.name, [{ value: "a" }]);
       await produce(topic.name, [{ value: "b" }]);
-      // A state is written by what is rare.
+      // A state is written only by rare operations.
       await stub.deleteRecords({ before: 1 });
       const place = `/v1/topics/${topic.name}`;
       const path = `${place}/partitions/0`;

@@ -1,4 +1,4 @@
-// Deleted topics that are kept: what becomes of their records and of the positions in them, and what brings them back.
+// Kept deleted topics: the fate of their records and of the committed offsets in them, and their restoration.
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { DELETE_DELAY_MS } from "../../src/core/limits.ts";
@@ -93,7 +93,7 @@ describe("a deleted topic", () => {
       expect(kept).toMatchObject({ topicId, partitions: 2 });
       expect(Date.parse(kept?.purgeAt ?? "") - Date.parse(kept?.deletedAt ?? "")).toBe(60_000);
       expect(await tablesOf(topicId, 0)).toContain("segment_0");
-      expect(await tablesOf(topicId, 1)).toEqual([]); // It was never used, and is not made by this.
+      expect(await tablesOf(topicId, 1)).toEqual([]); // It was never used, and this does not create it.
     },
   );
 

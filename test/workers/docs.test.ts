@@ -1,4 +1,4 @@
-// The documentation as it is served, and the page at the broker's address.
+// The documentation as served, and the page at the broker's address.
 import { exports } from "cloudflare:workers";
 import { afterEach, describe, expect, test } from "vitest";
 import { ObjectError } from "../../src/core/platform-errors.ts";
@@ -151,7 +151,7 @@ describe("their files", async () => {
 
 const context = { waitUntil: () => {}, passThroughOnException: () => {}, props: {} };
 
-/** Asks a broker with these variables. */
+/** Sends a request to a broker with these variables. */
 async function asked(
   env: Partial<Env>,
   path: string,

@@ -1,4 +1,4 @@
-// What doctor asks of the broker, and the repairs that no other operation makes.
+// Doctor's requests to the broker, and the repairs that no other operation makes.
 import { runInDurableObject } from "cloudflare:test";
 import { expect, test } from "vitest";
 import { clusterStub, groupStub, partitionStub } from "../../src/env.ts";
@@ -51,7 +51,7 @@ test("[DRX-1] a partition says whether it has the topic's config", async () => {
   const older = { ...described.topic, overrides: { "retention.ms": 1_000_000 } };
   await partitionStub(env, topicId, 0).configure({ topic: older });
   expect(await expectStatus(200, "GET", path)).toEqual({ ...state, hasConfig: false });
-  // Whatever is set of the topic, or nothing, reaches all of its partitions.
+  // Any change of the topic's config, even none, reaches all of its partitions.
   await expectStatus(200, "PATCH", `/v1/topics/${name}`, { config: {} });
   expect(await expectStatus(200, "GET", path)).toEqual(state);
 });

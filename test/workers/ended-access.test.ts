@@ -1,4 +1,4 @@
-// How access ends, where it takes a clock or a slow cluster: five minutes after a key has changed, in the middle of a long
+// How access ends, if it takes a clock or a slow cluster: five minutes after a key has changed, in the middle of a long
 // request, and while a Kafka client's fetch looks up a topic.
 import { afterEach, expect, test, vi } from "vitest";
 import { ClusterObject } from "../../durable-objects/cluster/cluster-object.ts";
@@ -39,7 +39,7 @@ const READ: Caller = { principal: "User:t", grants: ROLES.read, expiresAtMs: nul
 const mayRead = (...names: string[]): Grant[] =>
   names.map((name) => ({ topics: { exact: name }, operations: ["READ"] }));
 
-/** The clock goes on by so much. */
+/** The clock advances by this much. */
 function pass(ms: number): void {
   const nowMs = Date.now() + ms;
   vi.useFakeTimers({ toFake: ["Date"] });
@@ -120,7 +120,7 @@ test("[ACL-7] [ACL-8] a narrowed key takes partitions from a member, and records
   expect(await socket.next(isAnswer)).toMatchObject({
     rejected: [{ topicId: gone.topicId, code: "TOPIC_AUTHORIZATION_FAILED" }],
   });
-  // The first activity asks for the key's rights, and the next one is judged by them.
+  // The first activity asks for the key's rights, and the next one is checked against them.
   await produce(gone.name, [{ value: "a" }]);
   await reading.next(isBytes);
   const count = reading.received.filter(isBytes).length;

@@ -1,4 +1,4 @@
-// What `cloudflare:workers` offers inside the tests.
+// The parts of `cloudflare:workers` inside the tests.
 declare namespace Cloudflare {
   interface GlobalProps {
     mainModule: typeof import("../../src/index.ts");

@@ -1,4 +1,4 @@
-// What the cluster remembers of partitions that were used, and what a partition does that has lost what it stored.
+// The cluster's memory of used partitions, and the behavior of a partition that has lost its data.
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { ERRORS } from "../../src/core/errors.ts";
@@ -29,7 +29,7 @@ afterEach(() => void vi.restoreAllMocks());
 
 const cluster = clusterStub(env);
 
-/** The tables of a partition: one that was never called has none, nor has one that was only looked at. */
+/** The tables of a partition: one that was never called has none, nor has one that was only queried. */
 function tablesOf({ topicId }: TopicJson, partition: number): Promise<number> {
   return runInDurableObject(
     partitionStub(env, topicId, partition),
@@ -88,7 +88,7 @@ describe("first use", () => {
 });
 
 describe("storage that is gone", () => {
-  /** Everything the partition stored is gone, as with its file. */
+  /** Everything that the partition stored is gone, as with its file. */
   async function lose(topic: TopicJson): Promise<void> {
     const stub = partitionStub(env, topic.topicId, 0);
     await runInDurableObject(stub, (_, { storage }) => storage.deleteAll());
@@ -240,13 +240,13 @@ describe("storage that is gone", () => {
 describe("storage that is another's", () => {
   const refused = { status: 503, body: { code: "KAFKA_STORAGE_ERROR", retriable: false } };
 
-  /** The lines that tell the operator of it. */
+  /** The lines that report it to the operator. */
   function listen(): () => string[] {
     const log = vi.spyOn(console, "error").mockImplementation(() => {});
     return () => messagesIn(log.mock.calls);
   }
 
-  /** As where the file of this object is another's. */
+  /** As if the file of this object were another's. */
   async function put(stub: DurableObjectStub, statement: string): Promise<void> {
     await runInDurableObject(stub, (_, { storage }) => {
       storage.sql.exec(statement);
@@ -396,7 +396,7 @@ describe("storage that is another's", () => {
   );
 });
 
-/** Of a member that names a protocol of its own. */
+/** For a member that names its own protocol. */
 const JOIN = {
   memberId: "",
   sessionTimeoutMs: 10_000,

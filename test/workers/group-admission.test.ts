@@ -1,5 +1,5 @@
-// Whoever reads with a group, over whatever way in: nobody else moves its positions. Each live member has a twin whose group
-// is evicted before the others try.
+// Whoever reads with a group, on whatever interface: nobody else moves its committed offsets. Each live member has a twin
+// whose group is evicted before the others try.
 
 import { runInDurableObject } from "cloudflare:test";
 import { beforeAll, describe, expect, test } from "vitest";
@@ -45,7 +45,7 @@ function heartbeat(group: string, memberId: string, topic: string, memberEpoch =
   return groupStub(env, group).heartbeat({ ...nativeJoin(memberId, topic), memberEpoch });
 }
 
-/** Each makes a live member of the group, of its kind, that has position 2. */
+/** Each creates a live member of the group, of its kind, with committed offset 2. */
 const MEMBERS: Record<string, (group: string, topic: TopicJson) => Promise<void>> = {
   "an SDK's socket": async (group, { name, topicId }) => {
     const socket = await TestSocket.open(`/v1/groups/${group}/socket`);
@@ -172,7 +172,7 @@ describe.each(Object.keys(MEMBERS))("a group read by %s", (kind) => {
           expect(groups[0]?.errorCode).toBe(ERRORS.NON_EMPTY_GROUP.code);
         },
         "commits and heartbeats in the name of its members": async () => {
-          if (kind.includes("Kafka")) return; // They speak that way.
+          if (kind.includes("Kafka")) return; // They use that protocol.
           for (const { memberId, memberEpoch } of (await describeGroup(group)).members) {
             expect(await commit(memberId, memberEpoch)).toBe(UNKNOWN);
             for (const epoch of [memberEpoch, 0, -1, -2])
@@ -338,7 +338,7 @@ test.each(TWINS)(
     await interrupt(stub);
     const before = await fencesOf(stub);
     await poll();
-    expect(await fencesOf(stub)).toEqual(before); // Nothing is new, and nothing written.
+    expect(await fencesOf(stub)).toEqual(before); // Nothing is new, and nothing is written.
     expect(before).toMatchObject([{ group_id: group, polled_at_ms: expect.any(Number) }]);
     await runInDurableObject(stub, (_, { storage }) => {
       storage.sql.exec(
@@ -363,7 +363,7 @@ test.each(TWINS)(
   },
 );
 
-/** Fences, with when each group last polled. */
+/** Fences, with each group's last poll. */
 function fencesOf(stub: DurableObjectStub) {
   return runInDurableObject(stub, (_, { storage }) => [
     ...storage.sql.exec("SELECT * FROM fences LEFT JOIN fence_polls USING (group_id)"),

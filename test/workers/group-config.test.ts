@@ -1,4 +1,4 @@
-// The config of one group, subscriptions by pattern, where a group begins, and what becomes of an empty one.
+// The config of one group, subscriptions by pattern, where a group begins, and the fate of an empty one.
 import { runDurableObjectAlarm } from "cloudflare:test";
 import { afterEach, describe, expect, type MockInstance, test, vi } from "vitest";
 import { ClusterObject } from "../../durable-objects/cluster/cluster-object.ts";
@@ -121,7 +121,7 @@ describe("the list of groups", () => {
 test("[GRP-4] a join that the cluster answers late does not undo a later one", async () => {
   const topic = await createTopic(1);
   const group = unique("late");
-  // Promises do not go from one object to another: both sides look.
+  // Promises do not cross objects: both sides check.
   let isAsked = false;
   let isHeld = true;
   let isAnswered = false;
@@ -365,7 +365,7 @@ for (const { when, interrupt } of TWINS) {
           typeof message === "object" && "type" in message && message.type === "records",
       );
       expect(records.map(({ value }) => value)).toEqual(values);
-      // Whoever comes next shall start where this one began: by time or at the end that is committed first.
+      // The next one must start where this one began: by time or at the end that is committed first.
       const committed = await committedOffsets(group, name);
       expect(committed).toEqual([position === "earliest" ? null : 2 - values.length]);
     });

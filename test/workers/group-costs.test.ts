@@ -1,5 +1,5 @@
-// The test counts the rows that a group reads and writes, from the constructor on. A group sleeps most of the time, so the
-// cost of waking up for one request counts, and it must not grow with the group.
+// The rows that a group reads and writes, counted from the constructor on. A group sleeps most of the time, so the cost of
+// waking for one request counts, and it must not grow with the group.
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
 import { GroupStore } from "../../durable-objects/group/group-store.ts";
@@ -20,7 +20,7 @@ import { nativeBeat, watch } from "./kafka-members.ts";
 import { meteredFromStart } from "./metering.ts";
 import { createTopic, env, evict, TestSocket, type TopicJson, TWINS, unique } from "./support.ts";
 
-/** Waking up for one request may read so many rows, however large the group is. */
+/** Waking for one request may read this many rows, however large the group is. */
 const MAX_READ = 50;
 /** They make large groups. */
 const TIMEOUT_MS = 120_000;
@@ -108,7 +108,7 @@ const MEMBERS = 1_000;
 const CONNECTED = 100;
 const TOPICS = 10;
 
-/** A group that has stored this. It sleeps. */
+/** A group with this stored data. It sleeps. */
 async function storedGroup(events: (topics: readonly TopicJson[]) => GroupEvent[]): Promise<{
   stub: GroupStub;
   topics: TopicJson[];
@@ -121,7 +121,7 @@ async function storedGroup(events: (topics: readonly TopicJson[]) => GroupEvent[
   await clusterStub(env).subscribe({ groupId, names, pattern: null });
   const group: GroupEvent = {
     ...{ type: "group" as const, incarnation: 1, groupEpoch: 1, assignmentEpoch: 1 },
-    overrides: { "consumer.session.timeout.ms": SESSION_MS }, // For members that name none.
+    overrides: { "consumer.session.timeout.ms": SESSION_MS }, // For members without any.
     ...{ nextMemberNumber: MEMBERS + 1, emptySinceMs: null },
   };
   const positions = topics.flatMap(({ topicId, partitions }) =>
@@ -193,12 +193,12 @@ function classicMembers(): GroupEvent[] {
   return [{ type: "classic", classic, isStored: true, reason: "left" } as GroupEvent];
 }
 
-/** Its sockets break, and nobody wakes it up to hear of it: many members that leave would rebalance for long. */
+/** Its sockets break, and nobody wakes it to hear of it: many leaving members would rebalance for long. */
 async function abandon(stub: GroupStub): Promise<void> {
   await evict(stub, "close");
 }
 
-/** Each wakes the group up, and reads little. */
+/** Each wakes the group, and reads little. */
 async function expectLittle(
   stub: GroupStub,
   wakes: Record<string, () => Promise<unknown>>,
@@ -232,7 +232,7 @@ describe(`a group of ${MEMBERS} members and ${MEMBERS * TOPICS} positions`, {
       const last = sockets.at(-1) as Socket;
       const own = ownOf(topics, CONNECTED - 1).map(parsePartitionKey);
       let offset = 2;
-      // The commits since the positions were last written as a whole are read at every wake. There are no more than these.
+      // The commits since the last full write of the offsets are read at every wake-up. There are no more than these.
       for (; offset < 2 + RING_ROWS - 1; offset++) await commit(last, 1, own, offset);
       await expectLittle(stub, {
         "a heartbeat (KIP-848)": beat,
@@ -312,7 +312,7 @@ describe.each(TWINS)("a group of few$when", { timeout: TIMEOUT_MS }, ({ interrup
   test("[COST-1] [OFF-1] a consumer of 12 partitions that commits every 5 s costs 12 rows a minute", async () => {
     const { stub, socket, own } = await consumerOf12();
     let written = 0;
-    // Two minutes, so that the positions are once written as a whole.
+    // Two minutes, so that the offsets are once written as a whole.
     for (let offset = 1; offset <= 24; offset++) {
       await interrupt(stub);
       const rows = await meteredFromStart(stub, () => commit(socket, 1, own, offset));
@@ -332,7 +332,7 @@ describe.each(TWINS)("a group of few$when", { timeout: TIMEOUT_MS }, ({ interrup
     const rows = await meteredFromStart(stub, () => joinObedient(stub, "new", topic));
     const after = await rowsOf(stub);
     const changed = [...after.keys()].filter((row) => before.get(row) !== after.get(row));
-    // All that the newcomer has came from one member.
+    // Everything that the newcomer has came from one member.
     expect(changed.sort()).toEqual([
       expect.stringMatching(/^member m/),
       "member new",

@@ -1,5 +1,5 @@
-// GroupObject over its members' sockets. Every test has a twin that evicts the group in the middle. Time is
-// moved by setting the clock (the object runs in this isolate) and ringing the alarm by hand.
+// GroupObject over its members' sockets. Every test has a twin that evicts the group in the middle. Time is moved by setting
+// the clock (the object runs in this isolate) and ringing the alarm by hand.
 
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
@@ -30,7 +30,7 @@ import {
 } from "./support.ts";
 
 const SESSION_MS = 45_000;
-/** For members that are not the ones whose time runs out. */
+/** For members that must not time out. */
 const LONG_SESSION_MS = 30 * 60_000;
 
 afterEach(() => void vi.useRealTimers());
@@ -45,7 +45,7 @@ function partitionsOf(assignment: AssignmentMessage): number[] {
   return assignment.partitions.map(({ partition }) => partition).sort((a, b) => a - b);
 }
 
-/** What the client side of a `revoked` or `owned` looks like. */
+/** The client's form of a `revoked` or `owned`. */
 function byTopic(places: readonly Place[]): { topicId: string; partitions: number[] }[] {
   const topics = new Map<string, number[]>();
   for (const place of places) {
@@ -64,7 +64,7 @@ interface JoinOptions {
   readonly rebalanceTimeoutMs?: number;
 }
 
-/** A group and what its members consume; [GRP-1] is checked with every message that any of them gets. */
+/** A group and the partitions its members consume; [GRP-1] is checked with every message that any of them gets. */
 class Group {
   readonly id = unique("group");
   readonly stub = groupStub(env, this.id);
@@ -81,7 +81,7 @@ class Group {
     return member;
   }
 
-  /** Joins over a new socket and waits for the answer. */
+  /** Joins over a new socket and waits for the response. */
   async join(topics: readonly TopicJson[], options: JoinOptions = {}): Promise<Member> {
     const member = await this.open(options.memberId);
     member.sendJoin(topics, options);
@@ -89,7 +89,7 @@ class Group {
     return member;
   }
 
-  /** The member no longer consumes anything: it has said good-bye, or somebody else plays it now. */
+  /** The member no longer consumes anything: it has closed, or somebody else plays it now. */
   drop(member: Member): void {
     this.#members.delete(member);
   }
@@ -140,7 +140,7 @@ class Member {
   readonly memberId: string;
   /** Set as soon as the member is opened. */
   socket!: TestSocket<CoordinatorMessage>;
-  /** What the member consumes: what it was given and has not said to have let go. */
+  /** The partitions that the member consumes: those it was given and has not reported as revoked. */
   readonly held = new Set<Place>();
   latest: AssignmentMessage | null = null;
   #requestId = 0;
@@ -189,7 +189,7 @@ class Member {
     );
   }
 
-  /** Lets go of everything that is not in the latest assignment. */
+  /** Revokes everything that is not in the latest assignment. */
   letGo(): void {
     const kept = new Set(this.latest === null ? [] : placesOf(this.latest));
     const revoked = [...this.held].filter((place) => !kept.has(place));
@@ -282,7 +282,7 @@ describe("assignment", () => {
       const revoking = await a.assignment((each) => each.state === "UNREVOKED_PARTITIONS");
       expect(revoking.partitions).toHaveLength(2);
       await interrupt(group.stub);
-      // The owner says something else meanwhile: none of it is a release.
+      // Meanwhile the owner sends other messages: none of them is a release.
       expect(await a.commit(topic, { 0: 1, 1: 1, 2: 1, 3: 1 })).toMatchObject({ rejected: [] });
       expect(await b.socket.untilPong()).toEqual([]);
 
@@ -456,7 +456,7 @@ describe("resuming", () => {
 
       group.drop(a);
       const again = await group.open(a.memberId);
-      for (const place of held) again.held.add(place); // It went on consuming while it was away.
+      for (const place of held) again.held.add(place); // It continued to consume while it was away.
       again.sendJoin([topic], { memberEpoch: a.epoch, owned: held });
       const assignment = await again.assignment((each) => each.state === "UNREVOKED_PARTITIONS");
       expect(assignment.partitions).toHaveLength(3);
@@ -570,7 +570,7 @@ describe("leaving", () => {
     hasty.sendJoin([topic]);
     hasty.socket.close(1000);
     await hasty.socket.closed;
-    // Another join goes the same way, behind it: when that is answered, the hasty one has been handled.
+    // Another join takes the same route, behind it: when that is answered, the hasty one has been handled.
     const b = await group.join([topic]);
     await eventually(async () => {
       const { members } = await describeGroup(group.id);
@@ -634,7 +634,7 @@ describe("leaving", () => {
       const successor = await group.join([topic], { instanceId: "kiosk" });
       expect([...successor.held].sort()).toEqual([...placesOf(a.latest as AssignmentMessage)]);
       expect(successor.latest).toMatchObject({ state: "STABLE", memberEpoch: a.epoch });
-      // A higher number, so that partitions tell it from the one it replaced, which may still be connected.
+      // A higher number, so that partitions tell it from the replaced one, which may still be connected.
       expect(successor.latest?.memberNumber).toBeGreaterThan(a.latest?.memberNumber ?? 0);
       expect(await group.epoch).toBe(epoch);
       expect(await b.socket.untilPong()).toEqual([]);
@@ -710,9 +710,9 @@ describe("time", () => {
       );
       a.socket.close(4004, "the client's connection was lost");
       await eventually(async () => isTold(), "the write to be refused");
-      // Nothing was stored, and the socket is gone: nobody knows any more when the member was last heard.
+      // Nothing was stored, and the socket is gone: nobody knows when the member was last heard.
       expect(await group.isSilent(a.memberId)).toBe(false);
-      // Not before: the runtime may tell of the socket's end once more, and that would be noted.
+      // Not before: the runtime may report the socket's end once more, and that would be noted.
       await group.sql("DROP TRIGGER full");
 
       const notedMs = startMs + SESSION_MS;
@@ -786,7 +786,7 @@ describe("time", () => {
       const topic = await createTopic(1);
       const group = new Group();
       const a = await group.join([topic]);
-      // The socket broke while the group slept: the group was told of the member's next one first.
+      // The socket broke while the group slept: the group heard of the member's next one first.
       const attachment = { memberId: a.memberId, joinedAtMs: 1 };
       const older = {
         deserializeAttachment: () => attachment,
@@ -813,8 +813,7 @@ describe("time", () => {
     },
   );
 
-  // The runtime stamps heartbeats with the real time, so here the join lies in the past instead of the
-  // alarm in the future.
+  // The runtime stamps heartbeats with the real time, so here the join is in the past instead of the alarm in the future.
   async function joinLongAgo(group: Group, realMs: number): Promise<Member> {
     const topic = await createTopic(1);
     vi.useFakeTimers({ toFake: ["Date"] });
@@ -920,7 +919,7 @@ describe("time", () => {
     vi.setSystemTime(restartMs);
     await evict(group.stub, "close");
     await a.socket.closed;
-    // Whoever wakes the group up, it notes the loss then, and not only with its next alarm.
+    // Any request that wakes the group makes it note the loss then, and not only with its next alarm.
     expect(await group.isSilent(a.memberId)).toBe(true);
     // Counted from when they were last seen they would be gone by now.
     await group.alarmAt(restartMs);
@@ -1020,7 +1019,7 @@ describe("offsets", () => {
       expect(await a.commit(topic, { [moving]: 9 })).toMatchObject({
         rejected: [{ partition: moving, code: "FENCED_MEMBER_EPOCH" }],
       });
-      // [OFF-2] The next owner starts at what the old one said last.
+      // [OFF-2] The next owner starts at the old one's last commit.
       expect((await b.assignment()).partitions).toMatchObject([
         { partition: moving, committedOffset: 8 },
       ]);
@@ -1174,9 +1173,9 @@ describe("deleting", () => {
       const again = await group.join([topic]);
       expect(again.latest).toMatchObject({ memberEpoch: 1, memberNumber: 1 });
       expect(again.latest?.partitions).toMatchObject([{ committedOffset: null }]);
-      // [ATT-3] What tells its owner tokens from those of its namesake.
+      // [ATT-3] The part that distinguishes its owner tokens from its namesake's.
       expect(again.latest?.incarnation).toBeGreaterThan(first.incarnation);
-      // It is told of topics again, too.
+      // It hears of topics again, too.
       await expectStatus(200, "PATCH", `/v1/topics/${topic.name}`, { partitions: 2 });
       expect((await again.assignment()).partitions).toHaveLength(2);
     },

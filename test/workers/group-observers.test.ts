@@ -1,4 +1,4 @@
-// [GRP-19] The sockets of those who look at a group.
+// [GRP-19] The sockets of observers of a group.
 import { afterEach, describe, expect, test } from "vitest";
 import { groupStub } from "../../src/env.ts";
 import { CLOSE_SESSION_ENDED } from "../../src/protocol/close-codes.ts";

@@ -1,4 +1,4 @@
-// What a list shows of groups without asking them, and what an object notes so that the cluster need not be asked again.
+// What a list shows of groups without asking them, and an object's notes that save questions to the cluster.
 import { runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { ClusterObject } from "../../durable-objects/cluster/cluster-object.ts";
@@ -39,7 +39,7 @@ interface Group {
   readonly groupType: string;
 }
 
-/** What Kafka's clients are told of the group. */
+/** The group's state for Kafka clients. */
 async function listed(group: string): Promise<Group | undefined> {
   const kafka = await Kafka.open();
   const request = { statesFilter: [], typesFilter: [] };
@@ -54,7 +54,7 @@ const untilListed = (group: string, groupState: string) =>
     `${group} to be listed as ${groupState}`,
   );
 
-/** True if the object is in memory. It is thrown out. */
+/** Returns true if the object is in memory. It is evicted. */
 async function wasAwake(stub: DurableObjectStub): Promise<boolean> {
   try {
     await evict(stub);
@@ -79,7 +79,7 @@ describe("ListGroups", () => {
       const topic = await createTopic(1);
       const [polled, classic, left] = [unique("polled"), unique("classic"), unique("left")];
       await poll(polled, topic.name);
-      // Its alarm is not to ring meanwhile.
+      // Its alarm must not ring meanwhile.
       await joinClassic(groupStub(env, classic), {
         sessionTimeoutMs: 300_000,
         rebalanceTimeoutMs: 300_000,
@@ -237,7 +237,7 @@ describe("the secret that signs owners", () => {
       expect(secret, `life ${life}`).not.toHaveBeenCalled();
       secret.mockRestore();
     }
-    // Without the cluster they sign and trust each other all the same.
+    // Without the cluster they still sign and trust each other.
     await evict(groupObject, "close");
     await evict(partition, "close");
     const isOwner = vi.spyOn(GroupObject.prototype, "isOwner");

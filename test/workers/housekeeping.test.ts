@@ -1,5 +1,5 @@
-// What partitions do without being asked: retention; what topics say about it: configs; and what they do when
-// the storage refuses. Compaction: compaction.test.ts. Time is set, alarms are run: nothing waits for the clock.
+// What partitions do without a request: retention; the configs of topics about it; and what they do when the storage
+// refuses. Compaction: compaction.test.ts. Time is set, alarms are run: nothing waits for the clock.
 import { runDurableObjectAlarm } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { HOUSEKEEPING_INTERVAL_MS } from "../../src/core/limits.ts";
@@ -95,7 +95,7 @@ describe("retention", () => {
       await interrupt(stub);
     }
     expect(await segmentsOf(stub)).toEqual([0, 2, 4, 6, 8]);
-    // When it comes it drops the segments that are old enough, and is set for the one that is next.
+    // It drops the segments that are old enough, and is set for the next one.
     vi.setSystemTime(startMs + HOUR_MS + 15 * MINUTE_MS);
     expect(await runDurableObjectAlarm(stub)).toBe(true);
     expect(await segmentsOf(stub)).toEqual([4, 6, 8]);
@@ -238,7 +238,7 @@ describe("retention", () => {
         logAppendTimeMs: null,
         ...(index === 0 ? {} : { logStartOffset: index }),
       });
-      // Nothing is known of the producers in this life: what is stored of them has to be read.
+      // Nothing is known of the producers in this life: the stored data must be read.
       await evict(stub);
       expect(await segmentsOf(stub)).toEqual([index]);
       await evict(stub);
@@ -384,7 +384,7 @@ describe("configs", () => {
       });
       expect(await describeTopic(other.name)).toMatchObject({ config: set.config, overrides: {} });
       expect((await createTopic(1)).config).toEqual(set.config);
-      // Null takes a key away: here the topic's, there the default.
+      // Null removes a key: here the topic's, there the default.
       await expectStatus(200, "PATCH", `/v1/topics/${own.name}`, {
         config: { "retention.ms": null },
       });

@@ -1,4 +1,4 @@
-// The HTTP API over objects that answer as a test wants: what a request asks of them, and how it is answered.
+// The HTTP API over objects that respond as a test wants: the calls of a request, and its response.
 
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { AppendRequest } from "../../src/calls/partition-calls.ts";
@@ -46,7 +46,7 @@ const post = (body: string, headers: Record<string, string> = {}): RequestInit =
 const NDJSON = { "content-type": "application/x-ndjson" };
 
 describe("producing", () => {
-  /** Partitions that take records, and one that refuses them. */
+  /** Partitions that accept records, and one that refuses them. */
   function broker() {
     const appends: AppendRequest[] = [];
     const partition = {
@@ -139,7 +139,7 @@ describe("producing", () => {
     expect(told.status).toBe(status);
     if (status === 200) expect(told.body.results).toHaveLength(2);
     else expect(told.body.detail).toContain(detail);
-    // With a key, and where lines are asked for, it is told in the same words.
+    // With a key, and if lines are requested, the words are the same.
     const keyed = post(body, { ...NDJSON, "idempotency-key": "k" });
     if (status !== 200)
       expect((await answered(env, "/v1/topics/t/records", keyed)).body).toEqual(told.body);
@@ -169,7 +169,7 @@ describe("producing", () => {
 });
 
 describe("a change with a large answer", () => {
-  /** More than go out in an answer that takes no room. */
+  /** More than fits in a response that takes no room. */
   const COUNT = 5_000;
   const json = JSON.stringify({ records: Array(COUNT).fill({ value: 1, partition: 0 }) });
   const lines = '{"value":1,"partition":0}\n'.repeat(COUNT);
@@ -213,7 +213,7 @@ describe("a change with a large answer", () => {
         },
       );
       const unread = Array.from({ length: 1_024 }, () => memory.answers.hold(() => {}));
-      /** Small answers that nobody reads take all the room that is left. */
+      /** Small unread responses take all the remaining room. */
       const fill = () => {
         try {
           for (const holding of unread) holding.set(MAX_ANSWER_BYTES_IN_PROGRESS / unread.length);
@@ -246,7 +246,7 @@ describe("a change with a large answer", () => {
     const none = await answered(brokerOf({}), "/v1/topics/t/records", post(json));
     expect(none.status).toBe(404);
     expect(memory.answers.bytes).toBe(0);
-    forgetEverything(); // That there is no such topic is remembered for a moment.
+    forgetEverything(); // The missing topic is remembered for a moment.
     const env = brokerOf({ t: 1 }, { partition: { append } });
     expect((await answered(env, "/v1/topics/t/records", post(json))).status).toBe(400);
     expect(memory.answers.bytes).toBe(0);
@@ -254,7 +254,7 @@ describe("a change with a large answer", () => {
 });
 
 describe("a stream", () => {
-  /** Where each partition is read from. */
+  /** The offset from which each partition is read. */
   async function starts(query: string, headers: Record<string, string> = {}) {
     const bench = new FeedBench();
     bench.topic("t", "id", 3);

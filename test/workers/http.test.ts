@@ -1,5 +1,5 @@
-// The HTTP contract, good and bad. Of every bad request this looks at the whole problem that it is answered
-// with, and that it has changed nothing: topics, groups, offsets and log ends are the same before and after.
+// The HTTP contract, good and bad. For every bad request this checks the whole problem, and that nothing has changed:
+// topics, groups, offsets and log ends are the same before and after.
 
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { exports } from "cloudflare:workers";
@@ -34,7 +34,7 @@ import {
 
 afterEach(() => void vi.useRealTimers());
 
-/** Kafka's numbers (clients/…/protocol/Errors.java), and which of them ask to be tried again. */
+/** Kafka's numbers (clients/…/protocol/Errors.java), and which of them are retriable. */
 const KAFKA = {
   OFFSET_OUT_OF_RANGE: { errorCode: 1, retriable: false },
   UNKNOWN_TOPIC_OR_PARTITION: { errorCode: 3, retriable: true },
@@ -70,7 +70,7 @@ function expectProblem(answer: Answer<unknown>, status: number, code: Code, deta
   expect((answer.body as Problem).detail).toMatch(detail);
 }
 
-/** What the bad requests are about: topic `T` with 3 partitions, empty group `G`, group `M` with a member. */
+/** The subjects of the bad requests: topic `T` with 3 partitions, empty group `G`, group `M` with a member. */
 let topic: TopicJson;
 let group: string;
 let crowded: string;
@@ -86,7 +86,7 @@ beforeAll(async () => {
   await readAs(group, topic, { 0: 1, 1: 2 });
 });
 
-/** A member that stays for as long as a test does. */
+/** A member that stays for the whole test. */
 async function joinCrowded(): Promise<void> {
   known = null;
   crowded = unique("crowded");
@@ -124,7 +124,7 @@ function withNames(body: unknown): unknown {
   return JSON.stringify(body).replaceAll('"T"', JSON.stringify(topic.name));
 }
 
-/** `everything` as the last bad request left it; null where something else has happened since. */
+/** `everything` as the last bad request left it; null if something else has happened since. */
 let known: unknown = null;
 
 async function expectRefused(bad: BadRequest): Promise<void> {
@@ -308,7 +308,7 @@ describe("bad records", () => {
 
   const good = { value: "good", partition: 0 };
   const send = (body: unknown) => ({ method: "POST", path: "/v1/topics/T/records", body });
-  /** The bad one stands between good ones that would land in other partitions. */
+  /** The bad one is between good ones that would go to other partitions. */
   const among = (bad: unknown) => send({ records: [good, bad, { ...good, partition: 1 }] });
   const lines = (...body: readonly string[]) => ({
     ...send(body.join("\n")),
@@ -1036,7 +1036,7 @@ describe("producing", () => {
     if (status === 400) return;
     const [record] = (await fetchRecords(name, 0)).records;
     const written = value.startsWith('"') ? JSON.parse(value) : value;
-    // Compared as JSON, which escapes what is no Unicode: a report of it could not be sent.
+    // Compared as JSON, which escapes invalid Unicode: a report of it could not be sent.
     expect(JSON.stringify(record?.value)).toBe(JSON.stringify(written));
   });
 
@@ -1190,7 +1190,7 @@ describe("producing", () => {
       expect(new Set(results.map(({ partition }) => partition)).size).toBe(1);
       used.add(results[0]?.partition ?? -1);
     }
-    // Which one is chosen anew for each request: eight times the same of fifty would be no choice.
+    // It is chosen again for each request: eight times the same of fifty would be no choice.
     expect(used.size).toBeGreaterThan(1);
   });
 
@@ -1330,7 +1330,7 @@ describe("fetching", () => {
       const stub = partitionStub(env, topicId, 0);
       await produce(name, [{ value: "before" }]);
       const waiting = fetchRecords(name, 0, "?offset=1&waitMs=30000");
-      // It waits as a reader of the partition; what is attached is in the socket's attachment.
+      // It waits as a reader of the partition; the socket's attachment shows the attach.
       await eventually(
         () =>
           runInDurableObject(stub, (_, state) =>
@@ -1490,7 +1490,7 @@ describe("groups", () => {
         committedOffset,
         offset: expected[partition],
       }));
-      // [OFF-5] The dry run says the same and changes nothing.
+      // [OFF-5] The dry run returns the same and changes nothing.
       const dry = await expectStatus<Reset>(200, "POST", path, { to, dryRun: true });
       expect(dry).toEqual({ groupId: reader, dryRun: true, offsets: plan });
       expect(await committedOffsets(reader, read.name)).toEqual([5, null]);
@@ -1503,7 +1503,7 @@ describe("groups", () => {
 
   test.each(TWINS)("[OFF-5] a dry run of a reset changes nothing$when", async ({ interrupt }) => {
     const { topic: read, group: reader } = await readTopic();
-    vi.setSystemTime(Date.now()); // The ages of what is unread are the same before and after.
+    vi.setSystemTime(Date.now()); // The ages of unread records are the same before and after.
     const before = await describeGroup(reader);
     const path = `/v1/groups/${reader}/offsets`;
     await expectStatus(200, "POST", path, { to: "latest", topics: [read.name], dryRun: true });
@@ -1538,7 +1538,7 @@ describe("groups", () => {
         { topic: read.name, partition: 1, committedOffset: null, offset: 4 },
         { topic: read.name, partition: 0, committedOffset: 5, offset: 2 },
       ];
-      // [OFF-5] The dry run says the same and changes nothing.
+      // [OFF-5] The dry run returns the same and changes nothing.
       const dry = await expectStatus<Reset>(200, "POST", path, { offsets, dryRun: true });
       expect(dry).toEqual({ groupId: reader, dryRun: true, offsets: answer });
       expect(await committedOffsets(reader, read.name)).toEqual([5, null]);

@@ -1,5 +1,5 @@
-// Idempotent producers and conditional appends through the real objects: by RPC, and over HTTP as the Worker
-// makes them, with answers that get lost on the way. Idempotency keys: idempotency-keys.test.ts.
+// Idempotent producers and conditional appends through the real objects: by RPC, and over HTTP as the Worker makes them,
+// with responses that get lost on the way. Idempotency keys: idempotency-keys.test.ts.
 
 import { runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
@@ -39,7 +39,7 @@ async function newPartition(config: Readonly<Record<string, unknown>> = {}) {
   return { topic, stub: partitionStub(env, topic.topicId, 0) };
 }
 
-/** Every way a client has to append a batch of its own, with one face. */
+/** Every way for a client to append its own batch, behind one interface. */
 const WAYS: readonly {
   readonly way: string;
   readonly append: (topic: TopicJson, bytes: Uint8Array) => Promise<Appended>;
@@ -92,7 +92,7 @@ describe("producers", () => {
         });
       const stored = await readValues(topic);
       expect(stored).toEqual(Array.from({ length: 14 }, (_, offset) => [offset, `7/0: ${offset}`]));
-      // What is older is not recognised, and not stored either.
+      // Older ones are not recognized, and not stored either.
       expect((await append(topic, batch(1))).error).toMatch(/OUT_OF_ORDER_SEQUENCE_NUMBER/);
       await interrupt(stub);
       expect(await append(topic, batch(7))).toMatchObject({ ok: true, baseOffset: 14 });
@@ -218,7 +218,7 @@ describe("producers", () => {
       vi.setSystemTime(startMs + 60_000);
       await stub.append({ batches: recordBatch(["rolls the segment"]) });
       await interrupt(stub);
-      // Whoever is forgotten may start anywhere.
+      // A forgotten producer may start anywhere.
       expect(await stub.append({ batches: batch(50, 2) })).toMatchObject({
         error: "OUT_OF_ORDER_SEQUENCE_NUMBER",
       });
@@ -250,7 +250,7 @@ describe("producers", () => {
       for (let count = 0; count < MAX_PRODUCERS_PER_PARTITION - 2; count += 1_999)
         await appendAs(first + count, 1_999);
       await interrupt(stub);
-      // As many as may be; then producer 1 is heard of again, and one more comes.
+      // The maximum number; then producer 1 is heard of again, and one more comes.
       expect(await stub.append({ batches: batch(1, 1) })).toMatchObject({ ok: true });
       expect(await stub.append({ batches: batch(0, 3) })).toMatchObject({ ok: true });
       await interrupt(stub);
@@ -278,7 +278,7 @@ describe("producer ids", () => {
     await expectStatus(200, "GET", "/v1/topics");
     expect(asked, "it would have been noticed").toHaveBeenCalled();
     expect(ids.every((id) => Number.isSafeInteger(id) && id > 0)).toBe(true);
-    // Of 2^53 random ones none has a neighbour: the odds are one in ten million.
+    // Of 2^53 random ones none has a neighbor: the odds are one in ten million.
     const sorted = ids.toSorted((one, other) => one - other);
     const gaps = sorted.slice(1).map((id, i) => id - (sorted[i] as number));
     expect(Math.min(...gaps)).toBeGreaterThan(5_000);
@@ -327,7 +327,7 @@ interface Init {
 
 type Append = PartitionObject["append"];
 
-/** What the next calls of `append` do instead, one each; then it works as ever. Returns how often it was called. */
+/** Replaces the next calls of `append`, one each; after that it works as ever. Returns the number of calls. */
 function disturbAppends(
   ...disturbances: readonly ((original: () => ReturnType<Append>) => ReturnType<Append>)[]
 ): { readonly calls: number } {
@@ -445,7 +445,7 @@ describe("the Worker", () => {
       expect(answer.body).toMatchObject({ retriable: true });
       expect(count.calls).toBe(end.length);
       await interrupt(stub);
-      // As many records as the request before: nobody may take them for its repeat.
+      // As many records as in the previous request: nobody may take them for its repeat.
       expect(await produce(topic.name, [{ value: "next" }])).toMatchObject([{ offset: 2 }]);
       expect((await readValues(topic)).map(([, value]) => value)).toEqual([
         "first",

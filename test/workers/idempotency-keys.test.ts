@@ -1,5 +1,5 @@
-// Requests with an Idempotency-Key, over HTTP: repeated, at once, changed, after crashes in between, after
-// their topic has changed, and after a day.
+// Requests with an Idempotency-Key, over HTTP: repeated, concurrent, changed, after crashes in between, after their topic
+// has changed, and after a day.
 
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
@@ -51,7 +51,7 @@ function allOf(topic: TopicJson, partitions = topic.partitions) {
   );
 }
 
-/** How many records there are in all partitions. */
+/** The number of records in all partitions. */
 async function countIn(topic: TopicJson, partitions = topic.partitions): Promise<number> {
   const all = await Promise.all(
     Array.from({ length: partitions }, (_, partition) => readValues(topic, partition)),

@@ -1,5 +1,5 @@
-// A deployment whose jurisdiction is changed. workerd has no jurisdictions, so the cluster's objects in several of them
-// are objects of several names here.
+// A deployment whose jurisdiction is changed. workerd has no jurisdictions, so the cluster's objects in several of them are
+// objects with several names here.
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { ClusterObject } from "../../durable-objects/cluster/cluster-object.ts";
@@ -20,7 +20,7 @@ import {
   unique,
 } from "./support.ts";
 
-/** The environment of each deployment's object, by the object's name. It gets it anew in each of its lives. */
+/** The environment of each deployment's object, by the object's name. It gets a new one in each of its lives. */
 const ENVIRONMENTS = new Map<string, Env>();
 
 beforeEach(() => {
@@ -36,16 +36,16 @@ afterEach(() => void vi.restoreAllMocks());
 
 const getCluster = env.CLUSTER.getByName.bind(env.CLUSTER);
 
-/** The objects themselves, in whichever jurisdiction they are asked for. */
+/** The objects themselves, in whichever jurisdiction they are requested. */
 function inNone(namespace: DurableObjectNamespace) {
   const getByName = (name: string) => namespace.getByName(name);
   return { getByName, jurisdiction: () => ({ getByName }) };
 }
 
-/** A deployment, and what its variable is now. */
+/** A deployment, and its variable's current value. */
 class Deployment {
   readonly #name = unique("deployment");
-  /** What the objects outside of any jurisdiction do when they are asked for: nothing, mostly. */
+  /** The objects' behavior when they are requested outside any jurisdiction: nothing, mostly. */
   beforeOuter = () => {};
   #variable = "";
 
@@ -81,7 +81,7 @@ class Deployment {
     } as unknown as Env;
   }
 
-  /** Evicts the cluster's object, which finds the same variable again. */
+  /** Evicts the cluster object, which finds the same variable again. */
   async evict(): Promise<void> {
     await this.deploy(this.#variable);
   }

@@ -1,5 +1,5 @@
-// Who may call what over Kafka's protocol, and how a client says who it is: a closed broker, and what it answers to each
-// request of whoever has a right too few, a right just enough, or has not said who it is.
+// Access over Kafka's protocol, and how a client authenticates: a closed broker, and its response to each request of a
+// caller with a right too few, with just enough rights, or without authentication.
 import { env as bindings } from "cloudflare:workers";
 import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import type { Caller } from "../../src/core/access/caller.ts";
@@ -58,7 +58,7 @@ function callerWith(grants: readonly Grant[], expiresAtMs: number | null = null)
   return { principal: "User:test", grants, expiresAtMs, keyId: null };
 }
 
-/** A connection of a client that may do this. */
+/** A connection of a client with these rights. */
 function clientWith(grants: readonly Grant[]): Kafka {
   return Kafka.openWith(withCaller(CLOSED, callerWith(grants)));
 }
@@ -68,7 +68,7 @@ async function answerTo(client: Kafka, name: string, names: Names): Promise<unkn
   return await client.ask(named(name), version, filled(request(names)));
 }
 
-/** All rights but these, and but those that would include them. */
+/** All rights except these, and except those that would include them. */
 function allBut(need: Need): Grant[] {
   const operationsOf = (type: ResourceType) =>
     OPERATIONS_OF[type].filter(
@@ -405,7 +405,7 @@ describe("the operations that a client may do", () => {
   });
 });
 
-/** What the columns of the access matrix may do. */
+/** The rights of the columns of the access matrix. */
 const COLUMNS: Readonly<Record<string, readonly Grant[]>> = {
   R: [{ topics: { prefix: "orders." }, operations: ["READ"] }],
   W: [{ topics: { prefix: "orders." }, operations: ["WRITE"] }],
@@ -427,7 +427,7 @@ test.each(MATRIX)("[KFK-31] the access matrix: %s", async (name, codes) => {
     const client = clientWith(COLUMNS[column] ?? []);
     const refusals = refusalsIn(await answerTo(client, name, names));
     expect(refusals[0] ?? 0, column).toBe(codes[i]);
-    // Each kind of resource is refused for itself.
+    // Each kind of resource is refused by itself.
     if (name.endsWith("Configs") && column !== "A") expect(refusals).toEqual([T, G, C]);
   }
 });
@@ -441,7 +441,7 @@ interface Authenticated {
   readonly sessionLifetimeMs: number;
 }
 
-/** Logs in, from the handshake to the last answer. For OAUTHBEARER, the password is the token. */
+/** Authenticates, from the handshake to the last response. For OAUTHBEARER, the password is the token. */
 async function logIn(
   client: Kafka,
   mechanism: SaslMechanism,
@@ -464,7 +464,7 @@ async function logIn(
   return last;
 }
 
-/** An API key with these rights, as a client of Kafka has it. */
+/** An API key with these rights, in a Kafka client's form. */
 async function keyWith(grants: readonly Grant[], expiresAtMs: number | null = null) {
   const made = { principal: `User:${unique("user")}`, grants, expiresAtMs };
   const { text, key } = await createKey(env, made);
@@ -570,7 +570,7 @@ describe("a client that logs in", () => {
       });
       const down = new Proxy({}, { get: () => () => Promise.reject(new Error("out of reach")) });
       const cut = { ...CLOSED, CLUSTER: { getByName: () => down } } as unknown as Env;
-      // What was remembered is old.
+      // The remembered data is old.
       for (const [id, { key }] of isolate.apiKeys)
         isolate.apiKeys.set(id, { key, atMs: Date.now() - 60_000 });
       const client = Kafka.openWith(cut);

@@ -1,4 +1,4 @@
-// What Kafka's admins see of API keys, and what they are told who would change it.
+// Kafka's admins' view of API keys, and the responses to attempts to change them.
 import { afterEach, expect, test } from "vitest";
 import { ERRORS, KAFKA_ERRORS } from "../../src/core/errors.ts";
 import { alterKey, createKey } from "../../src/worker/access/keys.ts";

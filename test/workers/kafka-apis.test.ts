@@ -61,7 +61,7 @@ test("[CLS-6] an invalid offset is rejected; -1 and -2 are the end and the begin
 
 const UNKNOWN_TOPIC = ERRORS.UNKNOWN_TOPIC_OR_PARTITION.code;
 
-/** One position each, of which none can be committed. `name` is a topic with one partition. */
+/** One offset each, none of which can be committed. `name` is a topic with one partition. */
 const NOTHING_TO_COMMIT: Record<
   string,
   { topic?: string; partition?: number; offset?: number; metadata?: string; code: number }
@@ -107,7 +107,7 @@ describe.each(Object.entries(NOTHING_TO_COMMIT))("a commit by hand of %s", (_, w
       expect(await rememberedNames(groupId)).not.toContain("no-such-topic");
       if (exists) expect((await describeGroup(groupId)).offsets).toEqual([]);
       else expect(await call("GET", `/v1/groups/${groupId}`)).toMatchObject({ status: 404 });
-      // What is right beside it counts.
+      // Correct entries beside it count.
       const outcome = await kafka.ask<Committed>(messages.OFFSET_COMMIT, 7, {
         groupId,
         generationId: -1,
@@ -157,7 +157,7 @@ test("[GRP-13] more offsets than one commit may name are rejected before any is 
   ).toMatchObject({ errorCode: code });
 });
 
-/** The names of topics that the cluster would tell the group of. */
+/** The names of topics that the cluster would report to the group. */
 function rememberedNames(groupId: string): Promise<string[]> {
   return runInDurableObject(clusterStub(env), (_, { storage }) =>
     [
@@ -235,7 +235,7 @@ test("[KCG-1] a member that may have missed a response gets its assignment again
   const { memberEpoch } = await beat(a, 1, owned(0));
   expect(memberEpoch).toBe(joined.memberEpoch);
   await beat(b, -1);
-  await beat(a, memberEpoch, owned(0)); // This answer is lost.
+  await beat(a, memberEpoch, owned(0)); // This response is lost.
   const both = { topicPartitions: [{ partitions: [0, 1] }] };
   expect(await beat(a, memberEpoch, owned(0))).toMatchObject({ assignment: both });
   expect(await beat(a, memberEpoch)).toMatchObject({ assignment: both });
@@ -310,7 +310,7 @@ test("[KFK-13] configs that hold anyway are accepted, others rejected by name; n
     }>(messages.DESCRIBE_CONFIGS, 1, { resources: [{ ...resource, configurationKeys }] });
     const configs = new Map(results[0]?.configs.map(({ name, value }) => [name, value]));
     expect(configs.get("retention.ms")).toBe("9223372036854775807");
-    expect(configs.get("min.insync.replicas")).toBe("1"); // What holds, whatever was asked for.
+    expect(configs.get("min.insync.replicas")).toBe("1"); // The value that holds, whatever was requested.
   }
   for (const [key, value] of [
     ["compression.type", "lz4"],
@@ -345,7 +345,7 @@ test("[KFK-27] transactions are refused with an error that ends them, and in cle
   const errorCode = ERRORS.UNSUPPORTED_VERSION.code;
   const refused = { errorCode, errorMessage: expect.stringContaining("transactions") };
   const asked = { key: "t", keyType: 1, keys: ["t"] };
-  // librdkafka asks in these versions, and takes no other error for final.
+  // librdkafka uses these versions, and treats no other error as final.
   for (const version of [1, 2])
     expect(await kafka.ask(messages.FIND_COORDINATOR, version, asked)).toMatchObject({
       ...refused,

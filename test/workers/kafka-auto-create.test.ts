@@ -1,4 +1,4 @@
-// Topics that are created because a Kafka client asks for them.
+// Topics that are created because a Kafka client requests them.
 import { expect, test } from "vitest";
 import { START_CONFIGS } from "../../src/core/cluster/config.ts";
 import { ERRORS, KAFKA_ERRORS } from "../../src/core/errors.ts";

@@ -1,4 +1,4 @@
-// What connections of Kafka's clients can take from each other: nothing. Over TCP and over a WebSocket.
+// What connections of Kafka clients can take from each other: nothing. Over TCP and over a WebSocket.
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { concatBytes } from "../../src/core/bytes.ts";
 import { BrokerError } from "../../src/core/errors.ts";
@@ -54,15 +54,15 @@ afterEach(async () => {
   clients.clear();
   expect(held()).toEqual(NOTHING);
 });
-/** What a test has opened, and does not close. */
+/** The connections that a test has opened, and does not close. */
 const clients = new Set<Client>();
 
 interface Client {
   send(bytes: Uint8Array): Promise<void>;
-  /** The next answer. */
+  /** The next response. */
   answer(): Promise<Uint8Array>;
   close(): void;
-  /** What it was sent and has not read, where that is told. */
+  /** The bytes that it was sent and has not read, if that is known. */
   readonly unreadBytes?: () => number;
   /** When nothing is served any more. */
   readonly served: Promise<void>;
@@ -80,9 +80,9 @@ async function wholeFrame(next: () => Promise<Uint8Array>): Promise<Uint8Array> 
   return read;
 }
 
-/** A client that reads nothing unless it is told to. */
+/** A client that reads nothing unless told to. */
 function overTcp({ env = envOf(), patience }: Options): Client {
-  // Bytes, as a connection has them: what is read goes into the reader's own buffer.
+  // Bytes, as a connection has them: data goes into the reader's own buffer.
   const [up, down] = [new IdentityTransformStream(), new TransformStream<Uint8Array>()];
   const [writer, reader] = [up.writable.getWriter(), down.readable.getReader()];
   const socket = {
@@ -160,7 +160,7 @@ function opens(open: (options: Options) => Client) {
   };
 }
 
-/** `heldBytes` tells what a request takes of which most has come: over TCP a buffer of its own. */
+/** `heldBytes` is what a nearly complete request takes: over TCP its own buffer. */
 const WAYS = [
   { way: "TCP", open: opens(overTcp), heldBytes: () => 4 + MAX_KAFKA_REQUEST_BYTES },
   { way: "a WebSocket", open: opens(overWebSocket), heldBytes: (sent: number) => sent },
@@ -174,14 +174,14 @@ const LONG: Patience = { silentMs: 60_000, idleMs: 60_000, halfSentMs: 60_000, s
 const SHORT_MS = 100;
 const asks = framed(encodeRequest(API_VERSIONS, 0, {}));
 
-/** The length of a request, and so many bytes of it. */
+/** The length of a request, and this many bytes of it. */
 function begun(announced: number, sent: number): Uint8Array {
   const bytes = new Uint8Array(4 + sent);
   new DataView(bytes.buffer).setInt32(0, announced);
   return bytes;
 }
 
-/** A broker with so many topics that each answer about all of them is megabytes. */
+/** A broker with so many topics that each response about all of them is megabytes. */
 function largeAnswers(count = 100): Env {
   const topics = Array.from({ length: count }, (_, i) => ({
     name: `topic-${i}`,
@@ -196,7 +196,7 @@ function largeAnswers(count = 100): Env {
   });
 }
 
-/** A broker whose groups are large; `asked` counts what they are asked. */
+/** A broker whose groups are large; `asked` counts their requests. */
 function largeGroups(asked: { count: number }, memberMetadata: Uint8Array): Env {
   return envOf(async (method) => {
     if (method === "hasGroup") return true;
@@ -215,7 +215,7 @@ function names(count: number): string[] {
   return Array.from({ length: count }, (_, i) => `name-${i}`);
 }
 
-/** Requests about many topics that are not there. */
+/** Requests about many missing topics. */
 const ABOUT_MANY = [
   {
     what: "a fetch",
@@ -567,7 +567,7 @@ test("[BND-14] with too many connections the silent go first, then the one quiet
   for (const each of [...all, ...late]) each.close();
 });
 
-/** Feeds that hold so much. */
+/** Feeds that hold this much. */
 function feedsOf(bytes: number): SpareHolding {
   const feeds = { drop: () => {} };
   kept.push(feeds); // The room keeps none alive.

@@ -1,4 +1,4 @@
-// What a connection of a Kafka client is bounded by.
+// The bounds of a Kafka client's connection.
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { MAX_INVOCATION_CALLS } from "../../src/core/limits.ts";
 import type { Env } from "../../src/env.ts";
@@ -31,7 +31,7 @@ function open(env: Env, end: (error: Error) => void = () => {}): Connection {
   return new Connection({ env, nodes, clientHost: "/", way: "tcp", end, patience });
 }
 
-/** One request, asked and answered, and the answer taken. */
+/** One request with its response, which is taken. */
 async function ask(connection: Connection): Promise<void> {
   await connection.answer(asks);
   connection.answered();
@@ -74,7 +74,7 @@ test("[KFK-20] a group whose answers to PINGs stay away is asked again, over a n
   const beat = async () => {
     const before = asked;
     await watches.heartbeat("g", "m", "said", async () => ({ answer: ++asked, isQuiet: true }));
-    await new Promise((resolve) => setImmediate(resolve)); // What the group says has come.
+    await new Promise((resolve) => setImmediate(resolve)); // The group's message has arrived.
     return asked > before;
   };
   while (await beat()); // Until it is watched.

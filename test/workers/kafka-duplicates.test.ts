@@ -1,4 +1,4 @@
-// What a request names more than once. Every API that is served stands in a table here, or is said to name nothing.
+// Names that a request repeats. Every served API is in a table here, or is listed as naming nothing.
 
 import { expect, test } from "vitest";
 import { ANYBODY } from "../../src/core/access/caller.ts";
@@ -14,7 +14,7 @@ import { decodeResponse, encodeRequest } from "../support/kafka-frames.ts";
 import * as messages from "../support/kafka-schemas.ts";
 
 const TIMES = 3_000;
-// Other tests run in the same isolate, which remembers what there is.
+// Other tests run in the same isolate, which remembers their data.
 const [TOPIC, GROUP] = ["topic-named-twice", "group-named-twice"];
 const TOPIC_ID = "00000000-0000-0000-0000-00000000000a";
 const topic = {
@@ -33,7 +33,7 @@ const committed = Array.from({ length: 100 }, (_, partition) => ({
   metadata: "m".repeat(100),
 }));
 
-/** What the objects of a broker answer that has topic `t` and group `g`. */
+/** The objects' responses for a broker that has topic `t` and group `g`. */
 const ANSWERS: Readonly<Record<string, unknown>> = {
   topics: [topic],
   topic: { ok: true, topic },
@@ -71,7 +71,7 @@ const ANSWERS: Readonly<Record<string, unknown>> = {
   destroy: { ok: true },
 };
 
-/** A connection to that broker, and what its objects are asked. */
+/** A connection to that broker, and the calls of its objects. */
 function broker() {
   const asked: string[] = [];
   const stub = new Proxy(
@@ -105,7 +105,7 @@ async function ask(api: Api, version: number, request: unknown) {
 
 type Named = (count: number) => unknown;
 const many = <T>(count: number, item: T): T[] => Array.from({ length: count }, () => item);
-/** A topic, and of it a partition, so many times. */
+/** A topic, and a partition of it, this many times. */
 const partitions =
   <P>(partition: P) =>
   (count: number) => ({ topics: [{ name: TOPIC, partitions: many(count, partition) }] });
@@ -194,7 +194,7 @@ const READS: readonly (readonly [what: string, Api, version: number, Named])[] =
   ],
 ];
 
-/** Answered INVALID_REQUEST, as in Kafka: the answer could not say which is which, or both would be done. */
+/** Answered INVALID_REQUEST, as in Kafka: the response could not say which is which, or both would be done. */
 const REFUSED: readonly (readonly [what: string, Api, version: number, Named])[] = [
   ["partitions", messages.LIST_OFFSETS, 5, partitions(time)],
   ["topics", messages.LIST_OFFSETS, 5, topics(time)],
@@ -252,7 +252,7 @@ const DONE_ONCE: readonly (readonly [what: string, Api, version: number, Named])
   ],
 ];
 
-/** They name nothing that is answered for. */
+/** They name nothing that needs a response. */
 const NAMELESS = new Set<Api>([
   messages.DESCRIBE_ACLS,
   messages.DESCRIBE_CLUSTER,

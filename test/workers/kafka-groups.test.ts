@@ -1,4 +1,4 @@
-// A group's object as Kafka's clients come to it, where more than one thing happens at a time.
+// A group's object with Kafka clients, where several things happen at a time.
 
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
@@ -82,7 +82,7 @@ test.each([
   expect(await call("GET", `/v1/groups/${group}`)).toMatchObject({ status: 404 });
 });
 
-/** Each is done in a group that somebody was told an id in. */
+/** Each is done in a group in which somebody was given an id. */
 const WITH_A_PENDING_ID: Record<string, (group: string, topic: string) => Promise<void>> = {
   "a member of KIP-848 joins": async (group, topic) => {
     const joined = await groupStub(env, group).heartbeat(nativeJoin("native", topic));
@@ -148,7 +148,7 @@ async function settle(group: string) {
   return joinClassic(stub);
 }
 
-/** Joins over a socket, and waits for the answer. */
+/** Joins over a socket, and waits for the response. */
 async function joinOver(group: string, topic: TopicJson, more: object = {}) {
   const socket = await TestSocket.open<CoordinatorMessage>(`/v1/groups/${group}/socket`);
   const join = { type: "join", memberId: "m", memberEpoch: 0, topics: [topic.name], ...more };
@@ -523,7 +523,7 @@ function tablesOf(stub: DurableObjectStub): Promise<string[]> {
   );
 }
 
-/** Each sets the position of partition 0 to an offset, in a group of its own kind. */
+/** Each sets the committed offset of partition 0, in a group of its own kind. */
 const WAYS: {
   way: string;
   begin(group: string, topic: TopicJson): Promise<(offset: number) => Promise<unknown>>;

@@ -1,4 +1,4 @@
-// What the connections of Kafka's clients hold of the isolate, and a broker that answers what a test wants.
+// The memory that Kafka connections hold in the isolate, and a broker that responds as a test wants.
 
 import { ANYBODY } from "../../src/core/access/caller.ts";
 import type { Env } from "../../src/env.ts";
@@ -17,7 +17,7 @@ export function held() {
 
 export const NOTHING = { connections: 0, inFlightBytes: 0, feeds: 0, fedBytes: 0 };
 
-/** A broker whose objects answer nothing, or what `answer` does to a method of this name. */
+/** A broker whose objects respond with nothing, or as `answer` makes a method of this name respond. */
 export function envOf(
   answer: (method: string, ...args: unknown[]) => Promise<unknown> = () => new Promise(() => {}),
 ): Env {

@@ -69,11 +69,11 @@ export async function watch(stub: GroupStub, memberId: string): Promise<TestSock
 
 interface WatchedKind {
   readonly kind: string;
-  /** Joins as the only member, and has what it is assigned. Returns its id. */
+  /** Joins as the only member, with its assignment. Returns its id. */
   join(stub: GroupStub, sessionTimeoutMs: number): Promise<string>;
-  /** Says that the member is alive, and nothing else. */
+  /** Reports that the member is alive, and nothing else. */
   beat(stub: GroupStub): Promise<void>;
-  /** A query of the time since when it is silent. */
+  /** A query of the time since when it has been silent. */
   readonly silentSince: string;
 }
 

@@ -46,7 +46,7 @@ export class Kafka {
     }
   }
 
-  /** Sends a request whose answer, if any, nobody waits for. */
+  /** Sends a request without waiting for a response. */
   send(api: Api, version: number, request: unknown): void {
     this.#socket.send(framed(encodeRequest(api, version, request)));
   }
@@ -55,7 +55,7 @@ export class Kafka {
     return this.#socket.closed;
   }
 
-  /** The bytes that came beyond the answers that were read. */
+  /** The bytes that came beyond the responses that were read. */
   get unreadBytes(): number {
     const sizes = this.#socket.received.filter(isBytes).map(({ length }) => length);
     return sizes.reduce((sum, each) => sum + each, 0) - this.#readBytes;

@@ -1,5 +1,5 @@
-// Members that speak Kafka's protocol and fall silent: by the group's alarm, and when the connection that watches for
-// them goes.
+// Members that speak Kafka's protocol and fall silent: by the group's alarm, and when the connection that watches for them
+// goes.
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { type GroupStub, groupStub } from "../../src/env.ts";

@@ -1,4 +1,4 @@
-// What Kafka's clients send and take word for word, where other clients' requests would hide a difference.
+// What Kafka clients send and take word for word, where other clients' requests would hide a difference.
 import { runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { ERRORS, KAFKA_ERRORS } from "../../src/core/errors.ts";
@@ -131,7 +131,7 @@ describe("a fetch of positions that names a member and its epoch", () => {
   });
 });
 
-/** Lists where an answer has null. Elements of lists are not told apart. */
+/** Lists the places of nulls in a response. Elements of lists are not told apart. */
 function nulls(value: unknown, path = ""): string[] {
   if (value === null) return [path];
   if (typeof value !== "object" || value instanceof Uint8Array) return [];
@@ -171,7 +171,7 @@ describe("null in an answer", () => {
     permissionType: 1,
   };
 
-  /** Questions, and the places where Kafka's broker answers null because there is nothing to say. */
+  /** Questions, and the places where Kafka's broker returns null because there is nothing to say. */
   const ANSWERS: readonly [
     what: string,
     api: Api,
@@ -271,7 +271,7 @@ describe("null in an answer", () => {
 });
 
 describe("a topic that is named by its id", () => {
-  /** The ways in which clients leave the name out. Java's sends it empty. Before version 12 it cannot be null. */
+  /** The ways in which clients omit the name. Java's sends it empty. Before version 12 it cannot be null. */
   const NAMELESS = [
     [10, ""],
     [11, ""],
@@ -747,7 +747,7 @@ describe("the times of Kafka's consumers in a group", () => {
       expect(await shown()).toEqual(["45000", "5000"]);
       const { memberEpoch, heartbeatIntervalMs } = await beat(0);
       expect(heartbeatIntervalMs).toBe(5_000);
-      for (let i = 0; i < 3; i++) await beat(memberEpoch); // Answered beside the group from then on.
+      for (let i = 0; i < 3; i++) await beat(memberEpoch); // Answered outside the group from then on.
       expect(await alter({ [SESSION]: "60000", [INTERVAL]: "15000" })).toBe(NONE);
       await interrupt(groupStub(env, groupId));
       expect(await shown()).toEqual(["60000", "15000"]);
@@ -865,7 +865,7 @@ describe("configs", () => {
       const after = await described(kafka, type, resource);
       for (const [key, { value }] of before) expect(after.get(key)?.value, key).toBe(value);
     }
-    // What holds for topics is no config of a group.
+    // Configs of topics are not configs of a group.
     expect(await alter(kafka, GROUP, groupId, [["min.insync.replicas", SET, "2"]])).toMatchObject({
       errorCode: ERRORS.INVALID_CONFIG.code,
     });

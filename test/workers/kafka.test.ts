@@ -44,7 +44,7 @@ class ClassicMember {
     this.groupId = groupId;
   }
 
-  /** Joins, and where it is the leader gives everyone its part: its name, unless said otherwise. What it is given. */
+  /** Joins, and as the leader gives everyone its part: its name, unless given otherwise. Returns its own part. */
   async join(partOf: (memberId: string) => Uint8Array = utf8): Promise<string> {
     const request = {
       groupId: this.groupId,
@@ -137,7 +137,7 @@ function describeGroup(group: string): Promise<GroupJson> {
   return call<GroupJson>("GET", `/v1/groups/${group}`).then(({ body }) => body);
 }
 
-/** Heartbeats until none is carried to the group. */
+/** Heartbeats until none reaches the group. */
 async function untilQuiet(calls: { mock: { calls: unknown[] } }, beat: () => Promise<unknown>) {
   await eventually(async () => {
     const before = calls.mock.calls.length;
@@ -243,7 +243,7 @@ describe.each(TWINS)("a group of Kafka's clients$when", ({ interrupt }) => {
     await interrupt(stub);
     for (let i = 0; i < 5; i++) expect(await one.beat()).toBe(NONE);
     expect(calls.mock.calls).toHaveLength(before);
-    // Another generation is another thing to say.
+    // Another generation has other news.
     const [generationId, stale] = [one.generationId, one.generationId - 1];
     one.generationId = stale;
     expect(await one.beat()).toBe(KAFKA_ERRORS.ILLEGAL_GENERATION);

@@ -1,5 +1,5 @@
-// The largest credentials that are made: whatever letters their names have, each kind of socket keeps who opened it, with
-// the longest of what else it keeps, and outlives hibernation with it. What is larger is refused where it is made.
+// The largest possible credentials: whatever letters their names have, each kind of socket keeps its opener, with the
+// longest of its other data, across hibernation. Larger ones are rejected where they are made.
 
 import { runInDurableObject } from "cloudflare:test";
 import { exports } from "cloudflare:workers";
@@ -52,7 +52,7 @@ const ALL: Grant[] = [
   { groups: { prefix: "" }, operations: ["READ"] },
 ];
 
-/** So many grants with names of so many letters between them. The first two are on everything in the name space. */
+/** This many grants with names of this many letters between them. The first two are on everything in the namespace. */
 function grantsOf(letter: string, letters: number, count: number = MAX_GRANTS): Grant[] {
   const others = count - ALL.length;
   const named = Array.from({ length: others }, (_, i): Grant => {
@@ -239,7 +239,7 @@ test("[ACL-9] a too large key of an earlier release is told so by every socket, 
   const { id, key } = await expectStatus<Made>(201, "POST", "/v1/keys", asked);
   const stored = (await clusterStub(env).apiKey({ id })).key;
   if (stored === null) throw new Error("the key is not stored");
-  // Each of them becomes three, with the name space in two.
+  // Each of them becomes three, with the namespace in two.
   const cluster: Grant[] = Array(MAX_GRANTS - ALL.length).fill({ cluster: ["ALL"] });
   const grants = [...ALL, ...cluster];
   await clusterStub(env).putApiKey({ key: { ...stored, grants } });
@@ -262,7 +262,7 @@ test("[ACL-9] a too large key of an earlier release is told so by every socket, 
     expect(await call("GET", path, undefined, { ...headers, ...bearer(key) }), path).toMatchObject(
       refused,
     );
-  // What takes no socket goes on.
+  // Requests without a socket continue.
   await expectStatus(200, "GET", `${at}/partitions/0/records`, undefined, bearer(key));
   await expectStatus(200, "PATCH", `/v1/keys/${id}`, { expiresAt: Date.now() + 3_600_000 });
   expect(await call("PATCH", `/v1/keys/${id}`, { grants })).toMatchObject(refused);

@@ -1,5 +1,5 @@
-// Topics with `commit.linger.ms`: whichever way appends come they share a row, and whatever happens while they wait, what
-// was answered is stored and what was not is not. Each test has a twin that evicts the partition in the middle.
+// Topics with `commit.linger.ms`: on whichever interface appends come they share a row. Whatever happens while they wait,
+// answered ones are stored and others are not. Each test has a twin that evicts the partition in the middle.
 import { runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { partitionStub } from "../../src/env.ts";
@@ -32,7 +32,7 @@ afterEach(() => {
 type Answer = AppendAnswer | PartitionMessage;
 type Stub = ReturnType<typeof partitionStub>;
 
-/** Long enough that all that a test sends comes meanwhile. */
+/** Long enough that everything a test sends arrives meanwhile. */
 const LINGER_MS = 400;
 
 async function newPartition(lingerMs = LINGER_MS): Promise<{ topic: TopicJson; stub: Stub }> {
@@ -42,7 +42,7 @@ async function newPartition(lingerMs = LINGER_MS): Promise<{ topic: TopicJson; s
   return { topic, stub };
 }
 
-/** The offsets with which rows begin. */
+/** The first offsets of rows. */
 function rowsOf(stub: Stub): Promise<number[]> {
   return runInDurableObject(stub, (_, { storage }) =>
     storage.sql
@@ -52,7 +52,7 @@ function rowsOf(stub: Stub): Promise<number[]> {
   );
 }
 
-/** The timers of this isolate that take so long, and do not ring: the test rings them, or never does. */
+/** The timers of this isolate with this delay do not ring: the test rings them, or never does. */
 function heldTimers(ms: number): (() => void)[] {
   const ring = globalThis.setTimeout;
   const held: (() => void)[] = [];

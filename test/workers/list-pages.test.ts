@@ -1,4 +1,4 @@
-// [CLU-6] Lists of topics and groups in pages over HTTP, for callers who see all, some, or those of a name space.
+// [CLU-6] Lists of topics and groups in pages over HTTP, for callers who see all, some, or those of a namespace.
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { Grant } from "../../src/core/access/grants.ts";
 import { MAX_GROUP_ID_LENGTH, MAX_LIST_PAGE } from "../../src/core/limits.ts";
@@ -25,7 +25,7 @@ type Listed = Readonly<Record<string, readonly Item[]>> & { readonly next?: stri
 
 const cluster = clusterStub(env);
 const prefix = unique("list");
-/** Names with all characters that they may have, in the order of the list. */
+/** Names with all legal characters, in the order of the list. */
 const names = ["-", ".a", "1", "A", "B.", "_", "a", "a-b", "a.b", "a.b.c", "aa", "b"]
   .map((end) => `${prefix}.${end}`)
   .sort();
@@ -52,7 +52,7 @@ async function lister(grants: readonly Grant[], namespace?: string) {
   };
 }
 
-/** All that the pages hold. */
+/** The items of all pages. */
 async function pages(
   list: (query: string) => Promise<Listed>,
   { kind, nameIn }: (typeof KINDS)[number],

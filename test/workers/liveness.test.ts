@@ -1,4 +1,4 @@
-// Who notices that a member has died, line by line of the table in ARCHITECTURE.md. Time is the test's: it says when each
+// Who notices that a member has died, line by line of the table in ARCHITECTURE.md. Time is the test's: it sets when each
 // socket last answered a ping, and rings the alarms of the group and of its partitions in the order in which they are due,
 // as the runtime does. Nothing else wakes an object.
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
@@ -32,7 +32,7 @@ const MINUTE_MS = 60_000;
 /** A silent member that something has found gets the time of one more heartbeat, and a second. */
 const GRACE_MS = heartbeatIntervalMs(SESSION_MS) + 1_000;
 
-/** Who answers pings, by member id in the group, and by group and member number at a partition. */
+/** The members that answer pings, by member id in the group, and by group and member number at a partition. */
 const heardMs = new Map<string, number>();
 const living = new Set<{ readonly names: readonly string[] }>();
 let nowMs = 0;
@@ -89,7 +89,7 @@ function nameOf(socket: WebSocket): string {
   return attachment?.memberId ?? attachment?.watches ?? "";
 }
 
-/** All that is alive answers the ping of this time. */
+/** Everything alive answers the ping of this time. */
 function turnTo(ms: number): void {
   nowMs = ms;
   vi.setSystemTime(ms);
@@ -108,7 +108,7 @@ class Member {
     this.socket = socket;
   }
 
-  /** Joins, and gives up what it is told to give up while it lives. */
+  /** Joins, and gives up what it is told to while it lives. */
   static async join(group: TestGroup, topic: TopicJson): Promise<Member> {
     let take: (message: AssignmentMessage) => void = () => {};
     const socket = await TestSocket.open<CoordinatorMessage>(
@@ -170,12 +170,12 @@ class Member {
     return socket;
   }
 
-  /** From now on nothing is heard from it. Its sockets stay open. */
+  /** From now on it is silent. Its sockets stay open. */
   fallSilent(): void {
     living.delete(this);
   }
 
-  /** As a machine that stood still and goes on. */
+  /** Like a machine that stood still and continues. */
   goOn(): void {
     living.add(this);
   }
@@ -221,7 +221,7 @@ class TestGroup {
     return this.#interrupt(this.stub, ...this.#partitions);
   }
 
-  /** Time goes on, and every alarm rings when it is due. */
+  /** Time advances, and every alarm rings when it is due. */
   async advance(toMs: number): Promise<void> {
     for (let rings = 0; ; rings++) {
       if (rings > 200) throw new Error("the alarms ring all the time");
@@ -494,7 +494,7 @@ describe.each(
 });
 
 describe("a watched member that is silent because it is not asked", () => {
-  /** Rings at most so often: for each of two members, once in a session timeout. */
+  /** Rings at most this often: for each of two members, once in a session timeout. */
   const mostRings = (ms: number) => 2 * Math.ceil(ms / SESSION_MS);
   const never = async () => {};
 

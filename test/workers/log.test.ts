@@ -1,4 +1,4 @@
-// The names of requests, and what the log says of failures that nobody expected.
+// The names of requests, and the log lines of unexpected failures.
 import { exports } from "cloudflare:workers";
 import { afterEach, expect, test, vi } from "vitest";
 import { PartitionLog } from "../../src/core/log/partition-log.ts";

@@ -1,4 +1,4 @@
-// Sockets between two releases: the version that a client names, fields and messages that the broker does not know.
+// Sockets between two releases: the version that a client names, unknown fields and messages.
 import { exports } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
 import { groupStub, partitionStub } from "../../src/env.ts";
@@ -20,7 +20,7 @@ type Message = Readonly<Record<string, unknown>>;
 interface Kind {
   readonly kind: string;
   readonly path: (topic: TopicJson, group: string) => string;
-  /** What a client says first, and how the broker answers. */
+  /** A client's first message, and the broker's response. */
   readonly first: (topic: TopicJson) => object | null;
   readonly answer: Message;
   readonly types: string;

@@ -1,4 +1,4 @@
-// Counts the rows of one object from its constructor on, so also those that waking up costs.
+// Counts the rows of one object from its constructor on, including the cost of waking.
 import { runInDurableObject } from "cloudflare:test";
 import { clusterStub } from "../../src/env.ts";
 import { env } from "./support.ts";
@@ -20,7 +20,7 @@ const ALARM_ROWS = 1;
 
 /**
  * Counts what the object reads and writes while `action` runs. The statements of all objects pass here, and the object is
- * told from the others by its storage. So it must not begin another life during the action, but it may begin one.
+ * recognized by its storage. So it must not begin another life during the action, but it may begin one.
  */
 export async function meteredFromStart(
   stub: DurableObjectStub,

@@ -1,4 +1,4 @@
-// Metrics, as objects and isolates tell them and as they are asked for.
+// Metrics, as objects and isolates report them and as they are queried.
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { exports } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
@@ -33,7 +33,7 @@ import {
   unique,
 } from "./support.ts";
 
-/** What other files have told would fill the bounds. */
+/** The reports of other files would fill the bounds. */
 beforeEach(async () => {
   vi.useRealTimers();
   const metrics = metricsStub(env);
@@ -117,7 +117,7 @@ test("[RPT-2] a query wakes no partition and no group", async () => {
   expect(await usedBy(partitionStub(env, topic.topicId, 0), groupStub(env, group))).toEqual(before);
 });
 
-/** What objects have counted in their lives. Looking at them counts nothing. */
+/** The counts of objects in their lives. A query counts nothing. */
 function usedBy(...stubs: DurableObjectStub[]): Promise<unknown[]> {
   return Promise.all(
     stubs.map((stub) =>
@@ -528,7 +528,7 @@ describe("the meter itself", () => {
 
   test("[MTR-6] costs less than a hundredth of what it measures", async () => {
     const metrics = metricsStub(env);
-    // Ten minutes of two appends a second in each of three partitions, as they tell of it: a row and a request each.
+    // Ten minutes of two appends a second in each of three partitions, as they report it: a row and a request each.
     for (let minute = 1; minute <= 10; minute++) {
       vi.useFakeTimers({ now: Date.now() + 60_000, toFake: ["Date"] });
       const count = 120 * minute;

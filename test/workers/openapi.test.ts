@@ -1,4 +1,4 @@
-// The description of the HTTP API, held against what the API is and answers.
+// The description of the HTTP API, compared with the API and its responses.
 import { exports } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
 import { ERROR_DESCRIPTIONS } from "../../src/core/error-descriptions.ts";

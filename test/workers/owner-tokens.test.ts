@@ -1,5 +1,5 @@
-// Who attaches to a partition as an owner: whom its group has signed, or says that it has assigned the partition to. Each test
-// has a twin whose objects are evicted in the middle.
+// Who attaches to a partition as an owner: one that its group has signed, or to which the group says it has assigned the
+// partition. Each test has a twin whose objects are evicted in the middle.
 import { beforeAll, describe, expect, test } from "vitest";
 import { clusterStub, groupStub, partitionStub } from "../../src/env.ts";
 import type { AssignmentMessage, CoordinatorMessage } from "../../src/protocol/group-socket.ts";
@@ -32,7 +32,7 @@ const MAX_EPOCH = 2 ** 31 - 1;
 const YEAR_MS = 365 * 86_400_000;
 const place = ({ topicId }: TopicJson) => ({ topicId, partition: 0 });
 
-/** A member that reads the topic in its group, and the owner token that it was given. */
+/** A member that reads the topic in its group, and its owner token. */
 async function join(group: string, topic: TopicJson) {
   const socket = await TestSocket.open<CoordinatorMessage>(`/v1/groups/${group}/socket`);
   socket.send({ type: "join", memberId: unique("m"), memberEpoch: 0, topics: [topic.name] });
@@ -66,7 +66,7 @@ async function expectRefused(topic: TopicJson, owner: Owner): Promise<void> {
   });
 }
 
-/** A topic with a record, a group, and the objects that may be thrown out of memory. */
+/** A topic with a record, a group, and the objects that may be evicted. */
 async function scene() {
   const topic = await createTopic(1);
   await produce(topic.name, [{ value: "a" }]);

@@ -1,4 +1,4 @@
-// How a partition begins: from the Worker's word about its topic, with the cluster told of it afterwards.
+// How a partition begins: from the Worker's word about its topic, with the cluster informed afterward.
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { ClusterObject } from "../../durable-objects/cluster/cluster-object.ts";
@@ -33,7 +33,7 @@ afterEach(() => void vi.restoreAllMocks());
 const cluster = clusterStub(env);
 const GONE = { ok: false, error: "UNKNOWN_TOPIC_ID" };
 
-/** What the Worker says of a topic that it knows. */
+/** The Worker's word about a known topic. */
 function wordOf({ name, topicId, partitions }: TopicJson): TopicDescription {
   return { name, topicId, partitions, initialPartitions: partitions, overrides: {}, defaults: {} };
 }
@@ -356,7 +356,7 @@ describe("on a machine's disk", () => {
       expect(await offsets(object, topic)).toMatchObject(gone);
     });
     expect(await tablesOf(topic)).toEqual([]);
-    // While the cluster cannot be asked it begins, and stops with the cluster's word.
+    // While the cluster is unreachable it begins, and stops with the cluster's word.
     const restart = stopCluster();
     await onMachine(topic, async (object) => {
       expect(await offsets(object, topic)).toMatchObject({ ok: true });

@@ -39,7 +39,7 @@ type Stub = PartitionStub;
 
 const GONE = { ok: false, error: "UNKNOWN_TOPIC_ID" };
 
-/** A partition with one record, unless told otherwise. */
+/** A partition with one record, unless given otherwise. */
 async function newPartition(values: readonly string[] = ["a"]) {
   const topic = await createTopic(1);
   const stub = partitionStub(env, topic.topicId, 0);
@@ -187,7 +187,7 @@ describe("an owner from ahead of the clock", () => {
       });
       const { length } = asked.mock.calls;
       await interrupt(stub);
-      await stub.offsets(); // It wakes up, and then knows the fence.
+      await stub.offsets(); // It wakes, and then knows the fence.
       expect(await stub.readAs({ owner: ahead, ...request })).toMatchObject({ ok: true });
       expect(asked.mock.calls).toHaveLength(length);
       // Another incarnation of the group is another question.

@@ -1,5 +1,5 @@
-// PartitionObject over its calls and its socket. Tests that write have a twin that evicts the partition in
-// the middle: [LOG-5] and [HIB-1] are every twin's second half.
+// PartitionObject over its calls and its socket. Tests that write have a twin that evicts the partition in the middle:
+// [LOG-5] and [HIB-1] are every twin's second half.
 import { runInDurableObject } from "cloudflare:test";
 import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { GroupCommit } from "../../durable-objects/partition/group-commit.ts";
@@ -178,7 +178,7 @@ class Reader {
     return this.socket.next(isBytes);
   }
 
-  /** Fails if anything was received that no test has asked for, up to now. */
+  /** Fails if anything was received up to now that no test has requested. */
   async expectNothingMore(): Promise<void> {
     expect(await this.socket.untilPong()).toEqual([]);
     expect(this.#records).toEqual([]);
@@ -195,8 +195,8 @@ class Reader {
 }
 
 /**
- * What the partition does on its sockets from now on, in order. Between two sockets the order of arrival
- * says nothing, so this looks at the calls; object and test share an isolate, and so its prototypes.
+ * The partition's actions on its sockets from now on, in order. Between two sockets the order of arrival says nothing, so
+ * this records the calls; object and test share an isolate, and so its prototypes.
  */
 function spyOnPartition(): string[] {
   const calls: string[] = [];
@@ -218,7 +218,7 @@ function owner(group: string, memberEpoch: number, options: Partial<Owner> = {})
   return { group, incarnation: 1, memberNumber: 1, ...options, memberEpoch };
 }
 
-/** What `batchesOf` writes, as it is read back. All batches have the same size. */
+/** The output of `batchesOf`, as it is read back. All batches have the same size. */
 function numbered(count: number, from = 0): [number, string][] {
   return Array.from({ length: count }, (_, index) => [from + index, nameOf(from + index)]);
 }
@@ -472,7 +472,7 @@ describe("the log", () => {
       await interrupt(stub);
       expect(await bounds()).toEqual({ logStartOffset: 2, highWatermark: 6 });
       expect(await readAll(2)).toEqual(numbered(4, 2));
-      // Everything: the log is empty and still goes on where it was.
+      // Everything: the log is empty and still continues where it was.
       expect(await stub.deleteRecords({ before: 6 })).toMatchObject({
         ok: true,
         logStartOffset: 6,
@@ -736,7 +736,7 @@ describe("tail readers", () => {
       const size = batchOf(["r00"]).length;
       await append(...batchesOf(10));
       const reader = await open();
-      // Room for two batches and a byte: the third goes over, the fourth waits.
+      // Room for two batches and a byte: the third exceeds it, the fourth waits.
       await reader.attach(0, { windowBytes: 2 * size + 1 });
       const got = await reader.records(3);
       expect(got).toEqual(numbered(3));
@@ -745,7 +745,7 @@ describe("tail readers", () => {
       await append(...batchesOf(2, 10));
       await reader.expectNothingMore();
       await interrupt(stub);
-      // What is given back is owed first: the window was overdrawn by a batch less a byte.
+      // Returned bytes are owed first: the window was overdrawn by a batch less a byte.
       reader.giveBack(size);
       expect(await reader.records(1)).toEqual(numbered(1, 3));
       await reader.expectNothingMore();
@@ -808,12 +808,12 @@ describe("tail readers", () => {
       expect(await reader.attach(0, { windowBytes })).toMatchObject({ windowBytes });
       expect(await reader.records(2)).toEqual(numbered(2));
       await interrupt(stub);
-      // Nothing was given back: the second attach, and a third, get nothing to send.
+      // Nothing was returned: the second attach, and a third, get nothing to send.
       expect(await reader.attach(0, { windowBytes })).toMatchObject({ windowBytes: 0 });
       expect(await reader.attach(0, { windowBytes })).toMatchObject({ windowBytes: 0 });
       await interrupt(stub);
       await reader.expectNothingMore();
-      // Who has seen `attached` has seen all frames before it, and says so.
+      // A client that has seen `attached` has seen all frames before it, and says so.
       reader.giveBack(windowBytes);
       expect(await reader.records(2)).toEqual(numbered(2));
       await reader.expectNothingMore();
@@ -855,7 +855,7 @@ describe("tail readers", () => {
         detail: expect.stringContaining(String(offset)),
       });
       await interrupt(stub);
-      // Refused means: reads nothing, also of what comes now.
+      // Refused means that it reads nothing, even of what comes now.
       await append(...batchesOf(1, 5));
       await reader.expectNothingMore();
       await reader.attach("earliest");
@@ -984,7 +984,7 @@ describe("tail readers", () => {
       socket.send(
         writeAppendFrame({ requestId: 7, expectedOffset: null, batches: batchOf(["s"]) }),
       );
-      // With the one that is stored, and the other topic's.
+      // With the stored one, and the other topic's.
       await vi.waitFor(() => expect(came).toHaveBeenCalledTimes(waiting.length + 3));
       await expectStatus(204, "DELETE", `/v1/topics/${topic.name}`);
       const gone = { status: 404, body: { code: "UNKNOWN_TOPIC_OR_PARTITION" } };

@@ -1,4 +1,4 @@
-// Where objects come to be: nobody makes one by looking, by configuring, or by deleting what is not there.
+// Where objects are created: nobody creates one by querying, by configuring, or by deleting what is not there.
 import { listDurableObjectIds } from "cloudflare:test";
 import { exports } from "cloudflare:workers";
 import { expect, test } from "vitest";
@@ -21,7 +21,7 @@ import {
   unique,
 } from "./support.ts";
 
-/** The partitions and groups that there are. */
+/** The existing partitions and groups. */
 async function objects(): Promise<Set<string>> {
   const namespaces = [env.PARTITION, env.GROUP];
   const lists = await Promise.all(namespaces.map((each) => listDurableObjectIds(each)));
@@ -49,7 +49,7 @@ function withNames<T>(value: T, names: Names): T {
 }
 
 interface Look {
-  /** The operation or API, as it is listed. */
+  /** The listed operation or API. */
   readonly way: string;
   /** The request. */
   readonly what: string;

@@ -1,5 +1,5 @@
-// Plain WebSocket clients on /v1/groups/:group/consume. Each is a session in the Worker, which is a member
-// of the group; evictions happen below it, in the group and the partitions.
+// Plain WebSocket clients on /v1/groups/:group/consume. Each is a session in the Worker, which is a member of the group;
+// evictions happen below it, in the group and the partitions.
 import { runDurableObjectAlarm } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
 import { groupStub, partitionStub } from "../../src/env.ts";
@@ -26,9 +26,9 @@ type ErrorMessage = Extract<PlainServerMessage, { type: "error" }>;
 class Client {
   socket!: TestSocket<PlainServerMessage>;
   readonly #topic: TopicJson;
-  /** Partitions held now, with the position each was assigned at. */
+  /** The partitions held now, with the offset at which each was assigned. */
   readonly held = new Map<number, number>();
-  /** Partitions to be given up: acks of what was delivered still count. */
+  /** Partitions to be given up: acks of delivered records still count. */
   readonly revoked = new Set<number>();
   readonly records: Received[] = [];
   readonly errors: ErrorMessage[] = [];
@@ -89,7 +89,7 @@ class Client {
     return this.socket.until(() => this.records.length >= count, `${count} records`);
   }
 
-  /** What was received of one partition, as offsets. */
+  /** The received offsets of one partition. */
   offsets(partition = 0): number[] {
     return this.records.filter(([from]) => from === partition).map(([, offset]) => offset);
   }
@@ -112,7 +112,7 @@ class Client {
     return this.errors[count] as ErrorMessage;
   }
 
-  /** Returns when the session has handled everything said so far: it answers this in its turn. */
+  /** Returns when the session has handled everything sent so far: it answers this in its turn. */
   async settled(): Promise<void> {
     const marker = unique("marker");
     this.socket.send({ type: "ack", topic: marker, partition: 0, offset: 0 });
@@ -290,7 +290,7 @@ describe("assignment and records", () => {
         expect(client.offsets(0)).toEqual([0, 1, 2, 3, 4, 5]);
         expect(client.offsets(1)).toEqual([0, 1, 2, 3, 4, 5]);
       }
-      // What one acknowledges is nothing to the other.
+      // Acks of one mean nothing to the other.
       clients[0]?.say("ack", 5);
       await committed(groups[0] ?? "", topic, [6, null]);
       expect(await committedOffsets(groups[1] ?? "", topic.name)).toEqual([null, null]);
@@ -538,7 +538,7 @@ describe("giving up", () => {
       a.say("ack", 2, moving);
       const expected = [null, null].map((none, number) => (number === moving ? 3 : none));
       await committed(group, topic, expected);
-      // Two are still out: nothing new comes, and nobody else has the partition.
+      // Two are unacknowledged: nothing new comes, and nobody else has the partition.
       await produce(topic.name, values(1, moving, 5));
       await a.settled();
       expect(a.offsets(moving)).toEqual([0, 1, 2, 3, 4]);
@@ -596,7 +596,7 @@ describe("giving up", () => {
       const pings = setInterval(() => client.socket.send({ type: "ping" }), 200);
       await client.socket.until(() => client.assignments === 2, "the new topic's partition");
       clearInterval(pings);
-      // The topic was away meanwhile, and that was told.
+      // The topic was away meanwhile, and that was reported.
       client.errors.length = 0;
       if (acks) {
         await client.settled();
@@ -706,7 +706,7 @@ describe("giving up", () => {
 });
 
 describe("silence", () => {
-  /** Returns after a session timeout of a second, told by a client that is removed for its silence. */
+  /** Returns after a session timeout of a second, as shown by a client that is removed for its silence. */
   async function silencePasses(): Promise<void> {
     const topic = await createTopic(1);
     await produce(topic.name, values(1));

@@ -1,5 +1,5 @@
-// POST /v1/groups/:group/poll: members of a group that hold no socket. Each has a twin in which the group and
-// the partitions are evicted between any two polls.
+// POST /v1/groups/:group/poll: members of a group that hold no socket. Each has a twin in which the group and the partitions
+// are evicted between any two polls.
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { crc32c } from "../../src/core/log/crc32c.ts";
@@ -33,7 +33,7 @@ interface PollJson {
 
 type Ack = { topic: string; partition: number; offset: number };
 
-/** The batch with the CRC that its bytes have now. */
+/** The batch with a CRC that matches its bytes. */
 function withCrc(batch: Uint8Array): void {
   new DataView(batch.buffer).setUint32(17, crc32c(batch, 21));
 }
@@ -58,7 +58,7 @@ class Poller {
   }
 }
 
-/** The last offset of each partition in an answer. */
+/** The last offset of each partition in a response. */
 function acksOf({ records }: PollJson): Ack[] {
   const last = new Map<string, Ack>();
   for (const { topic, partition, offset } of records)
@@ -102,13 +102,13 @@ describe("one poller", () => {
       expect(placesOf(first)).toEqual([`${topic.name}/0`, `${topic.name}/1`]);
       expect(valuesOf(first).sort()).toEqual(["a", "b"]);
       expect(await committedOffsets(group, topic.name)).toEqual([null, null]);
-      // Its answer was lost: the same again.
+      // Its response was lost: the same again.
       expect(await poller.poll()).toEqual(first);
       await produce(topic.name, [{ value: "c", partition: 1 }]);
       const second = await poller.poll({ ack: acksOf(first) });
       expect(valuesOf(second)).toEqual(["c"]);
       expect(await committedOffsets(group, topic.name)).toEqual([1, 1]);
-      // The same acknowledgement again is no error, nor does it go back.
+      // The same ack again is no error, nor does it go back.
       expect(await poller.poll({ ack: acksOf(first) })).toEqual(second);
       expect(valuesOf(await poller.poll({ ack: acksOf(second) }))).toEqual([]);
       const described = await describeGroup(group);
@@ -159,7 +159,7 @@ describe("one poller", () => {
       expect(history.find(({ type }) => type === "removed")).toMatchObject({
         reason: "session timeout",
       });
-      // It comes back as if nothing had been.
+      // It returns as if nothing had happened.
       expect(placesOf(await poller.poll())).toEqual([`${topic.name}/0`]);
     },
   );
@@ -309,7 +309,7 @@ describe("several members", () => {
       }) as [Poller, Poller];
       const all = await a.poll();
       expect(placesOf(all)).toHaveLength(2);
-      // It is told nothing of what the other still has in hand.
+      // It hears nothing of what the other still has in hand.
       expect(await b.poll()).toEqual({ assignment: [], records: [] });
       const kept = await a.poll({ ack: acksOf(all).slice(0, 1) });
       expect(placesOf(kept)).toHaveLength(1);
@@ -321,7 +321,7 @@ describe("several members", () => {
       expect([...valuesOf(kept), ...valuesOf(taken)]).toEqual(
         unacknowledged.map(({ value }) => value),
       );
-      // What the first does with the other's partition now does not count.
+      // The first's acks for the other's partition do not count now.
       const [foreign] = acksOf(all).filter(({ partition }) =>
         placesOf(taken).includes(`${topic.name}/${partition}`),
       );
@@ -360,7 +360,7 @@ describe("several members", () => {
       ok: true,
       offset: 0,
     });
-    // The poller is the older one now: it is not given what it might hand out a second time.
+    // The poller is the older one now: it does not get what it might deliver a second time.
     expect(valuesOf(await poller.poll())).toEqual([]);
   });
 
@@ -400,12 +400,12 @@ describe("acknowledgements", () => {
       await produce(topic.name, values("new", 8));
       poller.interrupt = async () => twin.interrupt(groupStub(env, group));
       const seen: unknown[] = [];
-      // The answer is lost, and lost again: each time it is asked for word by word.
+      // The response is lost, and lost again: each time it is requested word by word.
       for (let repeat = 0; repeat < 3; repeat++) {
         const answer = await poller.poll({ ack });
         expect(answer.rejected).toMatchObject([{ partition: 0, offset: 4 }]);
         expect(await committedOffsets(group, topic.name)).toEqual([null]);
-        // What the repeat would be taken to acknowledge is not in it.
+        // It does not contain what the repeat would seem to acknowledge.
         expect(valuesOf(answer)).toEqual(["new0", "new1", "new2", "new3"]);
         if (repeat === 2) seen.push(...valuesOf(answer));
       }
@@ -452,7 +452,7 @@ describe("acknowledgements", () => {
       const place = { topic: topic.name, partition: 0 };
       const refused = await poll([{ ...place, offset: 3 }]);
       expect(refused).toMatchObject({ status: 400, body: { code: "INVALID_REQUEST" } });
-      // One that is wrong refuses the others of the request, and changes nothing.
+      // A wrong one rejects the others of the request, and changes nothing.
       expect(await committedOffsets(group, topic.name)).toEqual([null]);
       expect(await poll([{ ...place, offset: 2 }])).toMatchObject({ status: 200 });
       expect(await committedOffsets(group, topic.name)).toEqual([3]);

@@ -1,5 +1,5 @@
-// Point-in-time recovery. The local runtime has none, which is said; where it is needed, the two functions of the platform
-// are put in its place here. A restored object's storage is then what the test has made of it meanwhile.
+// Point-in-time recovery. The local runtime has none, and says so; where needed, the platform's two functions are replaced
+// here. A restored object's storage is then what the test has made of it meanwhile.
 import { runInDurableObject } from "cloudflare:test";
 import { describe, expect, test, vi } from "vitest";
 import { RECOVERY_MS } from "../../src/core/limits.ts";
@@ -38,7 +38,7 @@ const recover = (target: object, more: object) =>
     ...more,
   });
 
-/** Gives an object's storage what Cloudflare's has. `restoring` stands for what the platform does between two lives. */
+/** Gives an object's storage what Cloudflare's has. `restoring` stands for the platform's work between two lives. */
 function withHistory(
   stub: DurableObjectStub,
   restoring: (storage: DurableObjectStorage) => void = () => {},
@@ -112,7 +112,7 @@ describe("where it keeps them", () => {
     const base = Date.now() - 60_000;
     for (const i of [0, 1, 2])
       await produce(topic.name, [{ value: i, timestamp: base + i * 10_000 }]);
-    // The platform takes back what was stored since: here the last record, in the row of its own.
+    // The platform takes back everything stored since: here the last record, in its own row.
     const { asked } = await withHistory(stub, (storage) => {
       const [{ name }] = Array.from(
         storage.sql.exec<{ name: string }>(
@@ -217,7 +217,7 @@ describe("where it keeps them", () => {
     const after = await join();
     expect(after.assignment.incarnation).toBeGreaterThan(before.assignment.incarnation);
     expect(after.assignment.partitions).toMatchObject([{ partition: 0, committedOffset: 1 }]);
-    // The partition takes the new owner, whatever epochs the group had before.
+    // The partition accepts the new owner, whatever epochs the group had before.
     const { topicId } = topic;
     const { incarnation, memberEpoch, memberNumber, partitions } = after.assignment;
     const signature = (partitions[0] as { signature?: string }).signature;

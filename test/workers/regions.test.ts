@@ -1,4 +1,4 @@
-// Where topics and groups begin: which region their objects are asked for in, whoever calls first.
+// Where topics and groups begin: the region in which their objects are requested, whoever calls first.
 import { exports } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { clusterStub } from "../../src/env.ts";
@@ -21,8 +21,8 @@ const PARIS = { continent: "EU", country: "FR", longitude: "2.35" };
 const SYDNEY = { continent: "OC", country: "AU", longitude: "151.2" };
 
 /**
- * The regions that objects with such a name were asked for in. Only the first call of a group says where it begins.
- * Others may have no region at hand, and need none.
+ * The regions in which objects with such a name were requested. Only the first call of a group says where it begins. Others
+ * may have no region at hand, and need none.
  */
 function regionsOf(namespace: "PARTITION" | "GROUP") {
   const asked = vi.spyOn(env[namespace], "getByName");

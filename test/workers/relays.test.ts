@@ -85,7 +85,7 @@ async function attached(topic: TopicJson, offset: number | "latest"): Promise<So
   return socket;
 }
 
-/** A reader that can follow: where it is sent. */
+/** A reader that can follow: its relay. */
 async function sent(topic: TopicJson, offset: number | "earliest" | "latest" = 0) {
   const socket: Socket = await TestSocket.open(socketPath(topic));
   socket.send({ type: "attach", attachId: 7, offset, relays: true });
@@ -116,7 +116,7 @@ class Follower {
     return follower;
   }
 
-  /** Reads until there are so many values in all. Bytes are given back at once. */
+  /** Reads until there are this many values in all. Bytes are returned at once. */
   async read(count: number): Promise<string[]> {
     while (this.values.length < count) {
       const frame = await this.socket.next(isBytes);
@@ -130,7 +130,10 @@ class Follower {
 const numbered = (from: number, to: number) =>
   Array.from({ length: to - from }, (_, i) => `v${from + i}`);
 
-/** The calls of this method of the object's class fail until the returned function is called. It says how many did. */
+/**
+ * The calls of this method of the object's class fail until the returned function is called. It returns the number of
+ * failures.
+ */
 function failing(method: "push", times = Number.POSITIVE_INFINITY): { count: number } {
   const original = RelayObject.prototype[method];
   const failed = { count: 0 };
@@ -358,7 +361,7 @@ describe("what a relay refuses", () => {
   });
 });
 
-/** Lets the partition's alarm ring, which it has set, until the reader has so many frames. */
+/** Lets the partition's alarm ring, which it has set, until the reader has this many frames. */
 async function ring(stub: DurableObjectStub, { socket }: Follower, frames: number): Promise<void> {
   await eventually(async () => {
     await runDurableObjectAlarm(stub);

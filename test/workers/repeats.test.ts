@@ -1,4 +1,4 @@
-// Copied and forged batches, by every way that a client has to append some, against all that the Worker appends
+// Copied and forged batches, on every interface where a client can append some, against everything that the Worker appends
 // itself.
 import { exports } from "cloudflare:workers";
 import { afterEach, describe, expect, test } from "vitest";
@@ -30,7 +30,7 @@ afterEach(() => closeSockets());
 /** The base offset, or the error's name. */
 type Answer = number | string;
 
-/** Every way a client has to append batches of its own. */
+/** Every way for a client to append its own batches. */
 const WAYS: readonly {
   readonly way: string;
   append(topic: TopicJson, bytes: Uint8Array): Promise<Answer>;
@@ -75,7 +75,7 @@ const WAYS: readonly {
   },
 ];
 
-/** Every way in which the Worker encodes and appends by itself. Answers the offset. */
+/** Every way in which the Worker encodes and appends by itself. Returns the offset. */
 const OWN: readonly {
   readonly own: string;
   produce(topic: TopicJson, value: string): Promise<number | undefined>;

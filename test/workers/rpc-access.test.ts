@@ -1,4 +1,4 @@
-// Who may what over a service binding: the columns of the access matrix as its props.
+// Access over a service binding: the columns of the access matrix as its props.
 import { exports } from "cloudflare:workers";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import type { AdminService, RivuletService } from "../../src/admin/service.ts";
@@ -12,7 +12,7 @@ import { createTopic, env, expectStatus, ORIGIN, unique } from "./support.ts";
 
 const ROOT_KEY = "the-root-key-of-this-test";
 const { caller: _caller, ...open } = env;
-/** The broker as it is deployed: closed. */
+/** The broker as deployed: closed. */
 const closed: Env = { ...open, RIVULET_OPEN: "", RIVULET_ROOT_KEY: ROOT_KEY };
 
 const orders = unique("orders");
@@ -52,7 +52,7 @@ afterAll(() => void vi.restoreAllMocks());
 const [T, G, C] = ["T", "G", "C"];
 const REFUSED = /\b(TOPIC|GROUP|CLUSTER)_AUTHORIZATION_FAILED/;
 
-/** "ok", or the first letter of what is refused. The platform may carry only an error's message. */
+/** "ok", or the first letter of the refused operation. The platform may carry only an error's message. */
 async function told(call: () => Promise<unknown>): Promise<string> {
   try {
     await call();
@@ -146,7 +146,7 @@ test("[RPC-5] lists hold what the props allow", async () => {
   expect(listed).toEqual([[topic], [topic], [], [other], [topic], all]);
 });
 
-// What deletes stands last.
+// Deletions come last.
 test.each(CALLS)("[RPC-5] %s acts as the principal in the props", async (_, call, answers) => {
   for (const [i, column] of COLUMNS.entries()) {
     const bound = boundWith(PROPS[column]);
@@ -170,7 +170,7 @@ test("[RPC-5] fetch authenticates its caller, whatever the props say", async () 
   };
   expect(await statusOf({})).toBe(401);
   expect(await statusOf({ authorization: "Bearer wrong" })).toBe(401);
-  // Nothing that comes with the request says who it is.
+  // Nothing in the request names the caller.
   const { headers } = upgradeFor(ROOT);
   expect(await statusOf({ [CALLER_HEADER]: headers[CALLER_HEADER] as string })).toBe(401);
   expect(await Promise.all([keyed("R"), keyed("W"), keyed("C")])).toEqual([404, 404, 404]);

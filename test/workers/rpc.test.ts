@@ -15,7 +15,7 @@ async function newPartition() {
 
 describe("a service binding", () => {
   const binding = (exports as unknown as { Rivulet: RivuletService }).Rivulet;
-  /** Awaited here: of a call that fails nothing else may be left that nobody handles. */
+  /** Awaited here: a failed call must leave nothing else unhandled. */
   const rivulet = {
     produce: async (...call: Parameters<RivuletService["produce"]>) =>
       await binding.produce(...call),

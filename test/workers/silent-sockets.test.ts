@@ -1,4 +1,4 @@
-// Sockets that never say anything keep nobody out, of a group or of a partition.
+// Silent sockets keep nobody out, of a group or of a partition.
 import { runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { SilentSockets } from "../../durable-objects/shared/silent-sockets.ts";
@@ -62,7 +62,7 @@ function openMany(stub: Stub, count: number): Promise<Opened[]> {
   return Promise.all(Array.from({ length: count }, () => open(stub)));
 }
 
-/** From now on, until it is evicted, the object takes itself to have `others` more sockets, which have spoken. */
+/** From now on, until it is evicted, the object believes that it has `others` more sockets, which have spoken. */
 async function crowd(stub: DurableObjectStub, others: number): Promise<void> {
   await runInDurableObject(stub, (_, state) => {
     const real = state.getWebSockets.bind(state);
@@ -71,7 +71,7 @@ async function crowd(stub: DurableObjectStub, others: number): Promise<void> {
   });
 }
 
-/** As a version before left them: it did not note since when they are silent. They are the first to go. */
+/** As an earlier version left them: it did not note since when they are silent. They are the first to go. */
 async function forgetWhen(stub: DurableObjectStub, count: number): Promise<void> {
   await runInDurableObject(stub, (_, state) => {
     const silent = state
@@ -135,7 +135,7 @@ describe.each(KINDS)("of $of", ({ bound, find, ways, wrong }) => {
       const speakers = await openMany(stub, ways.length);
       for (const [i, way] of ways.entries()) await answered(speakers[i] as Opened, way(place));
       const silent = await openMany(stub, 8);
-      await answered(silent[0] as Opened, wrong); // It asks something that is refused: no more than noise.
+      await answered(silent[0] as Opened, wrong); // It requests something that is refused: no more than noise.
       await forgetWhen(stub, 2);
       const others = bound - speakers.length - silent.length;
       await crowd(stub, others);
@@ -153,7 +153,7 @@ describe.each(KINDS)("of $of", ({ bound, find, ways, wrong }) => {
       }
       for (const [i, way] of ways.entries()) await answered(next[i] as Opened, way(place));
       expect(speakers.map(({ closed }) => closed)).toEqual(speakers.map(() => null));
-      // Where nobody is silent the next is refused.
+      // If nobody is silent the next is refused.
       await crowd(stub, bound);
       for (const { socket } of silent) socket.close(1000, "done");
       await eventually(async () => {

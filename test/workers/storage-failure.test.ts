@@ -1,5 +1,5 @@
-// What a partition or a group does when its storage refuses a write, wherever in an append that is: nothing is stored,
-// nothing is lost, reads go on, and so does the next append.
+// What a partition or a group does when its storage refuses a write, at any point of an append: nothing is stored, nothing
+// is lost, reads continue, and so does the next append.
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { GroupStore } from "../../durable-objects/group/group-store.ts";
@@ -164,7 +164,7 @@ describe("an alarm whose storage refuses", () => {
         "segment.ms": 1_000,
         "retention.ms": 3 * DAY_MS,
         "min.cleanable.dirty.ratio": 0,
-        // What is closed for compaction is compacted only where retention has left it.
+        // Segments closed for compaction are compacted only if retention has left them.
         "delete.retention.ms": 0,
       });
       const stub = partitionStub(env, topic.topicId, 0);
@@ -187,7 +187,7 @@ describe("an alarm whose storage refuses", () => {
       const retryMs = (await alarmOf(stub)) ?? 0;
       expect(retryMs).toBeGreaterThan(Date.now());
       expect(retryMs).toBeLessThanOrEqual(Date.now() + 60_000);
-      // What needs no room was done.
+      // Work that needs no room was done.
       const firstSegment = (await segmentsOf(stub))[0];
       if (work !== "retention") expect(firstSegment).toBeGreaterThan(0);
       await interrupt(stub);
@@ -282,7 +282,7 @@ describe("an alarm whose storage refuses", () => {
   );
 });
 
-/** The partition says that it has closed segments of so many bytes. */
+/** The partition claims to have closed segments of this many bytes. */
 async function setSealedBytes(stub: Parameters<typeof evict>[0], bytes: number): Promise<void> {
   await runInDurableObject(stub, (_, { storage }) => {
     const update = "UPDATE log SET state = json_set(state, '$.sealedBytes', ?)";
@@ -291,7 +291,7 @@ async function setSealedBytes(stub: Parameters<typeof evict>[0], bytes: number):
   await evict(stub);
 }
 
-/** What an object's storage says of its size, until it is evicted. */
+/** The size that an object's storage reports, until it is evicted. */
 async function setSize(stub: Parameters<typeof evict>[0], bytes: number): Promise<void> {
   await runInDurableObject(stub, (_, { storage }) => {
     Object.defineProperty(storage.sql, "databaseSize", { value: bytes, configurable: true });
@@ -329,7 +329,7 @@ describe("a full partition", () => {
 });
 
 describe("the ways out of a full partition", () => {
-  /** A partition of two segments that says of itself that it is full. */
+  /** A partition of two segments that claims to be full. */
   async function fullPartition(config: object = {}) {
     const topic = await createTopic(1, {
       "retention.ms": -1,
@@ -350,7 +350,7 @@ describe("the ways out of a full partition", () => {
     const { topic, stub } = await fullPartition();
     const path = `/v1/topics/${topic.name}/partitions/0/records?before=1`;
     await expectStatus(200, "DELETE", path);
-    await setSealedBytes(stub, 0); // As many bytes as the closed segment had were its own.
+    await setSealedBytes(stub, 0); // The closed segment's own bytes.
     await interrupt(stub);
     expect(await append(stub)).toMatchObject({ baseOffset: 2 });
   });

@@ -1,4 +1,4 @@
-// What export reads: batches as they are stored, and the positions of groups, without waking anybody else.
+// What export reads: batches as stored, and the committed offsets of groups, without waking anybody else.
 import { exports } from "cloudflare:workers";
 import { expect, test, vi } from "vitest";
 import { compressor } from "../../src/compression/compress.ts";
@@ -50,7 +50,7 @@ test("[FCH-3] batches come byte for byte as they were sent, except for their off
   expect(whole).toMatchObject({
     ...{ topicId: topic.topicId, nextOffset: 3, logStartOffset: 0, highWatermark: 3 },
   });
-  // From the batch that holds the offset, at least one, however little is asked for.
+  // From the batch that holds the offset, at least one, however little is requested.
   expect((await read(topic, "?offset=1&maxBytes=1")).bytes).toHaveLength(first.length);
   expect((await read(topic, "?offset=3")).bytes).toHaveLength(0);
 });

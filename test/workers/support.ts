@@ -1,5 +1,5 @@
-// What the tests inside workerd share: requests to the Worker, sockets with a message queue, eviction, and
-// waiting for conditions. Nothing here sleeps: every wait is for something to happen, with a guard on top.
+// Shared by the tests inside workerd: requests to the Worker, sockets with a message queue, eviction, and waiting for
+// conditions. Nothing here sleeps: every wait is for an event, with a guard on top.
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env as bindings, exports } from "cloudflare:workers";
 import { expect, type MockInstance, vi } from "vitest";
@@ -21,7 +21,7 @@ import type { ConsumerRecord } from "../../src/core/record.ts";
 import { type Env, partitionStub, withCaller } from "../../src/env.ts";
 import type { CoordinatorMessage } from "../../src/protocol/group-socket.ts";
 
-/** The bindings, for code that runs for somebody who may do everything. */
+/** The bindings, for code that runs with all rights. */
 export const env: Env = withCaller(bindings, ANYBODY);
 
 /** The header with which the Worker opens a socket of an object for such a caller. */
@@ -51,8 +51,8 @@ const LONGEST_WAIT_MS = 60 * 60_000;
 // Eviction.
 
 /**
- * Throws the object out of memory; its sockets hibernate, or close, and its storage stays. On a busy machine the runtime
- * gives up before the object has ended what it was doing, so it is asked again.
+ * Evicts the object; its sockets hibernate, or close, and its storage stays. On a busy machine the runtime gives up before
+ * the object has ended its work, so it is asked again.
  */
 export async function evict(
   stub: DurableObjectStub,
@@ -89,7 +89,10 @@ function unlessOutOfMemory(error: unknown): void {
 
 // Storage.
 
-/** Statements of this object that match fail from now on, until the returned function is called: it says how many did. */
+/**
+ * Matching statements of this object fail from now on, until the returned function is called, which returns the number of
+ * failures.
+ */
 export function refuse(
   stub: DurableObjectStub,
   pattern: RegExp,
@@ -125,8 +128,8 @@ type Asked = keyof ClusterObject &
   );
 
 /**
- * The cluster's next call of this method begins only when the action is done. So that happens while somebody waits for
- * the cluster. The action runs in the cluster's object and needs stubs of its own.
+ * The cluster's next call of this method begins only when the action is done, so that happens while somebody waits for the
+ * cluster. The action runs in the cluster object and needs its own stubs.
  */
 export function whileAsked(method: Asked, action: () => Promise<unknown>): void {
   type Call = (...parameters: unknown[]) => unknown;
@@ -139,14 +142,14 @@ export function whileAsked(method: Asked, action: () => Promise<unknown>): void 
   });
 }
 
-/** From now on an object with this storage sees the wall clock so much off. */
+/** From now on an object with this storage sees a wall clock that is off by this much. */
 export function shiftWall(sql: SqlStorage, ms: number): void {
   const exec = sql.exec.bind(sql);
   sql.exec = ((query: string, ...bindings: unknown[]) =>
     query === WALL_CLOCK ? [{ ms: Date.now() + ms }] : exec(query, ...bindings)) as never;
 }
 
-/** Rings the cluster's alarm when everything is due that has failed and waits. */
+/** Rings the cluster's alarm when every waiting retry is due. */
 export async function ringLater(cluster: DurableObjectStub): Promise<void> {
   const later = (ms: number) =>
     runInDurableObject(cluster, (_, { storage }) => {
@@ -172,7 +175,7 @@ export async function guarded<T>(promise: Promise<T>, what: string): Promise<T> 
   }
 }
 
-/** Asks until the answer is neither null, undefined nor false. For what no message announces. */
+/** Asks until the answer is neither null, undefined nor false. For conditions that no message announces. */
 export async function eventually<T>(
   ask: () => Promise<T | null | undefined | false>,
   what: string,
@@ -190,7 +193,7 @@ export async function eventually<T>(
 
 let used = 0;
 
-/** Tests of a file share their storage, so each takes names of its own. */
+/** Tests of a file share their storage, so each takes its own names. */
 export function unique(prefix: string): string {
   return `${prefix}-${++used}-${crypto.randomUUID().slice(0, 8)}`;
 }
@@ -205,7 +208,7 @@ export interface Answer<Body> {
 
 export const ORIGIN = "https://localhost";
 
-/** `body`: a string or bytes as they are, anything else as JSON. The answer's is parsed where there is one. */
+/** `body`: a string or bytes as they are, anything else as JSON. The response's body is parsed, if any. */
 export async function call<Body>(
   method: string,
   path: string,
@@ -226,7 +229,7 @@ export async function call<Body>(
   };
 }
 
-/** As `call`, and the test fails unless the answer has this status. */
+/** Like `call`, and the test fails unless the response has this status. */
 export async function expectStatus<Body>(
   status: number,
   method: string,
@@ -243,9 +246,9 @@ export interface TopicJson {
   readonly name: string;
   readonly topicId: string;
   readonly partitions: number;
-  /** Every key, as it holds. */
+  /** Every key, with its value in effect. */
   readonly config: Readonly<Record<string, string | number>>;
-  /** What was set. */
+  /** The overrides. */
   readonly overrides: Readonly<Record<string, string | number>>;
 }
 
@@ -378,15 +381,15 @@ export interface Closed {
 
 const open = new Set<TestSocket<unknown>>();
 
-/** For `afterEach`: says good-bye on every socket a test left open. */
+/** For `afterEach`: closes every socket that a test left open. */
 export function closeSockets(): void {
   for (const socket of open) socket.close(1000, "test is over");
   open.clear();
 }
 
 /**
- * A socket through the Worker. What it receives queues up; `next` reads on from where it stopped, and
- * passes over what the predicate does not want. `Text` is the type of its JSON messages.
+ * A socket through the Worker. Received messages queue up; `next` reads on from where it stopped, and skips messages that
+ * the predicate rejects. `Text` is the type of its JSON messages.
  */
 export class TestSocket<Text> {
   readonly closed: Promise<Closed>;
@@ -418,8 +421,8 @@ export class TestSocket<Text> {
   }
 
   /**
-   * `onEvent` sees messages and the close as they come, to compare the order between sockets. `from` is what the platform
-   * tells of where the request comes from.
+   * `onEvent` gets messages and the close as they come, to compare the order between sockets. `from` is the platform's data
+   * about the request's origin.
    */
   static async open<Text>(
     path: string,
@@ -442,7 +445,7 @@ export class TestSocket<Text> {
     this.#socket.send(isPlain ? message : JSON.stringify(message));
   }
 
-  /** Without a code as a browser's `close()` does it. */
+  /** Without a code, like a browser's `close()`. */
   close(code?: number, reason?: string): void {
     try {
       this.#socket.close(code, reason);
@@ -475,7 +478,7 @@ export class TestSocket<Text> {
     }
   }
 
-  /** Waits until what `onEvent` has gathered is what the test wants. */
+  /** Waits until `onEvent` has gathered what the test wants. */
   async until(isTrue: () => boolean, what: string): Promise<void> {
     const wait = async () => {
       while (!isTrue()) await this.#more();
@@ -494,8 +497,8 @@ export class TestSocket<Text> {
   }
 
   /**
-   * What has come since the last message taken, up to the answer to a heartbeat sent now. The answer goes
-   * behind everything sent before it, so this shows that something was *not* sent, without waiting for it.
+   * The messages since the last one taken, up to the answer to a heartbeat sent now. The answer comes after everything sent
+   * before it, so this shows that something was *not* sent, without waiting for it.
    */
   async untilPong(): Promise<(Text | Uint8Array)[]> {
     const from = this.#position;
@@ -524,7 +527,7 @@ const UTF8 = new TextEncoder();
 const FROM_UTF8 = new TextDecoder();
 
 export interface BatchOptions {
-  /** Who appends, from which sequence number on. */
+  /** The producer, and its first sequence number. */
   readonly producer?: readonly [producerId: number, producerEpoch: number, baseSequence: number];
   readonly keys?: readonly (string | null)[];
   readonly timestamps?: readonly number[];
@@ -559,7 +562,7 @@ export function joined(...pieces: readonly Uint8Array[]): Uint8Array {
   return bytes;
 }
 
-/** Everything that is stored, as [offset, value], by as many reads as it takes. */
+/** Everything stored, as [offset, value], by as many reads as needed. */
 export async function readValues(topic: TopicJson, partition = 0): Promise<[number, string][]> {
   const stub = partitionStub(env, topic.topicId, partition);
   const bounds = await stub.offsets();
@@ -589,16 +592,16 @@ export function segmentsOf(stub: DurableObjectStub): Promise<number[]> {
   );
 }
 
-/** When the partition's alarm is set for, or null. */
+/** The time of the partition's alarm, or null. */
 export function alarmOf(stub: DurableObjectStub): Promise<number | null> {
   return runInDurableObject(stub, (_, { storage }) => storage.getAlarm());
 }
 
-// The cluster out of reach.
+// An unreachable cluster.
 
 /**
- * No call reaches the cluster's object until the returned function is called. It returns the methods that were called
- * meanwhile. The object itself is as it was.
+ * No call reaches the cluster object until the returned function is called. It returns the methods that were called
+ * meanwhile. The object itself is unchanged.
  */
 export function stopCluster(): () => string[] {
   const called: string[] = [];

@@ -1,4 +1,4 @@
-// A client that asks over a socket to an object and does not read what it is answered.
+// A client that sends requests over a socket to an object and does not read the responses.
 import { runInDurableObject } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
 import { MAX_SOCKET_UNREAD_BYTES, MIN_READER_UNREAD_BYTES } from "../../src/core/limits.ts";
@@ -27,7 +27,7 @@ const THROTTLED = {
   ),
 };
 
-/** From now on the clients of all sockets that this object has leave so much unread. */
+/** From now on the clients of all sockets of this object leave this much unread. */
 async function leaveUnread(stub: DurableObjectStub, bytes: number): Promise<void> {
   await runInDurableObject(stub, (_, state) => {
     const real = state.getWebSockets.bind(state);
@@ -59,7 +59,7 @@ describe("a socket to a partition", () => {
       await unread.next((each): each is object => typeof each === "object");
       await leaveUnread(stub, MAX_SOCKET_UNREAD_BYTES);
       unread.send({ type: "attach", attachId: 1, offset: "latest" });
-      await unread.next((each): each is object => typeof each === "object"); // At the bound it goes on.
+      await unread.next((each): each is object => typeof each === "object"); // At the bound it continues.
       await leaveUnread(stub, MAX_SOCKET_UNREAD_BYTES + 1);
       unread.send(message);
       expect(await unread.closed).toEqual(THROTTLED);

@@ -1,4 +1,4 @@
-// [RPT-4] What an object counts of itself, beside what the platform counts.
+// [RPT-4] An object's own counts, beside the platform's.
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test } from "vitest";
 import type { ObjectUsage } from "../../durable-objects/shared/usage.ts";

@@ -1,5 +1,5 @@
-// Produces numbered records at a steady rate, several sends at a time, until SIGTERM; what a fault has held
-// up is made good. SIGUSR2 asks for a small burst.
+// Produces numbered records at a steady rate, several sends at a time, until SIGTERM; it catches up after a fault. SIGUSR2
+// requests a small burst.
 import { HistoryWriter } from "../history.ts";
 import { sdkAt } from "../sdk.ts";
 
@@ -11,7 +11,7 @@ export interface ProducerArguments {
   readonly sdk?: string;
   readonly topic: string;
   readonly recordsPerSecond: number;
-  /** Short, and some sends fail with an outcome that nobody knows. */
+  /** Short, so that some sends fail with an unknown outcome. */
   readonly deliveryTimeoutMs: number;
 }
 
@@ -63,5 +63,5 @@ function sendWhatIsDue(): void {
 
 const ticks = setInterval(sendWhatIsDue, 20);
 process.on("SIGUSR2", () => void send(RECORDS_PER_BURST));
-// What is in flight keeps the process alive until it is settled.
+// Sends in flight keep the process alive until they are settled.
 process.on("SIGTERM", () => clearInterval(ticks));

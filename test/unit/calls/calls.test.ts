@@ -11,7 +11,7 @@ import { brokerError, failureOf, ObjectError } from "../../../src/core/platform-
 const bytes = Uint8Array.of(1, 2, 3);
 const owner = { group: "g", incarnation: 1, memberEpoch: 2, memberNumber: 3 };
 
-/** Calls as release 0.1 makes them, and as they are since. */
+/** Calls as release 0.1 makes them, and as they have been since. */
 const CALLS = [
   [
     "cluster",
@@ -78,7 +78,7 @@ describe.each(CALLS)("%s.%s %#", (kind, method, positions, request) => {
 
   test("[VER-9] is sent so that release 0.1 understands it", () => {
     const sent = toArguments(kind, method, request);
-    // It reads so many arguments, and takes no notice of fields and arguments that it does not know.
+    // It reads this many arguments, and ignores unknown fields and arguments.
     const read = sent.slice(0, positions.length);
     expect(read).toMatchObject(positions as unknown as unknown[]);
   });

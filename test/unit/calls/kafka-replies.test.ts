@@ -1,4 +1,4 @@
-// Kafka's numbers for what a group answers.
+// Kafka's numbers for a group's responses.
 import { expect, test } from "vitest";
 import { codeOfFailure, joinedReply } from "../../../src/calls/kafka-replies.ts";
 import { ERRORS, fail } from "../../../src/core/errors.ts";

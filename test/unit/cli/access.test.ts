@@ -1,4 +1,4 @@
-// keys, tokens, whoami and access check: what they ask the broker for, and what they say.
+// keys, tokens, whoami and access check: their requests to the broker, and their output.
 import type { Command } from "commander";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { commandTree } from "../../../src/cli/command-tree.ts";
@@ -40,7 +40,7 @@ interface Asked {
   readonly body: unknown;
 }
 
-/** Runs the command line against a broker that gives this answer. */
+/** Runs the command line against a broker with this response. */
 async function run(args: readonly string[], answer: unknown = {}, status = 200) {
   const asked: Asked[] = [];
   vi.stubGlobal("fetch", async (url: string, init: RequestInit & { headers: object }) => {

@@ -1,4 +1,4 @@
-// What doctor makes of what it was told; test/e2e/doctor.test.ts runs it.
+// Doctor's findings from reports; test/e2e/doctor.test.ts runs it.
 import { expect, test } from "vitest";
 import {
   findingText,
@@ -65,7 +65,7 @@ test("[DRX-1] each finding says what it means and what to type, and only safe re
     ["position-beyond-end", null, undefined],
     ["group-unlisted", "POST", undefined],
     ["partition-unknown", "GET", undefined],
-    // A number beyond its topic's is of a topic that exists: it is not freed.
+    // A number beyond its topic's belongs to an existing topic: it is not freed.
     ["orphan", null, undefined],
     ["orphan", null, expect.objectContaining({ topicId: "other", partition: 0 })],
   ]);

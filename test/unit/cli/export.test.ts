@@ -1,4 +1,4 @@
-// The files of export, without a broker: what is written is read back, and what is not as it was written is noticed.
+// The files of export, without a broker: they are read back, and any change in them is noticed.
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { tmpdir } from "node:os";
@@ -36,7 +36,7 @@ import {
 import type { ConsumerRecord, ProducerRecord } from "../../../src/core/record.ts";
 import { isDeep } from "../../support/effort.ts";
 
-/** A file is cut off or changed at every so many bytes. It is a prime, so no field is always missed. */
+/** A file is cut off or changed at intervals of this many bytes. It is a prime, so no field is always missed. */
 const STRIDE = isDeep ? 1 : 11;
 
 const folder = mkdtempSync(join(tmpdir(), "rivulet-export-"));
@@ -256,7 +256,7 @@ describe.each(Object.values(FORMATS))("the format $name", (format) => {
       offset: 10 + i,
     }));
     const batch = encodeBatch(all, { baseOffset: 10 });
-    // Compaction has left 12, 15, 16 and 19. What is before 12 was deleted.
+    // Compaction has left 12, 15, 16 and 19. Records before 12 were deleted.
     const left = all.filter(({ offset }) => [11, 12, 15, 16, 19].includes(offset));
     const log = encodeCompacted(readBatchHeader(batch), left, null, undefined);
     const offsets = [5, 12, 13, 15, 17, 20, 25];

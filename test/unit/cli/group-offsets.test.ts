@@ -1,4 +1,4 @@
-// How the command line tells how far a group is behind.
+// The command line's output about a group's lag.
 import { expect, test } from "vitest";
 import { lagText, unreadableText } from "../../../src/cli/group-offsets.ts";
 
@@ -13,7 +13,7 @@ test.each([
   [[row(1), row(2)], 0, "3"],
   [[row(null)], 0, "nothing committed in 1 partition"],
   [[row(4), row(null), row(null)], 0, "4, nothing committed in 2 partitions"],
-  // A partition that does not answer is never a lag of nothing.
+  // A partition that does not answer never counts as a lag of zero.
   [[], 1, "not known in 1 partition"],
   [[row(4), row(null)], 2, "4, nothing committed in 1 partition, not known in 2 partitions"],
 ])("[CLI-3] the lag in words: %j and %i that do not answer", (offsets, unreadable, text) => {

@@ -1,4 +1,4 @@
-// What people are told before and after a recovery.
+// The output for people before and after a recovery.
 import { expect, test } from "vitest";
 import { restoredText, warningText } from "../../../src/cli/recovery-text.ts";
 

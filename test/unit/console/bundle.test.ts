@@ -1,4 +1,4 @@
-// What the console is built to.
+// The build of the console.
 import { readdirSync } from "node:fs";
 import { basename } from "node:path";
 import { gzipSync } from "node:zlib";
@@ -25,7 +25,7 @@ describe("the console's files", () => {
   const scripts = () =>
     files.filter(({ name }) => name.endsWith(".js") && !name.startsWith("learn-"));
 
-  /** Returns what a page loads by itself: what it names, and what these scripts import at once. */
+  /** Returns the files that a page loads by itself: those it names, and those that these scripts import at once. */
   function sentWith(page: string): string[] {
     const textOf = (name: string) => files.find((each) => each.name === name)?.text ?? "";
     const named = textOf(page).matchAll(/\/console\/assets\/([^"]+\.(?:js|css))"/g);
@@ -48,7 +48,7 @@ describe("the console's files", () => {
     return bytes;
   }
 
-  /** Returns the sources that a source imports, at once or later, but for the tabs of a frame. */
+  /** Returns the sources that a source imports, at once or later, except the tabs of a frame. */
   function importedBy(source: string): string[] {
     return (bundle.metafile.inputs[source]?.imports ?? [])
       .filter(({ kind }) => !FRAMES.includes(source) || kind !== "dynamic-import")
@@ -64,7 +64,7 @@ describe("the console's files", () => {
   }
 
   /**
-   * Returns the files of a page, with all that can be opened on it, beside those that are sent at first. A tab is a page,
+   * Returns the files of a page, with all that can be opened on it, besides those that are sent first. A tab is a page,
    * which comes with a frame.
    */
   function loadedBy(page: string, frame = framesOf(page)[0]): string[] {

@@ -1,4 +1,4 @@
-// Files that the console makes of what it shows.
+// The files that the console makes from what it shows.
 import { expect, test } from "vitest";
 import { csvOf, fileName } from "../../../src/console/csv.ts";
 import { ndjsonOf, RECORD_HEAD, recordCells } from "../../../src/console/record-export.ts";

@@ -1,4 +1,4 @@
-// Topics and groups that come first.
+// Starred topics and groups.
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import {
   favorites,

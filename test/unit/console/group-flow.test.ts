@@ -1,4 +1,4 @@
-// What flows to the members of a group, and its lag over time in words.
+// The flow to the members of a group, and its lag over time in words.
 import { expect, test } from "vitest";
 import { flowsOf, joinTrend, trendText, withPoint } from "../../../src/console/group-flow.ts";
 import type { GroupInfo } from "../../../src/core/group-info.ts";

@@ -1,4 +1,4 @@
-// A record as it is written in the console's form.
+// A record as entered in the console's form.
 import { describe, expect, test } from "vitest";
 import {
   type Draft,
@@ -15,7 +15,7 @@ import { fromJsonRecord, toJsonRecord } from "../../../src/protocol/json-record.
 const BYTES = new Uint8Array([0, 255, 254, 13, 10]);
 const utf8 = (text: string) => new TextEncoder().encode(text);
 
-/** Returns a record as the broker tells it. */
+/** Returns a record as the broker returns it. */
 function record(
   key: Uint8Array | null,
   value: Uint8Array | null,

@@ -1,4 +1,4 @@
-// Reading records page by page, of a broker that is a list.
+// Reading records page by page, from a broker that is a list.
 import { afterEach, describe, expect, test, vi } from "vitest";
 import {
   type Filter,
@@ -22,7 +22,7 @@ const record = (offset: number, more: Partial<JsonRecord> = {}): JsonRecord => (
   ...more,
 });
 
-/** Answers as a broker with these logs, at most `most` records at a time, and notes what it was asked. */
+/** Responds like a broker with these logs, at most `most` records at a time, and notes the requests. */
 function broker(logs: readonly (readonly JsonRecord[])[], most = 1_000): string[] {
   const asked: string[] = [];
   vi.stubGlobal("fetch", async (path: string) => {

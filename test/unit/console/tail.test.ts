@@ -1,4 +1,4 @@
-// Following a topic: which records are kept, what is passed over, and when a socket is opened.
+// Following a topic: which records are kept, which are skipped, and when a socket is opened.
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { NO_FILTER } from "../../../src/console/record-scan.ts";
 import { follow, streamUrl } from "../../../src/console/tail.ts";

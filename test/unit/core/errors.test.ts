@@ -69,7 +69,7 @@ const IN_KAFKA: Readonly<Record<ErrorName, readonly [code: number, retriable: bo
   INVALID_REGULAR_EXPRESSION: [128, false],
 };
 
-/** Where the table differs from Kafka. Each row has a comment that says why. */
+/** The differences from Kafka in the table. Each row has a comment that says why. */
 const UNLIKE_KAFKA: readonly ErrorName[] = ["CORRUPT_MESSAGE", "STALE_MEMBER_EPOCH"];
 
 const PLACE = { name: "partition x/0", file: "x.sqlite" };
@@ -122,7 +122,7 @@ describe("errors", () => {
       expect(new BrokerError(code, "why")).toMatchObject({ code, errorCode, retriable, data: {} });
       for (const told of [true, false])
         expect(new BrokerError(code, "why", { retriable: told }).retriable).toBe(told);
-      // A failure and an exception are the same: neither way loses anything.
+      // A failure and an exception are equivalent: neither way loses anything.
       const failure = { ...fail(code, "why"), logStartOffset: 3 };
       expect(failureOf(errorOf(failure))).toEqual(failure);
     }

@@ -141,7 +141,7 @@ describe("the budget of an isolate", () => {
     return { budget, bodies, answers };
   }
 
-  /** Spare things that are named when they are dropped. */
+  /** Spare data that is named when it is dropped. */
   function spares(budget: Budget, order: "oldest" | "largest") {
     const room = new SpareRoom(order, budget);
     const dropped: string[] = [];

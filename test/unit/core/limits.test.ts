@@ -1,4 +1,4 @@
-// The bounds themselves: that they are what the documents say, and that those made for one another fit.
+// The bounds themselves: they match the documents, and related ones fit together.
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import * as limits from "../../../src/core/limits.ts";
@@ -109,7 +109,7 @@ test("[BND-20] a default is within its bounds, and a bound for many covers the l
     [limits.DEFAULT_FETCH_BYTES, limits.MAX_FETCH_BYTES, 32 * MIB],
     [limits.DEFAULT_FETCH_RECORDS, limits.MAX_FETCH_RECORDS],
     [limits.MIN_SEGMENT_BYTES, limits.DEFAULT_SEGMENT_BYTES, limits.MAX_SEGMENT_BYTES],
-    // With the largest segment besides, a partition stays below its bound.
+    // With the largest segment added, a partition stays below its bound.
     [limits.DEFAULT_RETENTION_BYTES + limits.MAX_SEGMENT_BYTES, limits.MAX_PARTITION_BYTES],
     [limits.MAX_METADATA_BYTES, 10e9],
     [limits.HOUSEKEEPING_RETRY_MS, limits.MAX_HOUSEKEEPING_RETRY_MS],

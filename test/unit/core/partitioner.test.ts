@@ -5,7 +5,7 @@ import { murmur2, partitionForKey } from "../../../src/core/partitioner.ts";
 const utf8 = new TextEncoder();
 
 describe("partitioner", () => {
-  // From UtilsTest.testMurmur2 of Kafka's clients; the empty key is the same function's answer.
+  // From UtilsTest.testMurmur2 of Kafka's clients; the value for the empty key is the same function's.
   test.each([
     ["21", -973932308],
     ["foobar", -790332482],

@@ -1,4 +1,4 @@
-// Where a request comes from, and what is stored of a topic's region.
+// The origin of a request, and the stored region of a topic.
 import { describe, expect, test } from "vitest";
 import { storedTopic } from "../../../durable-objects/shared/stored-topic.ts";
 import {

@@ -1,4 +1,4 @@
-// The program that says what a workload costs: its arithmetic, its words, and what ARCHITECTURE.md quotes of it.
+// The program that predicts a workload's cost: its arithmetic, its words, and its quotes in ARCHITECTURE.md.
 import { execFileSync } from "node:child_process";
 import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";

@@ -1,4 +1,4 @@
-// What the documentation is built to, of pages that are made here and of those that are there.
+// The build of the documentation, from pages that are made here and from the real ones.
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -46,7 +46,7 @@ afterAll(() => {
   for (const folder of folders) rmSync(folder, { recursive: true, force: true });
 });
 
-/** Builds the documentation of these files, beside the usual ones. Null leaves one out. */
+/** Builds the documentation from these files, besides the usual ones. Null leaves one out. */
 async function built(changed: Readonly<Record<string, string | null>> = {}): Promise<DocsBundle> {
   const root = mkdtempSync(join(tmpdir(), "rivulet-docs-"));
   folders.push(root);
@@ -167,7 +167,7 @@ describe("pages", () => {
     expect(index.search("rewind").map(({ id, page }) => [id, page])).toEqual([
       ["/docs/groups#rewind", "Consumer groups"],
     ]);
-    expect(index.search("members").length).toBe(0); // It is the text of a picture only.
+    expect(index.search("members").length).toBe(0); // It is only the text of a picture.
     expect(index.search("Everything").map(({ id }) => id)).toEqual(["/docs/protocol#http"]);
   });
 });

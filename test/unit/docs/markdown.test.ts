@@ -1,4 +1,4 @@
-// What Markdown becomes on the site.
+// The HTML of Markdown on the site.
 import { describe, expect, test } from "vitest";
 import {
   anchors,

@@ -1,4 +1,4 @@
-// One partition of a consumer: what it takes in from the socket, and what it hands to the application.
+// One partition of a consumer: what it takes from the socket, and what it delivers to the application.
 import { beforeAll, expect, test } from "vitest";
 import { compressor } from "../../../src/compression/compress.ts";
 import { MAX_DECODED_IN_HAND_BYTES } from "../../../src/core/limits.ts";

@@ -1,4 +1,4 @@
-// The clock that a consumer's session runs by, over a wall clock and a monotonic one that the test turns.
+// The clock of a consumer's session, over a wall clock and a monotonic one that the test controls.
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { Clock } from "../../../src/member/clock.ts";
 
@@ -18,13 +18,13 @@ beforeEach(() => {
 
 afterEach(() => void vi.restoreAllMocks());
 
-/** Time passes, by both clocks unless the monotonic one is said to show something else. */
+/** Time passes, by both clocks unless another monotonic time is given. */
 function pass(ms: number, byMonotonicMs = ms): void {
   wallMs += ms;
   monotonicMs += byMonotonicMs;
 }
 
-/** What the clock shows, counted from the start. */
+/** The clock's reading, counted from the start. */
 function shown(clock: Clock): number {
   return clock.now() - START_MS;
 }
@@ -43,7 +43,7 @@ test("[SES-4] the clock that has gone further counts, whichever that is", () => 
   const clock = new Clock();
   pass(1_000, 1_400);
   expect(shown(clock)).toBe(1_400);
-  // Counted from the start for each, not step by step: or the differences would add up.
+  // Counted from the start for each, not step by step: otherwise the differences would add up.
   pass(1_000, 100);
   expect(shown(clock)).toBe(2_000);
   pass(1_000, 2_000);
@@ -64,7 +64,7 @@ test("[SES-4] after the wall clock is set back, time continues by the monotonic 
   expect(shown(clock)).toBe(5_000);
   pass(700);
   expect(shown(clock)).toBe(5_700);
-  // The wall clock comes to where it was before: that is no time passed on top.
+  // The wall clock returns to where it was before: no extra time has passed.
   pass(HOUR_MS);
   expect(shown(clock)).toBe(HOUR_MS + 5_700);
 });

@@ -1,4 +1,4 @@
-// When a consumer commits, and what. The test turns the clock, and answers every commit at once.
+// When a consumer commits, and what. The test controls the clock, and answers every commit at once.
 import { describe, expect, test } from "vitest";
 import { ConsumerHarness } from "../../support/consumer-harness.ts";
 
@@ -13,12 +13,12 @@ const KAFKAS: Config = { commitIntervalMs: 5_000 };
 const PLAIN: Config = { ...KAFKAS, commitsFirstAtOnce: true };
 const NOT_BY_ITSELF: Config = { commitIntervalMs: Number.POSITIVE_INFINITY };
 
-/** From `fromMs` to `untilMs`, every so many milliseconds. */
+/** From `fromMs` to `untilMs`, at this interval in milliseconds. */
 function every(ms: number, untilMs: number, fromMs = 0): number[] {
   return Array.from({ length: (untilMs - fromMs) / ms + 1 }, (_, i) => fromMs + i * ms);
 }
 
-/** A member that has `t:0`, and the commits that it has sent. */
+/** A member that has `t:0`, and its commits. */
 class Timeline {
   readonly consumer: ConsumerHarness;
   readonly commits: Commit[] = [];

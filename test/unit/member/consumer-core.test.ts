@@ -12,10 +12,10 @@ import { FakeBroker } from "../../support/fake-broker.ts";
 import { batchOf, type Place } from "../../support/places.ts";
 
 const HEARTBEAT_MS = 5_000;
-/** At once, now and then, and only when asked to. */
+/** At once, now and then, and only on request. */
 const INTERVALS = [0, 60_000, Number.POSITIVE_INFINITY];
 
-/** What matters of a log: without the heartbeats of sockets. */
+/** The relevant part of a log: without the heartbeats of sockets. */
 function withoutPings(log: readonly string[]): string[] {
   return log.filter((line) => !line.startsWith("ping"));
 }
@@ -28,10 +28,7 @@ function reading(count = 3, config: ConstructorParameters<typeof ConsumerHarness
   return consumer;
 }
 
-/**
- * Plays a broker that answers again: the group socket breaks, comes back, and joins with epoch
- * `epoch`.
- */
+/** Plays a broker that responds again: the group socket breaks, comes back, and joins with epoch `epoch`. */
 function reconnectGroup(consumer: ConsumerHarness): void {
   consumer.breakGroup();
   consumer.advance(BACKOFF_MS);
@@ -217,9 +214,9 @@ describe("joining", () => {
 
   test.each([
     ["INVALID_REQUEST: topics: must not be empty", "INVALID_REQUEST"],
-    // A reason that names no error, as of another broker: whether it may pass is not known.
+    // A reason without an error name, as from another broker: it is not known whether it may pass.
     ["no reason that anybody knows", "UNKNOWN_SERVER_ERROR"],
-    // The name stands at the beginning; what else the text says does not count.
+    // The name is at the beginning; the rest of the text does not count.
     ["INVALID_REQUEST: not KAFKA_STORAGE_ERROR: really", "INVALID_REQUEST"],
   ])(
     "[SES-1] a fatal close that is final ends the consumer even before it has joined (%s)",
@@ -534,7 +531,7 @@ describe("the window", () => {
     consumer.advance(BACKOFF_MS);
     consumer.take();
     consumer.connect("t:0");
-    // The attach has asked for a whole window.
+    // The attach has requested a whole window.
     expect(consumer.take()).toEqual(["attach t:0 3"]);
     const bytes = consumer.data("t:0", 3, 1);
     consumer.processed("t:0", 4);
@@ -672,7 +669,7 @@ describe("giving up", () => {
   test.each(INTERVALS.slice(1))(
     "[LOP-2] a delayed commit is sent again half a second later, though other commits wait %s ms",
     (commitIntervalMs) => {
-      // One record stays in hand, or what is idle would be committed.
+      // One record stays in hand, or the idle commit would be made.
       const consumer = reading(4, { commitIntervalMs });
       consumer.processed("t:0", 1);
       consumer.commitNow();
@@ -687,7 +684,7 @@ describe("giving up", () => {
       consumer.processed("t:0", 3);
       consumer.committed();
       consumer.advance(HEARTBEAT_MS + 1);
-      // What came meanwhile was not asked for, and no other timer makes it.
+      // What came meanwhile was not requested, and no other timer makes it.
       expect(consumer.commits.map(({ requestId }) => requestId)).toEqual([1, 2]);
     },
   );
@@ -731,8 +728,7 @@ describe("giving up", () => {
     consumer.assign({ "t:0": 0 }, { epoch: 2 });
     reconnectGroup(consumer);
     expect(consumer.take().at(-1)).toBe("join epoch 2 owns [t:0 t:1]");
-    // The join has claimed it already. Unless it is taken back, the next owner waits for it in
-    // vain.
+    // The join has already claimed it. Unless it is taken back, the next owner waits for it in vain.
     consumer.released("t:1");
     consumer.assign({ "t:0": 0 }, { epoch: 2, state: "UNREVOKED_PARTITIONS" });
     expect(consumer.take()).toEqual(["say revoked t:1"]);
@@ -840,7 +836,7 @@ describe("losing", () => {
     consumer.committed();
     consumer.take();
     consumer.breakSocket("t:0", CLOSE_FENCED);
-    // The application was in the midst of a record and has not looked up yet.
+    // The application was in the middle of a record and has not checked yet.
     consumer.processed("t:0", 2);
     expect(consumer.take()).toEqual(["lost t:0"]);
   });
@@ -890,7 +886,7 @@ describe("losing", () => {
     consumer.assign({ "t:0": 0 }, { epoch: 5 });
     consumer.connect("t:0");
     consumer.take();
-    // A handler of the membership before returns only now.
+    // A handler of the previous membership returns only now.
     consumer.processed("t:0", 3, before);
     expect(consumer.take()).toEqual([]);
   });
@@ -924,7 +920,7 @@ describe("losing", () => {
     consumer.pong();
     consumer.advance(500);
     consumer.breakGroup();
-    // Whatever it tries, no connection comes about.
+    // Whatever it tries, no connection is established.
     while (consumer.nowMs < sentMs + SESSION_MS - 1) {
       consumer.advance(1);
       if (consumer.hasGroup) consumer.breakGroup();
@@ -939,8 +935,8 @@ describe("losing", () => {
   });
 
   test("[SES-4] a connection that is silent for a session timeout counts as none", () => {
-    // The shortest session there is. Its socket stands, but nobody answers: the group has removed
-    // the member, and others have its partitions.
+    // The shortest possible session. Its socket is open, but nobody answers: the group has removed the member, and others
+    // have its partitions.
     const consumer = reading(3, { sessionTimeoutMs: 1_000 });
     consumer.advance(999);
     expect(consumer.take()).not.toContain("lost t:0");
@@ -981,8 +977,7 @@ describe("losing", () => {
     const consumer = ConsumerHarness.joined({ "t:0": 0, "t:1": 0 });
     consumer.assign({ "t:0": 0 }, { epoch: 2 });
     consumer.breakGroup();
-    // Connections are tried and given up; the one under way now comes about in the last
-    // millisecond.
+    // Connections are tried and given up; the current one is established in the last millisecond.
     consumer.advance(SESSION_MS - 1);
     consumer.take();
     consumer.openGroup();
@@ -1004,9 +999,8 @@ describe("losing", () => {
     consumer.advance(BACKOFF_MS);
     consumer.openGroup();
     consumer.take();
-    // The join that was under way over the dead connection arrives after all, and after the second
-    // one: to the coordinator the second connection is the older. There is no other member behind
-    // it.
+    // The join in flight over the dead connection arrives after all, and after the second one: to the coordinator the second
+    // connection is the older. There is no other member behind it.
     consumer.breakGroup(CLOSE_REPLACED, "the member connected again");
     consumer.advance(5_000);
     expect(consumer.isClosed).toBe(false);
@@ -1017,7 +1011,7 @@ describe("losing", () => {
     const consumer = reading();
     consumer.processed("t:0", 3);
     consumer.committed();
-    // It says nothing any more and is given up; what was under way over it arrives after all.
+    // It says nothing any more and is given up; messages in flight over it arrive after all.
     const first = consumer.socket("t:0");
     while (!first.isClosed) {
       consumer.advance(1_000);
@@ -1031,8 +1025,7 @@ describe("losing", () => {
       consumer.advance(1_000);
       consumer.pong();
     }
-    // No newer owner has it: unless the consumer attaches again, nobody reads it until the next
-    // rebalance.
+    // No newer owner has it: unless the consumer attaches again, nobody reads it until the next rebalance.
     expect(consumer.take()).toContain("open t:0");
   });
 
@@ -1213,7 +1206,7 @@ describe("what the application is told", () => {
 });
 
 describe("no answer", () => {
-  /** Seconds in which all sockets answer pings and nothing else. Returns what was done besides pinging. */
+  /** Seconds in which all sockets answer pings and nothing else. Returns the actions besides pinging. */
   function pingFor(consumer: ConsumerHarness, seconds: number): string[] {
     const lines: string[] = [];
     for (let second = 0; second < seconds; second++) {
@@ -1260,7 +1253,7 @@ describe("no answer", () => {
   test("[SES-9] a lost release is repeated by a resume that no longer claims the partition", () => {
     const consumer = ConsumerHarness.joined({ "t:0": 0, "t:1": 0 });
     consumer.assign({ "t:0": 0 }, { epoch: 2, state: "UNREVOKED_PARTITIONS" });
-    // The application takes its time: that is no silence of the coordinator's.
+    // The application takes its time: that is no silence of the coordinator.
     expect(pingFor(consumer, 60)).not.toContain("open group");
     consumer.released("t:1");
     consumer.take();
@@ -1405,7 +1398,7 @@ describe("from latest", () => {
     consumer.openGroup();
     consumer.assign({ "t:0": 50 });
     consumer.open("t:0");
-    // Beyond the end when it was asked for; then a record was appended.
+    // Beyond the end when it was requested; then a record was appended.
     consumer.attachError("t:0", "OFFSET_OUT_OF_RANGE");
     consumer.attached("t:0", 50);
     if (consumer.commits.length > 0) consumer.committed();
@@ -1446,7 +1439,7 @@ describe("pause, resume and seek", () => {
     expect(consumer.take().at(-1)).toBe("attach t:0 10");
     expect(consumer.attach("t:0").attachId).toBeGreaterThan(before);
     consumer.data("t:0", 3, 2);
-    // The answer to an attach before this one does not count either.
+    // The response to an earlier attach does not count either.
     const bounds = { logStartOffset: 0, highWatermark: 9, windowBytes: 1_000 };
     consumer.fromPartition("t:0", { type: "attached", offset: 0, attachId: before, ...bounds });
     consumer.data("t:0", 5, 2);
@@ -1558,7 +1551,7 @@ describe("pause, resume and seek", () => {
     const before = consumer.attachId("t:0");
     consumer.seek("t:0", 1);
     consumer.take();
-    // The application has dropped what it had, so nobody will ever say that it is processed.
+    // The application has dropped its records, so nobody will ever report them as processed.
     consumer.advance(BACKOFF_MS);
     consumer.open("t:0");
     expect(consumer.take()).toEqual(expect.arrayContaining(["open t:0", "attach t:0 1"]));
@@ -1778,7 +1771,7 @@ describe("the end", () => {
     consumer.openGroup();
     consumer.take();
     consumer.close();
-    // A clean close is a leave, should the join be taken in just now.
+    // A clean close is a leave, should the join be accepted just now.
     expect(consumer.take()).toEqual(["close group 1000", "closed"]);
   });
 
@@ -1879,13 +1872,13 @@ describe("a reader without a group", () => {
   });
 });
 
-// Random stories. The harness checks every delivery: nothing that is not held, no gap, nothing
-// twice; the broker that nothing is left out and no more committed than was processed.
+// Random stories. The harness checks every delivery: nothing that is not held, no gap, nothing twice. The broker checks that
+// nothing is left out and no more committed than was processed.
 
 describe("joining again", () => {
   test("[SES-2] a response to an earlier join is not taken for the response to a later one", () => {
-    // Found by the simulation: the answer to a join that was given up came after the next join, which claims
-    // nothing, was sent. What it assigned went to others while it was consumed here.
+    // Found by the simulation: the response to an abandoned join came after the next join, which claims nothing, was sent.
+    // Its partitions went to others while they were consumed here.
     const consumer = ConsumerHarness.joined({ "t:0": 0 });
     consumer.coordinatorError("FENCED_MEMBER_EPOCH");
     const second = consumer.joinRequestId;
@@ -1968,7 +1961,7 @@ describe("whatever happens", () => {
   });
 });
 
-/** Names the story in what it fails with, so that it can be told again. */
+/** Names the story in its failure, so that it can be repeated. */
 function tell(seed: number, story: () => void): void {
   try {
     story();

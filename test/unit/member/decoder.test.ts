@@ -1,4 +1,4 @@
-// The first compressed batch: what unfolds it is loaded then, and nothing overtakes it meanwhile.
+// The first compressed batch: the decompressor is loaded then, and nothing overtakes the batch meanwhile.
 import { expect, test, vi } from "vitest";
 import { compressor } from "../../../src/compression/compress.ts";
 import { COMPRESSIONS } from "../../../src/core/log/compression.ts";

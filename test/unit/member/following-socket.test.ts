@@ -1,4 +1,4 @@
-// A socket that follows from a partition to its relay, without whoever has it noticing.
+// A socket that follows from a partition to its relay, unnoticed by its user.
 import { expect, test } from "vitest";
 import { followingSocket } from "../../../src/member/following-socket.ts";
 import type { Socket, SocketEvents } from "../../../src/member/transport.ts";

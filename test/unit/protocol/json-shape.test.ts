@@ -1,5 +1,5 @@
-// Text from outside is looked at before it is parsed: some of what reads JSON calls itself for each level, and each
-// value is an object.
+// Text from outside is checked before it is parsed: some JSON readers call themselves for each level, and each value is an
+// object.
 import { describe, expect, test } from "vitest";
 import * as z from "zod";
 import {

@@ -1,4 +1,4 @@
-// Keys and values are stored as they were sent: what of a text belongs to them.
+// Keys and values are stored as they were sent: which part of a text belongs to them.
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { fromJsonRecord, type JsonRecordInput } from "../../../src/protocol/json-record.ts";

@@ -10,7 +10,7 @@ import { plainClientMessage } from "../../../src/protocol/plain-consumer.ts";
 import { SOCKET_VERSION, selectVersion } from "../../../src/protocol/version.ts";
 import { MESSAGES } from "../../support/message-schemas.ts";
 
-/** Written once for each version, and never changed but for fields that may be left out. */
+/** Written once for each version, and never changed except for optional fields. */
 const PINNED = new URL(`messages-v${SOCKET_VERSION}.json`, import.meta.url);
 
 const current = Object.fromEntries(
@@ -57,7 +57,7 @@ describe("a message of a newer release", () => {
     [plainClientMessage, { type: "ping" }],
   ] as const;
 
-  /** Puts a field that nobody knows into every object of the message. */
+  /** Puts an unknown field into every object of the message. */
   function withMore(value: unknown): unknown {
     if (Array.isArray(value)) return value.map(withMore);
     if (typeof value !== "object" || value === null) return value;

@@ -8,7 +8,7 @@ interface Asked {
   readonly body: unknown;
 }
 
-/** An admin of a broker that gives this answer. */
+/** An admin of a broker with this response. */
 function adminOf(answer: unknown, status = 200) {
   const asked: Asked[] = [];
   const { admin } = new Rivulet({

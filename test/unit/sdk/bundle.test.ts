@@ -1,4 +1,4 @@
-// What the SDK weighs in somebody's bundle, and that it needs nothing of any runtime in particular.
+// The SDK's size in a bundle, and that it depends on no particular runtime.
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
@@ -7,7 +7,7 @@ import { expect, test } from "vitest";
 const KILOBYTE = 1024;
 
 const EVERYTHING = `export * from "./src/sdk/index.ts"`;
-/** With what they reach a broker by. */
+/** With their means of reaching a broker. */
 const PRODUCER_AND_CONSUMER = `
   export { Producer } from "./src/sdk/producer.ts";
   export { Consumer } from "./src/sdk/consumer.ts";
@@ -34,7 +34,7 @@ async function bundle(contents: string) {
     path: `out/${path.split("/").at(-1)}`,
     gzipped: gzipSync(contents, { level: 9 }).length,
   }));
-  /** The entry and what it imports before anything runs. */
+  /** The entry and its static imports. */
   const initial = (path: string): string[] => [
     path,
     ...(metafile.outputs[path]?.imports ?? [])

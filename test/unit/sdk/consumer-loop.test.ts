@@ -1,4 +1,4 @@
-// A consumer as a loop, its own commits, and how many handlers are at work at once.
+// A consumer as a loop, its own commits, and how many handlers run at once.
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Consumer, type ConsumerOptions, type PlacedRecord } from "../../../src/sdk/consumer.ts";
 import { OneMemberBroker, started } from "../../support/one-member-broker.ts";
@@ -24,7 +24,7 @@ function consumerOf(
   return { broker, consumer };
 }
 
-/** Runs a loop; what it saw, and how it ended. */
+/** Runs a loop; returns what it saw, and how it ended. */
 function loop(consumer: Consumer, body: (record: PlacedRecord, index: number) => unknown) {
   const seen: string[] = [];
   const ended = { error: null as unknown, isOver: false };

@@ -1,4 +1,4 @@
-// The SDK's consumer over a broker that answers at once, on a clock that the test turns.
+// The SDK's consumer over a broker that answers at once, on a clock that the test controls.
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { TopicPartition } from "../../../src/core/record.ts";
 import { Consumer } from "../../../src/sdk/consumer.ts";
@@ -8,7 +8,7 @@ import { placeOf } from "../../support/places.ts";
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
-/** As `started`, on a broker of which frames of `t:1` are held, with all it is told in the order it was told. */
+/** Like `started`, on a broker that holds frames of `t:1`, with all its events in order. */
 function startedHolding(sessionTimeoutMs: number) {
   const told: string[] = [];
   const tell = (what: string) => (places: readonly TopicPartition[]) =>
@@ -46,7 +46,7 @@ describe("a session that is over", () => {
       );
       await vi.advanceTimersByTimeAsync(100);
       expect(consumer.assignment).toHaveLength(2);
-      // The clock goes on, and no timer has rung yet.
+      // The clock advances, and no timer has rung yet.
       vi.setSystemTime(Date.now() + 60_000);
       gate.resolve();
       for (let turn = 0; turn < 50; turn++) await Promise.resolve();
@@ -146,7 +146,7 @@ describe("maxProcessingMs", () => {
   test("[SES-8] returns and errors of handlers after that change nothing", async () => {
     const late = { "t:0": Promise.withResolvers<void>(), "t:1": Promise.withResolvers<void>() };
     const { broker, ended } = started({ maxProcessingMs: 300 }, async (place, offset) => {
-      // The other's second call begins later, so that it is not the one that is taken for stuck.
+      // The other's second call begins later, so it is not the one that counts as stuck.
       if (offset === 0) return place === "t:1" ? wait(100) : undefined;
       await late[place as "t:0" | "t:1"].promise;
     });
@@ -264,13 +264,13 @@ describe("close", () => {
       broker.endSession();
       await vi.advanceTimersByTimeAsync(0);
       expect(lost).toEqual([["t:0", "t:1"]]);
-      // The handler is waited for all the same: the application may let go of things once run is over.
+      // The handler is waited for all the same: the application may release things once run is over.
       expect(ended.isOver).toBe(false);
       atWork.resolve();
       await vi.advanceTimersByTimeAsync(0);
       expect(ended).toEqual({ error: null, isOver: true });
       expect(handled).toEqual(expected);
-      // What was lost is another's: nothing of it is committed, and there is no membership to leave.
+      // The lost partition is another's: nothing of it is committed, and there is no membership to leave.
       expect(broker.log).toEqual([]);
       expect(vi.getTimerCount()).toBe(0);
     },
@@ -292,8 +292,8 @@ describe("close", () => {
   });
 });
 
-// The process is stopped (SIGSTOP, a laptop's lid) for longer than the session. When it goes on, what lies in its
-// sockets may be read before the timer of the session's end rings.
+// The process is stopped (SIGSTOP, a laptop's lid) for longer than the session. When it continues, the data in its sockets
+// may be read before the timer of the session's end rings.
 describe("a process that was stopped", () => {
   test("[SES-4] does not report a partition whose socket says attached after the session has ended", async () => {
     const { broker, consumer, told } = startedHolding(10_000);

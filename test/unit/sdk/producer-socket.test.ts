@@ -1,5 +1,5 @@
-// The SDK's producer when it has more to say than one append at a time can carry: over a partition socket, in
-// order, a few appends ahead of their answers.
+// The SDK's producer when it has more to send than one append at a time can carry: over a partition socket, in order, with a
+// few appends unanswered.
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { ZLIB } from "../../../src/compression/zlib.ts";
 import { busyProducer, settle } from "../../support/fake-partition.ts";
@@ -47,7 +47,7 @@ describe("over a partition socket", () => {
     await vi.advanceTimersByTimeAsync(1_000);
     expect(partition.log.join("")).toBe("acd");
     expect(await outcomes()).toEqual([0, "INVALID_RECORD", 1, 2]);
-    // One other producer is enough for all that was behind it.
+    // One other producer is enough for everything behind it.
     const lastOf = (value: string) => partition.came.findLast(({ values }) => values === value);
     expect(["a", "c", "d"].map((value) => lastOf(value)?.producer)).toEqual([1, 2, 2]);
   });
@@ -103,7 +103,7 @@ describe("over a partition socket", () => {
     socket.break();
     await vi.advanceTimersByTimeAsync(60_000);
     expect(await outcomes()).toEqual(Array(3).fill("ConnectionError"));
-    // They were under way all the same: each is stored once, in order, before what is sent next.
+    // They were in flight all the same: each is stored once, in order, before the next send.
     for (const { batches: bytes } of late) partition.append(bytes);
     partition.isHttpDown = false;
     void send("d");
@@ -129,7 +129,7 @@ describe("over a partition socket", () => {
       await vi.advanceTimersByTimeAsync(4_000);
       partition.isHttpDown = false;
       await vi.advanceTimersByTimeAsync(2_000);
-      // The partition lacks what came before it; what was held up on the way may bring it, and the first copy.
+      // The partition lacks the earlier appends; a delayed message may bring them, and the first copy.
       expect(partition.log.join("")).toBe("");
       for (const { batches: bytes } of late) partition.append(bytes);
       await vi.advanceTimersByTimeAsync(2_000);

@@ -11,7 +11,7 @@ afterEach(() => void vi.useRealTimers());
 const UTF8 = new TextDecoder();
 const PARTITIONS = 3;
 
-/** Stores what comes; the answers to appends wait while it is held. */
+/** Stores all appends; their responses wait while it is held. */
 class FakeBroker {
   /** Each append: its place and its values. */
   readonly appends: string[] = [];

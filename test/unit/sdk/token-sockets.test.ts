@@ -1,4 +1,4 @@
-// Sockets with a token: another one in time, and the end of a credential that is good no more.
+// Sockets with a token: a new one in time, and the end of an invalid credential.
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { Socket, SocketEvents } from "../../../src/member/transport.ts";
 import { RENEWED } from "../../../src/member/transport.ts";
@@ -26,7 +26,7 @@ function jwt(leftMs: number, name = "a"): string {
   return `e30.${encoded.replaceAll("=", "")}.c2ln`;
 }
 
-/** What a consumer sees of its group's sockets, and the sockets themselves. */
+/** A consumer's view of its group's sockets, and the sockets themselves. */
 function sockets(token: Token) {
   const opened: { readonly token: string; readonly events: SocketEvents; closed: unknown }[] = [];
   const seen: unknown[] = [];

@@ -1,4 +1,4 @@
-// Who asks, as the SDK tells it: over HTTP and on sockets.
+// The SDK's credentials: over HTTP and on sockets.
 import { expect, test, vi } from "vitest";
 import { Rivulet } from "../../../src/sdk/index.ts";
 import type { Token } from "../../../src/sdk/token.ts";
@@ -6,7 +6,7 @@ import { tokenTransport } from "../../../src/sdk/token.ts";
 
 const TOPIC = { name: "t", topicId: "id", partitions: 1, config: {}, overrides: {} };
 
-/** A broker of which only its doors are seen. */
+/** A broker of which only the interfaces are visible. */
 function watched(token: Token | undefined) {
   const headers: (string | undefined)[] = [];
   const urls: string[] = [];

@@ -43,7 +43,7 @@ export async function work(env: { RIVULET: RivuletService }) {
 }
 `;
 
-/** The declaration files that the package holds. Whoever adds one makes it public. */
+/** The declaration files in the package. An added one becomes public. */
 const PUBLISHED = [
   "admin/admin.d.ts",
   "admin/http.d.ts",

@@ -196,7 +196,7 @@ test("[RPC-7] one token serves requests and sockets, and another is made before 
   await Promise.all([requestOver(options), requestOver(options)]);
   expect(made).toEqual([{ ttlMs: 3_600_000 }]);
   expect(disposed()).toBe(1);
-  // A socket asks 90 seconds before at the latest, and has to be given another one.
+  // A socket asks 90 seconds before at the latest, and must get another one.
   vi.setSystemTime(NOW_MS + 3_600_000 - 121_000);
   await requestOver(options);
   vi.setSystemTime(NOW_MS + 3_600_000 - 119_000);

@@ -1,4 +1,4 @@
-// How a broker on this machine is reached: by everybody, or by whoever has a key.
+// Who reaches a broker on this machine: everybody, or the holder of a key.
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

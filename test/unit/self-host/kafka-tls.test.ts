@@ -1,4 +1,4 @@
-// The files with which Kafka's ports speak TLS, and what is said of those that are no good.
+// The files with which Kafka's ports speak TLS, and the messages about unusable ones.
 import { generateKeyPairSync, type KeyObject } from "node:crypto";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

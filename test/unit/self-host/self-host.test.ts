@@ -46,7 +46,7 @@ test("[SYS-1] workerd runs the Worker with the date, bindings and classes of wra
     expect(config).toContain(`(name = "${name}", durableObjectNamespace = "${className}")`);
     expect(config).toMatch(new RegExp(`className = "${className}", .* enableSql = true`));
   }
-  // Each migration says which classes came with it.
+  // Each migration names the classes that came with it.
   const migrations = wrangler.matchAll(/new_sqlite_classes = \[(.*)\]/g);
   const classes = Array.from(migrations, ([, names = ""]) => names.split(", ")).flat();
   expect(classes.sort()).toEqual(bindings.map(([, , className]) => `"${className}"`).sort());

@@ -151,10 +151,10 @@ test("[FIL-2] whoever opens a file that goes is refused until workerd has answer
   let reached = 0;
   const sweeper = new Sweeper(storage, async () => {
     if (++reached !== 3) return;
-    // Between the file's going and the answer. Who had opened it already cannot get at it…
+    // Between the file's removal and the response. A process that had already opened it cannot reach it…
     expect(existsSync(pathOf(1))).toBe(false);
     expect(() => early.exec("PRAGMA journal_mode = WAL")).toThrow(/locked/);
-    // …and whoever opens it now writes to a new one.
+    // …and one that opens it now writes to a new one.
     open(pathOf(1)).exec("CREATE TABLE t (x); INSERT INTO t VALUES (1)");
   });
   const early = new DatabaseSync(pathOf(1), { timeout: 0 });

@@ -1,4 +1,4 @@
-// Where the objects are that are called: in which region, and in which jurisdiction.
+// The place of the called objects: in which region, and in which jurisdiction.
 import { describe, expect, test, vi } from "vitest";
 import { JURISDICTIONS, REGIONS } from "../../../src/core/placement.ts";
 import {
@@ -45,7 +45,7 @@ describe("an object", () => {
 });
 
 describe("a deployment", () => {
-  /** Stubs say where they are. */
+  /** Stubs that say where they are. */
   function envIn(jurisdiction?: string): Env {
     const namespace = (place: string) => ({
       getByName: (name: string) => ({ place: `${place}${name}` }),

@@ -1,4 +1,4 @@
-// When a step of the lesson is done, and what its buttons offer.
+// When a step of the lesson is done, and the choices of its buttons.
 import { describe, expect, test } from "vitest";
 import { CITIES, OWN_CITY, PARTITIONS } from "../../../../src/console/learn/cities.ts";
 import { meet, NOTHING_MET } from "../../../../src/console/learn/progress.ts";

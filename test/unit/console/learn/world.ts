@@ -1,4 +1,4 @@
-// A lesson as its members and its broker would tell it.
+// A lesson as its members and its broker would report it.
 import {
   BEGINNING,
   type GroupName,
@@ -47,7 +47,7 @@ export function handled(
   return { type: "handled", memberId, partition, record: { offset, key } };
 }
 
-/** The broker says who owns what, and the committed position of each partition, with its lag. */
+/** The broker reports who owns what, and the committed offset of each partition, with its lag. */
 export function told(
   owners: Readonly<Record<string, readonly number[]>>,
   positions: readonly (number | null)[] = [null, null, null, null],

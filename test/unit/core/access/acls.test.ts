@@ -100,7 +100,7 @@ const STORED: Readonly<Record<string, Acl>> = Object.fromEntries(
   ]),
 );
 
-/** What Kafka's ResourcePatternFilter and AccessControlEntryFilter find. */
+/** The matches of Kafka's ResourcePatternFilter and AccessControlEntryFilter. */
 test.each<[Partial<AclFilter>, string[]]>([
   [{}, ["exact", "beginning", "sameNamed", "wildcard", "group", "other"]],
   [{ resourceType: TOPIC }, ["exact", "beginning", "sameNamed", "wildcard", "other"]],

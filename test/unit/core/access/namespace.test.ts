@@ -276,7 +276,7 @@ describe("the bytes of classic members", () => {
       expect(inside("acme.", [of("globex.secret", longest)])).toMatchObject({ ok: true });
       expect(inside("acme.", [of("globex.secret", `${longest}x`)])).toMatchObject(refused);
       expect(inside("acme.", [of("a"), of(`${longest}x`)])).toMatchObject(refused);
-      // With the prefix all pieces together have as much as there may be, or a byte more.
+      // With the prefix all pieces together have the maximum size, or a byte more.
       const own = of("a").length + "acme.".length;
       const rest = new Uint8Array(maxBytes - own);
       expect(inside("acme.", [of("a"), rest])).toMatchObject({ ok: true });

@@ -1,4 +1,4 @@
-// What a book of quotas forgets, and what nobody can make it forget.
+// What a book of quotas forgets, and what no caller can make it forget.
 import { describe, expect, test } from "vitest";
 import { Buckets } from "../../../../src/core/access/buckets.ts";
 import { ANYBODY, type Caller } from "../../../../src/core/access/caller.ts";
@@ -26,14 +26,14 @@ const tokenOf = (maker: Caller, name: string, quota: Quota): Caller => ({
 const RATE = "producerByteRate";
 const slow: Quota = { producerByteRate: 1_024 };
 
-/** Does as the ways in do: asks, and takes if it need not wait. Returns whether it was served. */
+/** Acts like the interfaces: asks, and takes if it need not wait. Returns true if it was served. */
 function use(book: QuotaBook, caller: Caller, amount: number, nowMs: number): boolean {
   if (book.waitMs(caller, RATE, nowMs) > 0) return false;
   book.take(caller, RATE, amount, nowMs);
   return true;
 }
 
-/** Returns how many of the maker's tokens were served that then are in debt for hours. */
+/** Returns how many of the maker's tokens were served that are then in debt for hours. */
 function fill(book: QuotaBook, maker: Caller, tokens: number, nowMs = 0): number {
   let served = 0;
   for (let i = 0; i < tokens; i++)
@@ -130,7 +130,7 @@ describe("an attacker", () => {
     fill(book, keyOf("attacker"), 2 * MAX_TOKEN_QUOTA_BUCKETS);
     for (let i = 0; i < 100; i++) expect(use(book, keyOf(`k${i}`, slow), 1, 0)).toBe(true);
     expect(use(book, keyOf("attacker", slow), 1, 0)).toBe(true);
-    // Each maker that comes has an equal share, whoever was there before.
+    // Each new maker has an equal share, whoever was there before.
     for (let makers = 2; makers <= 6; makers++) {
       const share = Math.floor(MAX_TOKEN_QUOTA_BUCKETS / makers);
       expect(fill(book, keyOf(`maker${makers}`), MAX_TOKEN_QUOTA_BUCKETS)).toBe(share);
@@ -150,7 +150,7 @@ describe("a book", () => {
     for (let i = 0; i < MAX_QUOTA_BUCKETS; i++) if (use(book, issued(i), 10_000_000, 0)) served++;
     expect(served).toBe(MAX_TOKEN_QUOTA_BUCKETS);
     expect(use(book, keyOf("k", slow), 10_000_000, 0)).toBe(true);
-    // All who act by one principal share one, by whatever credential.
+    // All callers with one principal share one, by whatever credential.
     expect(book.waitMs(keyOf("i0", slow), RATE, 1_000)).toBeGreaterThan(9_000_000);
     expect(book.waitMs(issued(MAX_QUOTA_BUCKETS), RATE, 10_000_000)).toBe(0);
     // The quota of a token's maker is a key's, whoever shares it.
@@ -173,7 +173,7 @@ describe("a book", () => {
       expect(fill(book, keyOf(`maker${i}`), 1)).toBe(1);
     const newcomer = tokenOf(keyOf("newcomer"), "t", slow);
     expect(book.waitMs(newcomer, RATE, 1_000)).toBeGreaterThan(0);
-    // All have paid. The first who asks finds that one has, and whoever comes then has room.
+    // All have paid. The first to ask finds this out, and makes room for the next one.
     expect(book.waitMs(newcomer, RATE, 20_000_000)).toBeGreaterThan(0);
     expect(book.waitMs(newcomer, RATE, 20_000_000)).toBe(0);
   });

@@ -52,7 +52,7 @@ describe("a bucket", () => {
     expect(bucket.isFull(998)).toBe(false);
     expect(bucket.isFull(999)).toBe(true);
     bucket.take(11, 1, 1_000);
-    expect(bucket.isFull(10_000)).toBe(false); // It would be long since at the other rate.
+    expect(bucket.isFull(10_000)).toBe(false); // At the other rate it would have been full long ago.
     expect(bucket.isFull(12_000)).toBe(true);
   });
 

@@ -1,4 +1,4 @@
-// What clients send to log in by PLAIN and OAUTHBEARER, and what is no such message.
+// The PLAIN and OAUTHBEARER messages that clients send, and invalid ones.
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {

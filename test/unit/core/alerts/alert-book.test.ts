@@ -30,7 +30,7 @@ beforeEach(() => {
   book = new AlertBook(newId);
 });
 
-/** Looks at these readings, and returns what is sent, taken by its webhook. */
+/** Checks these readings, and returns what is sent, accepted by its webhook. */
 function look(readings: readonly Reading[], nowMs: number): string[] {
   book.evaluate(() => readings, nowMs);
   const due = book.takeDue(nowMs);
@@ -38,7 +38,7 @@ function look(readings: readonly Reading[], nowMs: number): string[] {
   return due.map(({ status, subject }) => `${subject} ${status}`);
 }
 
-/** The book as it is after its object was evicted. */
+/** The book after its object was evicted. */
 function revived(): AlertBook {
   return AlertBook.fromJSON(JSON.parse(JSON.stringify(book)), newId);
 }

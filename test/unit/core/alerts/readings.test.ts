@@ -1,4 +1,4 @@
-// How it is with what alerts are about, as the metrics know it.
+// The state of the subjects of alerts, as the metrics know it.
 import { beforeEach, describe, expect, test } from "vitest";
 import type { AlertRule, AlertType } from "../../../../src/core/alerts/alert.ts";
 import { isAbout } from "../../../../src/core/alerts/alert.ts";

@@ -27,15 +27,15 @@ const FOREVER = Number.MAX_SAFE_INTEGER;
 interface Row {
   readonly key: string;
   readonly field: keyof TopicConfig;
-  /** As it is shown. */
+  /** The displayed form. */
   readonly byDefault: string | number;
-  /** What may be set, with what it becomes in the config. */
+  /** Legal values, and what each becomes in the config. */
   readonly legal: readonly (readonly [value: unknown, becomes: unknown])[];
   readonly illegal: readonly unknown[];
   readonly bound: string;
 }
 
-/** What is no number at all, or not a whole one. */
+/** Values that are not numbers at all, or not whole ones. */
 const NOT_WHOLE = [1.5, "1.5", "", " ", " 5", "5 ", "+5", "1e3", "0x10", "five", "--1", "1,000"];
 const NO_VALUE = [Number.NaN, Number.POSITIVE_INFINITY, true, false, [], [5], {}, undefined];
 
@@ -188,7 +188,7 @@ describe("the table of configs", () => {
       const overrides = overridesOf({}, { [key]: value });
       const config = resolveConfig(overrides);
       expect(config[field], `${value}`).toEqual(becomes);
-      // Nothing else changes, and what is shown may be set again.
+      // Nothing else changes, and a displayed value may be set again.
       expect(config).toEqual({ ...DEFAULT_TOPIC_CONFIG, [field]: becomes });
       expect(overridesOf({}, { [key]: configByKey(config)[key] })).toEqual(overrides);
     }

@@ -1,4 +1,4 @@
-// Which partitions came to a topic after the group was there to read them.
+// The partitions that were added to a topic while the group was there to read them.
 import { describe, expect, test } from "vitest";
 import { emptyGroup, isAddedPartition, replay } from "../../../../src/core/group/state.ts";
 import { GroupScenario } from "../../../support/group-scenario.ts";

@@ -1,4 +1,4 @@
-// Who may do what in a group, for members of every kind: a table without a gap.
+// Who may do what in a group, for members of every kind: a table without gaps.
 import { describe, expect, test } from "vitest";
 import { codeOfFailure } from "../../../../src/calls/kafka-replies.ts";
 import { ERRORS, type Failure, KAFKA_ERRORS } from "../../../../src/core/errors.ts";
@@ -69,7 +69,7 @@ function classic(join: Partial<ClassicJoin>): GroupState {
   return classicGroup(join).machine.state;
 }
 
-/** In which role a commit counts, or why it does not. */
+/** The role in which a commit counts, or why it does not. */
 function committerOf(state: GroupState, token: ClassicToken) {
   const committer = validateCommit(state, token);
   if (!committer.ok) return { kind: "refused", errorCode: codeOfFailure(committer) };
@@ -77,7 +77,7 @@ function committerOf(state: GroupState, token: ClassicToken) {
   return { kind: committer.kind };
 }
 
-/** Returns why the positions of a topic that the group has read may not be forgotten. */
+/** Returns why the committed offsets of a topic that the group has read may not be forgotten. */
 function whyNotForgetTopic(state: GroupState, name: string): Failure | null {
   const topics = new Map([[name, { name, topicId: name, partitions: 2 }]]);
   return forgetRule({ ...state, topics })(name);
@@ -114,7 +114,7 @@ type Kind = keyof typeof GROUPS;
 const MANUAL = { memberId: "", instanceId: null, generation: -1 };
 const UNKNOWN = ERRORS.UNKNOWN_MEMBER_ID.code;
 
-/** Nobody's names, and those of one that may have been a member once: Java's consumer keeps its id when it unsubscribes. */
+/** No names, and those of a possible former member: Java's consumer keeps its id when it unsubscribes. */
 const STRANGERS = [
   { memberId: "", instanceId: null },
   { memberId: "stranger", instanceId: null },
@@ -122,7 +122,10 @@ const STRANGERS = [
   { memberId: "", instanceId: "its own" },
 ];
 
-/** What each is told: of joins, of all positions set or the group deleted, of a topic forgotten, of a commit without a member. */
+/**
+ * The responses to each: to joins, to setting all offsets or deleting the group, to forgetting a topic, to a commit without
+ * a member.
+ */
 const TABLE: Record<
   Kind,
   [native: string, classic: string, unused: string, forget: string, manual: string | number]
@@ -273,7 +276,9 @@ test("[GRP-14] committed offsets are fetched by a native member at an epoch it r
     expect(fetch("a classic member", "c", memberEpoch)).toBe(NONE);
 });
 
-/** The groups that no native member has made. A member's id and epoch then mean nothing to a fetch of positions. */
+/**
+ * The groups that no native member has created. There a member's id and epoch mean nothing to a fetch of committed offsets.
+ */
 const OF_CLASSIC_KIND: Record<string, GroupState> = {
   "that does not exist": GROUPS.nobody,
   "with a classic member": GROUPS["a classic member"],

@@ -1,4 +1,4 @@
-// [CLU-7] How the names that a pattern matches begin. Patterns are found by it, so it must never say too much.
+// [CLU-7] The prefix of the names that a pattern matches. Patterns are found by it, so it must never be too long.
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { patternInside } from "../../../../src/core/access/namespace.ts";
@@ -24,7 +24,7 @@ const isMatch = (pattern: string, name: string) =>
 const letter = fc.constantFrom(...LETTERS);
 const literal = fc.oneof(
   { weight: 6, arbitrary: letter },
-  // Escapes of what stands for itself, of what does not, and of classes and numbers.
+  // Escapes of characters that stand for themselves, of others, and of classes and numbers.
   { weight: 3, arbitrary: letter.map((each) => `\\${each}`) },
   {
     weight: 1,

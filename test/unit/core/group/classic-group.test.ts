@@ -172,7 +172,7 @@ describe("ids that nobody joins with", () => {
     expect(rig.group.nextDeadlineMs).toBe(MAX_PENDING_CLASSIC_MS);
     rig.pass(MAX_PENDING_CLASSIC_MS - 1_000);
     expect(told.joined?.errorCode).toBe(NONE);
-    // One whose time is over when the next rebalance begins holds nobody up at all.
+    // One whose time is over when the next rebalance begins delays nobody at all.
     rig.join("", ask);
     rig.sync(told.joined?.memberId ?? "", 1, {});
     rig.nowMs += MAX_PENDING_CLASSIC_MS;

@@ -1,4 +1,4 @@
-// Classic groups under chance: clients come, go, die in the middle of a phase and come back, and the object is evicted.
+// Classic groups under chance: clients come, go, die during a phase and return, and the object is evicted.
 import { test } from "vitest";
 import { ClassicWorld } from "../../../support/classic-world.ts";
 import { runs } from "../../../support/effort.ts";

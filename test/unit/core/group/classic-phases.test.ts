@@ -1,4 +1,4 @@
-// A classic group in each of its phases: who joins, syncs, beats, leaves, falls silent or comes back in the middle of it.
+// A classic group in each of its phases, and a member that joins, syncs, beats, leaves, falls silent or returns during it.
 import { describe, expect, test } from "vitest";
 import { ERRORS, KAFKA_ERRORS } from "../../../../src/core/errors.ts";
 import { NO_CLASSIC_MEMBERS } from "../../../../src/core/group/classic-state.ts";

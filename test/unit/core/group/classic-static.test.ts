@@ -35,7 +35,7 @@ describe("static members", () => {
     rig.evict();
     expect(rig.ids.sort()).toEqual([id, back?.memberId].sort());
     expect(text(rig.sync(back?.memberId ?? "", 2, {}, STATIC).synced?.assignment)).toBe("half");
-    // It is the leader still: its next join makes all join again.
+    // It is still the leader: its next join makes all join again.
     rig.join(back?.memberId ?? "", STATIC);
     expect(rig.group.phase).toBe("PREPARING");
   });

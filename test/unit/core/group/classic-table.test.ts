@@ -1,5 +1,5 @@
-// A classic group as a table: each of its phases × whatever may happen in it. A cell says what the one who asks is told,
-// and the phase that follows. "waits" means that the answer comes with somebody else's request.
+// A classic group as a table: each of its phases × each event. A cell has the response to the caller, and the phase that
+// follows. "waits" means that the response comes with somebody else's request.
 import { expect, test } from "vitest";
 import { KAFKA_ERRORS } from "../../../../src/core/errors.ts";
 import type { ClassicPhase } from "../../../../src/core/group/classic-state.ts";
@@ -26,7 +26,7 @@ const PHASES: Record<ClassicPhase, () => Group> = {
     for (const id of [group.a, group.b]) group.rig.group.leave(id, null, group.rig.nowMs);
     return group;
   },
-  /** b has joined again, and a has to. */
+  /** b has joined again, and a must. */
   PREPARING: () => {
     const group = stable();
     group.rig.join(group.b, CHANGED);
@@ -49,7 +49,7 @@ function stable(): Group {
 const told = (code: number | undefined): string =>
   code === undefined ? "waits" : (CODES[code] ?? String(code));
 
-/** The events of the table. Each returns the answer to whoever asks. */
+/** The events of the table. Each returns the response to the caller. */
 const EVENTS = {
   "a newcomer asks for an id": ({ rig }) => told(rig.join("").joined?.errorCode),
   "a newcomer joins with its id": ({ rig }) => told(rig.newcomer().told.joined?.errorCode),
@@ -108,7 +108,7 @@ const EVENTS = {
   },
 } satisfies Record<string, (group: Group) => string>;
 
-/** The cells of EMPTY, PREPARING, COMPLETING and STABLE: the answer, and the phase that follows. */
+/** The cells of EMPTY, PREPARING, COMPLETING and STABLE: the response, and the phase that follows. */
 const TABLE: Record<keyof typeof EVENTS, readonly [string, string, string, string]> = {
   "a newcomer asks for an id": [
     "MEMBER_ID_REQUIRED → EMPTY",
@@ -221,7 +221,7 @@ test.each(CELLS)("[CLS-1] [CLS-3] [CLS-4] in $phase, $event: $cell", ({ phase, e
   const answer = EVENTS[event as keyof typeof EVENTS](group);
   expect(`${answer} → ${group.rig.group.phase}`.trim()).toBe(cell);
   expect(group.rig.group.generation).toBeGreaterThanOrEqual(generation);
-  // No phase lasts that waits for somebody: an alarm is set, or a member is here whose session ends.
+  // No phase that waits for somebody lasts: an alarm is set, or there is a member whose session ends.
   const isWaiting = group.rig.group.members.size > 0;
   expect(group.rig.group.nextDeadlineMs !== null).toBe(isWaiting);
 });

@@ -14,7 +14,7 @@ function outcome(result: Result<object>): string {
   return result.ok ? "ok" : result.error;
 }
 
-/** How the only partition of a commit fared: the name of a refusal, or "ok". */
+/** The result for the only partition of a commit: the name of a refusal, or "ok". */
 function outcomeOfOne(result: KafkaResult<{ outcomes: readonly (string | null)[] }>): string {
   return result.ok ? (result.outcomes[0] ?? "ok") : result.error;
 }
@@ -32,7 +32,7 @@ function twoMembers(): GroupScenario {
   return group;
 }
 
-/** Two members that are done with their rebalance, three partitions each. */
+/** Two members after their rebalance, three partitions each. */
 function settled(options: { instanceId?: string; heartbeats?: boolean } = {}): GroupScenario {
   const group = new GroupScenario({ t: 6 });
   const { heartbeats = false } = options;
@@ -54,10 +54,7 @@ const JOIN = {
   heartbeats: false,
 };
 
-/**
- * As many members as may be, `m1` a static one. Copies of one that joined: a thousand joins take
- * long.
- */
+/** The maximum number of members, `m1` a static one. Copies of one that joined: a thousand joins take long. */
 function fullGroup(): TestedCoordinator {
   const state = emptyGroup("full");
   const coordinator = new TestedCoordinator(state);
@@ -130,7 +127,7 @@ describe("joining", () => {
     expect(group.assigned("b")).toEqual(["t:1", "u:0", "u:1"]);
     group.join("a", { topics: ["u"] });
     expect(group.state.groupEpoch).toBe(3);
-    // It joined with nothing in hand, so its part of t is free at once; u must be let go of first.
+    // It joined with nothing in hand, so its part of t is free at once; u must be revoked first.
     expect(group.assigned("a")).toEqual([]);
     expect(group.revoking("b")).toHaveLength(1);
     group.revokeAll();
@@ -144,7 +141,7 @@ describe("joining", () => {
       outcome(coordinator.join({ ...JOIN, memberId, instanceId }, [], 1));
     expect(join("one more")).toBe("GROUP_MAX_SIZE_REACHED");
     expect(coordinator.state.members.size).toBe(MAX_MEMBERS_PER_GROUP);
-    // Who is a member already, or takes over from one, makes the group no larger.
+    // An existing member, or one that takes over from one, makes the group no larger.
     expect(join("m5")).toBe("ok");
     coordinator.disconnect("m1", 1);
     expect(join("new m1", "i")).toBe("ok");
@@ -221,7 +218,7 @@ describe("revoke before assign", () => {
     const group = twoMembers();
     const given = group.revoking("a");
     group.leave("b");
-    // The member is finishing these: they are its own, but not yet its to read on.
+    // The member is finishing these: they are its own, but no longer its to read on.
     expect(group.revoking("a")).toEqual(given);
     expect(group.assigned("a")).toHaveLength(3);
     group.revoked("a", given.slice(0, 1));
@@ -261,7 +258,7 @@ describe("coming back", () => {
     });
     expect(group.assigned("a")).toEqual(held);
     expect(group.state.groupEpoch).toBe(2);
-    // Its session goes on: what ended it before has no effect now.
+    // Its session continues: an earlier end has no effect now.
     group.advance(SESSION_MS);
     expect(group.assigned("a")).toEqual(held);
   });
@@ -281,7 +278,7 @@ describe("coming back", () => {
     const group = twoMembers();
     const [kept, given] = [group.assigned("a"), group.revoking("a")];
     group.disconnect("a");
-    // It let go while it was not connected, so it could not say so.
+    // It revoked while it was not connected, so it could not say so.
     group.join("a", { memberEpoch: 1, owned: kept });
     expect(group.member("a")).toMatchObject({ state: "STABLE", memberEpoch: 2 });
     expect(group.assigned("b")).toEqual(given);
@@ -291,7 +288,7 @@ describe("coming back", () => {
     const group = twoMembers();
     const [kept, given] = [group.assigned("a"), group.revoking("a")];
     group.disconnect("a");
-    // It let go of the first while it was not connected; of the others it says so, each once.
+    // It revoked the first while it was not connected; it reports the others, each once.
     group.join("a", { memberEpoch: 1, owned: [...kept, ...given.slice(1)] });
     group.revoked("a", given.slice(1));
     expect(group.member("a")).toMatchObject({ state: "STABLE", memberEpoch: 2 });
@@ -324,7 +321,7 @@ describe("coming back", () => {
     expect(group.revoking("a")).toEqual(["t:1"]);
     group.deleteTopic("t");
     group.deleteTopic("u");
-    // It never heard of t. Told to give that up it could not say that it did, and would be removed.
+    // It never heard of t. Told to give that up it could not confirm, and would be removed.
     group.join("a", { topics: ["t", "u"], memberEpoch: 1, owned: ["u:0"] });
     expect(group.revoking("a")).toEqual(["u:0"]);
     group.revoked("a", ["u:0"]);
@@ -332,7 +329,7 @@ describe("coming back", () => {
   });
 
   test("[GRP-4] a member that resumes with less than it was assigned still has it", () => {
-    // The message that told it of the partitions was lost with the connection.
+    // The message with the partitions was lost with the connection.
     const group = settled();
     const held = group.assigned("b");
     group.disconnect("b");
@@ -363,7 +360,7 @@ describe("coming back", () => {
     const group = twoMembers();
     const [kept, given] = [group.assigned("a"), group.revoking("a")];
     group.join("a");
-    // What it owed is free, as it has nothing in hand; what it was to keep is its own still.
+    // What it owed is free, as it has nothing in hand; what it was to keep is still its own.
     expect(group.assigned("a")).toEqual(kept);
     expect(group.assigned("b")).toEqual(given);
     expect(group.coordinator.stateName).toBe("STABLE");
@@ -470,8 +467,8 @@ describe("going away", () => {
     group.join("c", { topics: ["t", "x"] });
     expect(group.revoking("b")).toEqual(["x:1"]);
     group.mute("a");
-    // Both end at once: the session of `a`, whose t:0 is for `c` then, and the patience with `b`,
-    // whose x makes `c` so heavy that t:0 is for `d`. What is told afterwards is only how it ended.
+    // Both end at once: the session of `a`, whose t:0 is then for `c`, and the rebalance timeout of `b`, whose x makes `c`
+    // so heavy that t:0 is for `d`. Only the final result is published.
     group.advance(SESSION_MS);
     expect([...group.state.members.keys()].sort()).toEqual(["c", "d"]);
     expect(group.revoking("c"), "it was never told of t:0").toEqual([]);
@@ -550,7 +547,7 @@ describe("static members", () => {
     expect(group.assigned("a2")).toEqual(held);
     expect(group.assigned("b")).toEqual(others);
     expect(group.state.groupEpoch).toBe(2);
-    // The higher number is what fences the one it replaced, which is at the same epoch.
+    // The higher number fences the replaced one, which is at the same epoch.
     expect(group.member("a2").memberNumber).toBeGreaterThan(before.memberNumber);
     group.advance(SESSION_MS);
     expect(group.assigned("a2")).toEqual(held);
@@ -570,7 +567,7 @@ describe("static members", () => {
   test("[GRP-8] a second live holder is refused", () => {
     const group = settled({ instanceId: "i" });
     expect(outcome(group.join("a2", { instanceId: "i" }))).toBe("UNRELEASED_INSTANCE_ID");
-    // Silent, but its connection stands: it may be reading.
+    // Silent, but its connection is open: it may be reading.
     group.mute("a");
     group.advance(SESSION_MS - 1);
     expect(outcome(group.join("a2", { instanceId: "i" }))).toBe("UNRELEASED_INSTANCE_ID");
@@ -584,7 +581,7 @@ describe("static members", () => {
       const group = settled({ instanceId: "i" });
       const join = { instanceId: "i", memberEpoch, owned: [] };
       expect(outcome(group.join("b", join))).toBe("UNRELEASED_INSTANCE_ID");
-      // Away or not: who is a member already cannot take over what waits for another.
+      // Away or not: an existing member cannot take over what waits for another.
       group.disconnect("a");
       expect(outcome(group.join("b", join))).toBe("UNRELEASED_INSTANCE_ID");
     },
@@ -702,7 +699,7 @@ describe("topics", () => {
     const group = new GroupScenario({ t: 1, u: 1 });
     group.join("a");
     group.deleteTopic("t");
-    // It finishes what it has in hand and commits that, as it does with any partition it gives up.
+    // It finishes what it has in hand and commits that, as with any partition it gives up.
     group.commit("a", { "t:0": 8, "u:0": 4 });
     group.revoked("a");
     expect(Object.fromEntries(group.state.offsets)).toEqual({
@@ -830,7 +827,7 @@ describe("offsets", () => {
   });
 
   test("[OFF-11] older epochs count from the one at which the member got the partition", () => {
-    const group = settled({ heartbeats: true }); // Epoch 2; what a keeps it has from epoch 1 on.
+    const group = settled({ heartbeats: true }); // Epoch 2; a has its remaining ones from epoch 1 on.
     const [kept = "t:0"] = group.assigned("a");
     const since = (memberId: string, epoch: number, key: PartitionKey) =>
       outcomeOfOne(group.commitAt(memberId, epoch, 5, [key]));
@@ -879,7 +876,7 @@ describe("offsets", () => {
     fc.assert(
       fc.property(fc.array(step, { maxLength: 25 }), (steps) => {
         const group = new GroupScenario({ t: 3 });
-        /** By member and partition: the epoch at which it last came to have it, told from outside. */
+        /** By member and partition: the epoch at which it last got it, computed from outside. */
         const since = new Map<string, number>();
         for (const { action, member } of steps) {
           const isThere = group.state.members.has(member);
@@ -957,8 +954,8 @@ describe("offsets", () => {
   });
 });
 
-// Clients that do what real ones do: read what they are told, go on while their connection is
-// broken, let go of what is taken from them in their own time, and say so if they can.
+// Clients that act like real ones: they read what they are told, continue while their connection is broken, revoke in their
+// own time what is taken from them, and report it if they can.
 
 const TOPICS = ["t", "u", "v"];
 
@@ -1066,9 +1063,7 @@ class Clients {
     if (!joined.ok) client.end();
   }
 
-  /**
-   * Of what was taken from it the client lets go of one. Without a connection nobody hears of it.
-   */
+  /** The client revokes one of the taken partitions. Without a connection nobody hears of it. */
   #letGo(client: Client, amount: number): void {
     const taken = [...client.held.difference(client.told)].sort();
     const key = taken[amount % taken.length];
@@ -1086,20 +1081,20 @@ class Clients {
     const isRewind = amount % 5 === 0;
     const committed = group.commit(client.memberId, { [key]: amount }, { isRewind });
     const { topicId } = parsePartitionKey(key);
-    if (!group.topics.some((topic) => topic.topicId === topicId)) return; // [GRP-9] tells of those.
+    if (!group.topics.some((topic) => topic.topicId === topicId)) return; // [GRP-9] covers those.
     const isAccepted = committed.ok && committed.rejected.length === 0;
     const isForward = before === null || amount >= before;
     expect(isAccepted, key).toBe(owner === client.memberId && (isForward || isRewind));
   }
 
-  /** What the object sends after each step: assignments, and the end of sessions. */
+  /** The object's messages after each step: assignments, and the end of sessions. */
   #tell(): void {
     for (const client of this.#live()) {
       const member = this.group.state.members.get(client.memberId);
       if (member === undefined) client.end();
       else client.tell(member.memberEpoch, member.assigned);
     }
-    // [GRP-1] as it shows outside: of the clients that are in touch no two read the same partition.
+    // [GRP-1] from outside: no two connected clients read the same partition.
     const reading = new Map<PartitionKey, string>();
     for (const { held, memberId } of this.#live()) {
       for (const key of held) {
@@ -1140,7 +1135,7 @@ class Client {
   isConnected = false;
   /** What it reads. */
   held = new Set<PartitionKey>();
-  /** What it was last told that it may read. */
+  /** The partitions that it was last told it may read. */
   told = new Set<PartitionKey>();
   epoch = 0;
 
@@ -1156,7 +1151,7 @@ class Client {
   tell(epoch: number, assigned: ReadonlySet<PartitionKey>): void {
     this.epoch = epoch;
     this.told = new Set(assigned);
-    // What is taken away meanwhile stays in hand until the client lets go of it.
+    // Partitions taken away meanwhile stay in hand until the client revokes them.
     this.held = this.held.union(this.told);
   }
 
@@ -1175,4 +1170,4 @@ test("[GRP-1] whatever the members do, no partition has two owners, and in the e
     fc.property(story, (steps) => new Clients().run(steps)),
     { ...runs(100), seed: 859 },
   );
-}, 60_000); // Only so that a failure has time to be made small.
+}, 60_000); // Only so that a failure has time to be shrunk.

@@ -17,7 +17,7 @@ describe("describe", () => {
     expect(b).toMatchObject({ assignment: [], target: [{ topic: "t" }] });
     expect(b?.target[0]?.partitions).toHaveLength(2);
     expect(a?.target).toEqual(a?.assignment);
-    // What it has been told to give up, it may still be at.
+    // It may still be busy with what it was told to give up.
     expect(a?.revoking).toEqual(b?.target);
     expect(b).not.toHaveProperty("revoking");
     group.revoked("a");
@@ -116,7 +116,7 @@ describe("describe", () => {
     const one = rig.join("", { instanceId: "i" }).joined?.memberId ?? "";
     const told = () => {
       const group = describeGroup(rig.group.machine.state);
-      // [DOC-1] It is what the API's description says, whatever the phase.
+      // [DOC-1] It matches the API's description, whatever the phase.
       expect(group.members).toEqual(responses.group.shape.members.parse(group.members));
       expect(group.state).toBe(responses.group.shape.state.parse(group.state));
       return group;

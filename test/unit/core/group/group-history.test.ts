@@ -1,4 +1,4 @@
-// The flight recorder: what the coordinator's operations leave behind for people.
+// The history: the traces of the coordinator's operations for people.
 import { expect, test } from "vitest";
 import { GroupStore } from "../../../../durable-objects/group/group-store.ts";
 import { type ClassicState, NO_CLASSIC_MEMBERS } from "../../../../src/core/group/classic-state.ts";
@@ -309,7 +309,7 @@ test("[HIS-1] an operation has a bounded number of entries, causes and partition
   expect(recorder.take()).toHaveLength(MAX_HISTORY_ENTRIES_PER_OPERATION);
 });
 
-/** A classic group and what its operations leave behind. */
+/** A classic group and the traces of its operations. */
 class RecordedClassic extends ClassicRig {
   takeHistory(): HistoryEntry[] {
     return this.group.history.splice(0);

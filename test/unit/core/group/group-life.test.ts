@@ -1,5 +1,5 @@
-// The life of a group: it comes to be, is occupied by members of another kind, is empty, and is made again; and its times
-// when the clock is set.
+// The life of a group: it is created, occupied by members of another kind, emptied, and created again; and its times when
+// the clock is set.
 import { describe, expect, test } from "vitest";
 import {
   type ClassicMember,
@@ -36,7 +36,7 @@ const CLASSIC_MEMBER: ClassicMember = {
   silentSinceMs: null,
 };
 
-/** Each brings a group about. */
+/** Each creates a group. */
 const BEGINNINGS: Record<
   string,
   { begin: (group: TestedCoordinator, nowMs: number) => void; isEmpty: boolean }

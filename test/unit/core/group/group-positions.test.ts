@@ -1,4 +1,5 @@
-// A group's positions from outside and in the end: they are set, deleted and committed by nobody, and they expire.
+// A group's committed offsets from outside and at the end: they are set, deleted and committed without a member, and they
+// expire.
 import { describe, expect, test } from "vitest";
 import type { KafkaResult } from "../../../../src/core/errors.ts";
 import { type PartitionKey, parsePartitionKey } from "../../../../src/core/group/partition-key.ts";
@@ -15,7 +16,7 @@ function commitOf(key: PartitionKey, offset: number, more: Partial<NamedOffset> 
 
 const outcome = (result: KafkaResult<object>) => (result.ok ? "ok" : result.error);
 
-/** A group that has read t and u, has nobody now, and has committed in both. */
+/** A group that has read t and u, has no members now, and has committed in both. */
 function left(): GroupScenario {
   const group = new GroupScenario({ t: 2, u: 1 });
   group.join("a");
@@ -24,7 +25,7 @@ function left(): GroupScenario {
   return group;
 }
 
-/** Does it and takes what changed, as the object does. Returns how many changes that made. */
+/** Does it and takes the changes, as the object does. Returns the number of changes. */
 function changes(group: GroupScenario, act: () => unknown): number {
   act();
   return group.coordinator.takeEvents().length;
@@ -76,7 +77,7 @@ describe("deleting", () => {
     expect([group.committed("t:0"), group.committed("t:1")]).toEqual([4, null]);
     expect(changes(group, () => expect(deleted(group, "t", 1)).toEqual([null]))).toBe(0);
     const both = [0, 1].map((partition) => ({ topic: "t", partition }));
-    // [AUD-1] Only what was there is told to be deleted.
+    // [AUD-1] Only existing offsets are reported as deleted.
     expect(
       left().coordinator.offsets.deletePositions([...both, { topic: "t", partition: 7 }]),
     ).toEqual({
@@ -230,7 +231,7 @@ describe("expiring", () => {
     offsets.expire(leftMs + DAY_MS + DAY_MS / 2);
     expect(group.state.offsets.size).toBe(0);
     expect(group.state.topics.size).toBe(0);
-    // Its config keeps it, for ever.
+    // Its config keeps it, permanently.
     expect(offsets.nextExpiryMs).toBe(Number.POSITIVE_INFINITY);
     expect(offsets.isDead(leftMs + 99 * DAY_MS)).toBe(false);
     group.coordinator.alterConfig({ "offsets.retention.minutes": null }, group.nowMs);

@@ -1,4 +1,4 @@
-// The group as one machine: what it answers to each request, whatever members it has, what it asks of the cluster, and
+// The group as one state machine: its response to each request, whatever members it has, its requests to the cluster, and
 // when it wants to be woken.
 import { describe, expect, test } from "vitest";
 import { BrokerError } from "../../../../src/core/errors.ts";
@@ -21,7 +21,7 @@ const DAY_MS = 24 * 3_600_000;
 const T: GroupTopic = { topicId: "t-id", name: "t", partitions: 2 };
 const U: GroupTopic = { topicId: "u-id", name: "u", partitions: 1 };
 
-/** A group, and who is there. */
+/** A group, and its members' presence. */
 class Rig {
   readonly heardMs = new Map<string, number>();
   readonly connected = new Set<string>();
@@ -103,7 +103,7 @@ const GROUPS = {
 type Kind = keyof typeof GROUPS;
 const KINDS = Object.keys(GROUPS) as Kind[];
 
-/** An answer in short: the error, the outcomes, "ok", or that others are waited for. */
+/** A response in short: the error, the outcomes, "ok", or that others are waited for. */
 function told(rig: Rig, request: GroupRequest): string {
   let answer: unknown;
   try {
@@ -130,7 +130,7 @@ function told(rig: Rig, request: GroupRequest): string {
 const NAMED = [{ topic: "t", partition: 0, offset: 5, metadata: "" }];
 const byHand = { memberId: "", instanceId: null, generation: -1 };
 
-/** Each row: the request, and what each kind of group answers. */
+/** Each row: the request, and the response of each kind of group. */
 const TABLE: [string, GroupRequest, Record<Kind, string>][] = [];
 const add = (name: string, request: GroupRequest, ...answers: [string, string, string, string]) => {
   const entries = KINDS.map((kind, i) => [kind, answers[i]]);
@@ -427,7 +427,7 @@ describe("a request", () => {
       const rig = GROUPS[kind]();
       const { own, events } = rig.handle(request);
       if ((own as { ok?: boolean } | undefined)?.ok !== false) continue;
-      // Who was heard is not stored, and an id that was given out is remembered only in memory.
+      // Signs of life are not stored, and an issued id is remembered only in memory.
       const stored = events.filter((event) =>
         event.type === "classic"
           ? event.isStored
@@ -465,7 +465,7 @@ describe("a request", () => {
 describe("what a join asks of the cluster", () => {
   const V: GroupTopic = { topicId: "v-id", name: "v", partitions: 1 };
 
-  /** A group with a member that subscribes to t, to x, which does not exist, and to a pattern; and u was read earlier. */
+  /** A group with a member that subscribes to t, to x, which does not exist, and to a pattern; u was read earlier. */
   function known(): Rig {
     const rig = new Rig();
     rig.join("a", { topics: ["t", "x"] });
@@ -479,7 +479,7 @@ describe("what a join asks of the cluster", () => {
   const asked = (rig: Rig, topics: string[], topicPattern: string | null = null, more = {}) =>
     rig.group.lookupFor({ type: "join", ...JOIN, memberId: "x", topics, topicPattern, ...more });
 
-  /** Each row: the subscription, and whether the group knows it. */
+  /** Each row: the subscription, and true if the group knows it. */
   test.each<[string, string[], string | null, boolean]>([
     ["what another member reads", ["t"], null, true],
     ["what another member waits for", ["x"], null, true],

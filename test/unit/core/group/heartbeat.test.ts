@@ -9,7 +9,7 @@ import { DEFAULT_REBALANCE_TIMEOUT_MS } from "../../../../src/core/limits.ts";
 import { seen } from "../../../support/sight.ts";
 import { TestedCoordinator } from "../../../support/tested-coordinator.ts";
 
-/** The answer to a member that has left, or has gone for a while. */
+/** The response to a member that has left, or has gone for a while. */
 const farewell = (memberEpoch: number) => ({
   ok: true,
   memberEpoch,
@@ -163,7 +163,7 @@ test("[GCF-5] a consumer has the session timeout of its group, and gets the new 
   expect([sessionOf("a"), sessionOf("b")]).toEqual([9_000, 9_000]);
   coordinator.expire(seen(0), 8_999);
   expect(coordinator.state.members.size).toBe(2);
-  // The default gives way to the bounds. One that was set does not: the bounds then give way, or are refused.
+  // The default yields to the bounds. A set value does not: the bounds then yield, or are rejected.
   expect(alter({ "consumer.max.session.timeout.ms": 8_000 })).toMatchObject({
     error: "INVALID_CONFIG",
   });
@@ -276,7 +276,7 @@ test("[KCG-1] [KCG-4] a member that returns, or subscribes anew, and omits what 
     rig.beat("a", 1, { instanceId: "i", ...(isSilent ? {} : { topics: ["t", "u"] }) });
     expect(rig.member("a")).toMatchObject({ revoking, assigned, silentSinceMs: null });
     expect(rig.assigned("b")).toEqual([]);
-    // Once it says so, they are the other's, one by one.
+    // Once it reports them, they are the other's, one by one.
     const [kept] = revoking;
     assert(kept !== undefined);
     rig.beat("a", 1, { instanceId: "i", owned: new Set([...assigned, kept]) });

@@ -1,4 +1,4 @@
-// The coordinator keeps the records that a polling member was sent, and those that it acknowledged.
+// The coordinator's record of what a polling member was sent, and what it acknowledged.
 import { expect, test } from "vitest";
 import { type PartitionKey, parsePartitionKey } from "../../../../src/core/group/partition-key.ts";
 import type { Ack, Delivery } from "../../../../src/core/group/requests.ts";
@@ -10,7 +10,7 @@ const sent = (key: PartitionKey, nextOffset: number | null, beginOffset: number 
   beginOffset,
 });
 
-/** The acknowledgements of all records before these offsets. A topic's name is its id. */
+/** The acks of all records before these offsets. A topic's name is its id. */
 function acksOf(offsets: Readonly<Record<PartitionKey, number>>): Ack[] {
   return Object.entries(offsets).map(([key, offset]) => {
     const { topicId, partition } = parsePartitionKey(key as PartitionKey);
@@ -25,14 +25,14 @@ class Polls extends GroupScenario {
     this.coordinator.takeEvents();
   }
 
-  /** Returns the partitions whose records may be sent, and how many changes that made. */
+  /** Returns the partitions whose records may be sent, and the number of changes. */
   deliver(deliveries: readonly Delivery[], memberId = "p", epoch?: number) {
     const memberEpoch = epoch ?? this.state.members.get(memberId)?.memberEpoch ?? 0;
     const keys = this.coordinator.deliver(memberId, memberEpoch, deliveries, this.nowMs);
     return { keys: [...keys].sort(), changes: this.coordinator.takeEvents().length };
   }
 
-  /** Returns why the acknowledgements were refused, or what of each. */
+  /** Returns why the acks were rejected, or the result for each. */
   ack(offsets: Readonly<Record<PartitionKey, number>>, memberId = "p") {
     const result = this.coordinator.offsets.acknowledge(memberId, acksOf(offsets), this.nowMs);
     const changes = this.coordinator.takeEvents().length;
@@ -132,7 +132,7 @@ test("[POL-5] an ack counts up to what was sent; one beyond rejects all and chan
   });
   expect(group.ack({ "t:0": 9, "t:1": 4 })).toEqual({ rejected: [], changes: 2 });
   expect([group.committed("t:0"), group.committed("t:1")]).toEqual([9, 4]);
-  // A position that is committed already is nothing new, even if the records were not sent.
+  // A committed offset is no news, even if the records were not sent.
   expect(group.ack({ "t:0": 9, "t:1": 3 })).toEqual({ rejected: [], changes: 0 });
 });
 
@@ -146,7 +146,7 @@ test("[POL-5] an ack of a partition of which nothing was sent is reported, and t
   expect([group.committed("t:0"), group.committed("t:1")]).toEqual([9, null]);
   expect(group.note({ "t:1": 5 })).toBe(1);
   group.deliver([sent("t:1", 2)]);
-  // It may be repeated however often, after records were sent too; a later one may not.
+  // It may be repeated however often, even after records were sent; a later one may not.
   for (const offset of [5, 4, 3])
     expect(group.ack({ "t:1": offset })).toEqual({ rejected: ["t:1 INVALID_REQUEST"], changes: 0 });
   expect(group.ack({ "t:1": 6 })).toMatchObject({ error: "INVALID_REQUEST", changes: 0 });

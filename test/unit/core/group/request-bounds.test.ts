@@ -1,4 +1,4 @@
-// Members may send so much, whatever their way in, and it costs no more than it has to.
+// Members' requests are bounded, on every interface, and cost no more than they must.
 import { describe, expect, test } from "vitest";
 import type { NamePattern } from "../../../../src/core/access/grants.ts";
 import { forgetRule, whyNotClassicFit } from "../../../../src/core/group/admission.ts";
@@ -60,7 +60,7 @@ const named = (length: number, bytes = 0) =>
 const assigned = (length: number, bytes = 0) =>
   list(length).map((memberId) => ({ memberId, assignment: new Uint8Array(bytes) }));
 
-/** Each bound, with the requests that it is about, the most that is taken, and the least that is refused. */
+/** Each bound, with its requests, the largest accepted value, and the smallest rejected one. */
 const BOUNDS: readonly [what: string, by: readonly string[], most: object, more: object][] = [
   ...(
     [
@@ -166,11 +166,11 @@ test("[BND-21] a classic group holds a bounded amount of its members' metadata",
     });
   expect(joinWith(10)).toBe(null);
   expect(joinWith(11)?.error).toBe("GROUP_MAX_SIZE_REACHED");
-  expect(joinWith(11, "a")).toBe(null); // Its own of before does not count.
+  expect(joinWith(11, "a")).toBe(null); // Its own earlier one does not count.
 });
 
 describe("what many names cost", () => {
-  /** Counts how often the members are looked at. */
+  /** Counts the scans of the members. */
   function counted<Each>(members: ReadonlyMap<string, Each>) {
     const looks = { count: 0 };
     const values = () => {

@@ -1,4 +1,4 @@
-// Retention drops segments while a compaction of them is under way.
+// Retention drops segments while they are being compacted.
 import { expect, test } from "vitest";
 import {
   COMPACTING,
@@ -7,7 +7,7 @@ import {
   withoutSegment,
 } from "../../../../src/core/log/log-store.ts";
 
-/** Notes what happens to the segment that a pass is writing. */
+/** Notes the fate of the segment that a pass is writing. */
 function noting(): { store: LogStore; done: string[] } {
   const done: string[] = [];
   const note = (what: string) => (segment: number) => {

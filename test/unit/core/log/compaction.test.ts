@@ -25,7 +25,7 @@ import {
 import { isDeep } from "../../../support/effort.ts";
 import { MemoryLogStore } from "../../../support/memory-log-store.ts";
 
-/** As a client finds the first record that is at least as new as `timestamp`. */
+/** Finds the first record that is at least as new as `timestamp`, as a client does. */
 function lookUp(log: PartitionLog, timestamp: number): number | null {
   for (let from = 0; ; ) {
     const candidate = log.findBatchByTimestamp(timestamp, from);
@@ -72,7 +72,7 @@ function made(type: 1 | 4): (bytes: Uint8Array) => Uint8Array {
   return (bytes) => compressor(type)?.compress(bytes) ?? bytes;
 }
 
-/** How many of the places at which something may come between are left out. */
+/** The share of the places for interruptions that are left out. */
 const STRIDE = isDeep ? 1 : 19;
 
 describe.each(PLACES)("$name", ({ newPlace }) => {
@@ -387,7 +387,7 @@ describe.each(PLACES)("$name", ({ newPlace }) => {
       expect(nextOffset).toBeGreaterThan(offset);
       if (expected === undefined) expect(nextOffset).toBe(logEndOffset);
       else if (found.every((each) => each.offset < offset))
-        // The batch covers the offset, but what stood there has gone: a reader goes on behind it.
+        // The batch covers the offset, but its record has gone: a reader continues behind it.
         expect(nextOffset).toBeLessThanOrEqual(expected.offset);
       else expect(found.map(show)).toContain(show(expected));
     }
@@ -454,7 +454,7 @@ describe.each(PLACES)("$name", ({ newPlace }) => {
     const steps = new Set<string>();
     let before = "";
     rig.drain(() => {
-      // The keys are read in one go: an eviction before anything was noted would start from nothing.
+      // The keys are read in one go: an eviction before the first note would start from nothing.
       const noted = JSON.stringify(rig.log.compaction);
       if (noted !== before) rig.reopen();
       before = noted;
@@ -670,7 +670,7 @@ test("[CMP-4] a pass ends at the bound on bytes of keys, and continues within th
   const rig = new Rig({ open: () => store });
   const keys = Array.from({ length: 18 }, (_, i) => record(String.fromCharCode(i), ""));
   rig.segment(...keys);
-  // Each key says that it is as long as a sixteenth of the bound. Real ones would take seconds.
+  // Each key claims to be as long as a sixteenth of the bound. Real ones would take seconds.
   const length = { value: MAX_COMPACTION_KEY_BYTES / 16 };
   const decode: typeof CODEC.decode = (bytes, start) =>
     decodeAnyBatch(bytes, start).map((each) => ({

@@ -23,7 +23,7 @@ import type { ProducerRecord } from "../../../../src/core/record.ts";
 import { runs } from "../../../support/effort.ts";
 import { plainRecord } from "../../../support/plain-records.ts";
 
-/** The codecs as they come up in this runtime, and as they come up where there is no node:zlib. */
+/** The codecs of this runtime, and those without node:zlib. */
 async function codecsOf(hasZlib: boolean) {
   vi.resetModules();
   if (!hasZlib) vi.stubGlobal("process", {});
@@ -57,7 +57,7 @@ afterEach(() => {
 
 type Outcome = Uint8Array | { code: string; message: string };
 
-/** What came out, or the typed error. Any other error fails the test. */
+/** The decompressed data, or the typed error. Any other error fails the test. */
 function outcome({ CompressionError, BrokerError }: Codecs, action: () => Uint8Array): Outcome {
   try {
     return action();
@@ -93,7 +93,7 @@ function compressorOf(name: keyof typeof FOLD): Compressor {
   return { type: COMPRESSIONS[name], compress: FOLD[name] };
 }
 
-/** What snappy-java makes of it: a header, then raw blocks, each behind its length. */
+/** snappy-java's form: a header, then raw blocks, each behind its length. */
 function xerial(bytes: Uint8Array, blockBytes: number): Uint8Array {
   const pieces = [hex("82534e4150505900" + "00000001" + "00000001")];
   for (let from = 0; from < bytes.length; from += blockBytes) {
@@ -480,7 +480,7 @@ describe("the bound on what is unfolded", () => {
   test.each([26, 27, 28, 31, 41])(
     "[ZIP-2] a zstd window of 2^%i bytes costs no more memory than the bound, without node:zlib",
     (windowLog) => {
-      // The decoder holds its window from its first piece on, so that what is alive behind it counts.
+      // The decoder holds its window from its first piece on, so only live memory behind it counts.
       const push = Unzstd.prototype.push;
       const before = process.memoryUsage().arrayBuffers;
       let most = 0;
@@ -500,7 +500,7 @@ describe("the bound on what is unfolded", () => {
   test.each(RUNTIMES)(
     "[ZIP-2] a zstd frame that claims more than its blocks can hold is rejected for that, %s",
     (_, codecs) => {
-      // One block of three bytes as they are, in a frame that claims `size` bytes.
+      // One raw block of three bytes, in a frame that claims `size` bytes.
       const frame = (size: number) =>
         hex(`28b52ffd20${size.toString(16).padStart(2, "0")}190000616263`);
       const unfold = (size: number) => codecs.decompress(COMPRESSIONS.zstd, frame(size));

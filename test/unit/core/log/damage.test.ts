@@ -1,4 +1,4 @@
-// Bits that change on a disk. Every byte of what is stored is flipped in turn, and nobody may be given it.
+// Bits that change on a disk. Every byte of the stored data is flipped in turn, and no reader may get it.
 import { describe, expect, test } from "vitest";
 import type { Transactional } from "../../../../durable-objects/shared/sql.ts";
 import { compressor } from "../../../../src/compression/compress.ts";
@@ -61,7 +61,7 @@ class Disk {
   }
 }
 
-/** Everything that somebody gets who goes on behind whatever cannot be read, offset by offset. */
+/** Everything that a reader gets that continues behind every unreadable place, offset by offset. */
 function readable(log: PartitionLog, maxBytes = 1_000_000): string[] {
   const shown: string[] = [];
   for (let offset = log.logStartOffset; offset < log.logEndOffset; ) {
@@ -112,7 +112,7 @@ const ALL = [
   "7 g=-",
 ];
 
-/** Where each batch begins, and the end of the last. */
+/** The start of each batch, and the end of the last. */
 const STARTS = [0, 1, 2, 3, 4].map((count) => concatBytes(BATCHES.slice(0, count)).length);
 
 function stored(): Disk {
@@ -136,7 +136,7 @@ describe("a flipped bit", () => {
         for (const maxBytes of [1, 1_000_000]) {
           const got = readable(disk.open(), maxBytes);
           const hint = `byte ${within} of batch ${index}, bit ${bit}`;
-          // The end of a batch that says a wrong length is not known: nor is what follows.
+          // The end of a batch with a wrong length is unknown, and so is what follows.
           const isLost = within >= 8 && within < 12;
           const rest = isLost && got.length === from ? [] : ALL.slice(to);
           expect(got, hint).toEqual([...ALL.slice(0, from), ...rest]);
@@ -197,7 +197,7 @@ describe("a flipped bit", () => {
     const log = disk.open();
     expect(readable(log)).toEqual(ALL);
     const runs = [...log.verifier.runs(disk.store().chunksFrom(0, 0))];
-    // Known to be good: it is handed on as it is, without a look at its batches.
+    // Known to be good: it is passed on as it is, without a look at its batches.
     const garbage = { baseOffset: 0, nextOffset: 8, bytes: Uint8Array.of(1) };
     expect([...log.verifier.runs([garbage])]).toEqual([garbage]);
     expect(runs).toHaveLength(1);
@@ -259,7 +259,7 @@ describe("a reader that comes to damage", () => {
       });
     }
     expect(log.read(14, 1_000_000).nextOffset).toBe(24);
-    // In steps, too, each of which goes on in the chunk of the one before.
+    // In steps, too, each of which continues in the chunk of the previous one.
     const ends: number[] = [];
     for (let offset = 14; offset < 24; ends.push(offset)) offset = log.read(offset, 1).nextOffset;
     expect(ends).toEqual([16, 18, 19, 22, 24]);
@@ -331,7 +331,7 @@ describe("a reader that comes to damage", () => {
   });
 });
 
-/** Closes what is open and compacts it to the end, with evictions in the middle where `isEvicted`. */
+/** Closes what is open and compacts it to the end, with evictions in the middle if `isEvicted`. */
 function compact(disk: Disk, isEvicted = false): void {
   disk.nowMs += EAGER.segmentMs;
   disk.open().rollForCompaction(disk.nowMs);
@@ -372,7 +372,7 @@ describe.each([false, true])(
         compact(disk, isEvicted);
         const after = readable(disk.open());
         const hint = `byte ${position - (STARTS[index] as number)} of batch ${index}`;
-        // Only what could be read before, less what is superseded.
+        // Only what could be read before, less superseded records.
         expect(before, hint).toEqual(expect.arrayContaining(after));
         expect(after, hint).toEqual(expect.arrayContaining(["8 b=new", "9 z=last"]));
         expect(after, hint).not.toContain("1 b=pay 1");

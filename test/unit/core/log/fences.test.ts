@@ -10,7 +10,7 @@ import { compareOwners, mayAttach, type OwnerToken } from "../../../../src/core/
 import { PARTITION, TOPIC } from "../../../support/log-fixtures.ts";
 import { nodeSql } from "../../../support/node-sql.ts";
 
-/** Newest last. A member epoch or number counts only among equals in what stands before it. */
+/** Newest last. A member epoch or number counts only among equals in the fields before it. */
 const OWNERS: readonly OwnerToken[] = [
   token(1, 1, 0),
   token(1, 1, 1),

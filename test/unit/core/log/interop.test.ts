@@ -1,5 +1,4 @@
-// Batches between us and real Kafka clients, both ways: the codecs of KafkaJS and of @platformatic/kafka,
-// without a broker.
+// Batches between us and real Kafka clients, both ways: the codecs of KafkaJS and of @platformatic/kafka, without a broker.
 import { createRequire } from "node:module";
 import {
   compressionsAlgorithms,
@@ -26,7 +25,7 @@ import { runs } from "../../../support/effort.ts";
 import { type PlainRecord, plainRecord } from "../../../support/plain-records.ts";
 
 const NAMES = Object.keys(COMPRESSIONS) as CompressionName[];
-/** What both clients put into the header of a producer that is not idempotent. */
+/** The header that both clients write for a producer that is not idempotent. */
 const THEIR_HEADER = { producerEpoch: 0, baseSequence: 0 };
 const MAX_OFFSET = 2 ** 52;
 
@@ -34,7 +33,7 @@ const utf8 = (text: string) => new TextEncoder().encode(text);
 const hex = (bytes: Uint8Array | null) => bytes && Buffer.from(bytes).toString("hex");
 const buffer = (bytes: Uint8Array) => Buffer.from(bytes);
 
-/** One record of each kind that there is. */
+/** One record of each possible kind. */
 const KINDS: ProducerRecord[] = [
   { key: utf8("key"), value: utf8("value"), headers: [], timestamp: 1_700_000_000_000 },
   { key: null, value: utf8("no key"), headers: [], timestamp: 1_700_000_000_001 },
@@ -89,7 +88,7 @@ function expected(records: readonly ProducerRecord[], baseOffset = 0): PlainReco
   return records.map((each, i) => plainRecord({ ...each, offset: baseOffset + i }));
 }
 
-/** What we read from a client's batch, after it has passed the check that an append must pass. */
+/** What we read from a client's batch, after it has passed the check of an append. */
 function readByUs(batch: Uint8Array, baseOffset: number): PlainRecord[] {
   const rules = { config: resolveConfig(), nowMs: 1_700_000_000_000, decode: decodeAnyBatch };
   expect(validateAppend(batch, rules)).toMatchObject({ ok: true, origin: null });
@@ -97,7 +96,7 @@ function readByUs(batch: Uint8Array, baseOffset: number): PlainRecord[] {
   return [...batches(batch)].flatMap(({ start }) => decodeAnyBatch(batch, start).map(plainRecord));
 }
 
-/** Ours make gzip and zstd; snappy and lz4 are folded by the client's codec. */
+/** Ours make gzip and zstd; snappy and lz4 are compressed by the client's codec. */
 function ourCompressor(name: CompressionName): EncodeOptions {
   const type = COMPRESSIONS[name];
   if (name === "none") return {};
@@ -114,7 +113,7 @@ function writtenByPlatformatic(records: readonly ProducerRecord[], compression: 
     ...(key === null ? {} : { key: buffer(key) }),
     // The types want a value; the codec writes null as Kafka does.
     value: (value === null ? null : buffer(value)) as Buffer,
-    // The keys are buffers, each one its own: so a header may be repeated.
+    // The keys are buffers, each one distinct, so a header may be repeated.
     headers: new Map(
       headers.map((each) => [buffer(utf8(each.key)), (each.value && buffer(each.value)) as Buffer]),
     ),
@@ -270,7 +269,7 @@ function expectedOfKafkaJs(records: readonly ProducerRecord[], baseOffset: numbe
   }));
 }
 
-/** KafkaJS has no null headers, and none whose key is a name of its own in every object. */
+/** KafkaJS has no null headers, and none whose key is the name of a property of every object. */
 const withoutNullHeaders = someRecords.map((records) =>
   records.map((each) => ({
     ...each,

@@ -105,7 +105,7 @@ describe("rows of SQLite", () => {
     const next = new PartitionLog(place.open(), configOf({ segmentBytes: 1 }));
     next.read(1, 100_000);
     next.findBatchByTimestamp(0, 0);
-    // Segments that were dropped since have no tables to explain; the last one's are like theirs.
+    // Dropped segments have no tables to explain; the last one's are like theirs.
     const queries = sql.queries
       .filter((query) => query.startsWith("SELECT"))
       .map((query) => query.replace(/segment_\d+/, "segment_2"));
@@ -131,7 +131,7 @@ function filled(place: Place, count: number, config = configOf()): PartitionLog 
   return log;
 }
 
-/** What a wake-up, reads in the middle and an append ask of the store. */
+/** The requests to the store of a wake-up, reads in the middle and an append. */
 function costs(place: Place, config: ReturnType<typeof configOf>) {
   const { store, take } = countCalls(place.open());
   const log = new PartitionLog(store, config);

@@ -1,5 +1,5 @@
-// The whole log against a plain model: thousands of random steps, each answer foretold or checked.
-// RIVULET_EFFORT=n runs n seeds.
+// The whole log against a plain model: thousands of random steps, each response predicted or checked. RIVULET_EFFORT=n runs
+// n seeds.
 
 import { expect, test } from "vitest";
 import { compressor } from "../../../../src/compression/compress.ts";
@@ -39,16 +39,16 @@ const EMPTY = new Uint8Array();
 
 interface ModelRecord {
   readonly offset: number;
-  /** All there is to a record, as text. */
+  /** The whole record, as text. */
   readonly content: string;
   readonly key: string | null;
   readonly isTombstone: boolean;
   readonly timestamp: number;
-  /** A pass may have looked at it; what was never eligible must be there. */
+  /** A pass may have looked at it; records that were never eligible must be there. */
   isEligible: boolean;
-  /** When, at the earliest, a pass may drop the tombstone. */
+  /** The earliest time at which a pass may drop the tombstone. */
   earliestEndMs: number;
-  /** When, at the latest, a pass must drop it, if one of those up to now saw it. */
+  /** The latest time at which a pass must drop it, if one of those up to now saw it. */
   latestEndMs: number;
   /** One of them surely did. */
   isSeen: boolean;
@@ -62,15 +62,15 @@ interface ModelEntry {
   readonly last: number;
   readonly baseOffset: number;
   readonly atMs: number;
-  /** What was appended, its times left out but for their differences within a batch. */
+  /** The append's content, without its times except for their differences within a batch. */
   readonly content: string;
-  /** The producer was silent for so long since that it may have been forgotten. */
+  /** The producer has been silent for so long that it may have been forgotten. */
   isUncertain: boolean;
 }
 
 interface Origin {
   readonly producerId: number;
-  /** The Worker's own producer of this id, which is another than the one that clients name. */
+  /** The Worker's own producer of this id, separate from the one that clients name. */
   readonly isOwn: boolean;
   readonly epoch: number;
   readonly first: number;
@@ -147,7 +147,7 @@ class Model {
     }
   }
 
-  /** The log starts here now; what lies before is nobody's business any more. */
+  /** The log starts here now; earlier records no longer matter. */
   cut(start: number): void {
     this.start = start;
     const kept = this.records.findIndex(({ offset }) => offset >= start);
@@ -180,7 +180,7 @@ function nameOf({ producerId, isOwn }: Origin): string {
   return `${isOwn ? "own" : "named"} ${producerId}`;
 }
 
-/** What makes an append the same as another at its sequence [IDM-8]. */
+/** The properties that make an append the same as another at its sequence [IDM-8]. */
 function sentContent({ batches: drafted, compression }: Draft): string {
   const batchOf = (records: readonly ProducerRecord[]) =>
     records.map((record) => {
@@ -202,7 +202,7 @@ class Walk {
   readonly model = new Model();
   readonly fuse = { left: 0 };
   readonly rig: Rig;
-  /** What producers sent, so that they can send it again. */
+  /** Earlier sends of producers, so that they can send them again. */
   readonly sent: Draft[] = [];
   unique = 0;
 
@@ -299,8 +299,8 @@ class Walk {
   }
 
   /**
-   * As it was, or encoded anew at another time; or forged: with other records at its sequence, or as the other producer
-   * of its id.
+   * Unchanged, or encoded again at another time; or forged: with other records at its sequence, or as the other producer of
+   * its id.
    */
   sentAgain(draft: Draft): Draft {
     const change = (record: (each: ProducerRecord) => ProducerRecord) => ({
@@ -357,7 +357,7 @@ class Walk {
     return validateAppend(bytes, rules, expectedOffset);
   }
 
-  /** [LOG-2] What one bad batch does to an append. */
+  /** [LOG-2] The effect of one bad batch on an append. */
   expectBad(drafts: readonly Draft[]): void {
     const good = this.encode(this.pick(drafts));
     const bad = this.encode({ ...this.pick(drafts), origin: null })[0] as Uint8Array;
@@ -391,7 +391,7 @@ class Walk {
       const bytes = concatBytes(this.encode(draft));
       const isOwn = draft.origin?.isOwn ?? false;
       const result = this.validate(bytes, draft.expectedOffset, isOwn);
-      // What was sent before the policy came may lack a key.
+      // Records sent before the policy came may lack a key.
       if (!result.ok && draft.batches.flat().some(({ key }) => key === null)) {
         expect(compacts(rig.config)).toBe(true);
         continue;
@@ -407,7 +407,7 @@ class Walk {
     this.followRetention();
   }
 
-  /** The outcome is the one foretold; where a producer may have been forgotten, either of two. */
+  /** The outcome is the predicted one; if a producer may have been forgotten, either of two. */
   settle(draft: Draft, outcome: AppendOutcome): void {
     const { model, rig } = this;
     const isLogAppendTime = rig.config.messageTimestampType === "LogAppendTime";
@@ -447,7 +447,7 @@ class Walk {
 
   // Retention.
 
-  /** [RET-1] [RET-2] [RET-3] What a roll or the clock dropped was too old or too much. */
+  /** [RET-1] [RET-2] [RET-3] Segments dropped by a roll or the clock were too old or too much. */
   followRetention(): void {
     const { model, rig } = this;
     const { config, log, nowMs } = rig;
@@ -458,7 +458,7 @@ class Walk {
     const isOld = ({ timestamp }: ModelRecord) =>
       config.retentionMs >= 0 && nowMs - timestamp >= config.retentionMs;
     const dropped = model.records.filter(({ offset }) => offset < logStartOffset);
-    // Too much was left then; less may be now, if something old went behind it.
+    // Too much was left then; less may be now, if something old behind it has gone.
     const isTooMuch =
       config.retentionBytes >= 0 &&
       (log.sizeInBytes >= config.retentionBytes || dropped.some(isOld));
@@ -536,7 +536,7 @@ class Walk {
     return rig.step();
   }
 
-  /** [CMP-1] [CMP-2] Once there is nothing to do, what had to go has gone. */
+  /** [CMP-1] [CMP-2] Once there is nothing to do, everything that had to go has gone. */
   drain(): void {
     const { model, rig } = this;
     if (this.chance(0.5)) rig.log.rollForCompaction(rig.nowMs);
@@ -623,7 +623,7 @@ class Walk {
     if (offset < model.end) expect(nextOffset).toBeGreaterThan(offset);
   }
 
-  /** All that is stored, as a reader finds it after an eviction. */
+  /** All stored records, as a reader finds them after an eviction. */
   storedBatches(): ConsumerRecord[] {
     const found: ConsumerRecord[] = [];
     const { store } = this.rig;

@@ -391,7 +391,7 @@ function storeContract(name: string, newPlace: () => Place): void {
         });
       expect(attempt).toThrow("the disk is full");
       for (const each of [store, place.open()]) expect(everything(each)).toEqual(before);
-      // Without the throw there is something to take back.
+      // Without the throw there is something to undo.
       store.transaction(() => change(store));
       expect(everythingOrNothing(() => everything(store))).not.toEqual(before);
     });
@@ -436,7 +436,7 @@ describe("SqlLogStore before and after its first use", () => {
   });
 });
 
-/** When segments are created, where it does not matter. */
+/** The creation time of segments, where it does not matter. */
 const CREATED_MS = 42;
 
 function startingAt(logStartOffset: number): LogState {
@@ -458,13 +458,13 @@ function entry(producerId: number, baseOffset: number): AppendEntry {
   };
 }
 
-/** Where `chunk(baseOffset, nextOffset)` lies when `fill` wrote it. */
+/** The place of `chunk(baseOffset, nextOffset)` after `fill` wrote it. */
 function place(baseOffset: number, nextOffset: number, chunkCount: number) {
   const { maxTimestamp: chunkMaxTimestamp } = chunk(baseOffset, nextOffset);
   return { baseOffset, chunkMaxTimestamp, ...totals(nextOffset, chunkCount) };
 }
 
-/** What `read` reads, or null where a segment it reads has gone. */
+/** The result of `read`, or null if a segment it reads has gone. */
 function everythingOrNothing<T>(read: () => T): T | null {
   try {
     return read();

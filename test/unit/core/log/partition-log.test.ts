@@ -33,7 +33,7 @@ import {
 } from "../../../support/log-fixtures.ts";
 import { segmentsOf } from "../../../support/memory-log-store.ts";
 
-// The model: what a log is, in an array.
+// The model: a log as an array.
 
 interface ModelBatch {
   readonly baseOffset: number;
@@ -79,7 +79,7 @@ class LogModel {
     return { bytes: concatBytes(pieces), nextOffset };
   }
 
-  /** The offset of the first record kept that is at least that new. */
+  /** The offset of the first remaining record that is at least that new. */
   lookUp(timestamp: number): number | null {
     for (const { baseOffset, shape } of this.batches) {
       const index = shape.findIndex(
@@ -154,7 +154,7 @@ const anySteps: fc.Arbitrary<Step[]> = fc.array(
 );
 const anySegmentBytes = fc.constantFrom(1, 1_000, 1_500_000, DEFAULT_SEGMENT_BYTES);
 
-/** What random runs came across; a generator that misses what it is for must not pass unseen. */
+/** The situations that random runs reached; a generator that misses its purpose must not go unnoticed. */
 interface Seen {
   segments: number;
   chunksOfOneCommit: number;
@@ -469,7 +469,7 @@ describe.each(PLACES)("partition log on $name", ({ newPlace }) => {
         expect(log.read(3, 100)).toEqual({ pieces: [], sizeInBytes: 0, nextOffset: 3 });
         expect(log.read(2, 100_000).nextOffset).toBe(3);
         expect(dump(place.open())).toEqual(before);
-        // The same log goes on as if nothing had happened.
+        // The same log continues as if nothing had happened.
         expect(answers(log.commit(appends(), 0))).toEqual([3, 5, 7]);
         expect(log.read(2, 8_000_000)).toMatchObject({ nextOffset: 9 });
         const cold = new PartitionLog(place.open(), configOf()).read(0, 8_000_000);

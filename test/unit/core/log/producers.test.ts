@@ -71,7 +71,7 @@ function newLog(): PartitionLog {
   return new PartitionLog(memoryPlace().open(), configOf());
 }
 
-/** Commits each append by itself and tells the answers. */
+/** Commits each append by itself and returns the responses. */
 function commitEach(log: PartitionLog, appends: readonly Append[], nowMs = 0) {
   return appends.flatMap((append) => answers(log.commit([append], nowMs)));
 }
@@ -227,7 +227,7 @@ describe.each(PLACES)("idempotent appends on $name", ({ newPlace }) => {
     expect(commitEach(log, [{ ...sent(1), expectedOffset: 0 }])).toEqual([
       "INVALID_UPDATE_VERSION",
     ]);
-    // What was refused is not known: the same sequence may come again.
+    // A rejected append is not known: the same sequence may come again.
     expect(commitEach(log, [sent(1)])).toEqual([1]);
   });
 
@@ -429,7 +429,7 @@ describe("what is forgotten of producers", () => {
     expect(snapshot?.nextOffset).toBe(5);
     for (const each of [log, new PartitionLog(place.open(), config)])
       expect(answers(each.commit([by(2, 1), by(3, 1)], 150))).toEqual([3, 4]);
-    // The first is not known any more and may start anywhere.
+    // The first is no longer known and may start anywhere.
     expect(answers(log.commit([by(1, 5)], 150))).toEqual([5]);
   });
 
@@ -442,7 +442,7 @@ describe("what is forgotten of producers", () => {
     const config = configOf({ producerIdExpirationMs: 100 });
     const log = new PartitionLog(place.open(), config);
     log.commit([sent(0)], 0);
-    // No snapshot is due here: nothing but the time tells.
+    // No snapshot is due here: only the time shows it.
     for (const each of [new PartitionLog(place.open(), config), log]) {
       const [outcome] = each.commit([sent(7)], row.nowMs);
       expect(outcome?.ok).toBe(!row.isKnown);

@@ -172,7 +172,7 @@ function dice(seed: number): (bound: number) => number {
   };
 }
 
-/** A new CRC over what is there, where a batch is large enough to have one. */
+/** A new CRC over the content, if a batch is large enough to have one. */
 function fixCrc(batch: Uint8Array): Uint8Array {
   if (batch.length < BATCH_HEADER_BYTES) return batch;
   const view = new DataView(batch.buffer, batch.byteOffset);
@@ -442,7 +442,7 @@ describe("what a batch may not be", () => {
       }
       if (before !== null) expect(Buffer.from(input).toString("hex")).toBe(before);
     }
-    // What it was about did happen, and nothing else.
+    // The intended case did occur, and nothing else.
     const decoding = [...codes.keys()].filter((code) => !code.startsWith("append"));
     expect(decoding.sort()).toEqual(["CORRUPT_MESSAGE", "UNSUPPORTED_COMPRESSION_TYPE", "decoded"]);
     for (const code of [

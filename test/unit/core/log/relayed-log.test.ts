@@ -32,7 +32,7 @@ const boundsOf = ({ logStartOffset, logEndOffset }: PartitionLog) => ({
   highWatermark: logEndOffset,
 });
 
-/** What it returns is what the log has there, and goes on where it ends. */
+/** Its result is the log's there, and it continues where it ends. */
 function expectPartOf(log: PartitionLog, relayed: RelayedLog, offset: number, maxBytes: number) {
   const { pieces, nextOffset } = relayed.read(offset, maxBytes);
   if (nextOffset === offset) {
@@ -174,7 +174,7 @@ describe("where there is no room", () => {
     expect(run.bytes.length).toBeGreaterThan(budget.maxBytes);
     let isServed = false;
     relayed.fetched(run, 0, () => {
-      budget.makeRoom(100); // As whoever is served asks for.
+      budget.makeRoom(100); // As its reader requests it.
       expect(concatBytes(relayed.read(0, 1_000).pieces)).toEqual(run.bytes);
       isServed = true;
     });

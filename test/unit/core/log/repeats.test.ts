@@ -1,4 +1,4 @@
-// What counts as a repeat, and what a row has to hold of the appends that could be repeated.
+// What counts as a repeat, and the size of a row that remembers the repeatable appends.
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import { compressionsAlgorithms } from "@platformatic/kafka";
 import fc from "fast-check";
@@ -453,7 +453,7 @@ describe("what was stored before there were fingerprints", () => {
     expect(commit({})).toEqual([0]);
     expect(commit({ sequence: 4 })).toEqual([GAP]);
     expect(commit({ sequence: 2 })).toEqual([2]);
-    // What comes from now on is told apart.
+    // Later ones are told apart.
     expect(commit({ sequence: 2, values: ["x", "y"] })).toEqual([GAP]);
     expect(commit({ sequence: 2 })).toEqual([2]);
     expect(commit({})).toEqual([0]);

@@ -35,7 +35,7 @@ function segmentEach(place: Place, timestamps: readonly number[], config: TopicC
   return new PartitionLog(place.open(), config);
 }
 
-/** The log's own numbers are those of what is stored. */
+/** The log's own numbers match the stored data. */
 function expectBookkeeping(log: PartitionLog, store: LogStore): void {
   const segments = segmentsOf(store);
   const sizes = segments.map((segment) => {
@@ -77,7 +77,7 @@ describe.each(PLACES)("segments on $name", ({ newPlace }) => {
     const large = () => appendOf([0, 1, 2].map((i) => batchOf([shape(1, 700_000)], i, 0)));
     log.commit(single(0), 0);
     log.commit([large()], 0);
-    // One append may so lie in several segments; a chunk lies in one.
+    // One append may thus lie in several segments; a chunk lies in one.
     expect(segmentsOf(place.open())).toEqual([0, 2, 3]);
     expect(log.logEndOffset).toBe(4);
     expectBookkeeping(log, place.open());
@@ -93,7 +93,7 @@ describe.each(PLACES)("segments on $name", ({ newPlace }) => {
     const log = new PartitionLog(place.open(), config);
     log.commit(single(0), 500);
     log.commit(single(0), 1_400);
-    // The age is that of the segment, not of what was appended last, also after an eviction.
+    // The age is that of the segment, not of the last append, even after an eviction.
     const next = new PartitionLog(place.open(), config);
     next.commit(single(0), 500 + row.ageMs);
     const store = place.open();
@@ -169,7 +169,7 @@ describe.each(PLACES)("retention on $name", ({ newPlace }) => {
     const next = new PartitionLog(place.open(), config);
     expect([next.logStartOffset, next.logEndOffset]).toEqual([row.kept[0], 4]);
     expectBookkeeping(next, place.open());
-    // Once more changes nothing.
+    // A repetition changes nothing.
     const before = dump(place.open());
     next.enforceRetention(row.nowMs);
     expect(dump(place.open())).toEqual(before);
@@ -252,7 +252,7 @@ describe.each(PLACES)("retention on $name", ({ newPlace }) => {
       const config = configOf({ segmentBytes: 1, retentionMs: 500 });
       segmentEach(place, times, config);
       const log = new PartitionLog(failing(place.open(), method, 1), config);
-      // The active segment is expired too, so that it is closed first.
+      // The active segment is expired too, so it is closed first.
       expect(() => log.enforceRetention(50_000)).toThrow("the disk is full");
       const reopened = new PartitionLog(place.open(), config);
       for (const each of [log, reopened]) {
@@ -375,7 +375,7 @@ describe.each(PLACES)("retention on $name", ({ newPlace }) => {
 });
 
 describe("the bounds of a partition", () => {
-  /** A log that says of itself that it has `room` bytes left. */
+  /** A log that claims to have `room` bytes left. */
   function almostFull(place: Place, room: number): PartitionLog {
     const store = place.open();
     new PartitionLog(store, configOf()).commit(single(0), 0);
@@ -417,7 +417,7 @@ describe("the bounds of a partition", () => {
   test("[LOG-13] [LOG-8] once a deletion makes room, the partition accepts appends again", () => {
     const store = memoryPlace().open();
     new PartitionLog(store, configOf()).commit(single(0), 0);
-    // A second chunk that says that its segment is as large as a partition may be.
+    // A second chunk that claims that its segment is as large as a partition may be.
     const [first] = store.chunksFrom(0, 0);
     if (first === undefined) throw new Error("an append makes a chunk");
     const totals = { nextOffset: 2, maxTimestamp: 0, chunkCount: 2 };
@@ -433,7 +433,7 @@ describe("the bounds of a partition", () => {
     expect(answers(log.commit(single(0), 0))).toEqual([3]);
   });
 
-  /** As many segments as there may be, and then `more` appends. */
+  /** The maximum number of segments, and then `more` appends. */
   function manySegments(more: number, changes: Partial<TopicConfig>) {
     const place = memoryPlace();
     const log = new PartitionLog(place.open(), configOf({ segmentBytes: 1, ...changes }));

@@ -16,7 +16,7 @@ import {
 import { configOf, RULES } from "../../../support/log-fixtures.ts";
 import { MemoryLogStore } from "../../../support/memory-log-store.ts";
 
-/** What one record of a batch costs is what a window is spent on. */
+/** The cost of one record of a batch is what a window is spent on. */
 interface BatchShape {
   readonly records: number;
   readonly valueBytes: number;
@@ -65,7 +65,7 @@ class Bench {
     this.reader = openWindow(this.reader, bytes);
   }
 
-  /** Sent and not given back. */
+  /** Sent and not returned. */
   get outstanding(): number {
     return this.sentBytes - this.givenBack;
   }
@@ -87,7 +87,7 @@ function batchOf(shape: BatchShape, seed: number, baseOffset: number): Uint8Arra
   return encodeBatch(new Array(shape.records).fill(one), { baseOffset });
 }
 
-/** Expects that what came is the model's batches from the one that holds `offset` on. */
+/** Expects that the received batches are the model's from the one that holds `offset` on. */
 function expectInOrder(bench: Bench, offset: number): void {
   const expected = bench.stored.filter((batch) => batch.nextOffset > offset);
   const { received } = bench;
@@ -160,7 +160,7 @@ describe("tail reader", () => {
           else bench.giveBack(Math.round(step.share * bench.outstanding));
           bench.pump();
           expectInOrder(bench, from);
-          // Everything up to the window's end was sent, and nothing is held back that has room.
+          // Everything up to the window's end was sent, and nothing that has room is held back.
           const end = bench.log.logEndOffset;
           if (bench.reader.windowBytes > 0) expect(bench.reader.nextOffset).toBe(end);
           else shut++;
@@ -279,7 +279,7 @@ describe("tail reader", () => {
     for (let i = 0; i < 100; i++) expect(sentTo(0)).toBe(first);
     expect(sentTo(5)).not.toBe(first);
     expect(sentTo(0)).toBe(first);
-    // Places that many readers do not share do not pile up.
+    // Places that few readers share do not pile up.
     for (let offset = 1; offset < 20; offset++) sentTo(offset);
     expect(Buffer.compare(sentTo(0), first)).toBe(0);
   });

@@ -1,4 +1,4 @@
-// Budgets of topics and principals: what is used of them, and when they are used up.
+// Budgets of topics and principals: how much is used, and when they are used up.
 import { beforeEach, describe, expect, test } from "vitest";
 import { ANYBODY, type Caller } from "../../../../src/core/access/caller.ts";
 import {
@@ -128,7 +128,7 @@ describe("what principals cost in an isolate", () => {
     ids = 0;
     budgets = new PrincipalBudgets(() => `b${ids++}`);
   });
-  /** Takes what is to be told, as if it had arrived. */
+  /** Takes the pending reports, as if they had arrived. */
   const tell = () => {
     const batch = budgets.take();
     if (batch !== null) budgets.arrived(batch);

@@ -1,4 +1,4 @@
-// The dollar meter: what each topic and group costs, from what its objects count.
+// The dollar meter: the cost of each topic and group, from the counts of its objects.
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { MAX_COST_OWNERS } from "../../../../src/core/limits.ts";
@@ -83,7 +83,7 @@ test("[MTR-2] a day and a month begin at midnight UTC, and the projection is the
   const before = Date.UTC(2026, 10, 29, 23, 59, 30);
   ledger.add(ORDERS, "orders/0", used({ rowsWritten: 1e6 }), before);
   expect(lineOf(ledger, ORDERS, before)).toMatchObject({ dollarsToday: 1, dollarsThisMonth: 1 });
-  // A row a second, told for the last five minutes.
+  // A row a second, reported for the last five minutes.
   for (let minute = 0; minute < 5; minute++)
     ledger.add(ORDERS, "orders/0", used({ rowsWritten: 60 }), NOON + minute * 60_000);
   const now = NOON + 4 * 60_000;
@@ -92,7 +92,7 @@ test("[MTR-2] a day and a month begin at midnight UTC, and the projection is the
   expect(line?.dollarsThisMonth).toBeCloseTo(1 + 300e-6, 12);
   expect(line?.perHour).toBeCloseTo(3_600e-6, 12);
   expect(line?.dollarsProjected).toBeCloseTo(1 + 300e-6 + 3_600e-6 * (12 - 4 / 60), 9);
-  // Nothing was told since, so nothing goes on.
+  // Nothing was reported since, so nothing goes on.
   expect(lineOf(ledger, ORDERS, now + HOUR_MS)?.perHour).toBe(0);
   const next = Date.UTC(2026, 11, 1, 0, 0, 1);
   expect(lineOf(ledger, ORDERS, next)).toMatchObject({ dollarsToday: 0, dollarsThisMonth: 0 });

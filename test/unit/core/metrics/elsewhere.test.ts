@@ -1,4 +1,4 @@
-// What a topic's traffic would cost on K2 and on Queues.
+// The cost of a topic's traffic on K2 and on Queues.
 import { describe, expect, test } from "vitest";
 import { dollarsElsewhere } from "../../../../src/core/metrics/elsewhere.ts";
 

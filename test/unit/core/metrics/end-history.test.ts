@@ -1,4 +1,4 @@
-// When a log had which end, and how old a record is by it.
+// The history of a log's end, and a record's age by it.
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { MAX_END_HISTORY_POINTS } from "../../../../src/core/limits.ts";
@@ -115,7 +115,7 @@ describe("the history of a log's end", () => {
   test("[MET-6] a day of appends fits, and a record's age is known to the minute for an hour, then to a quarter", () => {
     const history = new EndHistory();
     const nowMs = 3 * 24 * HOUR_MS;
-    // A record each 10 s, told each 20 s.
+    // A record each 10 s, reported each 20 s.
     for (let ms = 0; ms <= nowMs; ms += 20_000) history.add(ms, ms / 10_000);
     expect(history.size / 2).toBeLessThanOrEqual(MAX_END_HISTORY_POINTS);
     for (const [hours, precisionMs] of [

@@ -1,4 +1,4 @@
-// How far groups were behind over the last day.
+// The lag of groups over the last day.
 import { beforeEach, expect, test } from "vitest";
 import { MAX_METRICS_GROUPS } from "../../../../src/core/limits.ts";
 import { LagTrends } from "../../../../src/core/metrics/lag-trends.ts";

@@ -18,7 +18,7 @@ interface Life {
   rows: number;
 }
 
-/** A snapshot on its way. It is made when it is sent. */
+/** A snapshot in flight. It is made when it is sent. */
 function snapshotOf({ object, name, count, rows }: Life): AnySnapshot {
   const told = { life: name, usage: { ...NO_USAGE, rowsWritten: rows } };
   const [topic = "", partition] = object.split("/");
@@ -59,7 +59,7 @@ class World {
     if (life !== undefined) this.#pending.push({ object: life.object, snapshot: snapshotOf(life) });
   }
 
-  /** One of those on their way comes. It may come again. */
+  /** One of those in flight arrives. It may arrive again. */
   deliver(pick: number, again: boolean): void {
     const i = pick % Math.max(1, this.#pending.length);
     const next = this.#pending[i];
@@ -81,7 +81,7 @@ class World {
     this.#state = MetricsState.fromJSON(this.#stored);
   }
 
-  /** What is shown is stored before. */
+  /** Displayed values are stored before. */
   scrape(): void {
     this.store();
     const totals = this.totals();
@@ -99,7 +99,7 @@ class World {
     return totals;
   }
 
-  /** Every life tells once more what it came to. */
+  /** Every life reports its final counts once more. */
   settle(): void {
     for (const life of this.lives) this.#tell(life.object, snapshotOf(life));
   }

@@ -1,4 +1,4 @@
-// The state of the metrics: what it takes, what it forgets, and what comes back from storage.
+// The state of the metrics: what it accepts, what it forgets, and what comes back from storage.
 import { describe, expect, test } from "vitest";
 import {
   MAX_METRICS_COUNTERS,
@@ -223,7 +223,7 @@ describe("sights", () => {
 });
 
 describe("lag", () => {
-  /** The partition 0 grew by 10 a minute, for ten minutes, and its records before 20 are gone. */
+  /** Partition 0 grew by 10 a minute, for ten minutes, and its records before 20 are gone. */
   function growing(): MetricsState {
     const state = new MetricsState();
     for (let minute = 0; minute <= 10; minute++)

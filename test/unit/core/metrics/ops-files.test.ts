@@ -1,4 +1,4 @@
-// The dashboard and the alerts that are shipped: they ask only for metrics and labels that there are.
+// The shipped dashboard and alerts: they use only metrics and labels that exist.
 import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { isErrorName } from "../../../../src/core/errors.ts";

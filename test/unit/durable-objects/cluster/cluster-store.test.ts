@@ -1,4 +1,4 @@
-// The cluster's store in SQLite. Each test asks a store that was opened anew, as after an eviction.
+// The cluster's store in SQLite. Each test asks a newly opened store, as after an eviction.
 import fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
 import { ClusterStore, type Task } from "../../../../durable-objects/cluster/cluster-store.ts";
@@ -205,7 +205,7 @@ describe("what does not grow with the number of others", () => {
     expect(one.patternsFor("orders-1").get("orders.*")?.sort()).toEqual(["new", "old"]);
   });
 
-  /** The rows that these statements look at, one after another through an index, or all of a table. */
+  /** The rows that these statements read, one after another through an index, or all of a table. */
   const plansOf = (act: (one: ClusterStore) => unknown) => {
     const plans: string[] = [];
     const { sql } = storage;

@@ -1,4 +1,4 @@
-// The cluster's tasks: who does which, in which order, when again, and what the alarm is set for.
+// The cluster's tasks: who does which, in which order, when again, and the time of the alarm.
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import {
   ClusterStore,
@@ -16,12 +16,12 @@ let store: ClusterStore;
 /** The time that the object's clock shows. */
 let nowMs: number;
 let alarmMs: number | null;
-/** The tasks that workers have begun, and those that are at work. */
+/** The tasks that workers have begun, and those under way. */
 let begun: string[];
 let atWork: Map<string, { done: () => void; fail: () => void }>;
-/** Called each time that nothing is at work and something waits. */
+/** Called each time that nothing is under way and something waits. */
 let waiting: number;
-/** When the alarm has to ring for something else. */
+/** The time at which the alarm must ring for something else. */
 let otherwiseMs: number | null;
 
 beforeEach(() => {
@@ -74,7 +74,7 @@ const tell = (groupId: string, topic = "t") =>
 const configure = (topicId: string) => store.addTask({ type: "configure-topic", topicId });
 const destroy = (topicId: string) =>
   store.addTask({ type: "destroy-topic", topicId, partitions: 1 });
-/** Lets everything go on that waits for nothing but its turn. */
+/** Lets everything continue that waits only for its turn. */
 const settle = async () => {
   for (let i = 0; i < 20; i++) await Promise.resolve();
 };
@@ -87,7 +87,7 @@ const fail = async (...names: string[]) => {
   await settle();
 };
 const left = () => store.tasksAfter(0, 10_000).tasks.map(({ task }) => nameOf(task));
-/** Does the tasks and tells whether they have ended. */
+/** Does the tasks and returns true if they have ended. */
 function doing(jobs: Jobs, tasks: readonly StoredTask[]): { ended: boolean } {
   const state = { ended: false };
   void jobs.do(tasks).then(() => {
@@ -305,7 +305,7 @@ describe("another life", () => {
     const first = life();
     doing(first, [tell("g"), tell("h")]);
     await settle();
-    await fail("g/t"); // The other one is at work when the object ends.
+    await fail("g/t"); // The other one is under way when the object ends.
     atWork.clear();
     begun = [];
     const second = life();

@@ -1,4 +1,4 @@
-// Which API keys have changed since a version.
+// The API keys that have changed since a version.
 import { expect, test } from "vitest";
 import { KeyChanges } from "../../../../durable-objects/cluster/key-changes.ts";
 import { MAX_KEY_CHANGES } from "../../../../src/core/limits.ts";

@@ -1,4 +1,4 @@
-// The calls of classic members that wait for each other: what they are answered, when, and what is stored by then.
+// The calls of classic members that wait for each other: their responses, when they come, and what is stored by then.
 import { describe, expect, test, vi } from "vitest";
 import { joinedReply, syncedReply } from "../../../../src/calls/kafka-replies.ts";
 import { unwrap } from "../../../../src/core/errors.ts";
@@ -37,7 +37,7 @@ class Rig extends KafkaMembersRig {
     return syncedReply(await this.keeper.ask({ type: "syncClassic", ...request }));
   }
 
-  /** A member leaves. Returns what it is answered. */
+  /** A member leaves. Returns its response. */
   leave(memberId: string) {
     const members = [{ memberId, instanceId: null }];
     const [outcome = null] = unwrap(this.keeper.handle({ type: "leaveClassic", members })).outcomes;
@@ -48,7 +48,7 @@ class Rig extends KafkaMembersRig {
     return this.keeper.handle({ type: "heartbeatClassic", memberId, instanceId: null, generation });
   }
 
-  /** The alarm rings so much later. */
+  /** The alarm rings this much later. */
   pass(ms: number): void {
     vi.setSystemTime(Date.now() + ms);
     this.keeper.handle({ type: "expire" });
@@ -58,7 +58,7 @@ class Rig extends KafkaMembersRig {
     return [...this.classic.members.keys()];
   }
 
-  /** Since when each stored member is silent. */
+  /** Since when each stored member has been silent. */
   get storedSilences(): (number | null)[] {
     return Array.from(this.stored.classic.members.values(), ({ silentSinceMs }) => silentSinceMs);
   }
@@ -136,7 +136,7 @@ describe("where the storage refuses", () => {
     expect(rig.memberIds).toEqual([a, b]);
     rig.storage.error = null;
     expect(rig.classic.generation).toBe(generation);
-    // It joins again, as a client does, and is not answered by the call before.
+    // It joins again, as a client does, and gets no response to the earlier call.
     const again = [rig.join({ memberId: a }), rig.join({ memberId: b })];
     await Promise.all(again.map(({ promise }) => promise));
     expect(again.map(({ answer }) => answer?.generation)).toEqual([generation + 1, generation + 1]);

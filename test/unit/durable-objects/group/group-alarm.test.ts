@@ -1,4 +1,4 @@
-// When a group wakes up by itself, why, and what that costs: the table in group-alarm.ts, line by line.
+// When a group wakes by itself, why, and what that costs: the table in group-alarm.ts, line by line.
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { GroupAlarm } from "../../../../durable-objects/group/group-alarm.ts";
 import { GroupStore } from "../../../../durable-objects/group/group-store.ts";
@@ -19,7 +19,7 @@ const SESSION_MS = 20_000;
 const REBALANCE_MS = 60_000;
 const TOPIC = { name: "t", topicId: "t", partitions: 3 };
 const DAY_MS = 24 * 3_600_000;
-/** How long a silent member has from when somebody notices. */
+/** The time that a silent member has from when somebody notices. */
 const GRACE_MS = heartbeatIntervalMs(SESSION_MS) + 1_000;
 
 /** A group with its alarm, as group-object.ts puts them together. */
@@ -43,7 +43,7 @@ class Rig extends KafkaMembersRig {
   /** The members' own sockets, and the watches. */
   readonly own = new Map<string, TestedSocket>();
   readonly watches = new Map<string, TestedSocket>();
-  /** How often an alarm has looked at all members. */
+  /** The number of times that an alarm has checked all members. */
   looks = 0;
 
   override evict(): void {
@@ -52,7 +52,7 @@ class Rig extends KafkaMembersRig {
     this.keeper.wake();
   }
 
-  /** Tells of what has happened, and sets the alarm. */
+  /** Reports the events, and sets the alarm. */
   async announce(): Promise<void> {
     await this.alarm.schedule(this.store, this.keeper.group, this.keeper.takeUntold());
   }
@@ -93,7 +93,7 @@ class Rig extends KafkaMembersRig {
     }
   }
 
-  /** Time passes up to the alarm, or so long. Those in `alive` answer pings all the time. */
+  /** Time passes up to the alarm, or this long. Those in `alive` answer pings all the time. */
   async ring(alive: readonly string[] = [], afterMs?: number): Promise<void> {
     const atMs = afterMs === undefined ? this.alarmMs : Date.now() + afterMs;
     if (atMs === null) throw new Error("no alarm is set");
@@ -136,12 +136,12 @@ class Rig extends KafkaMembersRig {
     return [...this.state.members.keys()].sort();
   }
 
-  /** How far away the alarm is. Null if none is set. */
+  /** The time until the alarm. Null if none is set. */
   get inMs(): number | null {
     return this.alarmMs === null ? null : this.alarmMs - Date.now();
   }
 
-  /** The deadline that is stored. */
+  /** The stored deadline. */
   get deadlineMs(): number | null {
     return new GroupStore(this.storage, "g").deadline().atMs;
   }
@@ -159,7 +159,7 @@ beforeEach(() => {
   rig = new Rig();
 });
 
-/** A group of connected members in which all is settled, and whose alarm is the one for safety. */
+/** A group of connected members in which all is settled, with only the safety alarm. */
 async function quiet(...memberIds: string[]): Promise<void> {
   for (const memberId of memberIds) await rig.join(memberId);
   await rig.settle();
@@ -334,7 +334,7 @@ describe("moved", () => {
     await rig.join("b");
     await rig.settle();
     await rig.ring(["a", "b"], 1_000);
-    // "b" has got its part, and dies at once. Nobody but the alarm would notice.
+    // "b" has got its part, and dies at once. Only the alarm would notice.
     while (rig.memberIds.length > 1 && (rig.inMs ?? 0) < SAFETY_ALARM_MS) await rig.ring(["a"]);
     expect(rig.memberIds).toEqual(["a"]);
   });
@@ -344,7 +344,7 @@ describe("moved", () => {
     await rig.join("b");
     await rig.settle();
     rig.evict();
-    await rig.ring(["a", "b"], 1_000); // It was the last that was heard of "b".
+    await rig.ring(["a", "b"], 1_000); // It was the last sign of life of "b".
     expect(rig.inMs).toBe(SESSION_MS - 1_000);
     const startMs = Date.now();
     while (rig.memberIds.length > 1 && (rig.inMs ?? 0) < SAFETY_ALARM_MS) await rig.ring(["a"]);
@@ -381,7 +381,7 @@ describe("moved", () => {
   });
 
   test("[GRP-7] a member that is heard from needs no more alarms, and none of them reads members", async () => {
-    await quiet("a"); // Its first alarm has looked at the members, as nothing was known of them.
+    await quiet("a"); // Its first alarm has checked the members, because nothing was known of them.
     rig.keeper.handle({ type: "changeTopic", name: "t", topic: { ...TOPIC, partitions: 9 } });
     await rig.announce();
     expect(rig.inMs).toBe(SESSION_MS + 1_000);

@@ -1,4 +1,4 @@
-// The group between its machine and its storage: what is stored when, who is answered when, and what is left where the
+// The group between its state machine and its storage: what is stored when, who is answered when, and what is left if the
 // storage refuses.
 import { describe, expect, test, vi } from "vitest";
 import { GroupStore } from "../../../../durable-objects/group/group-store.ts";
@@ -15,7 +15,7 @@ const REFUSED = {
   message: expect.stringContaining("nothing was stored: Error: disk full"),
 };
 
-/** How a call has ended so far. */
+/** The outcome of a call so far. */
 function watched<T>(promise: Promise<T>) {
   const state: { answer?: T; error?: unknown } = {};
   promise.then(
@@ -31,7 +31,7 @@ function watched<T>(promise: Promise<T>) {
 
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
-/** The alarm rings so much later. `watch` has just answered. */
+/** The alarm rings this much later. `watch` has just answered. */
 function pass(rig: KafkaMembersRig, ms: number, watch?: TestedSocket): void {
   vi.setSystemTime(Date.now() + ms);
   if (watch !== undefined) rig.sockets.alive.set(watch, new Date());
@@ -176,7 +176,7 @@ describe("where the storage refuses", () => {
     expect(waiting).toMatchObject([{ error: REFUSED }, { error: REFUSED }]);
     expect(rig.kafka.isHeard(newMemberId), "it is no member").toBe(false);
     rig.storage.error = null;
-    // The rebalance, which is stored, goes on without the calls.
+    // The rebalance, which is stored, continues without the calls.
     expect([rig.classic.phase, rig.classic.joining.size]).toEqual(["PREPARING", 0]);
     const again = [a, b].map((memberId) => join(rig, memberId));
     await settled();

@@ -1,4 +1,4 @@
-// How a request is served: what is asked of the cluster, what is refused before, and what is done in which order.
+// How a request is served: the requests to the cluster, the early refusals, and the order of the steps.
 import { describe, expect, test } from "vitest";
 import { GroupServer } from "../../../../durable-objects/group/group-server.ts";
 import type { Lookup } from "../../../../src/core/group/group.ts";
@@ -15,7 +15,7 @@ import {
 
 standingDate();
 
-/** The rig with all that the cluster is asked. */
+/** The rig with all requests to the cluster. */
 class Rig extends KafkaMembersRig {
   readonly lookups: Lookup[] = [];
   newIncarnation: number | undefined;
@@ -32,7 +32,7 @@ class Rig extends KafkaMembersRig {
     return this.server.serve(request);
   }
 
-  /** Returns what happened, and what the cluster was asked, since the last call. */
+  /** Returns the events, and the requests to the cluster, since the last call. */
   take() {
     return { steps: this.steps.splice(0), lookups: this.lookups.splice(0) };
   }

@@ -1,4 +1,4 @@
-// A group's storage between this release and the one before, which uses it after a rollback [VER-6]: each finds what the
+// A group's storage between this release and the previous one, which uses it after a rollback [VER-6]: each finds what the
 // other has written.
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
@@ -17,20 +17,20 @@ import { plain } from "../../../support/plain-state.ts";
 const open = (storage: Transactional) => new GroupStore(storage, "group");
 const openBefore = (storage: Transactional) => new GroupStoreOf02(storage, "group");
 
-/** Writes the events with a store that was just opened, which has loaded what there was. */
+/** Writes the events with a newly opened store, which has loaded the content. */
 function write(storage: Transactional, events: readonly GroupEvent[], isBefore = false): void {
   if (isBefore) {
     openBefore(storage).apply(events);
     return;
   }
   const store = open(storage);
-  // As the group does: what is decided is in its state when it is stored.
+  // As in the group: a decision is in its state when it is stored.
   const state = store.load();
   for (const event of events) replay(state, event);
   store.apply(events);
 }
 
-/** The events of a group that acts, since the last time. */
+/** The events of an active group since the last time. */
 class Story {
   readonly group = new GroupScenario({ t: 4, u: 2 });
   #told = 0;
@@ -88,7 +88,7 @@ test("[VER-6] whichever of the two writes, and however often they change, both f
   );
 });
 
-/** A group with two members, of which one only follows the other's epochs, and with positions. */
+/** A group with two members, one of which only follows the other's epochs, and with committed offsets. */
 function written(): { storage: Transactional; story: Story } {
   const storage = nodeSql();
   const story = new Story();
@@ -165,7 +165,7 @@ describe("what the release before is shown", () => {
 });
 
 describe("the deadline", () => {
-  /** A group that has looked at its members, and need not look before `LATER_MS`. */
+  /** A group that has checked its members, and need not check again before `LATER_MS`. */
   const LATER_MS = 5_000_000;
   function looked() {
     const made = written();
@@ -211,7 +211,7 @@ describe("the deadline", () => {
     act(story);
     write(storage, story.take(), true);
     expect(deadlineOf(storage)).toBe(0);
-    // Also once this release has written again, and has not looked yet.
+    // Even once this release has written again, and has not checked yet.
     story.act({ action: "join", member: 0, amount: 0 });
     write(storage, story.take());
     expect(deadlineOf(storage)).toBe(0);

@@ -32,7 +32,7 @@ class Storage implements Transactional {
   readonly #database = new DatabaseSync(":memory:");
   /** Statements that write, so far. */
   writes = 0;
-  /** The write with this number fails, as where the disk is full. */
+  /** The write with this number fails, as on a full disk. */
   failAt = Number.POSITIVE_INFINITY;
 
   readonly sql = {
@@ -94,7 +94,7 @@ function act(group: GroupScenario, { action, member: number, topic: name, amount
   const member = group.state.members.get(memberId);
   const topic = group.topics.find((each) => each.name === name);
   if (action === "join") {
-    // A name with all that JSON and SQL might trip over.
+    // A name with everything that JSON and SQL might trip over.
     group.join(memberId, { topics: amount % 2 === 0 ? ["t", "u"] : [name, 'it\'s "ünknown"'] });
   } else if (action === "static") group.join(`s${amount}`, { topics: [name], instanceId: "i" });
   else if (action === "leave") group.leave(memberId);
@@ -130,7 +130,7 @@ describe("GroupStore", () => {
           at += size;
           store.apply(piece);
           for (const event of piece) replay(expected, event);
-          // A new store each time: nothing is remembered but what is stored.
+          // A new store each time: nothing is remembered except what is stored.
           store = new GroupStore(storage, "group");
           expect(loaded(store)).toEqual(expected);
         }
@@ -158,7 +158,7 @@ describe("GroupStore", () => {
       isStored,
       reason: "left",
     });
-    /** A group that exists, and the storage in which it is. */
+    /** A group that exists, and its storage. */
     const made = () => {
       const storage = new Storage();
       const store = new GroupStore(storage, "group");
@@ -331,7 +331,7 @@ describe("GroupStore", () => {
         }
         expect(loaded(new GroupStore(storage, "group"))).toEqual(before);
         expect(loaded(store), "the store that failed").toEqual(before);
-        // It was full for a moment only: the same store takes the same events then.
+        // It was full for a moment only: the same store accepts the same events then.
         storage.failAt = Number.POSITIVE_INFINITY;
         store.apply(events);
         for (const event of events) replay(before, event);
@@ -592,7 +592,7 @@ describe("GroupStore", () => {
   });
 });
 
-/** All that the store finds. */
+/** Everything that the store finds. */
 function loaded(store: GroupStore): GroupState {
   return plain(store.load());
 }

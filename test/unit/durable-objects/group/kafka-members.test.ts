@@ -1,5 +1,5 @@
-// The calls of Kafka's clients to a group, but for its positions, over a cluster whose answers the test makes: what is decided before it is
-// asked, and what again after it has answered.
+// The calls of Kafka clients to a group, except for its offsets, over a cluster whose responses the test makes: what is
+// decided before it is asked, and what again afterward.
 import { describe, expect, test, vi } from "vitest";
 import type { HeartbeatRequest } from "../../../../src/calls/group-calls.ts";
 import { ERRORS, type ErrorName, fail, KAFKA_ERRORS, unwrap } from "../../../../src/core/errors.ts";
@@ -20,7 +20,7 @@ standingDate();
 const { NONE } = KAFKA_ERRORS;
 const codeOf = (name: ErrorName) => ERRORS[name].code;
 
-/** A heartbeat that says nothing new. */
+/** A heartbeat without news. */
 const quietBeat = (memberId: string, memberEpoch: number, more: Partial<HeartbeatRequest> = {}) =>
   beat(memberId, { memberEpoch, rebalanceTimeoutMs: -1, topics: null, owned: null, ...more });
 
@@ -112,7 +112,7 @@ describe("heartbeats (KIP-848)", () => {
     expect(await rig.kafka.heartbeat(quietBeat("m", -1))).toMatchObject({
       error: "UNKNOWN_MEMBER_ID",
     });
-    expect(rig.steps).toEqual(["told"]); // Nothing was listed, so nothing has to be unlisted.
+    expect(rig.steps).toEqual(["told"]); // Nothing was listed, so nothing must be unlisted.
     expect(rig.asked).toEqual([]);
     await rig.kafka.heartbeat(beat("m"));
     expect(rig.steps).toEqual(["told", "stored", "told"]);
@@ -229,7 +229,7 @@ describe("joins of the classic protocol", () => {
       "consumer.min.session.timeout.ms": 5_000,
       "consumer.max.session.timeout.ms": 20_000,
     };
-    // Where the session of Kafka's consumers lies outside, it is refused.
+    // If the session of Kafka consumers lies outside, it is rejected.
     const session = { "consumer.session.timeout.ms": 10_000 };
     expect(rig.alterConfig({ ...bounds, ...session })).toMatchObject({ ok: true });
     const joined = await rig.kafka.joinClassic(rig.classicJoin(row));

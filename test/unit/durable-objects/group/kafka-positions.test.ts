@@ -1,5 +1,5 @@
-// The calls of Kafka's clients about a group's positions, over a cluster whose answers the test makes: what is decided before it is
-// asked, and what again after it has answered.
+// The calls of Kafka clients about a group's committed offsets, over a cluster whose responses the test makes: what is
+// decided before it is asked, and what again afterward.
 import { describe, expect, test } from "vitest";
 import { ERRORS, type ErrorName, KAFKA_ERRORS } from "../../../../src/core/errors.ts";
 import { MAX_OFFSET_METADATA_LENGTH } from "../../../../src/core/limits.ts";
@@ -63,7 +63,7 @@ describe("commits", () => {
     const answer = await rig.kafka.commitOffsets(BY_HAND, [offset("t", 0, { offset: -1 })]);
     expect(answer.errorCodes).toEqual([codeOf("INVALID_REQUEST")]);
     expect([rig.asked, rig.exists]).toEqual([[], false]);
-    expect(rig.steps).toEqual(["told"]); // Nothing was listed, so nothing has to be unlisted.
+    expect(rig.steps).toEqual(["told"]); // Nothing was listed, so nothing must be unlisted.
   });
 
   test("[GRP-13] if nothing of a commit counts, the group is unlisted, and knows no topic", async () => {

@@ -1,4 +1,4 @@
-// Who is there: what counts as a sign of life, for whom a socket speaks, and who is told that something has changed.
+// Presence: what counts as a sign of life, for whom a socket speaks, and who is notified of changes.
 import { describe, expect, test, vi } from "vitest";
 import { GroupClock } from "../../../../durable-objects/group/group-clock.ts";
 import { type ConnectedMember, Presence } from "../../../../durable-objects/group/presence.ts";
@@ -172,7 +172,7 @@ describe("a member's own socket", () => {
   test("[GRP-5] a socket that closes while the group sleeps speaks for its member, unless another has joined", () => {
     const rig = new Rig();
     const socket = rig.connect("m");
-    rig.sockets.all.length = 0; // The runtime does not list it any more.
+    rig.sockets.all.length = 0; // The runtime no longer lists it.
     rig.evict();
     expect(rig.presence.socketOf("m")).toBe(undefined);
     expect(rig.presence.memberOf(socket)).toBe("m");

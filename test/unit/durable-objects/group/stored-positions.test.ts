@@ -1,4 +1,4 @@
-// A group's positions in its storage: whatever is committed, by this release and the one before, is what is there, and a
+// A group's committed offsets in its storage: whatever this release and the previous one commit is what is there, and a
 // commit costs a row.
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
@@ -18,7 +18,7 @@ import { nodeSql } from "../../../support/node-sql.ts";
 
 const TOPIC_ID = "0b7c9a52-0d1c-4c57-9a3c-6f2f5a4b1c7d";
 const RING_ROWS = 16;
-/** A row holds so many bytes on Cloudflare. */
+/** The bytes that a row holds on Cloudflare. */
 const MAX_ROW_BYTES = 2_000_000;
 
 type Changes = ReadonlyMap<PartitionKey, CommittedOffset | null>;
@@ -29,7 +29,7 @@ function position(offset: number, more: Partial<CommittedOffset> = {}): Committe
   return { offset, metadata: "", committedAtMs: 1_700_000_000_000 + offset, ...more };
 }
 
-/** Positions in a database, over any number of lives of the group. */
+/** Committed offsets in a database, over any number of lives of the group. */
 class Rig {
   readonly #storage = nodeSql();
   /** The rows written so far. */
@@ -41,9 +41,9 @@ class Rig {
     },
   };
   positions = new StoredPositions(this.sql);
-  /** As the group has them: read only when it is asked for one that is not committed in this life. */
+  /** As in the group: read only on request for one that was not committed in this life. */
   state: Map<PartitionKey, CommittedOffset> = new Map();
-  /** The positions that there have to be. */
+  /** The expected offsets. */
   readonly expected = new Map<PartitionKey, CommittedOffset>();
 
   constructor(tables: readonly string[] = CREATE_POSITIONS) {
@@ -68,7 +68,7 @@ class Rig {
     this.#storage.transactionSync(() => this.positions.write(changes, this.state));
   }
 
-  /** The release before runs, and writes as it does. */
+  /** The previous release runs, and writes in its way. */
   runPrevious(writes: Iterable<readonly [PartitionKey, CommittedOffset | null]>): void {
     for (const [partition, committed] of writes) {
       if (committed === null) {
@@ -86,12 +86,12 @@ class Rig {
     this.restart();
   }
 
-  /** The positions that the next life finds. */
+  /** The offsets that the next life finds. */
   get found(): ReadonlyMap<PartitionKey, CommittedOffset> {
     return new StoredPositions(this.#storage.sql).load();
   }
 
-  /** The positions that the release before finds. */
+  /** The offsets that the previous release finds. */
   get shown(): Map<PartitionKey, CommittedOffset> {
     const rows = this.#storage.sql.exec<{
       partition: string;
@@ -129,7 +129,7 @@ class Rig {
   }
 }
 
-/** Commits one position each, at offsets 1 and up. */
+/** Commits one offset each, at 1 and up. */
 function commitEach(rig: Rig, partitions: Iterable<number>): void {
   let offset = rig.expected.size;
   for (const partition of partitions) rig.commit(new Map([[key(partition), position(++offset)]]));

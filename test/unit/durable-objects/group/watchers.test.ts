@@ -1,4 +1,4 @@
-// The connections that watch a group for Kafka's clients: whom each speaks for, and what it is told.
+// The connections that watch a group for Kafka clients: for whom each speaks, and its notifications.
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { GroupClock } from "../../../../durable-objects/group/group-clock.ts";
 import { Watchers } from "../../../../durable-objects/group/watchers.ts";

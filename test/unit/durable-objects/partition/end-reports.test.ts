@@ -1,4 +1,4 @@
-// How a partition tells the cluster where its log ends: at once, then seldom, and never two at a time.
+// How a partition reports the end of its log to the cluster: at once, then seldom, and never two at a time.
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { EndReports } from "../../../../durable-objects/partition/end-reports.ts";
 
@@ -141,6 +141,6 @@ test("[FIL-4] after the clock was set back the next end is reported at once", as
   cluster.reports.note(2);
   expect(cluster.told).toEqual([1, 2]);
   await cluster.pass(0);
-  // The timer of the pause before is of no use any more.
+  // The timer of the previous pause is useless by now.
   expect(vi.getTimerCount()).toBe(1);
 });

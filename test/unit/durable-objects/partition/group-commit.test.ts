@@ -27,10 +27,10 @@ function appends(): Ledger {
   return new Ledger(MAX_PENDING_APPENDS_BYTES, "appends that wait for a commit", budget);
 }
 
-/** A log whose disk answers when the test says so, and which throws when told to. */
+/** A log whose disk responds on the test's command, and which throws on request. */
 class Target implements CommitTarget {
   readonly log = new PartitionLog(new MemoryLogStore(), configOf());
-  /** How many appends each commit held, those that threw included. */
+  /** The number of appends in each commit, including those that threw. */
   readonly commits: number[] = [];
   /** The end of the log at each call of `committed`. */
   readonly told: number[] = [];
@@ -72,7 +72,7 @@ class Target implements CommitTarget {
   }
 }
 
-/** Every promise that is settled, or settles by it, has told its listeners when this resolves. */
+/** Resolves when every promise that is settled, or settles by it, has run its listeners. */
 function turn(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }
@@ -87,7 +87,7 @@ function appendOf(...values: string[]): Append {
   return unwrap(validateAppend(encodeBatch(records), RULES));
 }
 
-/** As large as said, and one record; what lies in the bytes does not matter to a group commit. */
+/** With the given size, and one record; the content does not matter to a group commit. */
 function largeAppend(size: number): Append {
   const place = { start: 0, sizeInBytes: size, recordCount: 1, maxTimestamp: 0 };
   return {
@@ -99,7 +99,7 @@ function largeAppend(size: number): Append {
   };
 }
 
-/** The answer to an append that got this offset. */
+/** The response to an append with this offset. */
 function stored(baseOffset: number): AppendOutcome {
   return { ok: true, baseOffset, appendedAtMs: NOW_MS };
 }
@@ -109,7 +109,7 @@ function storedAt(log: PartitionLog, offset: number): string {
   return Buffer.from(records.find((each) => each.offset === offset)?.value ?? "none").toString();
 }
 
-/** What became of an append so far, or null while it waits. */
+/** The outcome of an append so far, or null while it waits. */
 function watch(promise: Promise<AppendOutcome>): { result: AppendOutcome | null } {
   const watched: { result: AppendOutcome | null } = { result: null };
   void promise.then((result) => {
@@ -128,7 +128,7 @@ describe("group commit", () => {
     expect(target.log.logEndOffset).toBe(2);
     expect(target.told).toEqual([2]);
     expect(target.syncsPending).toBe(1);
-    // The answer does not wait for the disk; the output gate holds it back.
+    // The response does not wait for the disk; the output gate holds it back.
     expect(await answer).toEqual(stored(0));
     await target.synced();
     void commits.append(appendOf("c"));

@@ -22,15 +22,15 @@ class Rig {
   retentionMs: number | null = null;
   compactionMs: number | null = null;
   requestsMs: number | null = null;
-  /** When the first owner that has records is silent for its session. */
+  /** The time when the first owner with records is silent for its session. */
   silenceMs = Number.POSITIVE_INFINITY;
-  /** When the relays are to be looked at. */
+  /** The time when the relays must be checked. */
   lookMs = Number.POSITIVE_INFINITY;
-  /** The slices of compaction that are left, and the time that each takes. */
+  /** The remaining slices of compaction, and the time that each takes. */
   slices = 0;
   sliceMs = 1;
   readonly steps: string[] = [];
-  /** What throws, by its names, and what was told of it. */
+  /** The parts that throw, by name, and the reports about them. */
   readonly throwing = new Set<string>();
   readonly failures: string[] = [];
   onTurn: () => void = () => {};
@@ -139,7 +139,7 @@ test.each<{ due: Due; at: number | null }>([
   { due: { retentionMs: NOW_MS + 1 }, at: NOW_MS + HOUSEKEEPING_INTERVAL_MS },
   { due: { retentionMs: NOW_MS + HOUR_MS, compactionMs: NOW_MS + 7 }, at: NOW_MS + 7 },
   { due: { compactionMs: NOW_MS + 7, requestsMs: NOW_MS + 5 }, at: NOW_MS + 5 },
-  // Overdue work is due now, for an alarm in the past says nothing about when.
+  // Overdue work is due now, because an alarm in the past does not say when.
   { due: { compactionMs: NOW_MS - HOUR_MS }, at: NOW_MS },
   { due: { requestsMs: 0 }, at: NOW_MS },
   { due: { compactionMs: NEVER_MS - 1 }, at: NEVER_MS - 1 },
@@ -249,7 +249,7 @@ describe("work that fails", () => {
       );
       expect(rig.failures).toHaveLength(1);
       expect(rig.alarmMs).toBe(rig.nowMs + MINUTE_MS);
-      // Where there is room again it goes on as ever.
+      // Once there is room again it continues as ever.
       rig.throwing.clear();
       rig.nowMs = rig.alarmMs as number;
       Object.assign(rig, { alarmMs: null, retentionMs: NOW_MS + HOUR_MS, compactionMs: null });

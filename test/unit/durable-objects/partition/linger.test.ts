@@ -17,12 +17,12 @@ beforeEach(
 );
 afterEach(() => void vi.useRealTimers());
 
-/** A partition whose disk is as fast as the test says, and whose wall clock may be off from the object's. */
+/** A partition whose disk is as fast as the test says, and whose wall clock may differ from the object's. */
 class Rig implements CommitTarget {
   linger = LINGER_MS;
-  /** What the wall clock shows besides what the object's does. */
+  /** The wall clock's difference from the object's. */
   wallOffMs = 0;
-  /** How often the wall clock was asked. */
+  /** The number of reads of the wall clock. */
   glances = 0;
   /** The appends of each commit, by their names, and the time of it. */
   readonly commits: string[] = [];
@@ -116,7 +116,7 @@ describe("appends that linger", () => {
     expect(rig.commits).toEqual(["a+20"]);
     await pass(5);
     expect(rig.commits).toEqual(["a+20", "bc+40"]);
-    // Where the commit takes longer than that, the next follows at once.
+    // If the commit takes longer than that, the next follows at once.
     rig.append("d");
     await pass(50);
     rig.append("e");

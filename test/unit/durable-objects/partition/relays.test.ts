@@ -38,13 +38,13 @@ class Partition {
   readonly log = new PartitionLog(new MemoryLogStore(), configOf());
   readonly store = new PartitionStore(nodeSql(), PARTITION);
   readonly pushed: Pushed[] = [];
-  /** The readers of each relay, as it says itself. */
+  /** The readers of each relay, as it reports them. */
   readonly readers = new Map<number, number>();
-  /** Pushes that wait for an answer, where the test gives it. */
+  /** Pushes that wait for a response, if the test controls it. */
   waiting: PromiseWithResolvers<void>[] | null = null;
   /** A relay that does not answer. */
   unreachable: number | null = null;
-  /** How many pushes fail from now on. */
+  /** The number of pushes that fail from now on. */
   failures = 0;
   failed = 0;
   relays: Relays;

@@ -1,4 +1,4 @@
-// A partition's memory of idempotency keys, over days of a clock that goes on or is set back.
+// A partition's memory of idempotency keys, over days of a clock that advances or is set back.
 import { describe, expect, test } from "vitest";
 import { RequestStore } from "../../../../durable-objects/partition/request-store.ts";
 import type { SizedSql } from "../../../../durable-objects/shared/sql.ts";
@@ -43,7 +43,7 @@ class Partition {
     this.#sql.exec(`CREATE TABLE ${name} (id INTEGER PRIMARY KEY)`);
   }
 
-  /** The producer of the plan that is remembered, or null. Makes the request where a producer is given. */
+  /** The producer of the remembered plan, or null. Makes the request if a producer is given. */
   begin(key: string, atMs: number, producerId?: number): number | null {
     const plan = producerId === undefined ? null : planOf(producerId);
     return unwrap(this.store.begin(key, "body", plan, atMs)).request?.plan.producerId ?? null;

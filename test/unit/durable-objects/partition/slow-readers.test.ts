@@ -10,7 +10,7 @@ import { memory } from "../../../../src/memory.ts";
 const HOUR_MS = 3_600_000;
 const FULL = MIN_READER_UNREAD_BYTES + 1;
 
-/** A socket whose client leaves so many bytes unread. */
+/** A socket whose client leaves this many bytes unread. */
 function socketWith(bufferedAmount?: number) {
   return { bufferedAmount } as unknown as WebSocket & { bufferedAmount: number };
 }
@@ -41,7 +41,7 @@ test("[BND-18] a client that has taken enough is reported once, and at once if i
   const [quick, slow] = [socketWith(FULL), socketWith(FULL)];
   bench.readers.add(quick);
   bench.readers.add(slow);
-  bench.readers.add(slow); // It is waited for already.
+  bench.readers.add(slow); // It is already waited for.
   quick.bufferedAmount = MIN_READER_UNREAD_BYTES;
   vi.advanceTimersByTime(1);
   expect(bench.drained).toEqual([quick]);

@@ -39,7 +39,7 @@ class Partition {
   readonly sockets: TestedSocket[] = [];
   /** False if no socket may be sent records. */
   mayRead = true;
-  /** How long every socket has to wait before it is sent more, and the bytes that were sent. */
+  /** The time that every socket must wait before it is sent more, and the bytes that were sent. */
   waitMs = 0;
   sentBytes = 0;
   store: PartitionStore;
@@ -59,7 +59,7 @@ class Partition {
     for (let i = 0; i < records; i++) this.append();
   }
 
-  /** As after an eviction: only what is in the sockets' attachments and in the storage is left. */
+  /** As after an eviction: only the sockets' attachments and the storage are left. */
   evict(): void {
     this.store = new PartitionStore(this.storage, PARTITION);
     this.readers = new TailReaders(this.log, this.store, this.sockets, this.gate);
@@ -90,7 +90,7 @@ class Partition {
   }
 }
 
-/** The base offsets of the batches that were sent since the last call, and the messages as they are. */
+/** The base offsets of the batches sent since the last call, and the messages as they are. */
 function received(socket: TestedSocket): unknown[] {
   return socket
     .take()
@@ -526,12 +526,12 @@ describe("owners that are silent", () => {
   class Watched extends Partition {
     readonly answered = new Map<unknown, number>();
 
-    /** When the first owner is silent, from the start on. */
+    /** The time when the first owner is silent, from the start on. */
     get nextMs(): number {
       return this.readers.nextSilenceMs((socket) => this.answered.get(socket) ?? 0) - START_MS;
     }
 
-    /** The groups that are told now. */
+    /** The groups that are notified now. */
     told(): string[] {
       const answeredMs = (socket: unknown) => this.answered.get(socket) ?? 0;
       const silent = this.readers.takeSilentOwners(answeredMs, Date.now());
@@ -546,7 +546,7 @@ describe("owners that are silent", () => {
       return socket;
     }
 
-    /** All that it was sent is given back. */
+    /** Everything that it was sent is returned. */
     giveBack(socket: TestedSocket): void {
       this.readers.openWindow(socket, { type: "window", attachId: 1, bytes: 1_000_000 });
     }
@@ -567,7 +567,7 @@ describe("owners that are silent", () => {
   test("[GRP-17] so is one that has no room for what there is", () => {
     const partition = new Watched();
     const socket = partition.own("g", { sessionTimeoutMs: SESSION_MS, windowBytes: 1 });
-    partition.append(1_000); // One batch goes beyond the window.
+    partition.append(1_000); // One batch exceeds the window.
     partition.append(1_000);
     expect(offsets(socket)).toEqual([0]);
     at(SESSION_MS);

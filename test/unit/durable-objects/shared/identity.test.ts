@@ -13,7 +13,7 @@ interface Kind {
   readonly name: string;
   /** Opens the storage as this object, and stores something. */
   readonly write: (storage: Transactional) => void;
-  /** Opens it as this object does when it wakes up. */
+  /** Opens it as this object does when it wakes. */
   readonly load: (storage: Transactional) => unknown;
 }
 
@@ -82,7 +82,7 @@ describe("the storage of another object", () => {
     other.load(storage);
   });
 
-  /** Takes from the storage what a release before FIL-7 did not write. */
+  /** Removes from the storage what a release before FIL-7 did not write. */
   const OLDER: readonly { kind: Kind; age: readonly string[]; ageFrom: readonly Kind[] }[] = [
     {
       kind: partition("t-1", 0),
@@ -105,7 +105,7 @@ describe("the storage of another object", () => {
       const storage = nodeSql();
       kind.write(storage);
       if (kind.name === "group g") {
-        // Members are counted with the next change of the group, and looked at with the next alarm.
+        // Members are counted with the next change of the group, and checked with the next alarm.
         storage.sql.exec("UPDATE group_state SET attached_members = NULL");
         storage.sql.exec("INSERT INTO deadline VALUES (1, 0, 0)");
       }

@@ -29,13 +29,13 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** Time passes by both clocks. */
+/** Both clocks advance. */
 function pass(ms: number): void {
   vi.setSystemTime(Date.now() + ms);
   wallMs += ms;
 }
 
-/** Somebody sets the wall clock back. The object's time stands still from then on. */
+/** The wall clock is set back. The object's time stands still from then on. */
 function setBack(ms: number): void {
   wallMs -= ms;
 }
@@ -53,7 +53,7 @@ describe("an object's clock", () => {
   test("[CLK-1] it shows Date.now() while both clocks advance", () => {
     const clock = new ObjectClock(sql);
     pass(5_000);
-    wallMs -= 499; // So much may lie between two readings.
+    wallMs -= 499; // This much may lie between two readings.
     expect(clock.now()).toBe(START_MS + 5_000);
     expect(clock.isStanding).toBe(false);
   });
@@ -202,7 +202,7 @@ describe("a group's clock", () => {
 });
 
 describe("turns of the event loop", () => {
-  /** Tells whether the turn has come, after everything that is settled was told. */
+  /** Returns true if the turn has come, after everything settled has run its listeners. */
   async function hasCome(turn: Promise<void>): Promise<boolean> {
     let came = false;
     void turn.then(() => {
@@ -277,7 +277,7 @@ describe("turns of the event loop", () => {
     turns.hurry();
     expect(await hasCome(turn)).toBe(isHeldUp);
     expect(vi.getTimerCount()).toBe(isHeldUp ? 0 : 1);
-    // The next one arms a timer of its own, or shares the one that goes on.
+    // The next one arms its own timer, or shares the running one.
     void turns.next();
     if (!isStanding(sql)) expect(vi.getTimerCount()).toBe(1);
     vi.runAllTimers();

@@ -41,9 +41,9 @@ interface Kind {
   readonly version: number;
   /** Opens new storage and stores something. */
   readonly make: (storage: Transactional) => void;
-  /** Opens the storage as the object does when it wakes up, and returns what it finds. */
+  /** Opens the storage as the object does when it wakes, and returns what it finds. */
   readonly open: (storage: Transactional) => unknown;
-  /** Takes away what release 0.1 made only when it first needed it, or never. */
+  /** Removes what release 0.1 made only when it first needed it, or never. */
   readonly age: readonly string[];
 }
 
@@ -144,11 +144,11 @@ const tablesOf = (sql: Sql) =>
 /** The columns of each table. */
 const shapeOf = ({ sql }: Transactional) =>
   tablesOf(sql).map((table) => [table, rowsOf(sql, `SELECT * FROM pragma_table_info('${table}')`)]);
-/** All that is stored. */
+/** All stored data. */
 const dump = ({ sql }: Transactional) =>
   JSON.stringify(tablesOf(sql).map((table) => [table, rowsOf(sql, `SELECT * FROM ${table}`)]));
 
-/** The fields of a position have no names. */
+/** The fields of an offset have no names. */
 const MORE_OF_EACH_POSITION = `UPDATE positions SET json = (SELECT json_group_object(key, json_array(
     value ->> 0, value ->> 1, coalesce(value ->> 2, ''), value ->> 3, json('{"ofANewerRelease":1}')))
   FROM json_each(positions.json))`;
@@ -303,7 +303,7 @@ describe("the ladder", () => {
 });
 
 describe("a topic from before a config key existed", () => {
-  /** Takes a key from the resolved config that release 0.1 stored, as if that release had not known it. */
+  /** Removes a key from the resolved config that release 0.1 stored, as if that release had not known it. */
   const forget = (storage: Transactional, table: string, field: string) =>
     storage.sql.exec(`UPDATE ${table} SET topic = json_remove(topic, '$.config.${field}')`);
 

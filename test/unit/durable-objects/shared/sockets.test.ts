@@ -1,4 +1,4 @@
-// The sockets of objects: those that have said nothing, and the small helpers around all of them.
+// The sockets of objects: silent ones, and the small helpers around all of them.
 
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { SilentSockets } from "../../../../durable-objects/shared/silent-sockets.ts";
@@ -165,7 +165,7 @@ describe("an object's socket", () => {
         message: `${MAX_SOCKET_UNREAD_BYTES + 1} bytes that were sent are not read, the bound is ${MAX_SOCKET_UNREAD_BYTES}`,
       }),
     );
-    assertRead({} as WebSocket); // The runtime does not tell.
+    assertRead({} as WebSocket); // The runtime does not report it.
   });
 
   test("[HIB-1] one that has gone accepts nothing and disturbs nobody", () => {

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { StoredMap } from "../../../../durable-objects/shared/stored-map.ts";
 
-/** Rows, and what was read of them. */
+/** Rows, and the reads of them. */
 class Rows {
   readonly rows: Map<string, number>;
   readonly reads: string[] = [];
@@ -37,7 +37,7 @@ class Rows {
   }
 }
 
-/** Each way to look at all entries, as entries. */
+/** Each way to read all entries, as entries. */
 const WHOLE: readonly [string, (map: Map<string, number>) => [string, number][]][] = [
   ["the map itself", (map) => [...map]],
   ["entries", (map) => [...map.entries()]],

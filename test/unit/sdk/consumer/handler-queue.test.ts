@@ -23,12 +23,12 @@ const EVENTS = {
 } satisfies Record<string, (queue: HandlerQueue) => void>;
 type Event = keyof typeof EVENTS;
 
-/** A state as the table writes it: `open`, with `busy` while code of the application runs, and `full` if records wait. */
+/** A state as in the table: `open`, with `busy` while code of the application runs, and `full` if records wait. */
 type Situation =
   | `${"open" | "paused"}${"" | " busy"}${"" | " full"}`
   | `${"stopping" | "gone"}${"" | " busy"}`;
 
-/** How each situation comes about, what may happen next in it, and where each event leads. Others change nothing. */
+/** How each situation comes about, the possible next events, and where each leads. Others change nothing. */
 const TABLE: Record<
   Situation,
   { by: Event[]; next: string; to: Partial<Record<Event, Situation>> }
@@ -202,7 +202,7 @@ function situationOf(queue: HandlerQueue): string {
   return [state, isBusy ? "busy" : "", isFull(queue) ? "full" : ""].filter(Boolean).join(" ");
 }
 
-/** Returns whether records wait. It takes them to look, and puts them back. */
+/** Returns true if records wait. It takes them to look, and puts them back. */
 function isFull(queue: HandlerQueue): boolean {
   const { state } = queue;
   queue.resume();

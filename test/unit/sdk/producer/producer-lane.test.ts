@@ -1,5 +1,5 @@
-// The appends of the SDK's producer to one partition: what shares one, what a failed one leaves to the next, and by what way
-// they go.
+// The appends of the SDK's producer to one partition: what shares one, what a failed one leaves to the next, and how they
+// travel.
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { SendOptions } from "../../../../src/sdk/producer.ts";
 import {
@@ -16,7 +16,7 @@ afterEach(() => {
   vi.restoreAllMocks();
 });
 
-/** Lets everything that waits for less come to its end. */
+/** Lets everything finish that waits for less. */
 async function untilDone(forMs = 60_000): Promise<void> {
   // The code for conditions and compression is loaded on demand.
   for (let i = 0; i < 4; i++) {
@@ -25,7 +25,7 @@ async function untilDone(forMs = 60_000): Promise<void> {
   }
 }
 
-/** The appends that came, by the fields that are given. */
+/** The received appends, by the given fields. */
 function came<Field extends keyof FakePartition["came"][number]>(
   partition: FakePartition,
   ...fields: Field[]
@@ -291,7 +291,7 @@ describe("what a failed append leaves to the next", () => {
     ]);
     partition.isHttpDown = false;
     await vi.advanceTimersByTimeAsync(1_100);
-    // They are one append, and its bytes are what they were.
+    // They are one append, and its bytes are unchanged.
     expect(told.at(-1)).toEqual([1, 2]);
     expect(partition.log.join("")).toBe("abcd");
   });
@@ -328,7 +328,7 @@ describe("what a failed append leaves to the next", () => {
 });
 
 describe("the way that appends go", () => {
-  /** Sends one after another, each so long after the answer to the one before. */
+  /** Sends one after another, each this long after the response to the previous one. */
   async function sendEach(send: (value: string) => Promise<unknown>, count: number, gapMs: number) {
     for (let i = 0; i < count; i++) {
       const outcome = send(`${i}`);
@@ -423,7 +423,7 @@ describe("the way that appends go", () => {
     expect(socket.isClosed).toBe(false);
     await socket.letIn();
     expect(await outcomes()).toEqual([0]);
-    // Neither offset nor error: nobody knows whether it was stored, so it is asked again.
+    // Neither offset nor error: nobody knows whether it was stored, so it is sent again.
     void send("b");
     await settle();
     const { requestId } = socket.waiting[0] as { requestId: number };

@@ -1,5 +1,5 @@
-// Everything that reads what somebody shows to say who it is, under fire: whatever comes, it is refused with the error for
-// that, which tells nothing of it. test/e2e/credential-fuzz.test.ts does the same over sockets.
+// Every reader of credentials under fire: any input is refused with its proper error, which reveals nothing of the input.
+// test/e2e/credential-fuzz.test.ts does the same over sockets.
 import fc from "fast-check";
 import { exportJWK, generateKeyPair } from "jose";
 import { beforeAll, expect, test } from "vitest";
@@ -28,7 +28,7 @@ import { runs } from "../../../support/effort.ts";
 
 const NOW = Date.UTC(2026, 10, 30);
 const SECRET = "a secret that both sides have, and nobody else";
-/** Less of an error's text is no secret: it may be a word of the text itself. */
+/** A shorter part of an error's text is no secret: it may be a word of the text itself. */
 const MIN_TOLD = 12;
 
 let good: Good;
@@ -60,7 +60,7 @@ beforeAll(async () => {
   expect(await tokens.callerOf(token, NOW)).toMatchObject({ ok: true });
 });
 
-/** Runs a check with a source of what is hostile, again and again. A seed that fails is told. */
+/** Runs a check repeatedly with a source of hostile input. A failing seed is reported. */
 function underFire(
   count: number,
   check: (fuzz: CredentialFuzz) => void | Promise<void>,
@@ -76,7 +76,7 @@ function request(headers: Record<string, string>, path = "/v1/topics/a/stream"):
   return { url: `https://broker.example${path}`, headers: new Headers(headers) } as Request;
 }
 
-/** Returns the credential, or null if it is refused as it has to be. */
+/** Returns the credential, or null if it is properly refused. */
 function read(of: Request, shown: string): Credential | null {
   try {
     return credentialOf(of);
@@ -154,7 +154,7 @@ test("[SASL-1] any login is refused, and an invalid message is reported as such"
   });
 });
 
-/** Returns what a reader of JSON makes of it, or null if it is refused as it has to be. */
+/** Returns the result of a JSON reader, or null if the input is properly rejected. */
 function parsed<T>(reader: () => T): T | null {
   try {
     return reader();

@@ -26,7 +26,7 @@ function read(...issuers: unknown[]) {
   return issuersOf(JSON.stringify(issuers));
 }
 
-/** Returns why the text is refused. */
+/** Returns why the text is rejected. */
 function refusalOf(text: string): string {
   try {
     issuersOf(text);

@@ -125,7 +125,7 @@ async function refusal(tokens: Tokens, token: string, nowMs = NOW): Promise<stri
 const alice = {
   principal: "User:alice",
   grants: GRANTS,
-  expiresAtMs: NOW + 900_000 + 30_000, // The clocks may differ by so much.
+  expiresAtMs: NOW + 900_000 + 30_000, // The clocks may differ by this much.
   keyId: null,
 };
 
@@ -391,7 +391,7 @@ describe("grants in a token", () => {
     expect(await grantsOf(scope, { scope: [] })).toEqual([]);
     expect(await grantsOf(scope, { scope: "" })).toEqual([]);
     expect(await grantsOf(scope, { scope: "Admins constructor toString" })).toEqual([]);
-    // What the token says of itself under another name counts for nothing.
+    // The token's claims under another name count for nothing.
     expect(await grantsOf(scope, { rivulet: { role: "admin" } })).toEqual([]);
     expect(await grantsOf(scope, { scope: { admins: true } })).toMatch(/^scope: must be a string/);
     expect(await grantsOf(scope, { scope: ["ops", 1] })).toMatch(
@@ -490,7 +490,7 @@ describe("whatever is no token", () => {
     const tokens = tokensOf(withKeys(es));
     const token = await signed(es);
     const kept = (text: string) => {
-      // The last character of a part has bits that stand for nothing.
+      // The last character of a part has unused bits.
       const bits = (part: string) => part.slice(0, -1);
       return text.split(".").map(bits).join(".");
     };
@@ -543,11 +543,11 @@ describe("whatever is no token", () => {
   });
 });
 
-/** An issuer that publishes keys, and counts who asks for them. */
+/** An issuer that publishes keys, and counts the requests. */
 function publisher(...signers: Signer[]) {
   const state = {
     keys: signers.map(({ jwk }) => jwk),
-    /** What it answers instead, if anything. */
+    /** Its alternative response, if any. */
     answer: null as (() => Promise<Response> | Response) | null,
     fetches: 0,
     inits: [] as RequestInit[],
@@ -584,7 +584,7 @@ describe("keys at a URL", () => {
     const published = publisher(...signers);
     return { published, tokens: new Tokens([configured()], published.services) };
   };
-  /** A token that is good at the time. */
+  /** A token that is valid at the time. */
   const at = (nowMs: number, signer: Signer, header = {}) =>
     signed(signer, { iat: nowMs / 1_000 - 1, exp: nowMs / 1_000 + 60 }, header);
   const isTaken = async (tokens: Tokens, signer: Signer, nowMs: number) =>
@@ -687,11 +687,11 @@ describe("keys at a URL", () => {
     for (const ageMs of [JWKS_MAX_AGE_MS, JWKS_STALE_MS / 2, JWKS_STALE_MS - 1])
       expect(await isTaken(tokens, es, NOW + ageMs)).toBe(true);
     expect(published.fetches).toBe(4);
-    // An isolate that begins has what was kept.
+    // A new isolate has what was kept.
     const begun = new Tokens([configured()], published.services);
     expect(await isTaken(begun, es, NOW + JWKS_STALE_MS - 1)).toBe(true);
     expect(await refusal(begun, await at(NOW, es2), NOW)).toMatch(/has no key like/);
-    // After a day nobody can tell.
+    // After a day nobody can decide.
     for (const each of [tokens, begun, new Tokens([configured()], published.services)]) {
       const late = NOW + JWKS_STALE_MS + JWKS_PAUSE_MS;
       await expect(each.callerOf(await at(late, es), late)).rejects.toMatchObject({
@@ -788,7 +788,7 @@ describe("keys at a URL", () => {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     const { published, tokens } = start(es);
     const token = await signed(es);
-    // The code of a cancelled request stops where it is: not even its timers come.
+    // The code of a cancelled request stops where it is: not even its timers ring.
     published.answer = () => new Promise<Response>(() => {});
     void tokens.callerOf(token, NOW);
     await vi.waitFor(() => expect(published.fetches).toBe(1));

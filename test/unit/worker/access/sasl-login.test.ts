@@ -1,4 +1,4 @@
-// The log-in of one connection: every mechanism, right and wrong, and again on the same connection.
+// The authentication of one connection: every mechanism, right and wrong, and again on the same connection.
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Caller } from "../../../../src/core/access/caller.ts";
@@ -17,7 +17,7 @@ import { bareOf, bytes, clientFinal, textOf } from "../../../support/scram-clien
 const NOW = 1_800_000_000_000;
 const HOUR = 3_600_000;
 const PASSWORD = "pencil";
-/** What SCRAM takes as well. */
+/** Also accepted by SCRAM. */
 const NEXT_PASSWORD = "pen";
 const TOKEN = "token-of-";
 
@@ -74,7 +74,7 @@ function clientFirst(user: string): Uint8Array {
   return bytes(`n,,${bareOf(user)}`);
 }
 
-/** Logs in, from the handshake to the last answer. */
+/** Authenticates, from the handshake to the last response. */
 async function logIn(
   login: SaslLogin,
   mechanism: SaslMechanism,

@@ -1,4 +1,4 @@
-// SCRAM against the RFCs' examples, and against a client that is written here with Node's own functions.
+// SCRAM against the RFCs' examples, and against a client written here with Node's own functions.
 import { createHash, createHmac, pbkdf2Sync, randomBytes } from "node:crypto";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
@@ -55,7 +55,7 @@ interface Variation {
   proof?: (proof: Uint8Array) => Uint8Array;
 }
 
-/** Logs in, and returns the server's last message and the one that the client expects. */
+/** Authenticates, and returns the server's last message and the one that the client expects. */
 async function exchange(hash: ScramHash, verifier: ScramVerifier, variation: Variation = {}) {
   const { header = "n,,", repeated = header, extension = "" } = variation;
   const bare = "n=alice,r=client+nonce/";
@@ -195,7 +195,7 @@ describe.each(HASHES)("an exchange by %s", (hash) => {
   });
 
   test("[SASL-3] cannot be done with the stored data", async () => {
-    // Who has the verifier knows the StoredKey, and not the ClientKey that it is the hash of.
+    // A holder of the verifier knows the StoredKey, and not the ClientKey that it is the hash of.
     const { clientKey, storedKey } = clientSide(hash, "pencil", SALT, SCRAM_ITERATIONS);
     const variation: Variation = {
       proof: (p) => p.map((byte, i) => byte ^ (clientKey[i] ?? 0) ^ (storedKey[i] ?? 0)),

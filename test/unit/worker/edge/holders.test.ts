@@ -1,4 +1,4 @@
-// What the requests of a Worker hold.
+// The memory that a Worker's requests hold.
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
@@ -99,7 +99,7 @@ describe("a ledger of requests", () => {
     vi.advanceTimersByTime(1);
     ledger.hold(() => {});
     expect(ledger.bytes).toBe(11);
-    // It was not cancelled, only slow: it counts again, and may be let go.
+    // It was not cancelled, only slow: it counts again, and may be dropped.
     silent.set(30);
     expect(ledger.bytes).toBe(41);
     moves.release();
@@ -140,7 +140,7 @@ describe("a ledger of requests", () => {
     expect(ledger.bytes).toBeLessThanOrEqual(maxBytes);
   });
 
-  /** Takes an answer that is let go in some way; what it held is only known to the ledger from then on. */
+  /** Takes a response that is dropped in some way; from then on only the ledger knows what it held. */
   const LET_GO: [string, (ledger: Ledger, evict: () => void) => void][] = [
     [
       "refused when it comes",

@@ -1,4 +1,4 @@
-// What is left of an invocation of the Worker, and when it has to end.
+// The remaining budget of a Worker's invocation, and when it must end.
 import { describe, expect, test } from "vitest";
 import { DEFAULT_SESSION_CPU_MS, MAX_INVOCATION_CALLS } from "../../../../src/core/limits.ts";
 import type { Done, Env } from "../../../../src/env.ts";

@@ -1,4 +1,4 @@
-// The Worker's memory of topics and groups: its age, its size, and its use while the cluster is out of reach.
+// The Worker's memory of topics and groups: its age, its size, and its use while the cluster is unreachable.
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Topic } from "../../../../src/core/cluster/topics.ts";
 import { BrokerError, type ErrorName, fail } from "../../../../src/core/errors.ts";
@@ -28,11 +28,11 @@ import {
 let topics: Topic[];
 let groups: Set<string>;
 let isDown: boolean;
-/** The questions that the cluster was asked. */
+/** The questions to the cluster. */
 let asked: string[];
-/** What the cluster's answers wait for. */
+/** The gate for the cluster's answers. */
 let held: Promise<unknown> | null;
-/** What the requests left behind when they were answered. */
+/** The work that requests left behind when they were answered. */
 let left: Promise<unknown>[];
 const env = {
   from: { waitUntil: (promise: Promise<unknown>) => left.push(promise) },
@@ -82,12 +82,12 @@ afterEach(() => {
 });
 
 const pass = (ms: number) => vi.setSystemTime(Date.now() + ms);
-/** What is asked beside requests is answered. */
+/** Background questions are answered. */
 const settle = () => Promise.all(left);
-/** No topic's metadata is fresh for longer. It differs from topic to topic. */
+/** No topic's metadata is fresh for longer. The time differs from topic to topic. */
 const LONGEST_FRESH_MS = METADATA_FRESH_MS * 1.2;
 
-/** What is remembered: how long at least and at most, how it is asked for, and what the cluster is asked for it. */
+/** The remembered data: its minimum and maximum age, how it is requested, and the question to the cluster. */
 const REMEMBERED = [
   [
     "a topic by its name",
@@ -307,7 +307,7 @@ describe("while the cluster is out of reach", () => {
     pass(3_600_000);
     expect(await topicMetadata(env, "t")).toMatchObject({ topicId: "id" });
     expect(asked).toEqual(["t", "t"]);
-    // A question that failed is not asked again at once.
+    // A failed question is not asked again at once.
     expect(await topicById(env, "id")).toMatchObject({ name: "t" });
     expect(asked).toEqual(["t", "t"]);
     pass(METADATA_RENEWAL_MS);
@@ -417,7 +417,7 @@ describe("topics", () => {
     expect(isolate.topicNames.size).toBe(METADATA_CACHE_TOPICS);
     expect(isolate.topics.has("t0")).toBe(false);
     expect(isolate.topicNames.has("id1")).toBe(true);
-    // One that was asked for anew is new again.
+    // One that was requested again is new again.
     pass(METADATA_STALE_MS);
     await topicMetadata(env, "t1");
     await topicMetadata(env, "t0");
@@ -468,7 +468,7 @@ describe("groups", () => {
     for (const each of groups) if (each !== "g") await lookAtGroup(env, each, look);
     expect(isolate.groups.size).toBe(METADATA_CACHE_GROUPS);
     expect(isolate.groups.has("g0")).toBe(false);
-    // One that was asked for anew is new again.
+    // One that was requested again is new again.
     pass(GROUP_KNOWN_MS);
     await lookAtGroup(env, "g1", look);
     await lookAtGroup(env, "g", look);

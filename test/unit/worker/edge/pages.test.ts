@@ -1,4 +1,4 @@
-// [CLU-6] Lists of the cluster, page by page, with what the caller does not see left out.
+// [CLU-6] Lists of the cluster, page by page, without items that the caller may not see.
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { MAX_LIST_PAGE } from "../../../../src/core/limits.ts";
@@ -9,7 +9,9 @@ const itself = (name: string) => name;
 const numbered = (count: number) =>
   Array.from({ length: count }, (_, i) => `t${String(i).padStart(6, "0")}`);
 
-/** A cluster of these names, which are in order. `asked` notes after what it was asked, and how many it told at once. */
+/**
+ * A cluster with these names, in order. `asked` notes the `after` of each request, and the number of items returned.
+ */
 function cluster(names: readonly string[]) {
   const asked: string[] = [];
   let most = 0;

@@ -1,4 +1,4 @@
-// Partitions that were never used are looked at without a call to their objects.
+// Unused partitions are queried without a call to their objects.
 import { describe, expect, test, vi } from "vitest";
 import { fail } from "../../../../src/core/errors.ts";
 import { deleteRecords, PartitionUse } from "../../../../src/worker/edge/partition-use.ts";
@@ -8,7 +8,7 @@ freshQuietIsolate();
 
 const BOUNDS = { ok: true, logStartOffset: 3, highWatermark: 8 };
 
-/** A topic of nine partitions, and what the cluster says of their use. */
+/** A topic of nine partitions, and the cluster's knowledge of their use. */
 function broker(used: () => readonly (readonly number[] | null)[]) {
   const usedPartitions = vi.fn(async (_: { topicIds: readonly string[] }) => used());
   const offsets = vi.fn(async () => BOUNDS);

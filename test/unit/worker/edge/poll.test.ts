@@ -31,7 +31,7 @@ interface Log {
   start: number;
   end: number;
   committed: number | null;
-  /** The partition's answer, in place of records. */
+  /** The partition's response, in place of records. */
   error?: ErrorName;
   /** The batch from here on cannot be read. */
   brokenFrom?: number;
@@ -161,7 +161,7 @@ class Bench {
   }
 }
 
-/** The records of an answer, as partition:offset. */
+/** The records of a response, as partition:offset. */
 const shown = ({ records }: PollResult) =>
   records.map(({ partition, record }) => `${partition}:${record.offset}`).join(" ");
 
@@ -353,7 +353,7 @@ describe("what the group is told", () => {
 });
 
 describe("a poll that waits", () => {
-  /** The answer, once there is one. */
+  /** The response, once there is one. */
   function waiting(bench: Bench, options: Partial<PollOptions>) {
     const waited = { answer: null as PollResult | null };
     void bench.poll(options).then((answer) => {

@@ -1,4 +1,4 @@
-// How the Worker appends: what it does with answers that are lost, and which producer goes on where.
+// How the Worker appends: what it does with lost responses, and which producer continues where.
 import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import type { AppendRequest } from "../../../../src/calls/partition-calls.ts";
 import { resolveConfig } from "../../../../src/core/cluster/config.ts";
@@ -25,7 +25,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** Thrown by a partition that does not answer, or its answer in place of the usual one. */
+/** Thrown by a partition that does not answer, or its response in place of the usual one. */
 type Reply =
   | Error
   | { readonly error: ErrorName; readonly retriable?: false; readonly nextOffset?: number };
@@ -54,7 +54,7 @@ class Bench {
   readonly replies = new Map<string, Reply[]>();
   readonly #ends = new Map<string, number>();
   topics: Topic[] = [];
-  /** Requests with a key: what each partition was asked, and the plans that it keeps. */
+  /** Requests with a key: the calls to each partition, and the plans that it keeps. */
   readonly begun: { place: string; key: string; hash: string; plan: RequestPlan | null }[] = [];
   kept: RequestPlan | null = null;
   /** Partitions whose topic is gone. */
@@ -149,7 +149,7 @@ const record = (value: string, partition: number | null = 0): UnplacedRecord => 
   timestamp: 5,
 });
 
-/** The outcome, after everything that is waited for. */
+/** The outcome, after all waiting. */
 async function outcome<T>(promise: Promise<T>): Promise<T> {
   promise.catch(() => {});
   await vi.advanceTimersByTimeAsync(1_100); // All tries take less, and topics are remembered for longer.
@@ -199,7 +199,7 @@ describe("one append", () => {
       expect(bench.fields("values", "expectedOffset", "keyed", "isOwn")).toEqual(
         Array(tries).fill(["a", 3, null, false]),
       );
-      // Each try waits four times as long as the one before.
+      // Each try waits four times as long as the previous one.
       expect(bench.fields("atMs").flat()).toEqual([0, 50, 250, 1_050].slice(0, tries));
     },
   );
@@ -318,7 +318,7 @@ describe("a request", () => {
       ["id/1", "c", 0],
       ["id/1", "e", 1],
     ]);
-    // The topic that is made anew has sequences of its own.
+    // The re-created topic has sequences of its own.
     bench.topic("new");
     isolate.topics.clear();
     await produced([record("f")]);
@@ -360,7 +360,7 @@ describe("a request", () => {
       bench.replies.set("id/0", [refusedWith(code), refusedWith(code)]);
       expect(await produced([record("d")])).toMatchObject([{ code }]);
       expect(bench.came).toHaveLength(5);
-      // Nobody goes on as the one that was refused.
+      // Nobody continues as the rejected one.
       expect([second.producer]).not.toContain(bench.came.at(-1)?.producer);
     },
   );
@@ -493,7 +493,7 @@ describe("a request with a key", () => {
       ["id/0", producerId, 0, { producerId, requestId, index: 0 }],
       ["id/1", producerId, 0, { producerId, requestId, index: 1 }],
     ]);
-    // The producers of other requests have nothing to do with it.
+    // The producers of other requests are not affected.
     expect(isolate.idleProducers).toHaveLength(0);
   });
 

@@ -1,4 +1,4 @@
-// Reads that are under way at once.
+// Concurrent reads.
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import {
   MAX_MESSAGE_BYTES,
@@ -10,7 +10,7 @@ import { memory } from "../../../../src/memory.ts";
 import { forgetEverything } from "../../../../src/worker/edge/isolate.ts";
 import { readInTurn } from "../../../../src/worker/edge/read-room.ts";
 
-/** Partitions that answer when they are told to. */
+/** Partitions that answer on request. */
 class Bench {
   readonly #asked: ((bytes: number) => void)[] = [];
   readonly done: number[] = [];
@@ -89,7 +89,7 @@ test("[BND-26] one that waits for too long is refused, and may come again", asyn
 
 test("[BND-26] [BND-24] one whose invocation was killed keeps nobody waiting forever", async () => {
   const bench = new Bench();
-  bench.read(0, MAX_READS_BYTES); // It never comes back.
+  bench.read(0, MAX_READS_BYTES); // It never returns.
   await vi.advanceTimersByTimeAsync(58_000);
   bench.read(1);
   await vi.advanceTimersByTimeAsync(1_000);

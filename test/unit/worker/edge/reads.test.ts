@@ -1,5 +1,5 @@
-// What the Worker reads of a log for a client, and of the logs of a group: where it begins, where it ends, and what it
-// tells of positions.
+// What the Worker reads from a log for a client, and from the logs of a group: where it begins, where it ends, and what it
+// reports of offsets.
 
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { ANYBODY } from "../../../../src/core/access/caller.ts";
@@ -22,7 +22,7 @@ import { brokerOf, freshQuietIsolate } from "../kafka/kafka-bench.ts";
 
 freshQuietIsolate();
 
-/** A batch that nobody can decode. */
+/** A batch that cannot be decoded. */
 function brokenAt(offset: number): Uint8Array {
   return batchAt(offset, "x").fill(0xff, 61);
 }

@@ -1,4 +1,4 @@
-// Bodies of requests as they come in: what is made of them, what they hold meanwhile, and how they end.
+// Bodies of requests as they arrive: what is made of them, what they hold meanwhile, and how they end.
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import {
   BODY_PIECE_BYTES,
@@ -37,7 +37,7 @@ class Source {
     this.#read = read;
   }
 
-  /** One that has these bytes, and gives so many at a time. */
+  /** One with these bytes, which gives this many at a time. */
   static of(bytes: Uint8Array, atOnce = Number.POSITIVE_INFINITY): Source {
     let at = 0;
     return new Source((target) => {
@@ -176,7 +176,7 @@ describe("a whole body", () => {
 });
 
 describe("a body that does not move", () => {
-  /** Reads a body that brings so many bytes each time, and says how it ended. */
+  /** Reads a body that brings this many bytes each time, and says how it ended. */
   function reading(everyMs: number, bytes: number) {
     const source = new Source(
       (target) =>

@@ -5,7 +5,10 @@ import { recordPieces } from "../../../../src/worker/http/record-pieces.ts";
 
 const UTF8 = new TextEncoder();
 
-/** What the pieces of a text say together, as a parser would have it. Null if there is no list. Throws if it is no JSON. */
+/**
+ * The combined content of the pieces of a text, as a parser would have it. Null if there is no list. Throws if it is not
+ * JSON.
+ */
 function joined(text: string): unknown {
   const bytes = UTF8.encode(text);
   const found = recordPieces(bytes);

@@ -1,4 +1,4 @@
-// Answers of requests that are served side by side: in the order of the requests, few at a time.
+// Responses to requests that are served concurrently: in the order of the requests, a few at a time.
 import { expect, test } from "vitest";
 import {
   MAX_KAFKA_OVERLAPPED_BYTES,

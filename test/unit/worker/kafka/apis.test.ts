@@ -1,4 +1,4 @@
-// Kafka's requests, each by itself: what is asked of which object, and what the client is told of the answer.
+// Kafka's requests, one by one: which object is asked what, and the client's response.
 import { describe, expect, test, vi } from "vitest";
 import { resolveConfig } from "../../../../src/core/cluster/config.ts";
 import { ERRORS, KAFKA_ERRORS } from "../../../../src/core/errors.ts";

@@ -1,4 +1,4 @@
-// Kafka's messages: written and read in every version, and what is none.
+// Kafka's messages: written and read in every version, and invalid ones.
 import { describe, expect, test } from "vitest";
 import { MAX_KAFKA_REQUEST_BYTES } from "../../../../src/core/limits.ts";
 import { Lazily, weightOf } from "../../../../src/worker/kafka/answer-weight.ts";
@@ -93,7 +93,7 @@ describe("messages", () => {
     });
     const flexible = written(type, { ...value, late: 5, maybe: null }, 2, true);
     expect(readBack(type, flexible, 2, true)).toMatchObject({ late: 5, maybe: null });
-    // A tag that is known and one that is not, in place of the last element's empty tags.
+    // A known tag and an unknown one, in place of the last element's empty tags.
     const one = written(struct({ a: int32 }), { a: 9 }, 0, true).subarray(0, -1);
     const tags = Buffer.from([2, 3, 3, 3, 0x68, 0x69, 9, 2, 0xff, 0xff]);
     const element = struct({ a: int32, note: tagged(3, 0, string) });

@@ -60,7 +60,7 @@ describe("what a client has to do in time", () => {
       vi.advanceTimersByTime(1_000);
     }
     expect(late).toHaveLength(count);
-    // What came in one span does not count in the next.
+    // Bytes that came in one span do not count in the next.
     vi.advanceTimersByTime(1_000);
     expect(late).toHaveLength(1);
     dog.close();
@@ -74,7 +74,7 @@ describe("what a client has to do in time", () => {
     dog.expect({ ...enough, otherwise: "second" });
     vi.advanceTimersByTime(900);
     expect(late).toEqual([]);
-    // Twice the time at most, and what came for the first does not count.
+    // At most twice the time, and bytes for the first do not count.
     vi.advanceTimersByTime(200);
     expect(late).toEqual(["second"]);
   });

@@ -1,4 +1,4 @@
-// Partitions that push to the feeds of a Kafka connection, as a test wants them to, without a broker. It runs by fake timers.
+// Partitions that push to the feeds of a Kafka connection on the test's command, without a broker. It runs by fake timers.
 
 import { vi } from "vitest";
 import { ANYBODY } from "../../../../src/core/access/caller.ts";
@@ -38,7 +38,7 @@ interface Sent {
 export class FakeFeedSocket {
   readonly #listeners = new Map<string, Listener>();
   binaryType = "";
-  /** What the partition was sent. */
+  /** The messages sent to the partition. */
   readonly sent: Sent[] = [];
   isClosed = false;
 
@@ -61,7 +61,7 @@ export class FakeFeedSocket {
     return this.sent.findLast(({ type }) => type === "attach") as Sent;
   }
 
-  /** The bytes that were given back since the last attach. */
+  /** The bytes returned since the last attach. */
   get givenBack(): number {
     const since = this.sent.slice(this.sent.lastIndexOf(this.attach));
     return since.reduce((sum, { bytes = 0 }) => sum + bytes, 0);
@@ -99,15 +99,15 @@ export class FakeFeedSocket {
   }
 }
 
-/** A broker whose partitions push what a test says. */
+/** A broker whose partitions push on the test's command. */
 export class FeedBench {
-  /** The sockets that were opened, in their order, with the partition's name. */
+  /** The opened sockets, in order, with the partition's name. */
   readonly sockets: { readonly place: string; readonly socket: FakeFeedSocket }[] = [];
   /** The partitions that were asked for their bounds. */
   readonly asked: string[] = [];
-  /** So many look-ups by id fail from now on, for a reason that passes. */
+  /** This many lookups by id fail from now on, for a temporary reason. */
   failingLookUps = 0;
-  /** How often the cluster was asked for a topic. */
+  /** The number of questions to the cluster for a topic. */
   lookUps = 0;
   readonly topics = new Map<string, Topic>();
   /** Sockets are refused as long as this is set. */

@@ -71,7 +71,7 @@ describe("what a feed hands out", () => {
     expect(feed.bytes).toBe(sizeA + sizeB + sizeC - size);
     expect(feeds.heldBytes).toBe(feed.bytes);
     expect(memory.feeds.bytes).toBe(feed.bytes);
-    // Once the answer is on its way, the partition may push as much again. The next fetch goes on where this one ended.
+    // Once the response is on its way, the partition may push as much again. The next fetch continues where this one ended.
     expect(socket.givenBack).toBe(0);
     for (let i = 0; i < 2; i++) feeds.giveBack();
     expect(socket.givenBack).toBe(size);
@@ -163,7 +163,7 @@ describe("where a feed reads", () => {
     expect(feed.bytes).toBe(0);
     expect(socket.attach).toMatchObject({ offset: 5 });
     expect(socket.attach.attachId).not.toBe(attachId);
-    // What was on its way comes first.
+    // Data in flight comes first.
     socket.push(batchAt(2, "b"));
     socket.say({
       type: "attached",
@@ -179,7 +179,7 @@ describe("where a feed reads", () => {
     expect(feed.isSettled).toBe(false);
     const inFlight = 100;
     socket.attached(9, { windowBytes: (socket.attach.windowBytes as number) - inFlight });
-    // The bytes in flight were dropped, so they are given back.
+    // The bytes in flight were dropped, so they are returned.
     expect(socket.givenBack).toBe(inFlight);
     const own = batchAt(5, "own");
     socket.push(own);
@@ -224,7 +224,7 @@ describe("a feed that ends", () => {
       expect(at(0)).toBe(feed);
       expect(feed.take(ALL, true)).toMatchObject({ error: null, bytes: batch.length });
       const next = at(1);
-      // What may pass is asked again at once; what does not is told first, and then asked again.
+      // A temporary error is asked about again at once; another one is reported first, and then asked about again.
       expect(next === feed).toBe(code === FINAL);
       if (code === PASSING) return;
       const told = feed.take(ALL, true);
@@ -317,7 +317,7 @@ describe("room", () => {
     expect(last.isSettled).toBe(true);
     expect(last.bytes).toBe(0);
     expect(feeds.heldBytes).toBe((count - 1) * full.length);
-    // Whatever follows is ignored until it is asked for again.
+    // Later frames are ignored until they are requested again.
     const { socket } = bench.sockets.at(-1) as (typeof bench.sockets)[number];
     socket.push(batchAt(1, "y"));
     expect(last.bytes).toBe(0);
@@ -384,7 +384,7 @@ describe("room", () => {
     feeds.giveBack();
     expect(one.feed.isWaiting).toBe(true);
     expect(one.socket.givenBack).toBe(0);
-    // One that no fetch asks for any more holds nobody up.
+    // One that no fetch requests any more delays nobody.
     vi.advanceTimersByTime(1);
     at(1);
     expect(feeds.isCrowded).toBe(false);
@@ -435,7 +435,7 @@ describe("what nobody fetches from", () => {
     expect(busy.socket.isClosed).toBe(true);
     expect(feeds.knownId("t", 1)).toBeNull();
     expect(vi.getTimerCount()).toBe(0);
-    // And whoever comes back is served.
+    // And a feed that returns is served.
     const again = await attached(0, 0, 1);
     expect(again.socket).not.toBe(busy.socket);
     await vi.advanceTimersByTimeAsync(MINUTE_MS);

@@ -1,4 +1,4 @@
-// Fetches of a Kafka connection: which partitions one waits for and how long, and what its answer has of each.
+// Fetches of a Kafka connection: which partitions one waits for and how long, and what its response has of each.
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { concatBytes } from "../../../../src/core/bytes.ts";
 import { ERRORS, type ErrorName, KAFKA_ERRORS } from "../../../../src/core/errors.ts";
@@ -52,7 +52,7 @@ interface Options {
   readonly topicId?: string;
 }
 
-/** A fetch, and its answer once there is one. */
+/** A fetch, and its response once there is one. */
 function ask(asked: readonly Asked[], options: Options = {}) {
   const { version = 11, name = version < 13 ? "t" : "", topicId = "id" } = options;
   const { maxWaitMs = 1_000, minBytes = 1, maxBytes = 1_000_000, isolationLevel = 0 } = options;
@@ -75,7 +75,7 @@ function ask(asked: readonly Asked[], options: Options = {}) {
   } as unknown as RequestContext;
   const fetched = {
     answer: null as null | readonly Answered[],
-    /** The answer of one partition. */
+    /** The response for one partition. */
     of: (partition: number) =>
       fetched.answer?.find((each) => each.partition === partition) as Answered,
     bytesOf: (partition: number) => concatBytes([...fetched.of(partition).records]),
@@ -437,7 +437,7 @@ describe("a topic under a Kafka client", () => {
     await settle();
     bench.socket("id/0").error("UNKNOWN_TOPIC_ID");
     await settle();
-    // By name the client is to refresh its metadata.
+    // By name the client must refresh its metadata.
     expect(told.of(0).errorCode).toBe(ERRORS.UNKNOWN_TOPIC_OR_PARTITION.code);
     const next = ask([{ partition: 0 }]);
     await settle();

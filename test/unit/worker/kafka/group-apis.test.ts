@@ -1,4 +1,4 @@
-// Kafka's requests to groups, each by itself, and the addresses of the nodes that coordinate them.
+// Kafka's requests to groups, one by one, and the addresses of the nodes that coordinate them.
 
 import { describe, expect, test, vi } from "vitest";
 import { ANYBODY } from "../../../../src/core/access/caller.ts";
@@ -43,7 +43,7 @@ describe("groups", () => {
     expect(await listed(env, { statesFilter: ["Stable"] })).toEqual(["classic", "lost"]);
   });
 
-  /** A cluster that knows what `classic` is, and has heard nothing of the others. */
+  /** A cluster that knows the state of `classic`, and has heard nothing of the others. */
   function listing() {
     const native = { protocolType: "consumer", groupState: "Empty", groupType: "consumer" };
     const told = new Map<string, object>([
@@ -268,7 +268,7 @@ describe("a group that does not exist", () => {
 });
 
 describe("heartbeats", () => {
-  /** The heartbeats that are let through to the group, each with whether its answer would be given again. */
+  /** The heartbeats that reach the group, each with whether its response would be given again. */
   function watched() {
     const quiet: boolean[] = [];
     const heartbeat = async (

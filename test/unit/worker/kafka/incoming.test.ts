@@ -1,4 +1,4 @@
-// Requests as they come over TCP: whole, however the stream is cut, and in no more memory than what came of them.
+// Requests as they arrive over TCP: whole, however the stream is cut, and in no more memory than the received bytes.
 import { describe, expect, test } from "vitest";
 import {
   KAFKA_FIRST_READ_BYTES,
@@ -89,7 +89,7 @@ describe("requests over TCP", () => {
         if (step > 5 || at % 1_000 === 0) await settle();
       }
       stream.end();
-      // Compared when all is read: none lies in a buffer that was read into later.
+      // Compared when all is read: none lies in a buffer that a later read used.
       expect((await read).map((each) => Buffer.from(each))).toEqual(requests);
     },
   );

@@ -1,4 +1,4 @@
-// A broker whose objects answer as a test wants, for the services of Kafka's requests.
+// A broker whose objects respond as a test wants, for the services of Kafka's requests.
 import { afterEach, beforeEach, vi } from "vitest";
 import { ANYBODY } from "../../../../src/core/access/caller.ts";
 import { resolveConfig } from "../../../../src/core/cluster/config.ts";
@@ -12,7 +12,7 @@ import { Nodes } from "../../../../src/worker/kafka/nodes.ts";
 const ONE = new Nodes([{ host: "h", port: 1 }], null);
 export const UNKNOWN = ERRORS.UNKNOWN_TOPIC_OR_PARTITION.code;
 
-/** For every test of a file: the isolate remembers nothing of others, and what the broker logs is not printed. */
+/** For every test of a file: the isolate remembers nothing of others, and the broker's log is not printed. */
 export function freshQuietIsolate(): void {
   beforeEach(() => {
     forgetEverything();
@@ -26,7 +26,7 @@ export function freshQuietIsolate(): void {
 
 type Stub = Record<string, (...args: never[]) => unknown>;
 
-/** A cluster of these topics, with their numbers of partitions, and objects that answer as a test wants. */
+/** A cluster with these topics, with their numbers of partitions, and objects that respond as a test wants. */
 export function brokerOf(
   topics: Readonly<Record<string, number>>,
   {
@@ -75,7 +75,7 @@ export function brokerOf(
   } as unknown as Env;
 }
 
-/** The answer of a service, without what a connection adds. */
+/** The response of a service, without what a connection adds. */
 export async function ask<T = Record<string, never>>(
   { serve, api }: Service,
   env: Env,

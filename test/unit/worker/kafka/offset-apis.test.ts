@@ -1,4 +1,4 @@
-// Positions as Kafka's clients commit, fetch and delete them.
+// Offsets as Kafka clients commit, fetch and delete them.
 import { describe, expect, test, vi } from "vitest";
 import { ERRORS } from "../../../../src/core/errors.ts";
 import { MAX_OFFSETS_PER_COMMIT } from "../../../../src/core/limits.ts";

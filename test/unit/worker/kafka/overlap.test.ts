@@ -1,4 +1,4 @@
-// Produce requests of one connection that are served side by side: which may, what they hold, and what the client has to do.
+// Produce requests of one connection that are served concurrently: which may, what they hold, and what the client must do.
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { ANYBODY } from "../../../../src/core/access/caller.ts";
 import type { Env } from "../../../../src/env.ts";
@@ -34,7 +34,7 @@ const toPartitions = (...partitions: number[]) =>
   });
 const produce = toPartitions(0);
 
-/** A connection to a broker of one topic. Its partition answers appends when it is told to. */
+/** A connection to a broker of one topic. Its partition answers appends on request. */
 function opened(more: Partial<Env> = {}) {
   const ended: string[] = [];
   const waiting: (() => void)[] = [];

@@ -1,4 +1,4 @@
-// The parts that an answer is written in.
+// The parts in which a response is written.
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { concatBytes } from "../../../../src/core/bytes.ts";

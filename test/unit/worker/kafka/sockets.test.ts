@@ -1,4 +1,4 @@
-// The sockets of a Kafka connection to objects: those that its appends go over, and those that watch the groups of its members.
+// The sockets of a Kafka connection to objects: those for its appends, and those that watch the groups of its members.
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { ErrorName } from "../../../../src/core/errors.ts";
 import { MAX_KAFKA_APPEND_SOCKETS, MAX_KAFKA_WATCHES } from "../../../../src/core/limits.ts";
@@ -15,7 +15,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** A socket to an object, and what the object was sent. */
+/** A socket to an object, and the messages sent to the object. */
 class FakeSocket {
   readonly #listeners = new Map<string, (event: unknown) => void>();
   binaryType = "";
@@ -124,7 +124,7 @@ describe("the appends of a connection", () => {
       { place: "id/0", bytes: batch },
       { place: "id/0", bytes: batch },
     ]);
-    // Another partition is not busy for that.
+    // Another partition is not busy because of that.
     await append(1);
     expect(calls.at(-1)?.place).toBe("id/1");
     appends.close();
@@ -163,7 +163,7 @@ describe("the appends of a connection", () => {
     socket.breaks();
     expect(await over).toMatchObject(expected);
     expect(calls).toHaveLength(count);
-    // A broken socket is given up, and opened anew while the partition is busy.
+    // A broken socket is abandoned, and opened again while the partition is busy.
     await append();
     appends.close();
   });
@@ -214,7 +214,7 @@ describe("the appends of a connection", () => {
     const byCall = append(0, false, a);
     await settle();
     const [socket] = sockets as [FakeSocket];
-    // The socket is open, and what goes over it arrives at once.
+    // The socket is open, and its messages arrive at once.
     const others = [append(0, false, b), append(0, false, c)];
     const elsewhere = append(1, false, d);
     await settle();
@@ -267,7 +267,7 @@ describe("the appends of a connection", () => {
     expect(sentOver(socket)).toHaveLength(2);
     socket.say(JSON.stringify({ ...unknown, requestId: 0 }));
     await settle();
-    // Begun when the first is to be repeated. It knows the new id already.
+    // Begun when the first is about to be repeated. It already knows the new id.
     const later = append(0, false, c, "new");
     socket.say(JSON.stringify({ ...unknown, requestId: 1 }));
     asks[1].resolve();
@@ -301,7 +301,7 @@ describe("the appends of a connection", () => {
       expect(await over).toMatchObject({ baseOffset: i });
     }
     vi.advanceTimersByTime(2_000);
-    // Whatever is appended next looks.
+    // The next append checks.
     await append(1);
     expect(socket.isClosed).toBe(true);
     await append();
@@ -347,7 +347,7 @@ describe("heartbeats of a connection's members", () => {
     return { watches, sockets, beat };
   }
 
-  /** A member whose heartbeats stay here. */
+  /** A member whose heartbeats are answered here. */
   async function quiet() {
     const made = bench();
     expect([await made.beat(), await made.beat(), await made.beat()]).toEqual([true, true, false]);
@@ -406,7 +406,7 @@ describe("heartbeats of a connection's members", () => {
     expect(sockets).toHaveLength(0);
     expect(await beat()).toBe(true);
     expect(await beat({ isQuiet: false })).toBe(true);
-    // What was not quiet is no answer to give again.
+    // A response with news is not given again.
     expect(await beat()).toBe(true);
     expect(await beat()).toBe(false);
     watches.close();

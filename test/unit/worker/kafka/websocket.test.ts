@@ -28,7 +28,7 @@ afterEach(async () => {
   vi.useRealTimers();
 });
 
-/** The Worker's side of a client's socket, whose client takes what it is sent unless it is told not to. */
+/** The Worker's side of a client's socket, whose client takes everything unless told otherwise. */
 class ClientSocket {
   readonly #listeners = new Map<string, (event: unknown) => void>();
   binaryType = "";
@@ -60,7 +60,7 @@ class ClientSocket {
   get bytes(): Uint8Array {
     return concatBytes(this.#sent);
   }
-  /** The answers so far, each without its length. */
+  /** The responses so far, each without its length. */
   get answers(): Uint8Array[] {
     const { bytes } = this;
     const view = new DataView(bytes.buffer);

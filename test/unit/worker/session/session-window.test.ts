@@ -12,11 +12,11 @@ import {
   SessionWindow,
 } from "../../../../src/worker/session/session-window.ts";
 
-/** A partition of a session, from both of its sides. */
+/** A partition of a session, from both sides. */
 class Partition {
-  /** What the partition was sent. */
+  /** The messages sent to the partition. */
   readonly sent: unknown[] = [];
-  /** What the consumer was told. */
+  /** The consumer's events. */
   readonly told: unknown[] = [];
   readonly consumer: Socket;
   readonly #events: SocketEvents;
@@ -42,7 +42,7 @@ class Partition {
     this.#events = events as unknown as SocketEvents;
   }
 
-  /** Attaches, and returns the window that was asked for. */
+  /** Attaches, and returns the requested window. */
   attach(attachId = 1): number {
     const asked = { type: "attach", attachId, offset: 0, windowBytes: ASKED_WINDOW_BYTES };
     this.consumer.send(JSON.stringify(asked));
@@ -61,7 +61,7 @@ class Partition {
     this.#events.bytes(new Uint8Array(bytes));
   }
 
-  /** Gives bytes back, and returns the window that was asked for with them, if there was one. */
+  /** Returns bytes, and returns the window requested with them, if any. */
   giveBack(bytes: number): number | undefined {
     this.consumer.send(JSON.stringify({ type: "window", attachId: 1, bytes }));
     return JSON.parse(String(this.sent.at(-1))).windowBytes;

@@ -37,7 +37,7 @@ const place = (partition: number, offset?: number) => ({
   ...(offset === undefined ? {} : { offset }),
 });
 
-/** A value so large that few of them fill what a client may leave unread. */
+/** A value so large that a few of them fill what a client may leave unread. */
 const LARGE = "x".repeat(EVENT_STREAM_BUFFER_BYTES);
 
 describe("server-sent events", () => {
@@ -55,7 +55,7 @@ describe("server-sent events", () => {
     return {
       reader,
       hasEnded: () => hasEnded,
-      /** What comes next. */
+      /** The next data. */
       next: async () => new TextDecoder().decode((await reader.read()).value),
     };
   }
@@ -91,7 +91,7 @@ describe("server-sent events", () => {
     for (let offset = 0; offset < 4; offset++) bench.socket("id/0").push(batchAt(offset, LARGE));
     await settle();
     expect(memory.answers.bytes).toBeGreaterThan(3 * LARGE.length);
-    // The partition is given back only what was written.
+    // Only written bytes are returned to the partition.
     expect(bench.socket("id/0").givenBack).toBeLessThan(2 * LARGE.length);
     await next();
     await next();
@@ -218,7 +218,7 @@ describe("a topic that grows", () => {
 });
 
 describe("a plain client without a group", () => {
-  /** The Worker's side of a client's socket. The client reads nothing unless it is told to. */
+  /** The Worker's side of a client's socket. The client reads nothing unless told to. */
   class ClientSocket {
     readonly #listeners = new Map<string, (event: unknown) => void>();
     readonly sent: { type: string; records?: { offset: number }[]; code?: string }[] = [];
@@ -330,7 +330,7 @@ describe("a plain client without a group", () => {
     };
     await ack(0);
     expect(socket.offsets).toEqual([0, 1, 2, 3]);
-    // What was said before changes nothing.
+    // Earlier messages change nothing.
     await ack(0);
     expect(socket.offsets).toEqual([0, 1, 2, 3]);
     await ack(3);
@@ -367,7 +367,7 @@ describe("a plain client without a group", () => {
   test.each([["ping"], [{ type: "ping" }]])("[PLN-4] that says %j is there", async (message) => {
     const { socket, push } = await session();
     await push(0, "a");
-    socket.send = () => {}; // The answer to a plain ping is no JSON.
+    socket.send = () => {}; // The answer to a plain ping is not JSON.
     for (let i = 0; i < 4; i++) {
       await vi.advanceTimersByTimeAsync(6_900);
       socket.say(message);

@@ -5,7 +5,7 @@ import {
 } from "../../../../src/core/limits.ts";
 import { UnreadReplies } from "../../../../src/worker/session/unread-replies.ts";
 
-/** A client that takes what it wants of what it is sent. */
+/** A client that takes as much as it wants of what it is sent. */
 class Client {
   readonly #replies = new UnreadReplies();
   unsent = 0;

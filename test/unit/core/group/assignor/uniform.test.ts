@@ -14,9 +14,7 @@ import { runs } from "../../../../support/effort.ts";
 
 type Assignment = ReadonlyMap<string, ReadonlySet<PartitionKey>>;
 
-/**
- * A group before or after a change: who subscribes to what, and how many partitions each topic has.
- */
+/** A group before or after a change: the subscriptions, and the number of partitions of each topic. */
 interface Group {
   readonly members: Readonly<Record<string, string>>;
   readonly topics: Readonly<Record<string, number>>;
@@ -37,7 +35,7 @@ function assign(group: Group, previous: Assignment = NOBODY): Map<string, Set<Pa
   return uniform(members, topics);
 }
 
-/** Partitions taken from a member that is still there: what those members have to give up. */
+/** Partitions taken from a remaining member: those that these members must give up. */
 function moves(before: Assignment, after: Assignment): number {
   let count = 0;
   for (const [memberId, partitions] of before) {
@@ -83,7 +81,7 @@ function withoutDoubleClaims(members: readonly AssignorMember[]): AssignorMember
   });
 }
 
-/** [ASN-1] and [ASN-2], told by the result alone. */
+/** [ASN-1] and [ASN-2], checked by the result alone. */
 function expectValidAndSpread(
   members: readonly AssignorMember[],
   topics: readonly AssignorTopic[],
@@ -171,7 +169,7 @@ function bestOf(
   return best;
 }
 
-/** What of a topic's existing partitions the member had before. */
+/** The member's former share of a topic's existing partitions. */
 function previousOf(member: AssignorMember, topic: AssignorTopic): Set<PartitionKey> {
   const all = Array.from({ length: topic.partitions }, (_, i) => partitionKey(topic.topicId, i));
   return new Set(all).intersection(member.previous);
@@ -181,7 +179,7 @@ function previousOf(member: AssignorMember, topic: AssignorTopic): Set<Partition
 function anyGroup(most: { members: number; topics: number; partitions: number }) {
   const topicIds = Array.from({ length: most.topics + 1 }, (_, i) => `topic-${i}`);
   const key = fc
-    // One topic and some partitions more than there are: what was deleted is in `previous` still.
+    // One topic and some partitions more than exist: deleted ones are still in `previous`.
     .tuple(fc.constantFrom(...topicIds), fc.nat(most.partitions + 1))
     .map(([topicId, partition]) => partitionKey(topicId, partition));
   const member = fc.record({
@@ -324,7 +322,7 @@ describe("uniform, case by case", () => {
       { members: { a: "t u", b: "t u" }, topics: { t: 4, u: 2 } },
       { members: { a: "t u", b: "t u" }, topics: { u: 2 } },
       { a: "u 1", b: "u 1" },
-      4, // All of them of the deleted topic.
+      4, // All of them belong to the deleted topic.
     ],
     [
       "a topic is added",
@@ -445,7 +443,7 @@ describe("uniform, any group", () => {
         let moved = 0;
         for (const topic of topics) {
           for (const member of claimed) {
-            // What of a topic was dropped with its subscription is lost in any case.
+            // Partitions that were dropped with their subscription are lost in any case.
             if (!member.topicIds.has(topic.topicId)) continue;
             const has = result.get(member.memberId) ?? new Set();
             moved += previousOf(member, topic).difference(has).size;
@@ -495,7 +493,7 @@ describe("uniform, any group", () => {
               },
               before,
             );
-            // What the newcomer has is what the others gave up, and a leaver costs them nothing.
+            // The newcomer has what the others gave up, and a leaver costs them nothing.
             const taken = isJoining && present.size > 1 ? (after.get(memberId)?.size ?? 0) : 0;
             expect(moves(before, after)).toBe(taken);
             before = after;
