@@ -5,10 +5,20 @@ import { addSearch } from "./search-box.ts";
 
 addCopyButtons(document);
 skipWhatFits();
+showCurrentPage();
 const search = document.querySelector<HTMLElement>("#search");
 if (search !== null) addSearch(search);
 if (document.querySelector("[data-operation]") !== null)
   void import("./try/try-buttons.tsx").then(({ addTryButtons }) => addTryButtons());
+
+/** Scrolls the list of pages to the one that is shown. */
+function showCurrentPage(): void {
+  const menu = document.querySelector<HTMLElement>(".menu");
+  const current = menu?.querySelector<HTMLElement>("[aria-current]");
+  if (!menu || !current) return;
+  const below = current.offsetTop + current.offsetHeight - menu.clientHeight;
+  if (below > 0) menu.scrollTop = below + menu.clientHeight / 3;
+}
 
 /** Takes blocks that need no scrolling out of the order of Tab. */
 function skipWhatFits(): void {

@@ -421,7 +421,7 @@ export const DOCS_MODULE: BuiltModule = {
   name: "rivulet:docs",
   source: async () => {
     const { files, frames, faults } = await bundleDocs();
-    if (faults.length > 0) console.warn(`The documentation has faults:\n${faults.join("\n")}`);
+    if (faults.length > 0) throw new Error(`the documentation has faults:\n${faults.join("\n")}`);
     const { version } = JSON.parse(await readFile(join(ROOT, "package.json"), "utf8"));
     return Object.entries({ FILES: files, FRAMES: frames, VERSION: version })
       .map(([name, value]) => `export const ${name} = ${JSON.stringify(value)};`)
