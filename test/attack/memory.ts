@@ -8,7 +8,7 @@ import { type Memory, WatchedBroker } from "./watched-broker.ts";
 const TIGHT_FLAGS = ["--max-heap-size=64"];
 /** The heap, 128 MiB of buffers, and what SQLite takes outside both: four MiB for each partition. */
 const TIGHT_DATA_MIB = 448;
-/** How long after the end of an attack its clients are certainly gone. */
+/** The time after an attack after which its clients are certainly gone. */
 const SETTLE_MS = 2_000;
 
 const args = process.argv.slice(2);

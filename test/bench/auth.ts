@@ -1,4 +1,4 @@
-// What authentication costs: the same small requests to an open broker, and to a closed one with an API key and with a
+// The cost of authentication: the same small requests to an open broker, and to a closed one with an API key and with a
 // token. Small ones, because the check is the same for large ones. A second open broker shows the difference between two
 // processes that do the same.
 import { type Admin, type Grant, Rivulet } from "../../src/sdk/index.ts";

@@ -1,4 +1,4 @@
-// What a Durable Object costs by itself: one row per message, one reply per message, a broadcast to the listeners, a
+// The cost of a Durable Object by itself: one row per message, one reply per message, a broadcast to the listeners, a
 // windowed read of the stored messages. No log, no checks, no offsets.
 import { DurableObject } from "cloudflare:workers";
 

@@ -1,5 +1,5 @@
-// What an append costs the broker with many readers at its partition, and when the readers have it. Raw sockets, one append
-// at a time. Direct readers are those of a client that knows no relays.
+// The cost of an append with many readers at its partition, and when the readers have it. Raw sockets, one append at a time.
+// Direct readers are those of a client that knows no relays.
 import { readdirSync, readFileSync } from "node:fs";
 import { BrokerProcess } from "../e2e/broker.ts";
 import { Readers } from "./fan-out/readers.ts";

@@ -1,4 +1,4 @@
-// What `commit.linger.ms` saves and what it adds: a thousand producers on their own sockets, each of which sends one record
+// The savings and the delay of `commit.linger.ms`: a thousand producers on their own sockets, each of which sends one record
 // a second, whatever became of the previous one. Rows are counted in the partition's file. Rounds alternate.
 import type { WebSocket } from "ws";
 import { writeAppendFrame } from "../../src/protocol/append-frame.ts";

@@ -19,7 +19,7 @@ const JOINS = 40;
 const PAGE = 100;
 const QUESTIONS = 2_000;
 const AT_ONCE = 20;
-/** What a round itself creates must still fit under the bounds. */
+/** The data that a round itself creates must still fit under the bounds. */
 const SPARE_TOPICS = 2 * ROUNDS * CREATIONS;
 const SPARE_GROUPS = 4 * ROUNDS * JOINS;
 /** The share of groups by pattern among the seeded ones: one in a hundred. */

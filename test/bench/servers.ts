@@ -18,7 +18,7 @@ export interface Servers {
   readonly bare: string;
   /** The folder of the files of the broker's objects. */
   readonly folder: string;
-  /** How often partition objects have started since, according to the trace. */
+  /** The number of starts of partition objects since, according to the trace. */
   partitionStarts(): number;
   stop(): Promise<void>;
 }

@@ -1,4 +1,4 @@
-// What the console shows of groups at work, and the alerts that a user sets there.
+// The console's view of groups at work, and the alerts that a user sets there.
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Browser } from "playwright-core";

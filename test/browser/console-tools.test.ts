@@ -1,4 +1,4 @@
-// What a developer does with a topic in the console: producing records, sending them again, following and exporting them.
+// A developer's work with a topic in the console: producing records, sending them again, following and exporting them.
 import { execFile } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";

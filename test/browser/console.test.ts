@@ -165,7 +165,7 @@ const PROBLEM = {
   retriable: true,
 };
 
-/** What opens on a page: the buttons to press, in order. */
+/** The parts that open on a page: the buttons to press, in order. */
 const OPENED: readonly { name: string; path: string; press: readonly (string | RegExp)[] }[] = [
   { name: "create-topic", path: "/topics", press: ["Create a topic…"] },
   { name: "open-record", path: "/topics/payments", press: [/^Open record 0 /] },

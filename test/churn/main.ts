@@ -23,7 +23,7 @@ const PARTITIONS = 3;
 const RECORDS = 300;
 /** Kept from the beginning to the end, and used by all. */
 const KEPT_TOPIC = "kept";
-/** How long the broker may go without removing a file of a deleted object, once nothing happens any more. */
+/** The time that the broker may go without removing a file of a deleted object, once nothing happens any more. */
 const STANDSTILL_MS = 60_000;
 
 interface Look {

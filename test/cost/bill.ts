@@ -20,7 +20,7 @@ export interface Item {
   readonly dollars: number;
 }
 
-/** What another product costs for the same records. */
+/** The cost of another product for the same records. */
 export interface Other {
   readonly dollars: number;
   readonly arithmetic: string;
@@ -35,7 +35,7 @@ export interface Bill {
   readonly items: Readonly<Record<Kind, Item>>;
   readonly plan: number;
   readonly total: number;
-  /** What the logs of every invocation would cost, which is the platform's default. */
+  /** The cost of logs of every invocation, which is the platform's default. */
   readonly logsOfAll: number;
   /** The part of the workload that the broker cannot do. It is billed all the same. */
   readonly unfit: readonly string[];

@@ -14,7 +14,7 @@ export interface Shape {
   readonly groupsPerTopic: number;
   readonly membersPerGroup: number;
   readonly commitIntervalMs: number;
-  /** How long a write takes to be durable. */
+  /** The time that a write takes to be durable. */
   readonly commitMs: number;
   readonly seconds: number;
 }

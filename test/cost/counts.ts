@@ -1,4 +1,4 @@
-// What operations cost, from ARCHITECTURE.md's tables. The tests count the same cells.
+// The cost of operations, from ARCHITECTURE.md's tables. The tests count the same cells.
 import { documented, numberOf } from "../support/cost-table.ts";
 
 export interface Rows {

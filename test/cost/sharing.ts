@@ -1,4 +1,4 @@
-// How often random events happen that wait for one another. Times are in seconds, rates are per second.
+// The rates of random events that wait for one another. Times are in seconds, rates are per second.
 
 /** A partition with random appends. */
 export interface Shared {

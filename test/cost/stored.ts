@@ -1,4 +1,4 @@
-// What records take on disk: batches, the partition's notes of each append, and SQLite's pages.
+// The size of records on disk: batches, the partition's notes of each append, and SQLite's pages.
 import { BATCH_HEADER_BYTES, recordSize } from "../../src/core/log/record-batch.ts";
 import type { Workload } from "./workload.ts";
 

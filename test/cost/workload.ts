@@ -38,13 +38,13 @@ export interface Workload {
   /** The broker is closed, and clients show API keys. */
   readonly isClosed: boolean;
   readonly isolates: number;
-  /** How long a write takes to be durable. */
+  /** The time that a write takes to be durable. */
   readonly commitMs: number;
-  /** How long an object is busy with a message or a call that writes nothing. */
+  /** The time that an object is busy with a message or a call that writes nothing. */
   readonly handlerMs: number;
   readonly workerMsPerRequest: number;
   readonly workerMsPerRecord: number;
-  /** How often all sockets break, because machines are restarted or code is deployed. */
+  /** The rate at which all sockets break, because machines are restarted or code is deployed. */
   readonly reconnectsPerMonth: number;
 }
 

@@ -1,4 +1,4 @@
-// How access ends, over real sockets: a token expires, a key is revoked, and a key's rights are narrowed, while everything
+// The end of access, over real sockets: a token expires, a key is revoked, and a key's rights are narrowed, while everything
 // that can be open is open.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ERRORS } from "../../src/core/errors.ts";

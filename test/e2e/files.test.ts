@@ -219,7 +219,7 @@ test("[FIL-2] deleted data goes from the disk, while the broker runs and when it
   expect(count()).toBeGreaterThan(20);
   await until("the files are gone", () => count() === 0, 60_000);
   for (let n = 0; n < 5; n++) await cycle(n);
-  // What has not been freed yet is freed after the start, and its files are swept later.
+  // Data not yet freed is freed after the start, and its files are swept later.
   await until("all of it is freed", async () => {
     const { body } = await ask(broker, "GET", "/v1/doctor/tasks");
     return (body as unknown as { tasks: unknown[] }).tasks.length === 0;

@@ -15,7 +15,7 @@ interface TraceLine {
 
 /** Here a quiet minute is the subject, not a wait for something else. */
 const IDLE_MS = 60_000;
-/** How often somebody looks meanwhile. */
+/** The interval at which somebody looks meanwhile. */
 const LOOK_MS = 5_000;
 const GROUPS = ["sleepers", "kafka-classic", "kafka-kip848"];
 /** workerd evicts an idle object after ten seconds. The metrics ask it then, and once more if it has changed since. */

@@ -1,4 +1,4 @@
-// What Kafka's protocol promises, request by request, over TCP and over a WebSocket.
+// The promises of Kafka's protocol, request by request, over TCP and over a WebSocket.
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { batches, decodeBatch, encodeBatch } from "../../src/core/log/record-batch.ts";
 import { Rivulet } from "../../src/sdk/index.ts";

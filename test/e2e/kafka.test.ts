@@ -44,7 +44,7 @@ function shown(records: readonly Sent[], sender: Client, hasTimes = sender.hasTi
 
 const COMPRESSIONS: readonly Compression[] = ["none", "gzip", "snappy", "lz4", "zstd"];
 
-/** Of the batches, as they are stored. */
+/** The stored batches'. */
 async function stored(topic: string, partition: number) {
   const kafka = new RawKafka(rig.broker.kafka);
   const asked = { partition, fetchOffset: 0, partitionMaxBytes: 1_000_000 };

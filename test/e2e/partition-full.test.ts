@@ -43,7 +43,7 @@ beforeAll(async () => {
 });
 afterAll(() => broker.stop());
 
-/** How long it took until it was refused, and with what. */
+/** The time until it was refused, and the error. */
 async function refusedAfter(send: Promise<unknown>): Promise<{ ms: number; reason: string }> {
   const startMs = performance.now();
   const reason = await send.then(

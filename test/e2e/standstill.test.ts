@@ -11,7 +11,7 @@ interface Handled {
   readonly offset: number;
 }
 
-/** That of processes/consumer.ts. */
+/** The session timeout of processes/consumer.ts. */
 const SESSION_MS = 3_000;
 const PARTITIONS = 4;
 

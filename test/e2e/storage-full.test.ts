@@ -6,7 +6,7 @@ import { expect, test } from "vitest";
 import { until } from "../support/until.ts";
 import { BrokerProcess } from "./broker.ts";
 
-/** Of 512 bytes, as `ulimit -f` counts. */
+/** Blocks of 512 bytes, as `ulimit -f` counts. */
 const BOUND_BLOCKS = 10_000;
 
 /**

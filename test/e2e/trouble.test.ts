@@ -154,7 +154,7 @@ function placeOf(outcomes: readonly RecordOutcome[]): [number, number] {
   return [outcome.partition, outcome.offset];
 }
 
-/** What one producer sends to partition 0 of a topic, a call for each value, and its results. */
+/** The sends of one producer to partition 0 of a topic, a call for each value, and its results. */
 class Sending {
   readonly topic: string;
   readonly producer: Producer;
@@ -1476,7 +1476,7 @@ const ENDS: readonly Case[] = [
 
 test.each(titled(ENDS))("[TRB-4] %s", (_, run) => run());
 
-// Those that need the broker to die come last.
+// Cases that need the broker to die come last.
 
 test("[TRB-1] the broker is killed with many sends in flight over a socket, and restarted: all are stored once, in order", async () => {
   const { sdk, proxy } = await trouble();

@@ -50,7 +50,7 @@ export class Driver implements Client {
   readonly sendsNullHeaders = true;
   readonly #process: Driven<Said>;
   readonly #members = new Map<number, DrivenMember>();
-  /** What members report before their name is known here. */
+  /** The reports of members before their name is known here. */
   readonly #early: Said[] = [];
 
   constructor(name: string, command: string, args: readonly string[]) {

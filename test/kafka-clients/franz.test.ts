@@ -1,4 +1,4 @@
-// What franz-go and its admin can do besides writing and reading.
+// The features of franz-go and its admin besides writing and reading.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Rivulet } from "../../src/sdk/index.ts";
 import { until } from "../support/until.ts";

@@ -10,7 +10,7 @@ import { numbered } from "./records.ts";
 import { sdkOf } from "./sdk.ts";
 import { BETWEEN, WAYS, Ways } from "./ways.ts";
 
-/** Of a topic that a group reads. */
+/** The partitions of a topic that a group reads. */
 const PARTITIONS = 6;
 
 let ways: Ways;

@@ -1,4 +1,4 @@
-// What the Java client can do besides writing and reading, in its newest version and an older one: its admin, offsets,
+// The features of the Java client besides writing and reading, in its newest version and an older one: its admin, offsets,
 // groups.
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,4 +1,4 @@
-// What kafka-python can do besides writing and reading: its admin, offsets and seeks, its own commits.
+// The features of kafka-python besides writing and reading: its admin, offsets and seeks, its own commits.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Rivulet } from "../../src/sdk/index.ts";
 import { until } from "../support/until.ts";

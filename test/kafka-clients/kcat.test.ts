@@ -1,4 +1,4 @@
-// What kcat can do alone: list, query, produce in its several ways.
+// The features of kcat alone: list, query, produce in its several ways.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Rivulet } from "../../src/sdk/index.ts";
 import { until } from "../support/until.ts";

@@ -5,7 +5,7 @@ interface Asked {
   readonly brokers: string;
   readonly topic: string;
   readonly settings: Record<string, string>;
-  /** What it writes. Without it, it reads, as a member of the group. */
+  /** The value to write. Without it, it reads, as a member of the group. */
   readonly value?: string;
   readonly groupId: string;
 }

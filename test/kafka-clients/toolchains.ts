@@ -18,7 +18,7 @@ const sources = (folder: string) => fileURLToPath(new URL(`./${folder}`, import.
 const CACHE = fileURLToPath(new URL("../../node_modules/.cache/kafka-clients", import.meta.url));
 export const FRANZ_DRIVER = join(CACHE, "franz-driver");
 
-/** How each tool is checked for, and where it comes from. */
+/** The check for each tool, and where it comes from. */
 const TOOLS = [
   { command: JAVAC, arg: "-version", from: "`apt-get install openjdk-17-jdk-headless`" },
   { command: MAVEN, arg: "-v", from: "`apt-get install maven`" },
@@ -94,7 +94,7 @@ function buildJava(folder: string): void {
     writeFileSync(join(folder, `${version}.classpath`), jars);
 }
 
-/** How `java` is started with that version of the client, before the name of the class. */
+/** The arguments that start `java` with that version of the client, before the name of the class. */
 export function javaArgs(version: JavaClient): string[] {
   const folder = javaFolder();
   const jars = readFileSync(join(folder, `${version}.classpath`), "utf8");

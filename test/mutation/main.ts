@@ -60,7 +60,7 @@ async function chosen(area: Area): Promise<Mutant[]> {
     .map(({ mutant }) => mutant);
 }
 
-/** How long each stage takes without a mutant. */
+/** The time of each stage without a mutant. */
 async function baseline(stages: readonly Stage[]): Promise<number[]> {
   const took: number[] = [];
   for (const stage of stages) {

@@ -1,5 +1,5 @@
-// What the processes did, as they saw it, and the invariants that must hold at any moment (DESIGN invariants 1, 3, 4 and 6,
-// from outside). The objects are watched by partition-checker.ts and group-checker.ts.
+// The actions of the processes, as they saw them, and the invariants that must hold at any moment (DESIGN invariants 1, 3, 4
+// and 6, from outside). The objects are watched by partition-checker.ts and group-checker.ts.
 
 export interface Place {
   readonly topic: string;
@@ -219,7 +219,7 @@ export class History {
       if (key.startsWith(`${group} `)) reading.handedOver = null;
   }
 
-  /** What it was about to hand over may not have arrived. */
+  /** A record that it was about to hand over may not have arrived. */
   died(handler: HandlerOf): void {
     for (const reading of this.#readings.values())
       if (reading.holder === handler) reading.handedOver = null;

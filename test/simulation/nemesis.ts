@@ -12,7 +12,7 @@ import type { Environment, World } from "./world.ts";
 
 interface Trouble {
   readonly name: string;
-  /** How often it is chosen, compared with the others. */
+  /** The weight of its choice, compared with the others. */
   readonly weight: number;
   readonly strike: () => void;
 }
@@ -30,7 +30,7 @@ export class Nemesis {
   readonly #classicGroups: ReadonlySet<string>;
   readonly topics: string[] = [];
   readonly counts: Record<string, number> = {};
-  /** How far the groups were from rest at the last look. */
+  /** The distance of the groups from rest at the last look. */
   hint = "nobody answered";
   readonly #world: World;
   readonly #history: History;

@@ -35,11 +35,11 @@ export interface ObjectWorld {
   readonly env: unknown;
   /** True if the disk refuses a write now. */
   refusesWrites(): boolean;
-  /** How long each write takes to be durable, if known. */
+  /** The time that each write takes to be durable, if known. */
   readonly flushMs: number | null;
 }
 
-/** How long a write takes to be durable, on average. */
+/** The time that a write takes to be durable, on average. */
 const FLUSH_MS = 4;
 const ALARM_RETRY_MS = 2_000;
 /** The request of a handler, even if it continues after others have run. */
@@ -71,7 +71,7 @@ export class SimulatedObject implements Acceptor {
   /** The request that the object was handling at its last write. */
   #cause = "";
   starts = 0;
-  /** How often each method was called. */
+  /** The number of calls of each method. */
   readonly calls = new Map<string, number>();
   alarms = 0;
   /** Messages of all sockets, without the heartbeats, which the platform answers. */

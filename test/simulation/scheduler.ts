@@ -6,7 +6,7 @@ import type { Random } from "../support/random.ts";
 /** An actor with its own clock, which can be paused and can die. */
 export class Actor {
   readonly name: string;
-  /** How far its wall clock is ahead. */
+  /** The lead of its wall clock. */
   clockOffsetMs = 0;
   /** True for objects: within a life their Date.now() never goes back, it stands until the wall clock has caught up. */
   readonly standsStill: boolean;

@@ -1,4 +1,4 @@
-/** How many times the work of `npm test` the properties get: RIVULET_EFFORT, which `npm run test:deep` sets. */
+/** The factor by which the properties do the work of `npm test`: RIVULET_EFFORT, which `npm run test:deep` sets. */
 const EFFORT = Number(process.env.RIVULET_EFFORT ?? 1);
 
 /** This many runs of a property, times the effort. */

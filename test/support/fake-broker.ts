@@ -53,7 +53,7 @@ export class FakeBroker {
   readonly clients: Client[] = [];
   readonly coordinator = new TestedCoordinator(emptyGroup("g"));
   readonly logs: readonly Log[];
-  /** How far each partition was processed, by any client. */
+  /** The offset up to which each partition was processed, by any client. */
   readonly processed = new Map<Place, number>();
   lostCount = 0;
   readonly #world: World;

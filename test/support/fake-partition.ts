@@ -12,7 +12,7 @@ import { readAppendFrame } from "../../src/protocol/read-append-frame.ts";
 import { Producer, type ProducerOptions, type SendOptions } from "../../src/sdk/producer.ts";
 
 const UTF8 = new TextDecoder();
-/** How long an append over HTTP takes, so that others come meanwhile. */
+/** The time of an append over HTTP, so that others come meanwhile. */
 const HTTP_MS = 5;
 
 type Answer =
@@ -45,7 +45,7 @@ export type Trouble = "unsent" | "swallowed" | "stuck" | ErrorName;
  */
 export class FakePartition {
   readonly log: string[] = [];
-  /** How each append came. */
+  /** The way in which each append came. */
   readonly ways: string[] = [];
   /** The appends that arrived, including repeats and rejected ones. */
   readonly came: CameIn[] = [];
@@ -61,7 +61,7 @@ export class FakePartition {
   /** Called on each request for the topic, even if nobody answers. */
   onDescribe = () => {};
   isTopicDown = false;
-  /** How often the topic was described. */
+  /** The number of descriptions of the topic. */
   descriptions = 0;
   topic = {
     name: "t",

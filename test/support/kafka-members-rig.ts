@@ -72,7 +72,7 @@ export const DATE_SQL: Sql = {
 class RigStorage implements Transactional {
   /** The error with which storage refuses, if any. */
   error: Error | null = null;
-  /** How often the classic members were stored. */
+  /** The number of writes of the classic members. */
   classicWrites = 0;
   /** Every request to it. */
   readonly queries: string[] = [];

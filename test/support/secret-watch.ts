@@ -65,5 +65,5 @@ export class SecretWatch {
   }
 }
 
-/** That of this process. */
+/** The watch of this process. */
 export const secretWatch = new SecretWatch();

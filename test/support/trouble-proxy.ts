@@ -39,7 +39,7 @@ export class Link {
   readonly #held: (() => void)[] = [];
   /** The client has sent something since the handshake. */
   isUsed = false;
-  /** How often something was held or lost. */
+  /** The number of times that something was held or lost. */
   withheld = 0;
 
   constructor(line: string, client: Socket, broker: Socket) {

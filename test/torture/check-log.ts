@@ -17,7 +17,7 @@ const UNKNOWN_OUTCOMES: ReadonlySet<string> = new Set(["ConnectionError", "REQUE
 export class LogCheck {
   readonly #findings: Findings;
   readonly #byId: ReadonlyMap<string, Place>;
-  /** How many records each producer has sent so far. */
+  /** The number of records that each producer has sent so far. */
   readonly #sent = new Map<string, number>();
   readonly #acked = new Set<string>();
   unknown = 0;

@@ -30,7 +30,7 @@ const KAFKA_SESSION_MS = 15_000;
 /** One producer does not wait for a restart of the broker, the others do. */
 const IMPATIENT_MS = 1_000;
 const PATIENT_MS = 60_000;
-/** How long the quiet group is watched after each burst; then it is left alone to be evicted. */
+/** The time for which the quiet group is watched after each burst; then it is left alone to be evicted. */
 const QUIET_LOOK_MS = 3_000;
 
 const { values } = parseArgs({

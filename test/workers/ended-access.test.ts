@@ -1,4 +1,4 @@
-// How access ends, if it takes a clock or a slow cluster: five minutes after a key has changed, in the middle of a long
+// The end of access, if it takes a clock or a slow cluster: five minutes after a key has changed, in the middle of a long
 // request, and while a Kafka client's fetch looks up a topic.
 import { afterEach, expect, test, vi } from "vitest";
 import { ClusterObject } from "../../durable-objects/cluster/cluster-object.ts";

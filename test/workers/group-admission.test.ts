@@ -1,4 +1,4 @@
-// Whoever reads with a group, on whatever interface: nobody else moves its committed offsets. Each live member has a twin
+// Admission to a group with a reader on any interface: nobody else moves its committed offsets. Each live member has a twin
 // whose group is evicted before the others try.
 
 import { runInDurableObject } from "cloudflare:test";

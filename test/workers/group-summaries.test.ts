@@ -1,4 +1,4 @@
-// What a list shows of groups without asking them, and an object's notes that save questions to the cluster.
+// A list's view of groups without asking them, and an object's notes that save questions to the cluster.
 import { runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { ClusterObject } from "../../durable-objects/cluster/cluster-object.ts";

@@ -1,4 +1,4 @@
-// What partitions do without a request: retention; the configs of topics about it; and what they do when the storage
+// The work of partitions without a request: retention; the configs of topics about it; and what they do when the storage
 // refuses. Compaction: compaction.test.ts. Time is set, alarms are run: nothing waits for the clock.
 import { runDurableObjectAlarm } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";

@@ -1671,7 +1671,7 @@ describe("groups", () => {
       const batch = recordBatch(keys, { keys, timestamps });
       expect(await stub.append({ batches: batch })).toMatchObject({ ok: true });
     };
-    // Of the first batch "a" is left, nothing of the second, all of the third.
+    // "a" is left of the first batch, nothing of the second, all of the third.
     await append(["a", "b", "c"], 3_000);
     await append(["b", "c"], 2_000);
     await append(["b", "c"], 1_000);

@@ -278,7 +278,7 @@ describe("producer ids", () => {
     await expectStatus(200, "GET", "/v1/topics");
     expect(asked, "it would have been noticed").toHaveBeenCalled();
     expect(ids.every((id) => Number.isSafeInteger(id) && id > 0)).toBe(true);
-    // Of 2^53 random ones none has a neighbor: the odds are one in ten million.
+    // None of 2^53 random ones has a neighbor: the odds are one in ten million.
     const sorted = ids.toSorted((one, other) => one - other);
     const gaps = sorted.slice(1).map((id, i) => id - (sorted[i] as number));
     expect(Math.min(...gaps)).toBeGreaterThan(5_000);

@@ -1,4 +1,4 @@
-// What connections of Kafka clients can take from each other: nothing. Over TCP and over a WebSocket.
+// Connections of Kafka clients can take nothing from each other. Over TCP and over a WebSocket.
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { concatBytes } from "../../src/core/bytes.ts";
 import { BrokerError } from "../../src/core/errors.ts";

@@ -1,4 +1,4 @@
-// What Kafka clients send and take word for word, where other clients' requests would hide a difference.
+// The bytes that Kafka clients send and take word for word, where other clients' requests would hide a difference.
 import { runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { ERRORS, KAFKA_ERRORS } from "../../src/core/errors.ts";

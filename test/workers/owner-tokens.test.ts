@@ -1,4 +1,4 @@
-// Who attaches to a partition as an owner: one that its group has signed, or to which the group says it has assigned the
+// The owners that may attach to a partition: one that its group has signed, or to which the group says it has assigned the
 // partition. Each test has a twin whose objects are evicted in the middle.
 import { beforeAll, describe, expect, test } from "vitest";
 import { clusterStub, groupStub, partitionStub } from "../../src/env.ts";

@@ -1,4 +1,4 @@
-// How a partition begins: from the Worker's word about its topic, with the cluster informed afterward.
+// The beginning of a partition: from the Worker's word about its topic, with the cluster informed afterward.
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { ClusterObject } from "../../durable-objects/cluster/cluster-object.ts";

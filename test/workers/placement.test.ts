@@ -1,4 +1,4 @@
-// Where objects are created: nobody creates one by querying, by configuring, or by deleting what is not there.
+// The creation of objects: nobody creates one by querying, by configuring, or by deleting what is not there.
 import { listDurableObjectIds } from "cloudflare:test";
 import { exports } from "cloudflare:workers";
 import { expect, test } from "vitest";

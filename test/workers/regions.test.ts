@@ -1,4 +1,4 @@
-// Where topics and groups begin: the region in which their objects are requested, whoever calls first.
+// The beginning of topics and groups: the region in which their objects are requested, whoever calls first.
 import { exports } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { clusterStub } from "../../src/env.ts";

@@ -1,5 +1,5 @@
-// What a partition or a group does when its storage refuses a write, at any point of an append: nothing is stored, nothing
-// is lost, reads continue, and so does the next append.
+// The behavior of a partition or a group when its storage refuses a write, at any point of an append: nothing is stored,
+// nothing is lost, reads continue, and so does the next append.
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { GroupStore } from "../../durable-objects/group/group-store.ts";

@@ -1,4 +1,4 @@
-// What export reads: batches as stored, and the committed offsets of groups, without waking anybody else.
+// The reads of export: batches as stored, and the committed offsets of groups, without waking anybody else.
 import { exports } from "cloudflare:workers";
 import { expect, test, vi } from "vitest";
 import { compressor } from "../../src/compression/compress.ts";

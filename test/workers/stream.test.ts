@@ -35,7 +35,7 @@ afterEach(async () => {
   for (const reader of open.splice(0)) await reader.close();
 });
 
-/** What a browser's EventSource does, as far as needed. */
+/** The behavior of a browser's EventSource, as far as needed. */
 class EventReader {
   readonly headers: Headers;
   lastEventId = "";

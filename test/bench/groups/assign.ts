@@ -42,7 +42,7 @@ function time(shape: Shape, change: Change, before: Assignment): { ms: number; a
 }
 
 /**
- * What the computation adds to an object's heap of 128 MB, uncollected garbage included. It runs in a thread of its own,
+ * The computation's addition to an object's heap of 128 MB, uncollected garbage included. It runs in a thread of its own,
  * since a function that does not yield cannot sample itself.
  */
 async function peakHeapBytes(shape: string, change: string): Promise<number> {

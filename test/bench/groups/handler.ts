@@ -1,5 +1,5 @@
-// How long is too long: a handler may take minutes, but a process that is gone may not keep its partition beyond its session
-// timeout. One partition, one owner, one waiting member.
+// The limits of patience: a handler may take minutes, but a process that is gone may not keep its partition beyond its
+// session timeout. One partition, one owner, one waiting member.
 import { setTimeout as wait } from "node:timers/promises";
 import { Rivulet } from "../../../src/sdk/index.ts";
 import { BrokerProcess } from "../../e2e/broker.ts";
@@ -13,7 +13,7 @@ const DEFAULT_HANDLER_MS = 5 * 60_000;
 const ENDINGS = 10;
 /** The interval between records while owners are killed: the error of "first delivery". */
 const RECORD_MS = 10;
-/** How long a stopped and continued owner is watched for records that are no longer its own. */
+/** The time for which a stopped and continued owner is watched for records that are no longer its own. */
 const ZOMBIE_MS = 1_000;
 
 type Member = Reporter<MemberLine>;

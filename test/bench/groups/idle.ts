@@ -1,5 +1,5 @@
-// What idle members wake and write. SDK consumers with all their sockets: one to the group and one per partition each, all
-// with their heartbeats.
+// Wake-ups and writes of idle members. SDK consumers with all their sockets: one to the group and one per partition each,
+// all with their heartbeats.
 import { setTimeout as wait } from "node:timers/promises";
 import { type Consumer, Rivulet } from "../../../src/sdk/index.ts";
 import { BrokerProcess } from "../../e2e/broker.ts";
@@ -22,7 +22,7 @@ interface TraceLine {
   readonly atMs: number;
 }
 
-/** How often each thing happened, by its name. */
+/** The count of each thing that happened, by its name. */
 type Counts = Map<string, number>;
 
 export async function benchIdle(): Promise<void> {

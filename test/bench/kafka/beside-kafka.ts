@@ -27,7 +27,7 @@ const SHAPES: readonly Shape[] = [
   { name: "1 KB, 256 KB batches", records: 200_000, recordBytes: 1_000, properties: [LARGE] },
   { name: "1 KB, batches by default", records: 100_000, recordBytes: 1_000, properties: [] },
 ];
-/** What each tool and each broker needs for compilation, before anything counts. */
+/** The time of each tool and each broker for compilation, before anything counts. */
 const WARM_UP = 0.3;
 
 /** The results of one broker in each round, by measurement. */

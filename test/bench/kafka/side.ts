@@ -1,7 +1,7 @@
 // One client of the bench. Both tasks are timed from before the client connects, and resolve with their end.
 export interface Side {
   readonly name: string;
-  /** How it works. Printed. */
+  /** A description of it. Printed. */
   readonly note: string;
   /** Until all are acknowledged. */
   produce(topic: string, records: number): Promise<number>;
@@ -12,7 +12,7 @@ export interface Side {
 }
 
 export const VALUE_BYTES = 100;
-/** How the clients in this process get the records to send. */
+/** The records to send, in the form for the clients in this process. */
 export const RECORDS_PER_CALL = 1_000;
 
 /** Called with each record that was read. */

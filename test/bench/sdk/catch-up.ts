@@ -1,4 +1,4 @@
-// How many stored records a second one consumer of a new group handles, from before it joins.
+// The number of stored records a second that one consumer of a new group handles, from before it joins.
 import { type Comparison, inTurns, Measured, printComparisons, ROUNDS } from "./compare.ts";
 import { type Side, sendAll, type Target } from "./side.ts";
 

@@ -1,4 +1,4 @@
-// How many records a second a client gets acknowledged if it sends them in calls of 100, 64 calls at once.
+// The number of records a second that a client gets acknowledged if it sends them in calls of 100, 64 calls at once.
 import { type Comparison, inTurns, Measured, printComparisons, ROUNDS } from "./compare.ts";
 import { type Side, sendAll } from "./side.ts";
 
@@ -8,7 +8,7 @@ const SHAPES = [
   { valueBytes: 1024, records: 50_000, partitions: 1 },
   { valueBytes: 1024, records: 50_000, partitions: 6 },
 ];
-/** How much smaller the preceding round is. */
+/** The factor by which the preceding round is smaller. */
 const WARM_UP = 10;
 
 export async function benchProduce(sides: readonly Side[]): Promise<void> {

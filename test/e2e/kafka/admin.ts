@@ -28,7 +28,7 @@ export interface Admin {
   deleteTopic(name: string): Promise<void>;
   /** The first record's, and that of the next. */
   bounds(topic: string, partition: number): Promise<[number, number]>;
-  /** Of the first record that is no older. */
+  /** The offset of the first record that is no older. */
   offsetAt(topic: string, partition: number, timestamp: number): Promise<number>;
   listGroups(): Promise<string[]>;
   describeGroup(groupId: string, topic: string): Promise<Group>;

@@ -42,7 +42,7 @@ export interface Address {
 
 export interface Client {
   readonly name: string;
-  /** Those it can write and read. */
+  /** The codecs it can write and read. */
   readonly compressions: readonly Compression[];
   /** True if it sends with its own time and to a partition of its choice, and returns the time of what it reads. */
   readonly hasTimes: boolean;
@@ -55,14 +55,14 @@ export interface Client {
   ): Promise<void>;
   /** If the group has committed nothing it begins at the first record. */
   join(address: Address, membership: Membership): Promise<Member>;
-  /** Those before `offset`. */
+  /** The records before `offset`. */
   deleteRecords(address: Address, topic: string, partition: number, offset: number): Promise<void>;
 }
 
 export const SESSION_MS = 10_000;
 export const HEARTBEAT_MS = 500;
 export const COMMIT_EVERY_MS = 200;
-/** How long a fetch waits for news. */
+/** The time that a fetch waits for news. */
 export const WAIT_MS = 200;
 
 /** The records that were read, and who is to receive them. */

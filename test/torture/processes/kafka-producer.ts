@@ -12,7 +12,7 @@ export interface KafkaProducerArguments {
   /** `host:port`. */
   readonly brokers: string;
   readonly topic: string;
-  /** Of the topic as it was created. */
+  /** The partitions of the topic as it was created. */
   readonly partitions: number;
   readonly recordsPerSecond: number;
 }

@@ -1,4 +1,4 @@
-// How records become appends: which partition each goes to, and where batches and appends are cut.
+// The way from records to appends: which partition each goes to, and where batches and appends are cut.
 import { describe, expect, test } from "vitest";
 import { whyNotConditional } from "../../../src/core/conditional-append.ts";
 import { MAX_APPEND_BYTES } from "../../../src/core/limits.ts";

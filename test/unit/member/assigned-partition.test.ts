@@ -75,7 +75,7 @@ test("[SES-1] data before a batch that cannot be read is delivered, and the batc
 test("[SES-5] a batch larger than the window is returned whole, or the window would close in the end", () => {
   const partition = newPartition();
   const windowBytes = 1_000;
-  // What the broker may still send. It sends while any is left, and then a whole batch.
+  // The bytes that the broker may still send. It sends while any is left, and then a whole batch.
   let windowLeft = windowBytes;
   for (let offset = 0; offset < 20; offset++) {
     expect(windowLeft, `before offset ${offset}`).toBeGreaterThan(0);

@@ -684,7 +684,7 @@ describe("giving up", () => {
       consumer.processed("t:0", 3);
       consumer.committed();
       consumer.advance(HEARTBEAT_MS + 1);
-      // What came meanwhile was not requested, and no other timer makes it.
+      // A commit of what came meanwhile was not requested, and no other timer makes it.
       expect(consumer.commits.map(({ requestId }) => requestId)).toEqual([1, 2]);
     },
   );

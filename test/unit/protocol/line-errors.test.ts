@@ -1,4 +1,4 @@
-// How an error names the line of a record.
+// The line of a record in an error.
 import { describe, expect, test } from "vitest";
 import { BrokerError } from "../../../src/core/errors.ts";
 import { atLine, placeIn } from "../../../src/protocol/line-errors.ts";

@@ -1,4 +1,4 @@
-// What an application may do in the callbacks of a consumer, and what it may request of it.
+// The freedoms of an application in a consumer's callbacks, and its requests to the consumer.
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { TopicPartition } from "../../../src/core/record.ts";
 import { Consumer, type ConsumerOptions } from "../../../src/sdk/consumer.ts";

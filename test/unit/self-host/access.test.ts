@@ -1,4 +1,4 @@
-// Who reaches a broker on this machine: everybody, or the holder of a key.
+// Access to a broker on this machine: everybody, or the holder of a key.
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

@@ -115,7 +115,7 @@ describe("what may be something stays", () => {
     const open2 = open(pathOf(2));
     open2.exec("CREATE TABLE t (x); INSERT INTO t VALUES (7)");
     const killed = `${pathOf(3)}`;
-    // What a killed process leaves: the file of one page, and everything in the log beside it.
+    // The leftovers of a killed process: the file of one page, and everything in the log beside it.
     writeFileSync(killed, readFileSync(pathOf(2)));
     writeFileSync(`${killed}-wal`, readFileSync(`${pathOf(2)}-wal`));
     expect(statSync(killed).size).toBeLessThanOrEqual(4_096);

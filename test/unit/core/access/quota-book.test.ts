@@ -1,4 +1,4 @@
-// What a book of quotas forgets, and what no caller can make it forget.
+// The forgetting of a book of quotas, and the data that no caller can make it forget.
 import { describe, expect, test } from "vitest";
 import { Buckets } from "../../../../src/core/access/buckets.ts";
 import { ANYBODY, type Caller } from "../../../../src/core/access/caller.ts";

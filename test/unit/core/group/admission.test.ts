@@ -1,4 +1,4 @@
-// Who may do what in a group, for members of every kind: a table without gaps.
+// Permissions in a group, for members of every kind: a table without gaps.
 import { describe, expect, test } from "vitest";
 import { codeOfFailure } from "../../../../src/calls/kafka-replies.ts";
 import { ERRORS, type Failure, KAFKA_ERRORS } from "../../../../src/core/errors.ts";

@@ -360,7 +360,7 @@ describe("coming back", () => {
     const group = twoMembers();
     const [kept, given] = [group.assigned("a"), group.revoking("a")];
     group.join("a");
-    // What it owed is free, as it has nothing in hand; what it was to keep is still its own.
+    // Its owed partitions are free, as it has nothing in hand; those it was to keep are still its own.
     expect(group.assigned("a")).toEqual(kept);
     expect(group.assigned("b")).toEqual(given);
     expect(group.coordinator.stateName).toBe("STABLE");
@@ -1133,7 +1133,7 @@ class Client {
   memberId: string;
   topics: readonly string[] = [];
   isConnected = false;
-  /** What it reads. */
+  /** The partitions that it reads. */
   held = new Set<PartitionKey>();
   /** The partitions that it was last told it may read. */
   told = new Set<PartitionKey>();

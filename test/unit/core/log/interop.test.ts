@@ -88,7 +88,7 @@ function expected(records: readonly ProducerRecord[], baseOffset = 0): PlainReco
   return records.map((each, i) => plainRecord({ ...each, offset: baseOffset + i }));
 }
 
-/** What we read from a client's batch, after it has passed the check of an append. */
+/** A client's batch as we read it, after it has passed the check of an append. */
 function readByUs(batch: Uint8Array, baseOffset: number): PlainRecord[] {
   const rules = { config: resolveConfig(), nowMs: 1_700_000_000_000, decode: decodeAnyBatch };
   expect(validateAppend(batch, rules)).toMatchObject({ ok: true, origin: null });

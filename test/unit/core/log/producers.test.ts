@@ -62,7 +62,7 @@ function entry(producerId: number, sequence: number, epoch = 0): AppendEntry {
 
 const NOT_COMPARED: Compare = () => expect.unreachable("no records are compared");
 
-/** Which producers are known, the one silent for longest first. */
+/** The known producers, the one silent for longest first. */
 function known(producers: Producers): number[] {
   return [...new Set(producers.snapshot().map(({ producerId }) => producerId))];
 }

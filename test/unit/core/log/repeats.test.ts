@@ -1,4 +1,4 @@
-// What counts as a repeat, and the size of a row that remembers the repeatable appends.
+// The definition of a repeat, and the size of a row that remembers the repeatable appends.
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import { compressionsAlgorithms } from "@platformatic/kafka";
 import fc from "fast-check";

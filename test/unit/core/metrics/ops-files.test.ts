@@ -25,7 +25,7 @@ const series = seriesIn(
 );
 const names = new Set(series.map(({ name }) => name));
 const labels = new Set(series.flatMap((each) => Object.keys(each.labels)));
-/** What Prometheus adds. */
+/** The labels that Prometheus adds. */
 const ADDED = ["job", "instance"];
 
 function metricsIn(text: string): string[] {

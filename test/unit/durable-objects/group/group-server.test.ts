@@ -1,4 +1,4 @@
-// How a request is served: the requests to the cluster, the early refusals, and the order of the steps.
+// The handling of a request: the requests to the cluster, the early refusals, and the order of the steps.
 import { describe, expect, test } from "vitest";
 import { GroupServer } from "../../../../durable-objects/group/group-server.ts";
 import type { Lookup } from "../../../../src/core/group/group.ts";

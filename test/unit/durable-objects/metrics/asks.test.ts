@@ -1,4 +1,4 @@
-// Which objects the MetricsObject asks, and when.
+// The objects that the MetricsObject asks, and when.
 import { expect, test } from "vitest";
 import { Asks } from "../../../../durable-objects/metrics/asks.ts";
 import { FEW_METRICS_MEMBERS } from "../../../../src/core/limits.ts";

@@ -1,4 +1,4 @@
-// How a partition reports the end of its log to the cluster: at once, then seldom, and never two at a time.
+// A partition's reports of the end of its log to the cluster: at once, then seldom, and never two at a time.
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { EndReports } from "../../../../durable-objects/partition/end-reports.ts";
 

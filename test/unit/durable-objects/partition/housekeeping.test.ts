@@ -14,7 +14,7 @@ type Due = Partial<Pick<Rig, "retentionMs" | "compactionMs" | "requestsMs">>;
 
 class Rig {
   alarmMs: number | null = null;
-  /** How often the alarm was read and set. */
+  /** The number of reads and writes of the alarm. */
   reads = 0;
   sets = 0;
   nowMs = NOW_MS;

@@ -10,7 +10,7 @@ const HOUR_MS = 3_600_000;
 
 /** SQLite's clock. */
 let wallMs = START_MS;
-/** How often SQLite was asked. */
+/** The number of questions to SQLite. */
 let asked = 0;
 
 const sql: Sql = {

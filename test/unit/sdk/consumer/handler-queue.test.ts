@@ -28,7 +28,7 @@ type Situation =
   | `${"open" | "paused"}${"" | " busy"}${"" | " full"}`
   | `${"stopping" | "gone"}${"" | " busy"}`;
 
-/** How each situation comes about, the possible next events, and where each leads. Others change nothing. */
+/** The way to each situation, the possible next events, and where each leads. Others change nothing. */
 const TABLE: Record<
   Situation,
   { by: Event[]; next: string; to: Partial<Record<Event, Situation>> }

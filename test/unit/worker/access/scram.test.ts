@@ -25,7 +25,7 @@ const SALT = Uint8Array.from({ length: SCRAM_SALT_BYTES }, (_, i) => i * 15);
 const HASHES = ["SHA-256", "SHA-512"] as const;
 const BYTES = { "SHA-256": 32, "SHA-512": 64 };
 
-/** What a client computes. */
+/** A client's computation. */
 function clientSide(hash: ScramHash, password: string, salt: Uint8Array, iterations: number) {
   const name = hash === "SHA-256" ? "sha256" : "sha512";
   const hmac = (key: Uint8Array, text: string) => createHmac(name, key).update(text).digest();

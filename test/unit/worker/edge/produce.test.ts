@@ -1,4 +1,4 @@
-// How the Worker appends: what it does with lost responses, and which producer continues where.
+// The Worker's appends: what it does with lost responses, and which producer continues where.
 import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import type { AppendRequest } from "../../../../src/calls/partition-calls.ts";
 import { resolveConfig } from "../../../../src/core/cluster/config.ts";

@@ -1,4 +1,4 @@
-// What the Worker reads from a log for a client, and from the logs of a group: where it begins, where it ends, and what it
+// The Worker's reads from a log for a client, and from the logs of a group: where it begins, where it ends, and what it
 // reports of offsets.
 
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";

@@ -1,4 +1,4 @@
-// Who may authenticate over Kafka's protocol: what the cluster is asked about a user name, and what not.
+// Authentication over Kafka's protocol: what the cluster is asked about a user name, and what not.
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { markedId } from "../../../../src/core/access/api-key.ts";
 import { ROLES } from "../../../../src/core/access/grants.ts";
