@@ -1,5 +1,5 @@
 // History for Cloudflare's Analytics Engine, if the deployment has the binding ANALYTICS. Each report becomes a
-// data point. The platform keeps the points for three months, samples them, and answers SQL queries; README.md
+// data point. The platform keeps the points for three months, samples them, and answers SQL queries; docs/metrics.md
 // shows how. So they are for charts and top lists, not for bills.
 import type { Told } from "../../src/core/metrics/metrics-state.ts";
 import type { Sight } from "../../src/core/metrics/sights.ts";

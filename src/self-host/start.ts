@@ -17,7 +17,7 @@
 //   RIVULET_ROOT_KEY     the root key. Without one a broker on a loopback HOST is open to this machine, and one on another
 //                        HOST makes a key, prints it once and keeps it in the data folder. RIVULET_ROOT_KEY_NEXT is good too
 //   RIVULET_ALLOWED_ORIGINS, RIVULET_JWT_ISSUERS, RIVULET_SIGNING_KEY, RIVULET_AUDIENCE, RIVULET_QUOTA
-//                        see SECURITY.md
+//                        see docs/security.md
 //   RIVULET_SESSION_CPU_MS
 //                        the CPU after which a session ends and its client connects again, as on Cloudflare. No bound here
 //   RIVULET_JURISDICTION refused: workerd has no jurisdictions

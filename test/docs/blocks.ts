@@ -3,7 +3,7 @@
 //   ```sh                     run in a shell; the exit code must be 0, and a `text` block right behind it is the output
 //   ```sh background="ready"  started, and left running until the page ends, once it has printed this
 //   ```sh exit=1              must end with this code
-//   ```ts                     run as a program of its own, like `sh`; `js` too
+//   ```ts                     run as a program of its own, like `sh`; js, python, go and java too
 //   ```ts from=FILE           an excerpt: the block stands in this file of the repository, which other tests run
 //   ```sh not-run="why"       not run here; the reason is one of NOT_RUN
 //
@@ -24,24 +24,26 @@ export interface Block {
 export const NOT_RUN: readonly string[] = [
   "needs a Cloudflare account",
   "needs a container engine",
-  "needs the npm registry's rivulet",
+  "npm run test:package runs it",
   "changes this machine",
-  "a picture in letters",
 ];
 
-const WORDS = new Set(["background", "exit", "from", "not-run", "page"]);
+const WORDS = new Set(["background", "exit", "from", "not-run"]);
 
 /** Returns the blocks of a page. Throws for a fence that is not closed, and for a word that means nothing. */
 export function blocksOf(page: string): Block[] {
   const lines = page.split("\n");
   const blocks: Block[] = [];
   for (let at = 0; at < lines.length; at++) {
-    const [, fence, language = "", rest = ""] =
-      /^\s*(`{3,})([\w-]*) ?(.*)$/.exec(lines[at] ?? "") ?? [];
+    const [, indent = "", fence, language = "", rest = ""] =
+      /^(\s*)(`{3,})([\w-]*) ?(.*)$/.exec(lines[at] ?? "") ?? [];
     if (fence === undefined) continue;
     const end = lines.findIndex((line, index) => index > at && line.trim() === fence);
     if (end < 0) throw new Error(`line ${at + 1}: the block is not closed`);
-    const text = lines.slice(at + 1, end).join("\n");
+    const text = lines
+      .slice(at + 1, end)
+      .map((line) => line.slice(indent.length))
+      .join("\n");
     blocks.push({ language, words: wordsOf(rest, at + 1), text, line: at + 1 });
     at = end;
   }

@@ -1,9 +1,9 @@
-// Runs the blocks of a page in their order, as a reader would: against one broker, in one folder of the repository, with
-// nothing but what the blocks before have made.
+// Runs the blocks of a page in their order, as a reader would in one terminal: against one broker, in the repository's folder,
+// with an empty HOME, and with what the blocks before have made and exported.
 import { type ChildProcess, spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { delimiter, dirname, join } from "node:path";
+import { basename, delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect } from "vitest";
 import { until } from "../support/until.ts";
@@ -15,9 +15,33 @@ const PROGRAMS = join(ROOT, "dist/docs-programs");
 const PATH = [dirname(process.execPath), join(ROOT, "node_modules/.bin"), process.env.PATH].join(
   delimiter,
 );
+/** A block that is not done by then never will be. */
+const GUARD_MS = 90_000;
 /** The addresses that the pages have. */
 const HTTP = "127.0.0.1:8787";
 const KAFKA = "127.0.0.1:9092";
+
+/** How a program in each language is run. `DIR` is its folder. */
+const PROGRAM_LANGUAGES: Readonly<Record<string, { file: string; run: string; with?: string[] }>> =
+  {
+    ts: {
+      file: "program.mts",
+      run: "node --no-warnings --experimental-eventsource DIR/program.mts",
+    },
+    js: {
+      file: "program.mjs",
+      run: "node --no-warnings --experimental-eventsource DIR/program.mjs",
+    },
+    python: { file: "program.py", run: "/usr/bin/python3 DIR/program.py" },
+    go: {
+      ...{ file: "main.go", run: "(cd DIR && go run .)" },
+      with: ["test/kafka-clients/go/go.mod", "test/kafka-clients/go/go.sum"],
+    },
+    java: { file: "Program.java", run: 'java -cp "$KAFKA_CLASSPATH" DIR/Program.java' },
+  };
+
+/** The languages of blocks that are run. */
+export const RUN = ["sh", ...Object.keys(PROGRAM_LANGUAGES)];
 
 /** Where the page's broker listens, as host and port. */
 export interface Addresses {
@@ -27,14 +51,17 @@ export interface Addresses {
 
 export class PageRun {
   readonly #page: string;
-  readonly #addresses: Addresses;
+  #addresses: Addresses;
+  readonly #env: Readonly<Record<string, string>>;
   readonly #running = new Set<ChildProcess>();
   /** An empty HOME, whose file holds nothing that a page relies on. */
   readonly #home = mkdtempSync(join(tmpdir(), "rivulet-docs-"));
 
-  constructor(page: string, addresses: Addresses) {
+  /** `env` is what the page's tools need besides. */
+  constructor(page: string, addresses: Addresses, env: Readonly<Record<string, string>> = {}) {
     this.#page = page;
     this.#addresses = addresses;
+    this.#env = env;
   }
 
   /** Runs a block, and compares what it prints with what the page says. */
@@ -44,8 +71,11 @@ export class PageRun {
     if (words.from !== undefined) return this.#compare(block, words.from);
     const command = language === "sh" ? text : this.#programOf(block);
     if (words.background !== undefined) return this.#start(block, command, words.background);
-    const { output, exited } = this.#begin(command);
+    const { child, output, exited } = this.#begin(command);
+    // It ends by itself, or the page is wrong.
+    const guard = setTimeout(() => process.kill(-(child.pid as number), "SIGKILL"), GUARD_MS);
     const code = await exited;
+    clearTimeout(guard);
     const place = `${this.#page}:${block.line}`;
     expect(code, `${place}\n${text}\n${output.all}`).toBe(Number(words.exit ?? 0));
     if (block.output === undefined) return;
@@ -63,6 +93,7 @@ export class PageRun {
     rmSync(this.#home, { recursive: true, force: true });
   }
 
+  /** A broker that is started so is the page's from there on. */
   async #start(block: Block, command: string, ready: string): Promise<void> {
     const { child, output } = this.#begin(command);
     this.#running.add(child);
@@ -70,6 +101,8 @@ export class PageRun {
     const isReady = () => output.all.includes(ready);
     await until(what, () => isReady() || child.exitCode !== null, 120_000);
     expect(isReady(), `${what}\n${output.all}`).toBe(true);
+    const [, http, kafka] = /ready on http:\/\/(\S+) \(Kafka on ([^\s,]+)/.exec(output.all) ?? [];
+    if (http !== undefined && kafka !== undefined) this.#addresses = { http, kafka };
   }
 
   /** An excerpt: each of its lines stands in the file, in this order, one behind another. */
@@ -85,11 +118,14 @@ export class PageRun {
   }
 
   #programOf({ language, text, line }: Block): string {
-    const folder = join(PROGRAMS, this.#page.replace(/\W+/g, "-"));
+    const program = PROGRAM_LANGUAGES[language];
+    if (program === undefined) throw new Error(`${this.#page}:${line}: nothing runs ${language}`);
+    const folder = join(PROGRAMS, this.#page.replace(/\W+/g, "-"), `line-${line}`);
     mkdirSync(folder, { recursive: true });
-    const file = join(folder, `line-${line}.${language === "js" ? "mjs" : "mts"}`);
-    writeFileSync(file, this.#local(text));
-    return `node --no-warnings --experimental-eventsource ${JSON.stringify(file)}`;
+    writeFileSync(join(folder, program.file), this.#local(text));
+    for (const file of program.with ?? [])
+      copyFileSync(join(ROOT, file), join(folder, basename(file)));
+    return program.run.replaceAll("DIR", folder);
   }
 
   #local(text: string): string {
@@ -97,14 +133,22 @@ export class PageRun {
   }
 
   #begin(command: string) {
-    const child = spawn("bash", ["-e", "-o", "pipefail", "-c", this.#local(command)], {
+    const exported = join(this.#home, ".exported");
+    const url = `http://${this.#addresses.http}`;
+    const script = [
+      `[ ! -f ${exported} ] || . ${exported}`,
+      `export RIVULET_URL=${url}`,
+      this.#local(command),
+      `export -p > ${exported}`,
+    ].join("\n");
+    const child = spawn("bash", ["-e", "-o", "pipefail", "-c", script], {
       cwd: ROOT,
       env: {
         ...process.env,
-        PATH,
+        ...this.#env,
+        PATH: [this.#env.PATH, PATH].filter((each) => each !== undefined).join(delimiter),
         HOME: this.#home,
         NO_COLOR: "1",
-        RIVULET_URL: `http://${this.#addresses.http}`,
         // A broker that a block starts is another one, on ports that are free.
         ...{ PORT: "0", KAFKA_PORT: "0", DATA_DIR: join(this.#home, "data") },
       },
