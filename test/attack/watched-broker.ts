@@ -1,5 +1,5 @@
-// A broker of its own for each attack, with its memory watched from outside: the process's as Linux reports it, V8's heap
-// and its buffers as the inspector reports them.
+// A broker of its own for each attack, with its memory watched from outside. Linux reports the process's memory, and the
+// inspector V8's heap and its buffers.
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";

@@ -1,5 +1,5 @@
-// The cost of a Durable Object by itself: one row per message, one reply per message, a broadcast to the listeners, a
-// windowed read of the stored messages. No log, no checks, no offsets.
+// The cost of a Durable Object by itself. It has one row per message, one reply per message, a broadcast to the listeners,
+// and a windowed read of the stored messages. No log, no checks, no offsets.
 import { DurableObject } from "cloudflare:workers";
 
 const FRAME_BYTES = 256 * 1024;

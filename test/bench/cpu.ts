@@ -1,8 +1,8 @@
 // The CPU time of a session in the Worker until its estimate reaches a bound (src/worker/edge/invocation.ts). Locally
 // nothing bounds it, so only this shows whether the estimate is high enough. Each figure is the CPU time of workerd's
 // process, the objects' share included, divided by the estimate. It should be below 1. Most of the CPU of Produce requests
-// is the partition's, which is not the session's: it is what an SDK's append uses over a partition's socket, where no code
-// of the Worker runs.
+// is the partition's, not the session's. An SDK's append uses as much over a partition's socket, where no code of the Worker
+// runs.
 import { request } from "node:http";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import WebSocket from "ws";

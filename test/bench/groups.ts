@@ -1,4 +1,4 @@
-// Consumer groups: what assigning costs, who notices a rebalance, what idle members wake, and how soon a dead member's
+// Consumer groups: what assigning costs, who notices a rebalance, and what idle members wake. Also how soon a dead member's
 // partitions move while a slow one's stay. Each part has its own broker.
 import { benchAssign } from "./groups/assign.ts";
 import { benchHandler } from "./groups/handler.ts";

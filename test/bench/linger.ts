@@ -1,5 +1,5 @@
 // The savings and the delay of `commit.linger.ms`: a thousand producers on their own sockets, each of which sends one record
-// a second, whatever became of the previous one. Rows are counted in the partition's file. Rounds alternate.
+// a second. The outcome of the previous one does not matter. Rows are counted in the partition's file. Rounds alternate.
 import type { WebSocket } from "ws";
 import { writeAppendFrame } from "../../src/protocol/append-frame.ts";
 import { createTopic, open, payload } from "./clients.ts";

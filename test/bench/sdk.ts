@@ -1,5 +1,5 @@
-// The SDK from end to end against the usual alternatives that a JavaScript program can connect to: Redis
-// Streams and NATS JetStream, each with its own server and client on this machine.
+// The SDK from end to end against the usual alternatives for a JavaScript program: Redis Streams and NATS JetStream. Each
+// has with its own server and client on this machine.
 import { benchCatchUp } from "./sdk/catch-up.ts";
 import { benchLatency } from "./sdk/latency.ts";
 import { startNats } from "./sdk/nats.ts";

@@ -1,7 +1,7 @@
 // `npm run churn -- --minutes M`: topics and groups come and go, and connections are opened and cut, on one broker. It
 // reports workerd's memory and the files of the objects at a sixth, at half and at the end. Deleted data must be freed, on
-// disk too. It exits with 1 if files of deleted topics or groups are left, or if the memory at the end is twice that of the
-// first report.
+// disk too. It exits with 1 if files of deleted topics or groups are left. It also does if the memory at the end is twice
+// that of the first report.
 import { readdirSync, statSync } from "node:fs";
 import { createConnection } from "node:net";
 import { join } from "node:path";

@@ -1,5 +1,5 @@
-// The clock of the broker's machine is set while clients of every kind are at work. Nothing here waits for a time to pass:
-// each expected event is waited for, within GUARD_MS, which is far less than the clock is set back by.
+// The clock of the broker's machine is set while clients of every kind are at work. Nothing here waits for a time to pass.
+// Each expected event is waited for within GUARD_MS, which is far less than the clock is set back by.
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { WebSocket } from "ws";
 import { PING } from "../../src/protocol/heartbeat.ts";

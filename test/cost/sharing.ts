@@ -40,7 +40,7 @@ export interface Committing {
 
 /**
  * The commits of a member. It commits when a partition has had nothing to do for a quarter of a second, once a second at
- * most; and at the end of its interval.
+ * most. It also commits at the end of its interval.
  */
 export function commitsOf(member: Committing): number {
   const { appends, frames, linger, independent, requests, interval } = member;
@@ -56,7 +56,7 @@ export function commitsOf(member: Committing): number {
 
 /**
  * The share of time in which a partition is idle, and the average time from any moment until it is. The gap between two
- * frames is the linger plus a random time X (rate r); it is long if X exceeds IDLE - linger, with probability q. From a
+ * frames is the linger plus a random time X (rate r). It is long if X exceeds IDLE - linger, with probability q. From a
  * frame on, it takes `fromFrame`: IDLE in a long gap, and otherwise a short gap and as much again. `short` is E[gap; short],
  * `shortSquared` is E[gap²; short]. A moment is more likely to lie in a longer gap.
  */

@@ -1,5 +1,5 @@
-// The end of access, over real sockets: a token expires, a key is revoked, and a key's rights are narrowed, while everything
-// that can be open is open.
+// The end of access, over real sockets, while everything that can be open is open. A token expires, a key is revoked, and a
+// key's rights are narrowed.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ERRORS } from "../../src/core/errors.ts";
 import { Rivulet } from "../../src/sdk/index.ts";

@@ -1,5 +1,5 @@
-// [CLU-5] The cluster object is unreachable, and clients continue over real sockets. The broker is the bundle that ships, in
-// a module of the test that makes each call of the ClusterObject fail while a switch is on.
+// [CLU-5] The cluster object is unreachable, and clients continue over real sockets. The broker is the bundle that ships. A
+// module of the test around it makes each call of the ClusterObject fail while a switch is on.
 import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";

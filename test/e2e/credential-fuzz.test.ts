@@ -1,6 +1,5 @@
-// The interfaces of a closed broker under fire: thousands of credentials that are nearly valid, over HTTP, WebSockets and
-// Kafka's protocol, and one client that works normally. test/unit/worker/access/hostile.test.ts does the same without
-// sockets.
+// The interfaces of a closed broker under fire: thousands of nearly valid credentials over HTTP, WebSockets and Kafka's
+// protocol. One client works normally. test/unit/worker/access/hostile.test.ts does the same without sockets.
 import { Agent, request } from "node:http";
 import { connect } from "node:net";
 import { afterAll, beforeAll, expect, test } from "vitest";

@@ -1,4 +1,4 @@
-// A partition that has reached its bound, on a broker as a person runs it: every client hears so at once and for good, and
+// A partition that has reached its bound, on a broker as a person runs it. Every client hears so at once and for good, and
 // each remedy makes room.
 import { readdirSync } from "node:fs";
 import { join } from "node:path";

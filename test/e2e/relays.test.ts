@@ -1,6 +1,6 @@
-// Hundreds of readers of one partition, over real sockets: raw ones that follow to relays by the documented protocol, the
-// SDK's readers, event streams, and Kafka's consumer. The broker is killed in the middle, and nobody misses a record or gets
-// one twice.
+// Hundreds of readers of one partition, over real sockets. They are raw ones that follow to relays by the documented
+// protocol, the SDK's readers, event streams, and Kafka's consumer. The broker is killed in the middle, and nobody misses a
+// record or gets one twice.
 import { afterAll, beforeAll, expect, test } from "vitest";
 import WebSocket from "ws";
 import { MAX_DIRECT_READERS, MAX_READERS_PER_RELAY } from "../../src/core/limits.ts";

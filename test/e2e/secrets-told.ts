@@ -1,5 +1,5 @@
-// [APK-7] Whatever the tests of a file do, no broker that they start prints a secret, and no response that `fetch` gets has
-// one except that to the request that makes it.
+// [APK-7] Whatever the tests of a file do, no broker that they start prints a secret. No response that `fetch` gets has one,
+// except that to the request that makes it.
 import { afterAll, expect } from "vitest";
 import { secretWatch } from "../support/secret-watch.ts";
 import "./watched-fetch.ts"; // Once per process, which runs many files.

@@ -1,5 +1,5 @@
-// A process that drives a client: it gets requests in lines of JSON, answers each by its id, and reports by itself what its
-// group members read.
+// A process that drives a client. It gets requests in lines of JSON, and answers each by its id. It reports by itself what
+// its group members read.
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import type { Header, Read, Sent } from "./client.ts";

@@ -1,5 +1,5 @@
-// The package as installed from `npm pack`: in Node, Deno and Bun, in a page, in a Worker, on the command line, as a broker,
-// and for the compiler.
+// The package as installed from `npm pack`. It is used in Node, Deno and Bun, in a page, in a Worker, on the command line,
+// as a broker, and by the compiler.
 import { once } from "node:events";
 import { readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";

@@ -1,6 +1,6 @@
-// `npm run release:freeze`: keeps this release for the tests of later ones: its bundles, databases that it has written, and
-// the content that must be found in them. `-- --dist PATH --version 0.1.0` keeps another release, from the folder of its
-// bundles.
+// `npm run release:freeze`: keeps this release for the tests of later ones. It keeps its bundles, databases that it has
+// written, and the content that must be found in them. `-- --dist PATH --version 0.1.0` keeps another release, from the
+// folder of its bundles.
 import { readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";

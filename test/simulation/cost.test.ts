@@ -1,5 +1,5 @@
 // The predictions of `npm run cost` for a workload, beside the counts of a broker's run. Sharing depends on the rate in one
-// partition, so a workload is made smaller by leaving out partitions, groups and topics, and not by slowing it down.
+// partition. So a workload is made smaller by leaving out partitions, groups and topics, not by slowing it down.
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
 import type { Billed, Measured } from "../cost/counted.ts";

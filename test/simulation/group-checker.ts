@@ -1,6 +1,6 @@
-// Checks what every group object stores: no partition has two owners, epochs and committed offsets do not go back, and only
-// the owner at its epoch commits (DESIGN invariants 4, 5 and 7). It reads the object's tables and the message being handled,
-// after each step that wrote something.
+// Checks what every group object stores (DESIGN invariants 4, 5 and 7). No partition has two owners, epochs and committed
+// offsets do not go back, and only the owner at its epoch commits. It reads the object's tables and the message being
+// handled, after each step that wrote something.
 import { readAssignment } from "../../src/core/group/classic-assignment.ts";
 import type { History, Place } from "./history.ts";
 import type { SimulatedObject } from "./object.ts";

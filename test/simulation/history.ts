@@ -1,5 +1,5 @@
-// The actions of the processes, as they saw them, and the invariants that must hold at any moment (DESIGN invariants 1, 3, 4
-// and 6, from outside). The objects are watched by partition-checker.ts and group-checker.ts.
+// The actions of the processes, as they saw them. The invariants that must hold at any moment are DESIGN invariants 1, 3, 4
+// and 6, from outside. The objects are watched by partition-checker.ts and group-checker.ts.
 
 export interface Place {
   readonly topic: string;

@@ -1,6 +1,6 @@
-// A caller that may reach the broker and owns nothing: it speaks for members it is not, commits without being one, forgets
-// the committed offsets of groups that others read with, and appends under the ids of other producers, at the next sequence.
-// It acts as if it spoke Kafka's protocol: the calls that its connection would make to the objects are made here.
+// A caller that may reach the broker and owns nothing: it speaks for members it is not, and commits without being one. It
+// forgets the committed offsets of groups that others read with. It appends under the ids of other producers, at the next
+// sequence. It acts as if it spoke Kafka's protocol: the calls that its connection would make to the objects are made here.
 import { type BatchHeader, batches, encodeBatch } from "../../src/core/log/record-batch.ts";
 import type { History } from "./history.ts";
 import { Process } from "./processes.ts";

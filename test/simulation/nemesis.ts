@@ -1,6 +1,6 @@
-// The trouble of the deployment and the processes: members come, go, die, are paused; connections stall and break; objects
-// are evicted and crash; clocks jump; topics grow. The seed chooses which of it, and how often, so some runs see one kind of
-// trouble very often and others a little of everything.
+// The trouble of the deployment and the processes: members come, go, die, and are paused. Connections stall and break,
+// objects are evicted and crash, clocks jump, and topics grow. The seed chooses which of it, and how often, so some runs see
+// one kind of trouble very often and others a little of everything.
 
 import { Random } from "../support/random.ts";
 import { ClassicMember } from "./classic-member.ts";

@@ -1,6 +1,6 @@
 // An object's timers as measured in workerd. Each is set for a time by the object's Date.now(). Only the first of them is
 // waited for, for as long as is left by the wall clock when it becomes the first. So if the wall clock was set back, a timer
-// that is set then waits until it has caught up, and so do those behind the first.
+// that is set then waits until it has caught up. So do those behind the first.
 import type { Actor, Scheduler } from "./scheduler.ts";
 
 interface Timer {

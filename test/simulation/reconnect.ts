@@ -1,4 +1,4 @@
-// The calls of the cluster object when everybody returns at once, as after a deploy: the Worker's isolate knows nothing,
+// The calls of the cluster object when everybody returns at once, as after a deploy. The Worker's isolate knows nothing,
 // every object must wake, and all sockets are broken. The run counts the cluster's calls.
 import { bundle, type Exports } from "./bundle.ts";
 import { GLOBALS } from "./globals.ts";

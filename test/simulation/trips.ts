@@ -1,6 +1,6 @@
-// The number of sequential round trips of an operation: to the cluster object, to the objects of its partitions and groups,
-// and between client and Worker. Each kind of trip takes its own time in simulated time, and nothing else takes any, so the
-// time of an operation tells them apart.
+// The number of sequential round trips of an operation. They go to the cluster object, to the objects of its partitions and
+// groups, and between client and Worker. Each kind of trip takes its own time in simulated time, and nothing else takes any,
+// so the time of an operation tells them apart.
 import { bundle, type Exports } from "./bundle.ts";
 import { GLOBALS } from "./globals.ts";
 import { Actor } from "./scheduler.ts";

@@ -1,6 +1,5 @@
 // Drives a ConsumerCore by hand: the test plays the broker, the clock and the application. The core's actions are kept as a
-// log of short lines (`take`), and each is checked against what a consumer may never do, so a test only states what is
-// special.
+// log of short lines (`take`). Each is checked against what a consumer may never do, so a test only states what is special.
 import assert from "node:assert/strict";
 import { ERRORS, type ErrorName } from "../../src/core/errors.ts";
 import type { MemberState } from "../../src/core/group-info.ts";

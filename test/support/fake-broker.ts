@@ -1,5 +1,5 @@
-// A broker for consumers whose events nobody decides by hand: the coordinator is the real one, the logs are lists of
-// batches, and every wire may be cut or go dead at any moment.
+// A broker for consumers whose events nobody decides by hand. The coordinator is the real one, and the logs are lists of
+// batches. Every wire may be cut or go dead at any moment.
 
 import assert from "node:assert/strict";
 import { ERRORS, type ErrorName } from "../../src/core/errors.ts";

@@ -1,5 +1,5 @@
-// Messages that a broken or hostile Kafka client may send, from a seed: sound requests of every API in every version, the
-// same truncated, flipped and inflated, and noise.
+// Messages that a broken or hostile Kafka client may send, from a seed. They are sound requests of every API in every
+// version, the same truncated, flipped and inflated, and noise.
 
 import { MAX_KAFKA_REQUEST_BYTES } from "../../src/core/limits.ts";
 import { encodeBatch } from "../../src/core/log/record-batch.ts";

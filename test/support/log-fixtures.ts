@@ -1,5 +1,5 @@
-// Shared by the tests of the partition log: places to keep one, batches and appends to put into it, and stores that count
-// calls or fail.
+// Shared by the tests of the partition log. It has places to keep one, batches and appends to put into it, and stores that
+// count calls or fail.
 import fc from "fast-check";
 import { PartitionStore } from "../../durable-objects/partition/partition-store.ts";
 import { SqlLogStore } from "../../durable-objects/partition/sql-log-store.ts";

@@ -1,6 +1,6 @@
 // node:sqlite behind the slice of Durable Object storage that the stores use, so that they run in plain Node. It keeps what
-// the stores rely on: writes happen when `exec` is called and not when its rows are read, rows are read lazily, BLOBs are
-// ArrayBuffers, integers are doubles, and a throw rolls back.
+// the stores rely on. Writes happen when `exec` is called and not when its rows are read, and rows are read lazily. BLOBs
+// are ArrayBuffers, integers are doubles, and a throw rolls back.
 import { DatabaseSync, type SQLOutputValue, type StatementSync } from "node:sqlite";
 import type { SqlValue, Transactional } from "../../durable-objects/shared/sql.ts";
 

@@ -1,4 +1,4 @@
-// A group's storage as earlier releases left it, derived from that of this release through the views for the previous
+// A group's storage as earlier releases left it. It is derived from that of this release through the views for the previous
 // release, so it holds the same group.
 
 /** To version 2, that of release 0.2, with a row for each member at its epoch, and for each committed offset. */

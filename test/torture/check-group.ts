@@ -55,7 +55,7 @@ export class GroupCheck {
   readonly #partitions: readonly Partition[];
   readonly #members = new Map<string, Member>();
   /**
-   * Kafka's protocol has no message for a seek: a member may commit back what is its own, and clients do so when they fetch
+   * Kafka's protocol has no message for a seek. A member may commit back what is its own, and clients do so when they fetch
    * the same again. So with Kafka clients, commits are not compared with earlier ones.
    */
   #mayCommitBack = false;
@@ -169,9 +169,9 @@ export class GroupCheck {
 
   /**
    * A Kafka client's fetched records come in order, and after a rebalance once again from the group's commit, which is not
-   * behind the handled records. Their receiver is not checked: a fetch names no group, so a member that was left out reads
-   * on until it is told, and delivers what is in its buffers. Its commits are fenced, and those are checked. The records of
-   * the SDK and plain clients in the same group are checked as in any group.
+   * behind the handled records. Their receiver is not checked, because a fetch names no group. A member that was left out
+   * reads on until it is told, and delivers what is in its buffers. Its commits are fenced, and those are checked. The
+   * records of the SDK and plain clients in the same group are checked as in any group.
    */
   #onFetched(
     member: Member,
@@ -200,7 +200,7 @@ export class GroupCheck {
     const isFirst = !holding.hasStarted;
     holding.hasStarted = true;
     const other = lastStart?.who === who ? undefined : lastStart;
-    // A holding counts from `assigned`, but only once it is used: a stopped process may hear of an assignment that is over,
+    // A holding counts from `assigned`, but only once it is used. A stopped process may hear of an assignment that is over,
     // and then must not start anything.
     const isOlder = other !== undefined && other.holding.sinceNs > holding.sinceNs;
     if (isOlder && atNs > other.holding.sinceNs) this.#twoOwners(number, start, other);
@@ -221,7 +221,7 @@ export class GroupCheck {
 
   /**
    * A plain client learns late of its losses. But if it was answered, and not told meanwhile, it was the owner from
-   * `assigned` until its ping: no other member may have started anything in between.
+   * `assigned` until its ping. No other member may have started anything in between.
    */
   #onPong(member: Member): void {
     for (const { partition, holding, start } of member.pinged) {

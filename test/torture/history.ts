@@ -1,5 +1,5 @@
 // The events of a run, one line of JSON per event and one file per process. A line is written, with one system call, before
-// the announced action is done: a killed process has lost no line that anything later depends on. Times are those of
+// the announced action is done. So a killed process has lost no line that anything later depends on. Times are those of
 // CLOCK_MONOTONIC, which all processes of a machine share.
 import { closeSync, openSync, readdirSync, readSync, writeSync } from "node:fs";
 import { join } from "node:path";

@@ -1,5 +1,5 @@
 // `npm run torture -- --minutes M [--seed S] [--keep DIR]`: a broker, producers and consumers as processes over a network
-// that breaks, with everything killed, stopped and cut off again and again; then a checker over everything that they wrote
+// that breaks. Everything is killed, stopped and cut off again and again. Then a checker reads everything that they wrote
 // down. Exits with 0 if the history is clean, otherwise with 1, and keeps the history.
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,5 +1,5 @@
-// The cluster's bounds, the effects of its changes, and what it remembers of groups and partitions: whom it tells, what it
-// retries and when, and what it forgets.
+// The cluster's bounds, the effects of its changes, and its memory of groups and partitions. The tests show whom it informs,
+// what it retries and when, and what it forgets.
 
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";

@@ -1,5 +1,5 @@
-// The HTTP contract, good and bad. For every bad request this checks the whole problem, and that nothing has changed:
-// topics, groups, offsets and log ends are the same before and after.
+// The HTTP contract, good and bad. For every bad request this checks the whole problem, and that nothing has changed.
+// Topics, groups, offsets and log ends are the same before and after.
 
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { exports } from "cloudflare:workers";

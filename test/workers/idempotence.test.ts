@@ -1,5 +1,5 @@
-// Idempotent producers and conditional appends through the real objects: by RPC, and over HTTP as the Worker makes them,
-// with responses that get lost on the way. Idempotency keys: idempotency-keys.test.ts.
+// Idempotent producers and conditional appends through the real objects. They come by RPC, and over HTTP as the Worker makes
+// them, with responses that get lost on the way. Idempotency keys: idempotency-keys.test.ts.
 
 import { runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";

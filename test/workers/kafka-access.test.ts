@@ -1,5 +1,5 @@
-// Access over Kafka's protocol, and how a client authenticates: a closed broker, and its response to each request of a
-// caller with a right too few, with just enough rights, or without authentication.
+// Access over Kafka's protocol, and how a client authenticates. A closed broker answers each request of a caller with a
+// right too few, with just enough rights, or without authentication.
 import { env as bindings } from "cloudflare:workers";
 import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import type { Caller } from "../../src/core/access/caller.ts";

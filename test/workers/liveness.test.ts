@@ -1,6 +1,6 @@
 // The detection of a member's death, line by line of the table in ARCHITECTURE.md. Time is the test's: it sets when each
-// socket last answered a ping, and rings the alarms of the group and of its partitions in the order in which they are due,
-// as the runtime does. Nothing else wakes an object.
+// socket last answered a ping. It rings the alarms of the group and of its partitions in the order in which they are due, as
+// the runtime does. Nothing else wakes an object.
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { GroupObject } from "../../durable-objects/group/group-object.ts";

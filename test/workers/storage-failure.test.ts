@@ -1,4 +1,4 @@
-// The behavior of a partition or a group when its storage refuses a write, at any point of an append: nothing is stored,
+// The behavior of a partition or a group when its storage refuses a write, at any point of an append. Nothing is stored,
 // nothing is lost, reads continue, and so does the next append.
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";

@@ -1,4 +1,4 @@
-// Raw sockets that read one partition, with no more WebSocket in them than the broker's frames need: ten thousand of them
+// Raw sockets that read one partition, with no more WebSocket in them than the broker's frames need. Ten thousand of them
 // must cost less than what is measured.
 import { connect, type Socket } from "node:net";
 

@@ -8,8 +8,8 @@ export async function startRivulet(): Promise<Side> {
   const rivulet = new Rivulet({ url: broker.url });
   return {
     name: "rivulet",
-    // workerd opens its SQLite files with a write-ahead log and `synchronous` at FULL, and holds an answer
-    // back until the commit is done: strace shows one fsync of the log before each answer to an append.
+    // workerd opens its SQLite files with a write-ahead log and `synchronous` at FULL, and holds an answer back until the
+    // commit is done. strace shows one fsync of the log before each answer to an append.
     note: "workerd on the local disk: acknowledges what is synced to disk",
     produceShare: 1,
     create: async (partitions, valueBytes) => {

@@ -1,5 +1,5 @@
 // librdkafka comes as a package for each platform. npm leaves it out if npm itself runs on a Node that the package does not
-// name, even if the tests run on one that it does. Then the tests' own Node installs it.
+// name. This holds even if the tests run on one that it does. Then the tests' own Node installs it.
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";

@@ -1,5 +1,5 @@
-// The SDK's producer when it has more to send than one append at a time can carry: over a partition socket, in order, with a
-// few appends unanswered.
+// The SDK's producer when it has more to send than one append at a time can carry. It uses a partition socket, in order,
+// with a few appends unanswered.
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { ZLIB } from "../../../src/compression/zlib.ts";
 import { busyProducer, settle } from "../../support/fake-partition.ts";

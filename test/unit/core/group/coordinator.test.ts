@@ -467,8 +467,8 @@ describe("going away", () => {
     group.join("c", { topics: ["t", "x"] });
     expect(group.revoking("b")).toEqual(["x:1"]);
     group.mute("a");
-    // Both end at once: the session of `a`, whose t:0 is then for `c`, and the rebalance timeout of `b`, whose x makes `c`
-    // so heavy that t:0 is for `d`. Only the final result is published.
+    // Both end at once. With the session of `a`, its t:0 is for `c`. With the rebalance timeout of `b`, its x makes `c` so
+    // heavy that t:0 is for `d`. Only the final result is published.
     group.advance(SESSION_MS);
     expect([...group.state.members.keys()].sort()).toEqual(["c", "d"]);
     expect(group.revoking("c"), "it was never told of t:0").toEqual([]);
@@ -954,8 +954,8 @@ describe("offsets", () => {
   });
 });
 
-// Clients that act like real ones: they read what they are told, continue while their connection is broken, revoke in their
-// own time what is taken from them, and report it if they can.
+// Clients that act like real ones. They read what they are told, and continue while their connection is broken. They revoke
+// in their own time what is taken from them, and report it if they can.
 
 const TOPICS = ["t", "u", "v"];
 

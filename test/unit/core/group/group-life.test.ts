@@ -1,4 +1,4 @@
-// The life of a group: it is created, occupied by members of another kind, emptied, and created again; and its times when
+// The life of a group: it is created, occupied by members of another kind, emptied, and created again. Also its times when
 // the clock is set.
 import { describe, expect, test } from "vitest";
 import {

@@ -1,5 +1,5 @@
-// The group as one state machine: its response to each request, whatever members it has, its requests to the cluster, and
-// when it wants to be woken.
+// The group as one state machine: its response to each request, whatever members it has, and its requests to the cluster.
+// Also when it wants to be woken.
 import { describe, expect, test } from "vitest";
 import { BrokerError } from "../../../../src/core/errors.ts";
 import { describeGroup } from "../../../../src/core/group/describe.ts";

@@ -1,4 +1,4 @@
-// A relay's view of a log, against the log itself: whatever is pushed late, twice or never, and whatever is fetched, it
+// A relay's view of a log, against the log itself. Whatever is pushed late, twice or never, and whatever is fetched, it
 // returns what the log returns, or nothing.
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";

@@ -1,4 +1,4 @@
-// Counters under chance: objects live, die and live again, snapshots come twice and late, and the MetricsObject is evicted
+// Counters under chance. Objects live, die and live again, and snapshots come twice and late. The MetricsObject is evicted
 // with and without having stored its state.
 import fc from "fast-check";
 import { expect, test } from "vitest";

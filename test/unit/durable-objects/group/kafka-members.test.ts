@@ -1,5 +1,5 @@
-// The calls of Kafka clients to a group, except for its offsets, over a cluster whose responses the test makes: what is
-// decided before it is asked, and what again afterward.
+// The calls of Kafka clients to a group, except for its offsets, over a cluster whose responses the test makes. The tests
+// show what is decided before it is asked, and what again afterward.
 import { describe, expect, test, vi } from "vitest";
 import type { HeartbeatRequest } from "../../../../src/calls/group-calls.ts";
 import { ERRORS, type ErrorName, fail, KAFKA_ERRORS, unwrap } from "../../../../src/core/errors.ts";

@@ -1,5 +1,5 @@
-// The calls of Kafka clients about a group's committed offsets, over a cluster whose responses the test makes: what is
-// decided before it is asked, and what again afterward.
+// The calls of Kafka clients about a group's committed offsets, over a cluster whose responses the test makes. The tests
+// show what is decided before it is asked, and what again afterward.
 import { describe, expect, test } from "vitest";
 import { ERRORS, type ErrorName, KAFKA_ERRORS } from "../../../../src/core/errors.ts";
 import { MAX_OFFSET_METADATA_LENGTH } from "../../../../src/core/limits.ts";

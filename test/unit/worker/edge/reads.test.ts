@@ -1,5 +1,5 @@
-// The Worker's reads from a log for a client, and from the logs of a group: where it begins, where it ends, and what it
-// reports of offsets.
+// The Worker's reads from a log for a client, and from the logs of a group. The tests show where it begins and ends, and
+// what it reports of offsets.
 
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { ANYBODY } from "../../../../src/core/access/caller.ts";

@@ -354,7 +354,7 @@ describe("room", () => {
     await news;
     expect(feeds.heldBytes).toBe(0);
     expect(feed).toMatchObject({ isWaiting: true, isSettled: true, bytes: 0 });
-    // A feed that held nothing goes on.
+    // A feed that held nothing continues.
     expect(empty.feed.isWaiting).toBe(false);
     at(0);
     expect(feed.isWaiting).toBe(false);

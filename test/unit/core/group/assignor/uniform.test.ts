@@ -130,8 +130,8 @@ function spreadShares(partitions: number, subscribers: number): number[][] {
 }
 
 /**
- * The least sum of squared totals that a valid and spread assignment can have, and the fewest
- * partitions that any such assignment takes from their previous owners. By brute force.
+ * The least sum of squared totals that a valid and spread assignment can have. Also the fewest partitions that any such
+ * assignment takes from their previous owners. By brute force.
  */
 function bestOf(
   members: readonly AssignorMember[],
