@@ -149,6 +149,29 @@ describe("their files", async () => {
   );
 });
 
+test("[DOC-3] [DOC-4] pictures are SVG, whose own style is all that holds in them", async () => {
+  const first = await (await ask("/docs")).text();
+  const linked = new Set(
+    Array.from(first.matchAll(/href="(\/docs\/[\w-]+)"/g), ([, href]) => href),
+  );
+  const pages = await Promise.all([...linked].map(async (href) => (await ask(href ?? "")).text()));
+  const pictures = pages.flatMap(filesOf).filter((path) => path.includes("/pictures/"));
+  expect(pictures.length).toBeGreaterThan(0);
+  for (const path of pictures) {
+    const response = await ask(path);
+    expect(response.status).toBe(200);
+    const { headers } = response;
+    expect(headers.get("content-type")).toBe("image/svg+xml");
+    expect(headers.get("cache-control")).toBe("no-cache");
+    expect(headers.get("content-security-policy")).toBe(
+      "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+    );
+    expect(await response.text()).toMatch(/^<svg /);
+    const known = { "if-none-match": headers.get("etag") ?? "" };
+    expect((await ask(path, { headers: known })).status).toBe(304);
+  }
+});
+
 const context = { waitUntil: () => {}, passThroughOnException: () => {}, props: {} };
 
 /** Sends a request to a broker with these variables. */
