@@ -123,7 +123,7 @@ describe("topics", () => {
     expect((await rivuletProcess(["topics", "list"])).out).toContain("There are no topics.");
   });
 
-  test("[SYS-3] a configuration value is set, a wrong one is explained", async () => {
+  test("[SYS-3] a config value is set, and a wrong one is explained", async () => {
     expect(
       (await rivulet(["topics", "create", "cli-c", "-c", "max.message.bytes=1000"])).code,
     ).toBe(0);
@@ -174,7 +174,7 @@ describe("configs", () => {
 });
 
 describe("records", () => {
-  test("[SYS-3] what is piped in comes out again, keyed by a field", async () => {
+  test("[SYS-3] piped input comes out again, keyed by a field", async () => {
     await setUp("cli-r", [], 4);
     const lines = Array.from({ length: 50 }, (_, i) => JSON.stringify({ id: `o-${i % 7}`, n: i }));
     const produced = await rivuletProcess(
@@ -200,7 +200,7 @@ describe("records", () => {
     }
   });
 
-  test("[SYS-3] bytes that are no text come out as they went in", async () => {
+  test("[SYS-3] bytes that are not text come out as they went in", async () => {
     await setUp("cli-bytes");
     const bytes = Buffer.from([0x63, 0xe9, 0x0a, 0xff, 0xfe, 0x0a, 0x00, 0x0d, 0x0a]);
     writeFileSync(join(folder, "bytes"), bytes);
@@ -233,7 +233,7 @@ describe("records", () => {
     expect(JSON.parse(read[4] ?? "{}").key).toBe("7.0");
   });
 
-  test("[SYS-3] a line that is refused is named, and how many were stored before", async () => {
+  test("[SYS-3] a rejected line is named, with the number of lines stored before", async () => {
     await setUp("cli-refused");
     const lines = Array.from({ length: 2_500 }, (_, i) =>
       i === 2_499 ? "x".repeat(1_100_000) : i,
@@ -354,7 +354,7 @@ describe("resets from a file", () => {
     await rivulet(["consume", "cli-p", "--group", "cli-p", "--max", "2"]);
   });
 
-  test("[OFF-8] a file of lines is a plan, and so is what a dry run prints as JSON", async () => {
+  test("[OFF-8] a file of lines is a plan, and so is the JSON of a dry run", async () => {
     writeFileSync(plan, "\uFEFF# where it was\r\n\r\n cli-p , 0, 1\r\n");
     const dry = await reset("--from-file", plan, "--dry-run");
     expect(dry).toMatchObject({ code: 0, err: "" });
@@ -386,7 +386,7 @@ describe("resets from a file", () => {
     { text: "[]", err: /plan is JSON without a list `offsets`, as `rivulet groups reset/ },
     { text: '{"offsets": []}', err: /plan names no partition/ },
     { text: '{"offsets": [5]}', err: /offsets\[0\] is 5, it must be an object/ },
-  ])("[OFF-8] a file is refused with what is wrong: $err", async ({ text, err }) => {
+  ])("[OFF-8] a file is rejected with its fault: $err", async ({ text, err }) => {
     writeFileSync(plan, text);
     const outcome = await reset("--from-file", plan);
     expect(outcome).toEqual({ code: 2, out: "", err: expect.stringMatching(err) });
@@ -416,7 +416,7 @@ describe("resets from a file", () => {
     },
   );
 
-  test("[OFF-8] a file that is not there is named", async () => {
+  test("[OFF-8] a missing file is named", async () => {
     const outcome = await reset("--from-file", join(folder, "none"));
     expect(outcome).toMatchObject({
       code: 2,
@@ -426,7 +426,7 @@ describe("resets from a file", () => {
 });
 
 describe("what goes on", () => {
-  test("[CLI-1] tail prints what comes, of all partitions, until it is interrupted", async () => {
+  test("[CLI-1] tail prints new records of all partitions until it is interrupted", async () => {
     await setUp("cli-tail", [], 2);
     await post("cli-tail", ["before", "before"]);
     const { child, printed, ended } = start(process.execPath, [CLI, "tail", "cli-tail"]);
@@ -440,7 +440,7 @@ describe("what goes on", () => {
     expect(new Set(out.trimEnd().split("\n"))).toEqual(new Set(["a", "b"]));
   });
 
-  test("[CLI-3] lag tells how far a group is behind, again and again for programs", async () => {
+  test("[CLI-3] lag shows how far a group is behind, repeatedly for programs", async () => {
     await setUp("cli-lag", [], 2);
     await post("cli-lag", ["one", "two"]);
     await startGroup("lag", "cli-lag");
@@ -458,7 +458,7 @@ describe("what goes on", () => {
       expect(JSON.parse(line)).toMatchObject({ groupId: "lag", lag: 2, offsets: [{}, {}] });
   });
 
-  test("[CLI-9] a pipe that nobody reads any more ends it quietly", async () => {
+  test("[CLI-9] a pipe whose reader has gone ends it quietly", async () => {
     const lines = Array.from({ length: 20_000 }, (_, i) => `${i} of what no pipe holds all of`);
     await setUp("cli-pipe", lines);
     const script = `${FUNCTION}; rivulet consume cli-pipe | head -1; echo "\${PIPESTATUS[0]}"`;
@@ -480,7 +480,7 @@ describe.skipIf(spawnSync("script", ["--version"]).status !== 0)("on a terminal"
     });
   const quoted = `'${process.execPath}' '${CLI}'`;
 
-  test("[CLI-2] what takes longer tells its progress in one line, and the totals in the end", async () => {
+  test("[CLI-2] a long run shows its progress in one line, and the totals at the end", async () => {
     await setUp("cli-progress");
     const pipe = join(folder, "pipe");
     execFileSync("mkfifo", [pipe]);
@@ -519,7 +519,7 @@ describe.skipIf(spawnSync("script", ["--version"]).status !== 0)("on a terminal"
 });
 
 describe("settings", () => {
-  test("[CLI-7] [CLI-8] the config file says which broker, and with which token", async () => {
+  test("[CLI-7] [CLI-8] the config file sets the broker and the token", async () => {
     const asked: (string | undefined)[] = [];
     const server = createServer((request, response) => {
       asked.push(request.headers.authorization);
@@ -553,7 +553,7 @@ describe("settings", () => {
     expect(refused).toEqual({ code: 2, out: "", err });
   });
 
-  test("[CLI-8] a bridge of a closed broker starts without a token, and not with a wrong one", async () => {
+  test("[CLI-8] a bridge to a closed broker starts without a token, and not with a wrong one", async () => {
     const closed = await BrokerProcess.start({ env: { RIVULET_ROOT_KEY: "a-root-key-of-a-test" } });
     const bridge = (...args: string[]) =>
       start(process.execPath, [CLI, "--url", closed.url, ...args, "kafka-bridge", "-p", "0"]);
@@ -567,7 +567,7 @@ describe("settings", () => {
     await closed.stop();
   });
 
-  test("[CLI-6] Tab in bash offers what the broker has", async () => {
+  test("[CLI-6] Tab in bash offers the names that the broker has", async () => {
     await setUp("tabbed");
     const script = `${FUNCTION}
       source <(rivulet completion bash)
@@ -656,7 +656,7 @@ describe("errors", () => {
     expect(outcome.out).toBe("");
   });
 
-  test("[SYS-3] the exit code of a process is 1 where it failed, 2 where it was used wrongly", async () => {
+  test("[SYS-3] the exit code is 1 after a failure, 2 after wrong usage", async () => {
     for (const [code, args, err] of [
       [
         1,

@@ -1,5 +1,5 @@
-// The examples, run as their READMEs say: the commands of the `sh` blocks, with what the `text` block shows.
-// The pages are in test/browser.
+// The examples, run as their READMEs say: the commands of the `sh` blocks, with the output in the `text` block. The pages
+// are in test/browser.
 import { type ChildProcess, spawn } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
 import { delimiter, dirname, join } from "node:path";
@@ -27,7 +27,7 @@ afterEach(async () => {
   for (const child of running) await stop(child, "SIGKILL");
 });
 
-/** The commands of each `sh` block, a line each, and what the `text` block says is printed. */
+/** The commands of each `sh` block, one per line. Their output is that of the `text` block. */
 function readmeOf(example: string): { blocks: string[][]; printed: string } {
   const text = readFileSync(join(ROOT, "examples", example, "README.md"), "utf8");
   const blocks = (language: string) =>
@@ -40,13 +40,13 @@ function readmeOf(example: string): { blocks: string[][]; printed: string } {
   };
 }
 
-/** In a shell of its own; what npm says about itself is left out. */
+/** In a shell of its own, without npm's own output. */
 function begin(command: string, url = broker.url) {
   const child = spawn("bash", ["-c", command], {
     cwd: ROOT,
     env: { ...process.env, PATH, RIVULET_URL: url, NO_COLOR: "1" },
     stdio: ["ignore", "pipe", "pipe"],
-    // With everything it starts it can be told to stop, as by Ctrl-C.
+    // It can be stopped with everything it starts, as by Ctrl-C.
     detached: true,
   });
   running.add(child);
@@ -94,7 +94,7 @@ test.each(["queue-and-pubsub", "event-sourcing", "script"])(
   },
 );
 
-test("[EXA-1] node-service handles, and on Ctrl-C commits and leaves", async () => {
+test("[EXA-1] node-service handles records, and on Ctrl-C commits and leaves", async () => {
   const { blocks, printed } = readmeOf("node-service");
   const [[create = "", start = ""] = [], [produce = ""] = []] = blocks;
   await run(create);
@@ -113,7 +113,7 @@ test("[EXA-1] node-service handles, and on Ctrl-C commits and leaves", async () 
   expect(offsets.map(({ committedOffset }) => committedOffset ?? 0).sort()).toEqual([0, 0, 1]);
 });
 
-/** Starts an example that brings its own broker, with data of its own, and waits until it is ready. */
+/** Starts an example that brings its own broker and data, and waits until it is ready. */
 async function beginAtEdge(start: string, example: string) {
   const dev = begin(`${start} --port 0 --persist-to ${join(broker.dataDir, example)}`);
   const isReady = () =>

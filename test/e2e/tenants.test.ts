@@ -1,4 +1,4 @@
-// Name spaces, over real sockets: two tenants that use the same names, by every way in, and neither sees the other.
+// Namespaces, over real sockets: two tenants that use the same names, on every interface, and neither sees the other.
 import { Kafka, logLevel } from "kafkajs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import WebSocket from "ws";
@@ -27,7 +27,7 @@ async function ask(credential: string, method: string, path: string, body?: unkn
   return { status: response.status, text, body: text === "" ? {} : JSON.parse(text) };
 }
 
-/** Asks for a tenant. No answer may show its name space. */
+/** Sends a request of a tenant. No response may show its namespace. */
 async function asTenant(tenant: Tenant, method: string, path: string, body?: unknown) {
   const answer = await ask(keys[tenant].key, method, path, body);
   if (path !== "/v1/me") expect(answer.text).not.toContain(tenant);
@@ -103,7 +103,7 @@ describe.each(TENANTS)("tenant %s", (tenant) => {
   test("[TEN-1] has no rights outside its namespace, whatever it requests", async () => {
     const other = TENANTS.find((each) => each !== tenant) as Tenant;
     const named = await asTenant(tenant, "GET", `/v1/topics/${other}orders`);
-    expect(named.status).toBe(404); // This is another topic, in its own name space.
+    expect(named.status).toBe(404); // This is another topic, in its own namespace.
     for (const path of ["/v1/keys", "/v1/configs"])
       expect(await asTenant(tenant, "GET", path)).toMatchObject({
         status: 403,
@@ -238,7 +238,7 @@ describe.each(TENANTS)("tenant %s", (tenant) => {
   });
 });
 
-/** A connection that has logged in. */
+/** A connection that has authenticated. */
 async function loggedIn({ id, secret }: { id: string; secret: string }): Promise<RawKafka> {
   const client = new RawKafka(broker.kafka);
   await client.ask(apis.SASL_HANDSHAKE, 1, { mechanism: "PLAIN" });

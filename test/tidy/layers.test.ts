@@ -204,7 +204,7 @@ test("[SYS-5] imports go in one direction through the layers", () => {
   expect(files.length).toBeGreaterThan(40);
 });
 
-test("[SYS-5] a breach would be seen", () => {
+test("[SYS-5] a breach would be detected", () => {
   expect(isAllowed("src/core/errors.ts", "hono")).toBe(false);
   expect(isAllowed("src/core/log/append.ts", "../../protocol/parse.ts")).toBe(false);
   expect(isAllowed("src/sdk/consumer.ts", "node:fs")).toBe(false);
@@ -250,7 +250,7 @@ test("[SYS-5] no files import each other in a circle, not even for types", () =>
   expect(circleIn(planted)).toContain("src/core/errors.ts");
 });
 
-test("[SYS-5] the core and the consumer core ask nobody for time, chance or I/O", () => {
+test("[SYS-5] the core and the consumer core use no time, chance or I/O of their own", () => {
   const pure = files.filter(
     (file) =>
       file.startsWith("src/core/") || /src\/client\/consumer\/(?!consumer-driver)/.test(file),
@@ -260,12 +260,12 @@ test("[SYS-5] the core and the consumer core ask nobody for time, chance or I/O"
   expect(pure.filter((file) => ambient.test(readFileSync(file, "utf8")))).toEqual([]);
 });
 
-test("[CLK-4] a group asks its own clock for the time, so that it notices when somebody sets it", () => {
+test("[CLK-4] a group asks its own clock for the time, so it notices when the clock is set", () => {
   const others = files.filter((file) => file.startsWith("durable-objects/group/"));
   expect(others.filter((file) => readFileSync(file, "utf8").includes("Date.now"))).toEqual([]);
 });
 
-test("[CLK-1] objects have no timers but the one that gives a turn, the one that lingers, and four that nobody waits for", () => {
+test("[CLK-1] objects have no timers except the one that yields, the one that lingers, and four that nobody waits for", () => {
   const objects = files.filter((file) => file.startsWith("durable-objects/"));
   const timed = objects.filter((file) =>
     /\bset(Timeout|Interval)\(/.test(readFileSync(file, "utf8")),

@@ -86,7 +86,7 @@ describe("grants", () => {
     ["topic:orders:reed", "reed is not an operation on a topic, there are all,read,write"],
     ["group:g:write", "write is not an operation on a group, there are all,read,delete"],
     ["cluster:", "topic:NAME:OPERATIONS"],
-  ])("[SYS-3] the grant %s is refused with what it must be", (text, error) => {
+  ])("[SYS-3] the grant %s is rejected with what it must be", (text, error) => {
     expect(() => parseGrant(text)).toThrow(error);
   });
 });
@@ -103,7 +103,7 @@ describe("how long", () => {
     expect(parseExpiry(text)).toEqual({ atMs: NOW_MS + ms });
   });
 
-  test("[SYS-3] an end may also be a time, or never come; nothing else is one", () => {
+  test("[SYS-3] an end may also be a time, or never come; nothing else is valid", () => {
     expect(parseExpiry("2027-01-31T00:00Z")).toEqual({ atMs: Date.parse("2027-01-31T00:00Z") });
     expect(parseExpiry("never")).toEqual({ atMs: null });
     for (const text of ["", "soon", "5", "2027-99-99"])
@@ -116,7 +116,7 @@ describe("how long", () => {
 describe("keys", () => {
   const made = { ...KEY, key: "rvk_the_whole", secret: "the-secret" };
 
-  test("[SYS-3] create asks for the grants that are given, and prints the key", async () => {
+  test("[SYS-3] create requests the given grants, and prints the key", async () => {
     const { asked, out } = await run(
       [
         ...["keys", "create", "--principal", "alice", "--expires", "1d"],
@@ -149,13 +149,13 @@ describe("keys", () => {
     [["--grants", "{"], "--grants is not JSON"],
     [["--grants", "{}"], "--grants is JSON, but not an array"],
     [["--grant", "x"], "It must be topic:NAME:OPERATIONS"],
-  ])("[SYS-3] create with %j is refused", async (args, error) => {
+  ])("[SYS-3] create with %j is rejected", async (args, error) => {
     await expect(run(["keys", "create", "--principal", "a", ...args])).rejects.toThrow(error);
   });
 
   const QUOTA = { requestRate: 50, producerByteRate: 10_000 };
 
-  test("[SYS-3] create takes a name space and a quota, and list shows them", async () => {
+  test("[SYS-3] create takes a namespace and a quota, and list shows them", async () => {
     const { asked } = await run(
       [
         ...["keys", "create", "--principal", "a", "--role", "admin", "--namespace", "acme."],
@@ -174,7 +174,7 @@ describe("keys", () => {
     }
   });
 
-  test("[SYS-3] alter changes a quota, or takes it away", async () => {
+  test("[SYS-3] alter changes a quota, or removes it", async () => {
     const { asked, out } = await run(["keys", "alter", KEY.id, "--request-rate", "50"], {
       ...KEY,
       namespace: "acme.",
@@ -197,7 +197,7 @@ describe("keys", () => {
     expect((await run(["keys", "list"], { keys: [] })).out).toContain("There are no keys.");
   });
 
-  test("[SYS-3] alter changes what is named only", async () => {
+  test("[SYS-3] alter changes only what is named", async () => {
     const { asked, out } = await run(["keys", "alter", KEY.id, "--expires", "never"], KEY);
     expect(asked).toMatchObject([
       { request: `PATCH /v1/keys/${KEY.id}`, body: { expiresAt: null } },
@@ -209,7 +209,7 @@ describe("keys", () => {
     await expect(run(["keys", "alter", KEY.id])).rejects.toThrow("give --role");
   });
 
-  test("[SYS-3] revoke deletes the key, and closes the sockets that are named", async () => {
+  test("[SYS-3] revoke deletes the key, and closes the named sockets", async () => {
     const { asked, out } = await run(["keys", "revoke", KEY.id], null, 204);
     expect(asked).toMatchObject([{ request: `DELETE /v1/keys/${KEY.id}` }]);
     expect(out).toBe(`Revoked key ${KEY.id}.\n`);
@@ -279,12 +279,15 @@ describe("who may what", () => {
       ["--cluster"],
       "User:alice may not DESCRIBE the cluster; it needs a grant of DESCRIBE on cluster\n",
     ],
-  ])("[SYS-3] access check %j says which grant is missing, and ends with 1", async (args, said) => {
-    const { asked, out } = await run(["--token", "mine", "access", "check", ...args], me);
-    expect(asked[0]?.credential, "whoever asks").toBe("Bearer mine");
-    expect(out).toBe(said);
-    expect(process.exitCode).toBe(1);
-  });
+  ])(
+    "[SYS-3] access check %j says which grant is missing, and exits with 1",
+    async (args, said) => {
+      const { asked, out } = await run(["--token", "mine", "access", "check", ...args], me);
+      expect(asked[0]?.credential, "whoever asks").toBe("Bearer mine");
+      expect(out).toBe(said);
+      expect(process.exitCode).toBe(1);
+    },
+  );
 
   test("[SYS-3] access check prints JSON for programs", async () => {
     const { out } = await run(
@@ -310,7 +313,7 @@ describe("who may what", () => {
   test.each([
     [[], "give --topic, --group or --cluster"],
     [["--group", "g", "--operation", "write"], "--operation: write is not an operation on a group"],
-  ])("[SYS-3] access check %j is refused", async (args, error) => {
+  ])("[SYS-3] access check %j is rejected", async (args, error) => {
     await expect(run(["access", "check", ...args], me)).rejects.toThrow(error);
   });
 });
@@ -320,7 +323,7 @@ test.each([
   ["TOPIC_AUTHORIZATION_FAILED", /^TOPIC_AUTHORIZATION_FAILED: it is so\n`rivulet whoami`/],
   ["GROUP_AUTHORIZATION_FAILED", /`rivulet whoami`/],
   ["CLUSTER_AUTHORIZATION_FAILED", /`rivulet whoami`/],
-] as const)("[SYS-3] %s is told with what to do", (code, told) => {
+] as const)("[SYS-3] %s is reported with what to do", (code, told) => {
   expect(explain(new BrokerError(code, "it is so"), { url: "http://b" })).toMatch(told);
 });
 

@@ -49,7 +49,7 @@ describe("a record that is sent again", () => {
     expect(stored).toEqual({ key, value, headers, partition: 2, timestamp: null });
   });
 
-  test("[CON-15] is shown as JSON where it is some, and as base64 where a field would change it", () => {
+  test("[CON-15] is shown as JSON if it is JSON, and as base64 if a field would change it", () => {
     expect(draftOf(record(null, utf8('{"a":1}'))).value.format).toBe("json");
     expect(draftOf(record(null, utf8("plain"))).value.format).toBe("text");
     expect(draftOf(record(utf8("a\nb"), utf8("a\nb")))).toMatchObject({
@@ -67,7 +67,7 @@ test("[CON-15] a new record has no key, and goes where the broker chooses", () =
   expect(keyPartition(draftOf(null), 6)).toBe(null);
 });
 
-test("[CON-15] a key goes where Kafka's clients put it, whatever it is written as", () => {
+test("[CON-15] a key goes where Kafka clients put it, however it is written", () => {
   // The test vector of Kafka's own murmur2.
   const expected = (-790332482 & 0x7fffffff) % 1_000;
   expect(keyPartition(draft({ key: { format: "text", text: "foobar" } }), 1_000)).toBe(expected);
@@ -94,7 +94,7 @@ test.each([
   expect(problems[part]).toMatch(problem);
 });
 
-test("[CON-15] base64 may be written with white space, and is sent without", () => {
+test("[CON-15] base64 may contain white space, and is sent without it", () => {
   const written = draft({ value: { format: "base64", text: " AP/+\nDQo= " } });
   expect(problemsOf(written, 1)).toEqual({});
   expect(recordOf(written)).toMatchObject({ valueBase64: "AP/+DQo=" });
@@ -106,6 +106,6 @@ test.each([
   ["UNKNOWN_TOPIC_OR_PARTITION", "records[0].partition is 9, topic t has 3 (0 to 2)", "partition"],
   ["MESSAGE_TOO_LARGE", "records[0] has 2000000 bytes as a batch", "value"],
   ["UNKNOWN_TOPIC_OR_PARTITION", "there is no topic t", null],
-])("[CON-15] the refusal %s: %s stands at the %s", (code, detail, part) => {
+])("[CON-15] the refusal %s: %s is shown at the %s", (code, detail, part) => {
   expect(partOfRefusal(code, detail)).toBe(part);
 });
