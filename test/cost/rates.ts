@@ -259,8 +259,7 @@ function besides(workload: Workload, traffic: Traffic, counts: Counts): Line[] {
 }
 
 /**
- * The rate at which objects ask the cluster about the API key of a socket: with its first message in a while, and again in
- * each life. An object with random messages finds that it has slept as often as a gap is longer than the time until it
+ * The rate at which objects ask the cluster about the API key of a socket. They ask with its first message in a while, and again in each life. An object with random messages finds that it has slept as often as a gap is longer than the time until it
  * sleeps.
  */
 function socketKeys(workload: Workload, traffic: Traffic): number {

@@ -1,5 +1,4 @@
-// The end of access, if it takes a clock or a slow cluster. It comes five minutes after a key has changed, in the middle of
-// a long request, or while a Kafka client's fetch looks up a topic.
+// The end of access, if it takes a clock or a slow cluster. It comes five minutes after a key has changed, during a long request, or while a Kafka client's fetch looks up a topic.
 import { afterEach, expect, test, vi } from "vitest";
 import { ClusterObject } from "../../durable-objects/cluster/cluster-object.ts";
 import { SocketAccess } from "../../durable-objects/shared/socket-access.ts";

@@ -1,5 +1,4 @@
-// The assignor alone, at the size of the largest group. It shows what a join or a leave costs the group's object in CPU and
-// memory, since every change of membership computes the whole target again.
+// The assignor alone, at the size of the largest group. It shows what a join or a leave costs the group's object in CPU and memory. Every change of membership computes the whole target again.
 import { Worker } from "node:worker_threads";
 import type { AssignorMember } from "../../../src/core/group/assignor/assignor.ts";
 import { uniform } from "../../../src/core/group/assignor/uniform.ts";

@@ -1,9 +1,9 @@
-// Rows written in a broker's data folder, seen from outside: each object is an SQLite database there, and
-// whichever file has changed since the last look is copied, read and compared with what it held before.
+// Rows written in a broker's data folder, seen from outside. Each object is an SQLite database there. Each file that has
+// changed since the last look is copied, read and compared with its former content.
 //
-// A row that is new, gone or different counts as written once. What this cannot see: a row written again as
-// it was, and the second of two writes of a row between two looks. Looks are a second apart. As a check on
-// the first, `unexplained` counts the changes of a database in which no row differs.
+// A row that is new, gone or different counts as written once. This cannot see a row written again unchanged, or the
+// second of two writes of a row between two looks. Looks are a second apart. As a check on the first,
+// `unexplained` counts the changes of a database in which no row differs.
 import { copyFileSync, mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";

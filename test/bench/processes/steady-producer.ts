@@ -1,5 +1,5 @@
-// Appends a record to every partition of a topic at a steady pace, until it is killed: each partition has its
-// turn in each interval, one after another, so that no burst delays the deliveries that are measured.
+// Appends a record to every partition of a topic at a steady pace, until it is killed. Each partition has its turn in
+// each interval, one after another, so no burst delays the measured deliveries.
 //   node steady-producer.ts URL TOPIC PARTITIONS INTERVAL_MS
 import { WebSocket } from "ws";
 import { encodeBatch } from "../../../src/core/log/record-batch.ts";
