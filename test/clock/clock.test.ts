@@ -268,7 +268,7 @@ describe.each(STEPS)("the clock is set by %i ms", (stepMs) => {
 
 test.each([
   { how: "", config: {} },
-  { how: ", those too that wait for others", config: { "commit.linger.ms": 100 } },
+  { how: ", including those that wait for others", config: { "commit.linger.ms": 100 } },
 ])(
   "[CLK-6] [CLK-1] the clock is set back and right again, repeatedly, and every append completes$how",
   async ({ config }) => {

@@ -93,7 +93,7 @@ const CASES = [
     reason: "a request does not arrive",
   },
   {
-    what: "requests, and takes no answer",
+    what: "requests, and takes no response",
     does: ({ send, socket }: Line) => {
       socket.pause();
       for (let i = 0; i < 40; i++) send(allTopics);

@@ -271,7 +271,7 @@ const allowed: readonly { what: string; lines: readonly Line[] }[] = [
     ],
   },
   {
-    what: "a handler that goes on after its partition was lost",
+    what: "a handler that continues after its partition was lost",
     lines: [
       ...[member("a"), assigned("a", 0), starts("a", 0, "p-0"), lost("a")],
       ...[member("b"), assigned("b", 0), ...handles("b", 0, "p-0", "p-1", "p-2", "p-3")],
@@ -288,7 +288,7 @@ const allowed: readonly { what: string; lines: readonly Line[] }[] = [
     ],
   },
   {
-    what: "an assignment that is told late and not used",
+    what: "an assignment that arrives late and is not used",
     lines: [
       ...[member("b"), assigned("b", 0), ...handles("b", 0, "p-0"), committed(1)],
       ...[member("a"), assigned("a", 0), lost("a")],
@@ -296,7 +296,7 @@ const allowed: readonly { what: string; lines: readonly Line[] }[] = [
     ],
   },
   {
-    what: "a Kafka client that begins anew at the commit, and one that hands on what it has fetched",
+    what: "a Kafka client that restarts at the commit, and one that delivers what it has fetched",
     lines: [
       ...[member("k", "kafka"), rebalanced("k"), ...handles("k", 0, "p-0", "p-1"), committed(1)],
       ...[member("l", "kafka"), rebalanced("l"), ...handles("l", 1, "p-1"), held(0)],
@@ -313,7 +313,7 @@ const allowed: readonly { what: string; lines: readonly Line[] }[] = [
     ],
   },
   {
-    what: "a plain client's records that were long on their way",
+    what: "a plain client's records that were long in flight",
     lines: [
       ...[member("a", "plain"), assigned("a", 0), says("a", "ping")],
       ...[member("b"), assigned("b", 0), ...handles("b", 0, "p-0", "p-1", "p-2", "p-3")],

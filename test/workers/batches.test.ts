@@ -258,27 +258,27 @@ describe("what is checked of a batch", () => {
       code: "CORRUPT_MESSAGE",
     },
     {
-      what: "fewer records than it says",
+      what: "fewer records than in its header",
       bytes: changed(good(), (view) => view.setInt32(57, 3) ?? view.setInt32(23, 2)),
       code: "CORRUPT_MESSAGE",
     },
     {
-      what: "more records than it says",
+      what: "more records than in its header",
       bytes: changed(good(), (view) => view.setInt32(57, 1) ?? view.setInt32(23, 0)),
       code: "CORRUPT_MESSAGE",
     },
     {
-      what: "another newest time than it says",
+      what: "a newest time that differs from its header",
       bytes: changed(good(), (view) => view.setInt32(39, 1)),
       code: "INVALID_RECORD",
     },
     {
-      what: "bytes that are no gzip",
+      what: "bytes that are not gzip",
       bytes: changed(good(), (view) => view.setInt16(21, COMPRESSIONS.gzip)),
       code: "CORRUPT_MESSAGE",
     },
     {
-      what: "bytes that are no zstd",
+      what: "bytes that are not zstd",
       bytes: changed(good(), (view) => view.setInt16(21, COMPRESSIONS.zstd)),
       code: "CORRUPT_MESSAGE",
     },
@@ -290,7 +290,7 @@ describe("what is checked of a batch", () => {
       code: "CORRUPT_MESSAGE",
     },
     {
-      what: "gzip that unfolds to 64 MiB",
+      what: "gzip that decompresses to 64 MiB",
       bytes: encodeBatch([{ key: null, value: null, headers: [], timestamp: 1 }], {
         compression: { ...gzip, compress: () => gzip.compress(new Uint8Array(2 ** 26)) },
       }),

@@ -482,7 +482,7 @@ describe("what a partition has stored besides batches", () => {
 describe("a partition that cannot answer", () => {
   test.each([
     {
-      how: "what it has stored is damaged",
+      how: "its stored data is damaged",
       spoil: "UPDATE partition SET topic = '{'",
       code: "KAFKA_STORAGE_ERROR",
     },

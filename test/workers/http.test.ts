@@ -317,7 +317,7 @@ describe("bad records", () => {
   const CASES: readonly BadRequest[] = [
     { what: "malformed JSON", ...send("{"), detail: /body is not JSON/ },
     {
-      what: "bytes that are no UTF-8",
+      what: "bytes that are not UTF-8",
       ...send(new Uint8Array([0x22, 0xff, 0x22])),
       detail: /UTF-8/,
     },
@@ -439,7 +439,7 @@ describe("bad records", () => {
       detail: /"a\/b"/,
     },
     {
-      what: "an NDJSON line that is no JSON",
+      what: "an NDJSON line that is not JSON",
       ...lines('{"value":1}', '{"value":', '{"value":3}'),
       detail: /line 2 is not JSON/,
     },
@@ -449,7 +449,7 @@ describe("bad records", () => {
       detail: /line 3 is not JSON/,
     },
     {
-      what: "an NDJSON line that is no record",
+      what: "an NDJSON line that is not a record",
       ...lines('{"value":1}', '{"key":"k"}'),
       detail: /^line 2: value.*required/,
     },

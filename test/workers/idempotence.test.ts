@@ -377,9 +377,9 @@ describe("an append whose partition's storage cannot be opened", () => {
 
 describe("the Worker", () => {
   const LOSSES = [
-    { what: "an answer is lost", disturbances: [afterStoring] },
+    { what: "a response is lost", disturbances: [afterStoring] },
     { what: "a request is lost", disturbances: [beforeStoring] },
-    { what: "many answers are lost", disturbances: [beforeStoring, afterStoring, afterStoring] },
+    { what: "many responses are lost", disturbances: [beforeStoring, afterStoring, afterStoring] },
   ];
 
   test.each(TWINS.flatMap((twin) => LOSSES.map((each) => ({ ...twin, ...each }))))(

@@ -289,7 +289,7 @@ const SILENCES = [
     reason: "a request does not arrive",
   },
   {
-    what: "asks no more",
+    what: "sends no more requests",
     short: "idleMs",
     does: async (client: Client) => {
       await client.send(asks);
@@ -325,7 +325,7 @@ describe.each(WAYS)("over $way", ({ open, heldBytes }) => {
 
   test.each([
     { what: "waits", asksOn: false },
-    { what: "asks on and on", asksOn: true },
+    { what: "sends more and more requests", asksOn: true },
   ])(
     "[BND-12] a client that takes no responses and $what is closed, and is sent little until then",
     async ({ asksOn }) => {
@@ -435,10 +435,10 @@ describe.each(WAYS)("over $way", ({ open, heldBytes }) => {
   });
 
   test.each([
-    { what: "goes", end: (client: Client) => client.close() },
+    { what: "leaves", end: (client: Client) => client.close() },
     { what: "breaks the protocol", end: (client: Client) => client.send(begun(-1, 0)) },
     {
-      what: "asks what is not served",
+      what: "sends an unsupported request",
       end: (client: Client) => client.send(framed(new Uint8Array([0, 99, 0, 0, 0, 0, 0, 1]))),
     },
   ])("[BND-10] a connection that $what no longer counts", async ({ end }) => {
@@ -468,7 +468,7 @@ describe.each(WAYS)("over $way", ({ open, heldBytes }) => {
 
 test.each([
   { what: "side by side", others: MAX_KAFKA_AHEAD_BYTES / 2, atOnce: 3 },
-  { what: "one by one where others hold much", others: MAX_KAFKA_AHEAD_BYTES, atOnce: 1 },
+  { what: "one by one if others hold much", others: MAX_KAFKA_AHEAD_BYTES, atOnce: 1 },
 ])("[BND-10] [KFK-35] requests sent ahead are served $what", async ({ others, atOnce }) => {
   const waiting: (() => void)[] = [];
   let appends = 0;

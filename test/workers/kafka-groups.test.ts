@@ -64,7 +64,7 @@ const ASKS_FOR_ID = { ...CLASSIC_JOIN, mustKnowId: true, sessionTimeoutMs: 1_800
 test.each([
   { title: "asks for its id", join: ASKS_FOR_ID, code: KAFKA_ERRORS.MEMBER_ID_REQUIRED },
   {
-    title: "names an id of nobody",
+    title: "names an unknown id",
     join: { ...CLASSIC_JOIN, memberId: "stranger" },
     code: ERRORS.UNKNOWN_MEMBER_ID.code,
   },
@@ -234,7 +234,7 @@ describe("a poll", () => {
       error: "INVALID_SESSION_TIMEOUT",
     },
     {
-      what: "with a pattern that is none",
+      what: "with an invalid pattern",
       more: { topicPattern: "(" },
       error: "INVALID_REGULAR_EXPRESSION",
     },

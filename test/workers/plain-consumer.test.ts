@@ -778,7 +778,7 @@ describe("bad frames", () => {
   const place = { topic: "t", partition: 0 };
   const FRAMES: readonly { what: string; frame: string | Uint8Array | object; reason: RegExp }[] = [
     { what: "bytes", frame: new Uint8Array([1, 2]), reason: /text/ },
-    { what: "text that is no JSON", frame: "hello", reason: /not JSON/ },
+    { what: "text that is not JSON", frame: "hello", reason: /not JSON/ },
     { what: "nothing", frame: "", reason: /not JSON/ },
     { what: "a list", frame: "[]", reason: /object/ },
     { what: "null", frame: "null", reason: /object/ },

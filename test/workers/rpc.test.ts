@@ -97,7 +97,7 @@ describe("a service binding", () => {
       code: "MESSAGE_TOO_LARGE",
     },
     {
-      what: "a partition that is not",
+      what: "a missing partition",
       records: [{ value: "a", partition: 1 }],
       code: "UNKNOWN_TOPIC_OR_PARTITION",
     },

@@ -1493,8 +1493,8 @@ describe("pause, resume and seek", () => {
   });
 
   test.each([
-    { what: "that nothing was in flight at", isInFlight: false },
-    { what: "that found a commit in flight", isInFlight: true },
+    { what: "with nothing in flight", isInFlight: false },
+    { what: "with a commit in flight", isInFlight: true },
   ])(
     "[LOP-2] a commit after a seek back, $what, is done once the group is back",
     ({ isInFlight }) => {

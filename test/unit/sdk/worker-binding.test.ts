@@ -163,7 +163,7 @@ test.each([
     closed: [4000, "INVALID_GROUP_ID: the name is empty"],
   },
   {
-    what: "another answer",
+    what: "another response",
     answer: () => new Response("<html>", { status: 502 }),
     closed: [1006, "HTTP 502"],
   },

@@ -72,7 +72,7 @@ const STORIES: readonly {
     added: [],
   },
   {
-    story: "made anew under a member",
+    story: "created again under a member",
     tell: (group) => {
       group.join("a");
       group.deleteTopic("t");
@@ -81,7 +81,7 @@ const STORIES: readonly {
     added: [0, 1],
   },
   {
-    story: "deleted and made anew while nobody was there",
+    story: "deleted and created again while nobody was there",
     tell: (group) => {
       group.join("a");
       group.leave("a");
@@ -92,7 +92,7 @@ const STORIES: readonly {
     added: [],
   },
   {
-    story: "made anew, which is told with the next join",
+    story: "created again, reported with the next join",
     tell: (group) => {
       group.join("a");
       group.leave("a");

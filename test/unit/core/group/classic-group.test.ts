@@ -181,9 +181,9 @@ describe("ids that nobody joins with", () => {
 
   test.each([
     { title: "asks for its id", join: {}, may: false },
-    { title: "asks for its id no more", join: { mustKnowId: false }, may: true },
+    { title: "no longer asks for its id", join: { mustKnowId: false }, may: true },
     { title: "has an instance id", join: { instanceId: "i" }, may: true },
-    { title: "names an id of nobody", join: { memberId: "stranger" }, may: false },
+    { title: "names an unknown id", join: { memberId: "stranger" }, may: false },
   ])("[CLS-10] who $title may make a member: $may", ({ join, may }) => {
     const asked = { memberId: "", mustKnowId: true, instanceId: null, ...join };
     expect(new Rig().group.mayAddMember(asked as ClassicJoin)).toBe(may);

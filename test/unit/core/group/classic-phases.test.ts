@@ -180,7 +180,7 @@ describe("protocols", () => {
 
 describe("syncing", () => {
   test.each([
-    { title: "of nobody", memberId: "x", more: {}, errorCode: UNKNOWN },
+    { title: "of an unknown member", memberId: "x", more: {}, errorCode: UNKNOWN },
     { title: "of an earlier generation", more: { generation: 1 }, errorCode: ILLEGAL_GENERATION },
     { title: "of a later generation", more: { generation: 3 }, errorCode: ILLEGAL_GENERATION },
     {
@@ -268,7 +268,7 @@ describe("waiting", () => {
       act: (rig: ClassicRig, a: string) => rig.group.leave(a, null, 36_000),
     },
     {
-      title: "the leader joins anew",
+      title: "the leader joins again",
       act: (rig: ClassicRig, a: string) => void rig.join(a, { ...SLOW, ...OTHER }),
     },
   ])(

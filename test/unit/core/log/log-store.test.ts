@@ -356,10 +356,10 @@ function storeContract(name: string, newPlace: () => Place): void {
           store.insertChunk(7, { ...chunk(7, 8), appends: [entry(9, 7)] }, totals(8, 1)),
       },
       {
-        what: "a chunk of the segment in the making",
+        what: "a chunk of the segment being built",
         change: (store) => store.insertChunk(COMPACTING, chunk(5, 6), totals(6, 2)),
       },
-      { what: "a dropped segment in the making", change: (store) => store.dropSegment(COMPACTING) },
+      { what: "a dropped segment being built", change: (store) => store.dropSegment(COMPACTING) },
       {
         what: "a segment replaced",
         change: (store) => {

@@ -123,8 +123,8 @@ describe.each(PLACES)("a known sequence that comes again, on $name", ({ newPlace
 
   test.each<{ title: string; again: Sent }>([
     { title: "as it was", again: original },
-    { title: "encoded anew at a later time", again: { timestamps: [1_700, 1_703] } },
-    { title: "encoded anew at an earlier time", again: { timestamps: [0, 3] } },
+    { title: "encoded again at a later time", again: { timestamps: [1_700, 1_703] } },
+    { title: "encoded again at an earlier time", again: { timestamps: [0, 3] } },
     { title: "with another time between its records", again: { timestamps: [1_000, 1_004] } },
     { title: "with some times of the new try", again: { timestamps: [9_000_000, 1_003] } },
     { title: "with times that go back", again: { timestamps: [1_700, 3] } },

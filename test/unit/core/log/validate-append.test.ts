@@ -179,7 +179,7 @@ describe("validating appends", () => {
       detail: /beyond the year 9999/,
     },
     {
-      title: "attribute bits that mean nothing",
+      title: "attribute bits without a meaning",
       bytes: () => edit(good(), (view) => view.setInt16(21, 0x80)),
       error: "INVALID_RECORD",
       detail: /attribute bits/,

@@ -120,7 +120,7 @@ describe("heartbeats (KIP-848)", () => {
 
   test.each([
     {
-      what: "a pattern that is none",
+      what: "an invalid pattern",
       more: { topicPattern: "(" },
       error: "INVALID_REGULAR_EXPRESSION",
     },
