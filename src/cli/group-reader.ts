@@ -35,7 +35,9 @@ export class GroupReader {
   readonly #rivulet: Rivulet;
   readonly #global: GlobalOptions;
   readonly #options: MemberOptions;
-  /** The partitions that the member has, with known ends. */
+  /** The partitions that the member has. Each assignment has a mark of its own. */
+  readonly #assigned = new Map<string, symbol>();
+  /** Those of them whose ends are known. */
   readonly #held = new Set<string>();
 
   constructor(rivulet: Rivulet, global: GlobalOptions, options: MemberOptions) {
@@ -88,6 +90,8 @@ export class GroupReader {
   async #begin(partitions: readonly PartitionPosition[]): Promise<void> {
     const { from, ends } = this.#options;
     const { admin } = this.#rivulet;
+    const assignment = Symbol("assignment");
+    for (const place of partitions) this.#assigned.set(keyOf(place), assignment);
     const fresh = "atMs" in from ? await this.#uncommitted(partitions) : new Set<string>();
     await mapConcurrently(partitions, FAN_OUT, async ({ topic, partition, offset }) => {
       const place = { topic, partition };
@@ -98,6 +102,7 @@ export class GroupReader {
       }
       if (this.unread === null) return;
       const end = await endOf(admin, place, ends);
+      if (this.#assigned.get(keyOf(place)) !== assignment) return; // It was taken away before this was known.
       this.#held.add(keyOf(place));
       if (!this.unread.add(place, next, end)) this.consumer.pause(place);
     });
@@ -120,6 +125,7 @@ export class GroupReader {
 
   #release(partitions: readonly TopicPartition[]): void {
     for (const place of partitions) {
+      this.#assigned.delete(keyOf(place));
       this.#held.delete(keyOf(place));
       this.unread?.remove(place);
     }

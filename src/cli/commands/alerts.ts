@@ -26,11 +26,11 @@ interface SetOptions {
   readonly newSecret?: true;
 }
 
-const TYPES = `Types of alerts, and their thresholds:
-  group-lag       the oldest unread record of a group is so old: seconds, or a duration such as 5m
+const TYPES = `Types, and their thresholds:
+  group-lag       the age of a group's oldest unread record: seconds, or a duration such as 5m
   group-empty     a group has no members: no threshold
-  partition-full  a partition stores so many percent of what it can (default: 80)
-  budget          a topic or a principal has used so many percent of its budget for the day (default: 80)`;
+  partition-full  how much a partition stores: percent (default: 80)
+  budget          how much of a budget for the day is used: percent (default: 80)`;
 
 export function addAlerts(program: Command): void {
   const alerts = program

@@ -11,6 +11,7 @@ import { fishCompletion } from "../../../src/cli/completion/fish.ts";
 import { zshCompletion } from "../../../src/cli/completion/zsh.ts";
 import { explain } from "../../../src/cli/context.ts";
 import { openInput } from "../../../src/cli/input.ts";
+import { manualOf } from "../../../src/cli/manual.ts";
 import { createProgram } from "../../../src/cli/program.ts";
 import { progressLine, totalsLine } from "../../../src/cli/progress-line.ts";
 import { parsePlan } from "../../../src/cli/reset-plan.ts";
@@ -118,26 +119,34 @@ function pagesOf(command: Command, path = command.name()): Page[] {
   return [{ path, help }, ...own.flatMap((each) => pagesOf(each, `${path} ${each.name()}`))];
 }
 
-/** With actions that do nothing, and errors that are thrown. */
-function parser(command = createProgram()): Command {
+/** Throws errors. Unless `isInert` is false, actions do nothing. */
+function parser(command = createProgram(), isInert = true): Command {
   command.exitOverride().configureOutput({ writeErr: () => {} });
-  if (command.commands.length === 0) command.action(() => {});
-  for (const child of command.commands) parser(child as Command);
+  if (isInert && command.commands.length === 0) command.action(() => {});
+  for (const child of command.commands) parser(child as Command, isInert);
   return command;
 }
 
+function commandAt(command: Command, ...path: readonly string[]): Command {
+  return path.reduce(
+    (at, name) => at.commands.find((each) => each.name() === name) as Command,
+    command,
+  );
+}
+
 describe("help", () => {
+  const program = createProgram();
   const pages = pagesOf(createProgram());
 
   test.each(pages)(
-    "[CLI-5] $path shows one to three examples that parse",
+    "[CLI-5] $path shows two or three examples that parse",
     async ({ help, path }) => {
       const examples =
         help
           .match(/\n\nExamples:\n((?: {2}.+\n)+)$/)?.[1]
           ?.trim()
           .split(/\n +/) ?? [];
-      expect(examples.length).toBeGreaterThan(0);
+      expect(examples.length).toBeGreaterThan(1);
       expect(examples.length).toBeLessThanOrEqual(3);
       for (const example of examples) {
         const [line = ""] = example.split(" > ");
@@ -156,6 +165,56 @@ describe("help", () => {
     },
   );
 
+  test.each(pages.filter(({ path }) => path !== "rivulet"))(
+    "[CLI-21] the manual page of $path has all its parts",
+    async ({ path }) => {
+      const printed = vi.spyOn(process.stdout, "write").mockReturnValue(true);
+      await parser(createProgram(), false).parseAsync(["help", ...path.split(" ").slice(1)], {
+        from: "user",
+      });
+      const page = printed.mock.calls.map(([text]) => String(text)).join("");
+      printed.mockRestore();
+      const titles = page.match(/^[A-Z ]+$/gm) ?? [];
+      for (const title of ["NAME", "SYNOPSIS", "DESCRIPTION", "EXAMPLES", "EXIT STATUS"])
+        expect(titles).toContain(title);
+      expect(titles).toContain("GLOBAL OPTIONS");
+      expect(page).toMatch(/^ENVIRONMENT\n {4}RIVULET_URL\n/m);
+      expect(page).toMatch(new RegExp(`^NAME\\n {4}${path} - [a-z]`));
+      expect(
+        page.split("\n").filter((line) => line.length > 100 && !/^ {4}rivulet /.test(line)),
+      ).toEqual([]);
+    },
+  );
+
+  test("[CLI-21] a page names its options with their defaults, what else ends with 1, and related commands", async () => {
+    const page = manualOf(program, commandAt(program, "groups", "lag"), 80);
+    expect(page).toContain("SYNOPSIS\n    rivulet [global options] groups lag [options] <group>\n");
+    expect(page).toMatch(/-w, --watch \[seconds\]\n {8}Show it again .*\(default: 2\)/s);
+    expect(page).toMatch(/1 {2}It failed\. Also if a partition does not answer/);
+    expect(page).toMatch(/SEE ALSO\n {4}rivulet help groups list, rivulet help groups describe/);
+    const group = manualOf(program, commandAt(program, "groups"), 80);
+    expect(group).toContain("groups <command>\n");
+    expect(group).toMatch(/COMMANDS\n {4}list\n {8}List the groups/);
+  });
+
+  test("[CLI-21] the command's own help wraps its text at the width of the options", () => {
+    const { help = "" } = pages.find(({ path }) => path === "rivulet consume") ?? {};
+    const text = help.slice(0, help.indexOf("\nExamples:"));
+    expect(text).toContain("A position is a time");
+    expect(text.split("\n").filter((line) => line.length > 80)).toEqual([]);
+  });
+
+  test.each([
+    [["topicz"], "(Did you mean topics?)"],
+    [["groups", "lst"], "(Did you mean list?)"],
+    [["consume", "orders", "--form", "x"], "(Did you mean --from?)"],
+    [["help", "produze"], "(Did you mean produce?)"],
+    [["help", "topics", "creat"], "(Did you mean create?)"],
+  ])("[CLI-21] %j is answered with what was meant: %s", async (args, hint) => {
+    const run = parser(createProgram(), false).parseAsync(args, { from: "user" });
+    await expect(run).rejects.toThrow(hint);
+  });
+
   test("[CLI-5] an example with an option that does not exist would be seen", async () => {
     const run = parser().parseAsync(["topics", "list", "--nosuch"], { from: "user" });
     await expect(run).rejects.toThrow("unknown option");
@@ -168,7 +227,7 @@ describe("completion", () => {
   /** What Tab offers, where the broker has what `complete` prints here. */
   function offered(...lines: readonly string[][]): string[][] {
     const script = `
-      rivulet() { case "$2" in topics) printf 'orders\\nprices\\n';; groups) printf '%s\\n' 'a $(exit 9) b';; esac; }
+      rivulet() { case "$2" in topics) printf 'orders\\nprices\\n';; alerts) echo late;; groups) printf '%s\\n' 'a $(exit 9) b';; esac; }
       ${bashCompletion(tree)}
       offer() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _rivulet; printf '%s\\t' "\${COMPREPLY[@]}"; echo; }
       ${lines.map((words) => `offer rivulet ${words.map((word) => `'${word}'`).join(" ")}`).join("\n")}`;
@@ -191,6 +250,14 @@ describe("completion", () => {
       ["groups", "reset", "--q"],
       ["topics", "create", "o"],
       ["help", "prod"],
+      ["help", "topics", "cr"],
+      ["consume", "--until", ""],
+      ["consume", "--print", "ti"],
+      ["groups", "list", "--state", "S"],
+      ["topics", "list", "--sort", "re"],
+      ["alerts", "show", ""],
+      ["alerts", "set", "x", "--type", "b"],
+      ["costs", "--topic", "pr"],
     );
     expect(answers).toEqual([
       ["topics"],
@@ -203,6 +270,14 @@ describe("completion", () => {
       ["--quiet"],
       [],
       ["produce"],
+      ["create"],
+      ["now"],
+      ["timestamp"],
+      ["STABLE"],
+      ["records"],
+      ["late"],
+      ["budget"],
+      ["prices"],
     ]);
   });
 
