@@ -1,5 +1,5 @@
-// Serves the requests of a group's members and admins. It refuses forbidden requests, asks the cluster for what
-// the group does not know, has the request handled and stored, and only then notifies the members.
+// Serves the requests of a group's members and admins. It refuses forbidden requests, and asks the cluster for
+// what the group does not know. Only after the request has been handled and stored does it notify the members.
 import type { Failure, Result } from "../../src/core/errors.ts";
 import type { Lookup } from "../../src/core/group/group.ts";
 import type { AnswerTo, Found, GroupRequest, RefusalOf } from "../../src/core/group/requests.ts";

@@ -1,5 +1,5 @@
-// The sockets of a group: those of its members, connections that watch for a Kafka client, observers, and
-// sockets that have not yet said what they are for.
+// The sockets of a group. They belong to its members, to connections that watch for a Kafka client, and to
+// observers. Some have not yet said what they are for.
 import { callerOfUpgrade } from "../../src/calls/socket-caller.ts";
 import { topicResource } from "../../src/core/access/grants.ts";
 import { errorOf, type Failure, fail, httpStatusOf } from "../../src/core/errors.ts";

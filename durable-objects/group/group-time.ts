@@ -1,4 +1,4 @@
-// What time does to a group: its alarm rings, and somebody may set the clock.
+// The effects of time on a group: its alarm rings, and somebody may set the clock.
 
 import { memberOf } from "../../src/core/group/state.ts";
 import { ALARM_RETRY_MS, MAX_ALARM_RETRY_MS } from "../../src/core/limits.ts";

@@ -1,5 +1,5 @@
-// The members that are alive: when each was last heard from, over its own socket, over a connection that
-// watches for it, or by a call. Only the sockets' attachments store any of it, and reading it costs no row.
+// The time when each member was last heard from: over its own socket, over a connection that watches for it, or
+// by a call. Only the sockets' attachments store any of it, and reading it costs no row.
 import type { Sight } from "../../src/core/group/session.ts";
 import type { GroupEvent } from "../../src/core/group/state.ts";
 import { DEFAULT_SESSION_TIMEOUT_MS } from "../../src/core/limits.ts";

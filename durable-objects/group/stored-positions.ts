@@ -53,7 +53,7 @@ export const CREATE_POSITIONS = [
  * fires it applies, so the row is not inserted with OR IGNORE.
  */
 function previousReleaseWrites(change: string, row: string, position: string): string {
-  // That release writes INSERT OR REPLACE, which would overrule an OR IGNORE in here.
+  // The previous release writes INSERT OR REPLACE, which would overrule an OR IGNORE in here.
   return `CREATE TRIGGER offsets_${change.toLowerCase()} INSTEAD OF ${change} ON offsets BEGIN
      INSERT INTO positions SELECT ${PREVIOUS_RELEASE}, 0, '{}'
        WHERE NOT EXISTS (SELECT 1 FROM positions WHERE slot = ${PREVIOUS_RELEASE});

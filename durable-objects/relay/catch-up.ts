@@ -1,4 +1,4 @@
-// [RLY-3] The readers of a relay that are behind the records in its memory: they have just attached, were slow,
+// [RLY-3] The readers of a relay that are behind the records in its memory. They have just attached, were slow,
 // or were there before the relay was evicted. It reads what they need from the partition, one run at a time,
 // for all readers at the same offset.
 import type { PartitionCalls } from "../../src/calls/partition-calls.ts";

@@ -1,5 +1,5 @@
-// Counts what an object uses, at the source: rows by the cursors of its storage, requests and messages by its
-// handlers, and the time for which it is awake. The figures cover this life.
+// Counts what an object uses, at the source. The cursors of its storage count rows, and its handlers count
+// requests, messages and the time awake. The figures cover this life.
 import type { Usage } from "../../src/core/metrics/usage.ts";
 
 /** The alarm of an object. */

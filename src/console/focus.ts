@@ -1,4 +1,4 @@
-// Where the keyboard focus goes when the focused element is gone.
+// Moves the keyboard focus when the focused element is gone.
 import { useEffect, useRef } from "preact/hooks";
 
 /** Moves the focus to the beginning of the page. */

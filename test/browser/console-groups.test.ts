@@ -126,7 +126,7 @@ test("[CON-22] all groups are listed by lag, and those of a topic at the topic",
   const names = async () => (await page.locator("tbody th").allTextContents()).join();
   await until("both have told", async () => {
     await page.getByRole("button", { name: "Reload" }).click();
-    await page.getByLabel("Order").selectOption("lag");
+    await page.getByLabel("Order", { exact: true }).selectOption("lag");
     return (await names()).startsWith("slow,slower");
   });
   await page.getByLabel("State").selectOption("Stable");

@@ -40,7 +40,7 @@ test("[CON-6] [CON-10] the keyboard alone finds the lagging group, sees why, and
   await tabTo(page, /^Groups$/);
   await page.keyboard.press("Enter");
   await page.locator("td:has-text('RECONCILING')").waitFor();
-  await tabTo(page, /in the order of/);
+  await tabTo(page, /in order of/);
   await page.keyboard.type("lag");
   await until("it is first", async () =>
     (await page.locator("tbody tr").first().textContent())?.startsWith("billing"),
@@ -64,7 +64,7 @@ test("[CON-6] [CON-10] the keyboard alone finds the lagging group, sees why, and
   await page.keyboard.press("Enter");
   await tabTo(page, /^1 \(lag/);
   await page.keyboard.press("Space");
-  await tabTo(page, /Go to/);
+  await tabTo(page, /Reset to/);
   await page.keyboard.type("the end");
   await tabTo(page, /^Preview$/);
   await page.keyboard.press("Enter");

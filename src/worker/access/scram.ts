@@ -1,5 +1,5 @@
-// The server's side of SCRAM (RFC 5802 and 7677): a client proves that it knows a password without sending it,
-// and the server proves that it knows the password's verifier. The password itself is stored nowhere.
+// The server's side of SCRAM (RFC 5802 and 7677): a client proves that it knows a password without sending it.
+// The server proves that it knows the password's verifier. The password itself is stored nowhere.
 //
 //   client-first:  n,,n=user,r=<client's nonce>
 //   server-first:  r=<client's nonce><server's nonce>,s=<salt>,i=<iterations>

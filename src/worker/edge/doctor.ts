@@ -1,5 +1,5 @@
-// The Worker's part of `rivulet doctor`: it compares what the cluster knows with what partitions and groups
-// report, and makes the repairs that no other operation makes.
+// The Worker's part of `rivulet doctor`. It compares what the cluster knows with what partitions and groups
+// report. It makes the repairs that no other operation makes.
 import { CLUSTER, groupResource } from "../../core/access/grants.ts";
 import { isSameOverrides } from "../../core/config-table.ts";
 import { BrokerError, errorOf, unwrap } from "../../core/errors.ts";

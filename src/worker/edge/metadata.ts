@@ -1,7 +1,7 @@
-// This Worker's cache of topic metadata. The cluster is asked about a topic at most once per METADATA_FRESH_MS,
-// while requests continue with the cached metadata, and again when a partition reports that the topic is gone.
-// Requests that need the same answer share one question. If the cluster cannot be reached, cached metadata
-// stays in use: producing and fetching do not depend on the cluster [CLU-5].
+// This Worker's cache of topic metadata. It asks the cluster about a topic at most once per METADATA_FRESH_MS,
+// and again when a partition reports that the topic is gone. Meanwhile requests continue with the cached
+// metadata. Requests that need the same answer share one question. If the cluster cannot be reached, cached
+// metadata stays in use: producing and fetching do not depend on the cluster [CLU-5].
 
 import type { HotTopics, UsedTopic } from "../../calls/cluster-calls.ts";
 import type { Beginning } from "../../calls/partition-calls.ts";

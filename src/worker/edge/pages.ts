@@ -1,4 +1,4 @@
-// Lists of the cluster, page by page. It has up to 10,000 topics and 100,000 groups, and returns a bounded
+// Lists of the cluster, page by page. It has up to 10,000 topics and 100,000 groups. It returns a bounded
 // number of them at a time, so that a list does not block other callers.
 import { MAX_LIST_PAGE } from "../../core/limits.ts";
 

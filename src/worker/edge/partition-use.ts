@@ -1,7 +1,7 @@
 // Reading a partition does not create it [PLC-3]. A call to an object creates the object and its file, in a
-// place where it then stays. So code that only reads asks the cluster first, which knows every partition that
-// has ever been used, and answers for the others itself: their logs are empty. Code that appends to a
-// partition, or waits for its records, goes straight to its object.
+// place where it then stays. So code that only reads first asks the cluster, which knows every partition that
+// has ever been used. The logs of the others are empty. Code that appends to a partition, or waits for its
+// records, goes straight to its object.
 import type { Bounds } from "../../calls/partition-calls.ts";
 import { topicResource } from "../../core/access/grants.ts";
 import { fail, type Result, unwrap } from "../../core/errors.ts";

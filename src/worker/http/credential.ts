@@ -1,5 +1,5 @@
-// The credential of a request: the Authorization header; for a browser's WebSocket, which cannot set headers, a
-// subprotocol; for its EventSource, which can set neither, the query.
+// The credential of a request. It is in the Authorization header, if the client can set headers. A browser's
+// WebSocket sends it as a subprotocol, and its EventSource in the query.
 import { BrokerError } from "../../core/errors.ts";
 import { MAX_TOKEN_CHARS } from "../../core/limits.ts";
 import { TOKEN_SUBPROTOCOL } from "../../protocol/version.ts";

@@ -1,7 +1,7 @@
-// Appends the records of one connection. A busy partition is appended to over a socket: a message costs a
-// twentieth of the call that it replaces, and the whole socket counts as one of the calls that an invocation
-// may make. A partition with only occasional appends gets plain calls. Requests overlap, and their appends to a
-// partition keep their order (append-order.ts).
+// Appends the records of one connection. A busy partition is appended to over a socket. A message costs a
+// twentieth of the call that it replaces, and the whole socket counts as one call of the invocation. A
+// partition with only occasional appends gets plain calls. Requests overlap, and their appends to a partition
+// keep their order (append-order.ts).
 
 import { WORKER } from "../../core/access/caller.ts";
 import { isWithin } from "../../core/elapsed.ts";

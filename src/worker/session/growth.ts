@@ -6,8 +6,8 @@ import { topicMetadata } from "../edge/metadata.ts";
 
 /**
  * The interval of the question. It costs nothing while the topic's metadata is fresh. A partition that was
- * added in this isolate is read after at most 15 s; one that was added elsewhere after at most
- * METADATA_FRESH_MS and a fifth more, plus these 15 s.
+ * added in this isolate is read after at most 15 s. If it was added elsewhere, METADATA_FRESH_MS and a fifth of
+ * it come on top.
  */
 const LOOK_AGAIN_MS = 15_000;
 

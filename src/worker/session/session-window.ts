@@ -2,7 +2,7 @@
 // partitions: each gets a share when it attaches. It is small at first, because most clients read little. It
 // doubles whenever the client has given back as much as it holds. A partition gets its larger share with its
 // next returned bytes. The consumer knows nothing of this: it asks for the most that a partition may have, and
-// is told that it got it.
+// the answer says that it has it.
 import {
   FIRST_SESSION_WINDOW_BYTES,
   MAX_SESSION_PARTITION_WINDOW_BYTES,
