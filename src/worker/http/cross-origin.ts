@@ -47,7 +47,7 @@ export const crossOrigin = unlessUpgrade(allowPages);
 const GZIP = /\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))/i;
 
 /** JSON, and the files of the console and of the documentation. */
-const PACKED = /^(application\/json|text\/(javascript|css|html)|image\/svg\+xml)(;|$)/;
+const COMPRESSIBLE = /^(application\/json|text\/(javascript|css|html)|image\/svg\+xml)(;|$)/;
 
 /**
  * Compresses such answers to GET in gzip if the client accepts it. The runtime compresses a body whose header
@@ -59,7 +59,7 @@ export const compressed = unlessUpgrade(async (context, next) => {
   const { cf } = context.req.raw as { cf?: object };
   if (cf !== undefined && "colo" in cf) return;
   const accepted = context.req.header("accept-encoding") ?? "";
-  const isText = PACKED.test(context.res.headers.get("content-type") ?? "");
+  const isText = COMPRESSIBLE.test(context.res.headers.get("content-type") ?? "");
   const { status } = context.res;
   if (context.req.method !== "GET" || status === 304 || !isText || !GZIP.test(accepted)) return;
   context.res.headers.set("content-encoding", "gzip");
