@@ -1,5 +1,5 @@
 // Recognizes input that is surely not lines of text: compressed files, UTF-16, and JSON over several lines.
-import { isJsonBeginning } from "./json-beginning.ts";
+import { jsonAcrossLines } from "./json-lines.ts";
 
 interface Magic {
   readonly bytes: readonly number[];
@@ -29,7 +29,7 @@ export interface Checked {
 }
 
 /** Returns what is wrong with input that begins so, and what to do about it. Null if nothing is. */
-export function whyNotLines(start: Buffer, { file, isArray }: Checked): string | null {
+export function problemOfLines(start: Buffer, { file, isArray }: Checked): string | null {
   const magic = MAGICS.find(({ bytes }) =>
     start.subarray(0, bytes.length).equals(Buffer.from(bytes)),
   );
@@ -38,7 +38,7 @@ export function whyNotLines(start: Buffer, { file, isArray }: Checked): string |
   if (start.includes(0))
     return `the input has NUL bytes, so it is not text in UTF-8: convert it, for example ${proposal(`iconv -f UTF-16LE -t UTF-8 ${file}`, isArray)}`;
   if (isArray) return null;
-  const kind = isJsonBeginning(start.toString());
+  const kind = jsonAcrossLines(start.toString());
   if (kind === "array")
     return `the input is one JSON array over several lines: give --array, or ${proposal(`jq -c '.[]' ${file}`, false)}`;
   if (kind === "object")

@@ -3,7 +3,7 @@ import { createReadStream, type ReadStream } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { JsonCursor } from "../protocol/json-text.ts";
 import { parseJson, UsageError, withoutMark } from "./context.ts";
-import { whyNotLines } from "./input-check.ts";
+import { problemOfLines } from "./input-check.ts";
 
 export interface Piece {
   readonly bytes: Buffer;
@@ -31,7 +31,7 @@ export async function openInput(
   { isArray, isRaw }: InputOptions,
 ): Promise<Input> {
   const check = (start: Buffer) => {
-    const why = isRaw ? null : whyNotLines(start, { file: shellWord(path ?? "FILE"), isArray });
+    const why = isRaw ? null : problemOfLines(start, { file: shellWord(path ?? "FILE"), isArray });
     if (why !== null) throw new UsageError(why);
   };
   if (isArray) return arrayInput(path, check);

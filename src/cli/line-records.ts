@@ -22,7 +22,7 @@ export interface LineOptions {
 const FIELDS = new Set(["key", "keyBase64", "value", "valueBase64", "headers", "timestamp"]);
 
 /** @throws UsageError if options exclude each other */
-export function checkLineOptions(options: LineOptions): void {
+export function assertLineOptions(options: LineOptions): void {
   const { records, key, keyField, keySeparator, nullValue, header, timestamp } = options;
   if (records && (key ?? keyField ?? keySeparator) !== undefined)
     throw new UsageError("--records: the key is in the record");

@@ -30,6 +30,7 @@ const LAYERS: Record<
       "src/core",
       "src/compression",
       "src/protocol",
+      "src/member",
       "src/admin",
       "src/sdk",
       "src/self-host",

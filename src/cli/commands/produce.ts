@@ -6,7 +6,7 @@ import type { Command } from "../command.ts";
 import { connect, type GlobalOptions, print, UsageError, wantsNotes } from "../context.ts";
 import { count } from "../figures.ts";
 import { type Input, openInput } from "../input.ts";
-import { checkLineOptions, collectHeader, type LineOptions, recordOf } from "../line-records.ts";
+import { assertLineOptions, collectHeader, type LineOptions, recordOf } from "../line-records.ts";
 import { parseWholeNumber } from "../options.ts";
 import { Progress } from "../progress.ts";
 import { parseSeparator } from "../record-text.ts";
@@ -83,8 +83,8 @@ export function addProduce(program: Command): void {
 }
 
 async function run(topic: string, options: ProduceOptions, global: GlobalOptions): Promise<void> {
-  checkLineOptions(options);
-  if (options.tombstone) checkTombstone(options);
+  assertLineOptions(options);
+  if (options.tombstone) assertTombstone(options);
   const { admin, producer } = connect(global);
   await admin.describeTopic(topic); // A typo is an error even if nothing is to be sent.
   if (options.tombstone) return appendTombstone(topic, producer, options, global);
@@ -135,7 +135,7 @@ async function run(topic: string, options: ProduceOptions, global: GlobalOptions
 }
 
 /** @throws UsageError */
-function checkTombstone(options: ProduceOptions): void {
+function assertTombstone(options: ProduceOptions): void {
   const { key, file, array, records, keyField, keySeparator, nullValue, raw } = options;
   if (key === undefined) throw new UsageError("--tombstone goes with --key");
   if ((file ?? array ?? records ?? keyField ?? keySeparator ?? nullValue ?? raw) !== undefined)

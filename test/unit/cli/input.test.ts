@@ -1,10 +1,10 @@
 // Input of produce that is not lines of text.
 import { gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
-import { whyNotLines } from "../../../src/cli/input-check.ts";
-import { isJsonBeginning } from "../../../src/cli/json-beginning.ts";
+import { problemOfLines } from "../../../src/cli/input-check.ts";
+import { jsonAcrossLines } from "../../../src/cli/json-lines.ts";
 
-const check = (start: Buffer, isArray = false) => whyNotLines(start, { file: "data", isArray });
+const check = (start: Buffer, isArray = false) => problemOfLines(start, { file: "data", isArray });
 
 describe("bytes", () => {
   test.each([
@@ -49,7 +49,7 @@ describe("JSON", () => {
     ['\ufeff\n {\n"a": tr', "object"],
     ['{"a":\n-1.5e3}', "object"],
   ] as const)("[CLI-18] %j is the beginning of one JSON %s", (text, kind) => {
-    expect(isJsonBeginning(text)).toBe(kind);
+    expect(jsonAcrossLines(text)).toBe(kind);
   });
 
   test.each([
@@ -72,7 +72,7 @@ describe("JSON", () => {
     "[1\n:2]",
     "",
   ])("[CLI-18] %j is lines", (text) => {
-    expect(isJsonBeginning(text)).toBeNull();
+    expect(jsonAcrossLines(text)).toBeNull();
   });
 
   test("[CLI-18] the error names the option or the command", () => {

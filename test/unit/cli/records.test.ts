@@ -1,7 +1,7 @@
 // Lines that become records, and records that become lines.
 import { describe, expect, test } from "vitest";
 import {
-  checkLineOptions,
+  assertLineOptions,
   collectHeader,
   type LineOptions,
   recordOf,
@@ -125,7 +125,7 @@ describe("lines", () => {
     [{ records: true, nullValue: "" }, "--records: the value, the headers and the timestamp"],
     [{ keyField: "f", nullValue: "x" }, "--null-value goes without --key-field"],
   ] as const)("[CLI-17] %j is refused: %s", (options, error) => {
-    expect(() => checkLineOptions(options)).toThrow(error);
+    expect(() => assertLineOptions(options)).toThrow(error);
   });
 });
 

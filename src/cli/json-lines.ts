@@ -10,7 +10,7 @@ const CUT = /^(?:"(?:[^"\\\n\r]|\\.)*\\?|-?\d*\.?\d*(?:[eE][+-]?)?|[a-z]{1,4})$/
  * Returns "array" or "object" if the text is the beginning of values of this kind, and the first of them goes over
  * several lines. Null for anything else, such as a value on each line.
  */
-export function isJsonBeginning(text: string): "array" | "object" | null {
+export function jsonAcrossLines(text: string): "array" | "object" | null {
   const body = text.replace(/^\ufeff/, "").trimStart();
   if (body[0] !== "[" && body[0] !== "{") return null;
   const [first = "", ...rest] = body.split("\n");
