@@ -1,24 +1,24 @@
-// Lets KafkaJS use a WebSocket in the place of its TCP connections. It then needs no bridge, not even in a Worker.
+// Lets KafkaJS use a WebSocket instead of a TCP connection. It then needs no bridge, not even in a Worker.
 //
 //   import { kafkaSocketFactory } from "rivulet/kafkajs";
 //   const kafka = new Kafka({ brokers: ["rivulet:9092"], socketFactory: kafkaSocketFactory({ url }) });
 //
-// It needs node:stream, which KafkaJS itself needs (in Workers, the flag nodejs_compat).
+// It needs node:stream, as KafkaJS itself does (in Workers, the flag nodejs_compat).
 import type { Socket } from "node:net";
 import { Duplex } from "node:stream";
 import { kafkaSocketUrl, socketProtocols } from "../protocol/paths.ts";
 
 export interface KafkaSocketOptions {
-  /** The broker's http or https address. The broker names that KafkaJS is given are only labels. */
+  /** The broker's http or https address. The broker names in KafkaJS's configuration are only labels. */
   readonly url: string;
   /**
-   * A token or an API key. Until KafkaJS logs in by SASL, its connections act for whom it names. A function is called for
-   * each connection.
+   * A token or an API key. Until KafkaJS signs in with SASL, its connections act for the principal of the token. A function
+   * is called for each connection.
    */
   readonly token?: string | (() => string | Promise<string>);
 }
 
-/** Makes KafkaJS's `ISocketFactory`. @throws if there is no WebSocket, as in Node before 22 */
+/** Makes an `ISocketFactory` for KafkaJS. @throws if there is no WebSocket, as in Node before 22 */
 export function kafkaSocketFactory(
   options: KafkaSocketOptions,
 ): (args: { onConnect: () => void }) => Socket {
@@ -26,12 +26,12 @@ export function kafkaSocketFactory(
     throw new Error("there is no global WebSocket here: use Node 22 or newer");
   const url = kafkaSocketUrl(options.url);
   const { token } = options;
-  // It has the members of a socket that KafkaJS uses, and no others.
+  // It has only the members of a socket that KafkaJS uses.
   return ({ onConnect }) => new WebSocketDuplex(url, token, onConnect) as unknown as Socket;
 }
 
 class WebSocketDuplex extends Duplex {
-  /** Null until there is a token. */
+  /** The connection, or null until there is a token. */
   #socket: WebSocket | null = null;
 
   constructor(url: string, token: KafkaSocketOptions["token"], onConnect: () => void) {
@@ -40,7 +40,7 @@ class WebSocketDuplex extends Duplex {
     else this.#connect(url, token, onConnect);
   }
 
-  /** Without a token there is no connection, and KafkaJS is told why. */
+  /** Connects with the token of the function. If the function fails, KafkaJS gets its error and no connection is made. */
   async #connectWith(
     token: () => string | Promise<string>,
     url: string,
@@ -48,7 +48,7 @@ class WebSocketDuplex extends Duplex {
   ): Promise<void> {
     try {
       const given = await token();
-      // KafkaJS may have given up meanwhile.
+      // KafkaJS may have given up in the meantime.
       if (!this.destroyed && !this.writableEnded) this.#connect(url, given, onConnect);
     } catch (error) {
       if (this.writableEnded) return;
@@ -65,19 +65,19 @@ class WebSocketDuplex extends Duplex {
       this.push(Buffer.from(data as ArrayBuffer));
     });
     socket.addEventListener("close", ({ code, reason }) => {
-      // KafkaJS would take the end of a connection that it has ended itself for that of its next one.
+      // KafkaJS would mistake the end of a connection that it has ended itself for the end of its next one.
       if (this.writableEnded) this.destroy();
       else if (code === 1000 || code === 1005) this.push(null);
       else this.destroy(new Error(`the WebSocket was closed: ${code} ${reason}`.trim()));
     });
-    // A close with the code follows. If the runtime forgets it, only this event comes.
+    // A close event with the code follows. Some runtimes forget it, and only this event comes.
     socket.addEventListener("error", () => {
       if (socket.readyState === WebSocket.CONNECTING && !this.writableEnded)
         this.destroy(new Error(`cannot connect to ${url}`));
     });
   }
 
-  override _read(): void {} // Data is pushed as it comes.
+  override _read(): void {} // Data is pushed when it arrives.
 
   override _write(chunk: Buffer, _encoding: string, done: (error?: Error | null) => void): void {
     try {

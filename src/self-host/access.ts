@@ -1,11 +1,11 @@
-// Who may reach a broker on this machine: everybody where only this machine does, and otherwise whoever has a key.
+// Access to a broker on this machine: open to everybody on a loopback address, and behind a key on any other.
 import { randomBytes } from "node:crypto";
 import { chmodSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { quotaSchema } from "../protocol/tenancy.ts";
 import { isLoopback, StartError } from "./settings.ts";
 
-/** The variables of the way in. They are those of the Worker: see src/env.ts. */
+/** The variables about access. The Worker's have the same names: see src/env.ts. */
 const VARIABLES = [
   "RIVULET_ROOT_KEY",
   "RIVULET_ROOT_KEY_NEXT",
@@ -18,25 +18,24 @@ const VARIABLES = [
 ] as const;
 
 const KEY_FILE = "root-key";
-/** Its presence says that the data was behind a key. */
+/** A file whose presence says that the data was behind a key. */
 const CLOSED_FILE = "closed";
 const KEY_BYTES = 32;
-/** A root key that is shorter is easily guessed. */
+/** A shorter root key is easily guessed. */
 const MIN_KEY_CHARS = 16;
 const OWNER_ONLY = 0o600;
 
 export interface Access {
   readonly isOpen: boolean;
-  /** The variables to pass on, and the root's key among them, if there is one. */
+  /** The variables to pass on, with the root key if there is one. */
   readonly variables: Readonly<Record<string, string>>;
-  /** A line for whoever has started the broker: the root key that was just made, or what is wrong with one. */
+  /** A line for the person who starts the broker: a new root key, or what is wrong with one. */
   readonly notice: string | null;
 }
 
 /**
- * [MODE-1] [MODE-2] Returns how the broker is reached on this host. Without a root key it is open on a loopback address, but
- * for data that was behind a key. On any other host it gets a key, which is kept in the data folder and said once, when it
- * is made.
+ * [MODE-1] [MODE-2] Returns the access to the broker on this host. Without a root key it is open on a loopback address,
+ * except for data that was behind a key. On any other host it gets a key, which is kept in the data folder and printed once.
  * @throws StartError
  */
 export function accessFor(
@@ -66,7 +65,7 @@ export function accessFor(
   if (isLoopback(host)) {
     if (!existsSync(closedFile)) return { isOpen: true, variables, notice: null };
     throw new StartError(
-      `the data in ${dataDir} was behind a root key, and there is none now; set RIVULET_ROOT_KEY, or delete ${closedFile} to open it to everybody on this machine`,
+      `the data in ${dataDir} was behind a root key, and now there is none; set RIVULET_ROOT_KEY, or delete ${closedFile} to open it to everybody on this machine`,
     );
   }
   const key = randomBytes(KEY_BYTES).toString("base64url");
@@ -76,30 +75,30 @@ export function accessFor(
   return closed(dataDir, { ...variables, RIVULET_ROOT_KEY: key }, notice);
 }
 
-/** Notes that the data is behind a key, so that no start without one opens it. */
+/** Writes down that the data is behind a key, so that a start without one does not open it. */
 function closed(dataDir: string, variables: Access["variables"], notice: string | null): Access {
   writeFileSync(resolve(dataDir, CLOSED_FILE), "");
   return { isOpen: false, variables, notice };
 }
 
-/** Says what is wrong with root keys, or null. A key in the folder that is no longer good would come back some day. */
+/** Returns what is wrong with the root keys, or null. Removes a kept key that is no longer good: it would come back later. */
 function noticeOf(given: readonly string[], kept: string | null, keyFile: string): string | null {
   if (kept !== null && !given.includes(kept)) {
     rmSync(keyFile);
-    return `The root key in ${keyFile} was another one, and was deleted: RIVULET_ROOT_KEY counts`;
+    return `The root key in ${keyFile} was a different one, and was deleted: RIVULET_ROOT_KEY counts`;
   }
   return given.some((key) => key.length < MIN_KEY_CHARS)
-    ? `The root key has fewer than ${MIN_KEY_CHARS} characters, and is easily guessed; take 32 random bytes: openssl rand -hex 32`
+    ? `The root key has fewer than ${MIN_KEY_CHARS} characters, and is easily guessed; use 32 random bytes: openssl rand -hex 32`
     : null;
 }
 
-/** Says that the file of the root key has none in it. It may have been cut off, so nothing is made in its place. */
+/** Returns a line about a key file without a key. The file may have been cut off, so no new key is made in its place. */
 function noticeOfEmpty(keyFile: string, host: string, next: string | undefined): string {
   const mend = isLoopback(host)
     ? "set RIVULET_ROOT_KEY"
-    : "set RIVULET_ROOT_KEY, or delete the file and start again, and one is made";
+    : "set RIVULET_ROOT_KEY, or delete the file and start again to get a new key";
   return next === undefined
-    ? `${keyFile} is empty, so there is no root key, and only API keys and tokens that were made before are good; ${mend}`
+    ? `${keyFile} is empty, so there is no root key, and only earlier API keys and tokens are good; ${mend}`
     : `${keyFile} is empty, so RIVULET_ROOT_KEY_NEXT is the only root key; ${mend}`;
 }
 

@@ -1,4 +1,5 @@
-// Builds the bundles if their sources have changed since. It loads what builds only then, so that a broker starts at once.
+// Builds the bundles if their sources have changed since the last build. It loads the builder only then, so that a broker
+// starts fast.
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -12,7 +13,7 @@ const SOURCES = [
   ...["PROTOCOL.md", "SPEC.md", "ARCHITECTURE.md", "CHANGELOG.md"],
 ].map((name) => join(ROOT, name));
 
-/** Builds unless nothing has changed since. */
+/** Builds if a source has changed since the last build. */
 export async function buildIfStale(): Promise<void> {
   const builtMs = await stat(STAMP).then(
     ({ mtimeMs }) => mtimeMs,
@@ -26,7 +27,7 @@ export async function buildIfStale(): Promise<void> {
   }
 }
 
-/** True if the path is newer. A folder changes when something in it comes or goes. */
+/** True if the path, or a path below it, is newer. A folder changes when an entry is added or removed. */
 async function isNewer(path: string, thanMs: number): Promise<boolean> {
   const about = await stat(path);
   if (about.mtimeMs >= thanMs) return true;

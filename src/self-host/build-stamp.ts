@@ -1,4 +1,4 @@
-// The file whose modification time is that of the last build. A file whose contents stay the same keeps its own time.
+// The file whose modification time is the time of the last build. Built files whose contents stay the same keep their own.
 import { fileURLToPath } from "node:url";
 
 export const STAMP = fileURLToPath(new URL("../../dist/.built", import.meta.url));

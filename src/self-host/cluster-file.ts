@@ -1,5 +1,5 @@
-// [FIL-5] Checks, before workerd starts, that the cluster's database exists and can be read. Without it, topics and
-// groups would be gone while their files are still on the disk, and would be made anew over them.
+// [FIL-5] Checks before workerd starts that the cluster's database exists and can be read. Without it, topics and groups would
+// be gone while their files are still on the disk, and new ones would be made over them.
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -7,7 +7,7 @@ import { StartError } from "./settings.ts";
 
 const DATABASE = /^[0-9a-f]{64}\.sqlite$/;
 
-/** @throws StartError that says what is damaged, in which file */
+/** Checks the database of the folder. @throws StartError that names the damage and the file */
 export function assertCluster(storagePath: string): void {
   const folder = join(storagePath, "rivulet-cluster-v1");
   const count = (name: string) => databasesIn(join(storagePath, name)).length;

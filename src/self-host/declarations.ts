@@ -1,5 +1,5 @@
-// Writes the package's declaration files into dist/types: of what the compiler made, the files that the package's
-// exports reach. The compiler also makes one for every module behind them, which is nobody's business [PKG-5].
+// Writes the package's declaration files into dist/types: those that its exports reach. The compiler also makes one for every
+// module behind them, which stays private [PKG-5].
 import { readdir, readFile, rm } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -12,7 +12,7 @@ const PUBLISHED = join(ROOT, "dist/types");
 
 const IMPORTED = /(?<=\b(?:from|import) ?\(?")\.[^"]*(?=")/g;
 
-/** Writes the files that are reached, removes all others, and returns the paths, relative to dist/types. */
+/** Writes the files that the exports reach, and removes all others. Returns the paths, relative to dist/types. */
 export async function writeDeclarations(): Promise<readonly string[]> {
   const { exports } = JSON.parse(await readFile(join(ROOT, "package.json"), "utf8"));
   const reached = new Map<string, string>();
@@ -20,7 +20,7 @@ export async function writeDeclarations(): Promise<readonly string[]> {
     if (reached.has(path)) return;
     reached.set(path, "");
     const text = await readFile(join(COMPILED, path), "utf8");
-    // The compiler leaves the names of the sources, which are not in the package.
+    // The compiler keeps the names of the sources, which are not in the package.
     reached.set(
       path,
       text.replace(IMPORTED, (name) => name.replace(/\.ts$/, ".js")),

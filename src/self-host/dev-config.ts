@@ -1,12 +1,12 @@
-// The configuration that `npm run dev` gives to wrangler. It is made of wrangler.toml.
+// The configuration that `npm run dev` gives to wrangler, made from wrangler.toml.
 
 export interface DevConfig {
   readonly host: string;
   /** Ports for Kafka's protocol. */
   readonly ports: readonly number[];
-  /** Variables that hold whatever wrangler.toml says. */
+  /** Variables that override wrangler.toml. */
   readonly variables: Readonly<Record<string, string>>;
-  /** Variables that hold if wrangler.toml does not set them. */
+  /** Variables that apply if wrangler.toml does not set them. */
   readonly defaults: Readonly<Record<string, string>>;
 }
 

@@ -1,6 +1,6 @@
-// `npm run dev`: `wrangler dev`, with Kafka's protocol on KAFKA_PORT (9092; a free port if that is
-// taken). Wrangler takes the port only from its configuration, and any other program that reads
-// wrangler.toml would listen on it too. So wrangler gets a copy.
+// `npm run dev`: `wrangler dev`, with Kafka's protocol on KAFKA_PORT (9092; a free port if that is taken). Wrangler takes the
+// port only from its configuration, and every other program that reads wrangler.toml would listen on it too. So wrangler gets
+// a copy.
 import { spawn } from "node:child_process";
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -44,13 +44,13 @@ async function main(): Promise<void> {
     ports,
     variables: {
       KAFKA_ADVERTISE: advertisedOf(addresses),
-      [JURISDICTION]: "", // That of wrangler.toml is for deployments.
+      [JURISDICTION]: "", // The one in wrangler.toml is for deployments.
       ...(hasRootKey() ? {} : { RIVULET_OPEN: "loopback" }),
       ...Object.fromEntries(Object.entries(settings).filter(isAsked)),
     },
     defaults: settings,
   });
-  // It lies in the same folder, because paths in it are relative to the folder.
+  // The copy is in the same folder, because its paths are relative to the folder.
   const copy = resolve(ROOT, `wrangler.dev-${ports[0]}.toml`);
   writeFileSync(copy, text);
   const args = argumentsWith(copy, process.argv.slice(2));
@@ -58,10 +58,10 @@ async function main(): Promise<void> {
   const wrangler = spawn(
     process.execPath,
     [wranglerPath(), "dev", ...args],
-    // Offline, it would otherwise wait for its requests to Cloudflare.
+    // Otherwise it would wait for its requests to Cloudflare when offline.
     { stdio: "inherit", env: { ...process.env, CLOUDFLARE_CF_FETCH_ENABLED: "false" } },
   );
-  // Ctrl-C reaches wrangler as well, and it takes its time to stop.
+  // Ctrl-C reaches wrangler too, which takes some time to stop.
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
     process.on(signal, () => wrangler.kill(signal));
   stopWithNpm(() => wrangler.kill("SIGTERM"));
@@ -71,7 +71,7 @@ async function main(): Promise<void> {
   });
 }
 
-/** [MODE-1] True if the broker is to ask for keys although only this machine reaches it. */
+/** [MODE-1] True if the broker asks for keys although only this machine reaches it. */
 function hasRootKey(): boolean {
   const vars = existsSync(DEV_VARS) ? parseEnv(readFileSync(DEV_VARS, "utf8")) : {};
   return [ROOT_KEY, `${ROOT_KEY}_NEXT`].some((name) => Boolean(process.env[name] ?? vars[name]));
@@ -82,7 +82,7 @@ function jurisdictionIn(args: readonly string[]): string | undefined {
   return args.map((each) => /^(?:--var=)?RIVULET_JURISDICTION:(.*)$/.exec(each)?.[1]).find(Boolean);
 }
 
-/** Replaces our configuration by the copy. If wrangler is given several configurations, ours must be among them. */
+/** Replaces wrangler.toml by the copy. If several configurations are given, wrangler.toml must be among them. */
 function argumentsWith(copy: string, given: readonly string[]): string[] {
   const isOurs = (argument: string) => resolve(argument) === CONFIG;
   if (!given.some((argument) => /^(-c|--config)/.test(argument)))

@@ -1,5 +1,5 @@
-// TLS on Kafka's ports. workerd does it, and says little of a file that it cannot use. So both files are looked at before
-// it starts.
+// TLS on Kafka's ports. workerd does it, but reports little about a file that it cannot use. So both files are checked
+// before it starts.
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
@@ -8,9 +8,9 @@ import { StartError } from "./settings.ts";
 const CERT = "KAFKA_TLS_CERT";
 const KEY = "KAFKA_TLS_KEY";
 
-/** The files stay where they are. workerd reads them once, when it starts. */
+/** The files for TLS. They stay where they are, and workerd reads them once, when it starts. */
 export interface KafkaTls {
-  /** The path of the certificate in PEM, and those of its issuers behind it. */
+  /** The path of the certificate in PEM, followed by those of its issuers. */
   readonly certPath: string;
   /** The path of its private key in PEM. */
   readonly keyPath: string;
@@ -43,11 +43,13 @@ export function kafkaTlsOf(environment: NodeJS.ProcessEnv = process.env): KafkaT
   return tls;
 }
 
-/** [MODE-4] Wrangler's port has no TLS: whoever asks for it must not believe that it is there. */
+/** [MODE-4] Wrangler's port has no TLS, and nobody may believe that it has. @throws StartError */
 export function assertNoKafkaTls(environment: NodeJS.ProcessEnv = process.env): void {
   const set = [CERT, KEY].find((name) => environment[name]);
   if (set === undefined) return;
-  throw new StartError(`${set} is set, but \`npm run dev\` has no TLS; leave it out, or npm start`);
+  throw new StartError(
+    `${set} is set, but \`npm run dev\` has no TLS; leave it out, or use \`npm start\``,
+  );
 }
 
 function parsed<T>(variable: string, path: string, wanted: string, parse: (pem: string) => T): T {

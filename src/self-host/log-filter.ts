@@ -1,15 +1,15 @@
-// Makes workerd's standard error readable for an operator [ERR-3]. workerd hides from the Worker why a database failed,
-// behind a reference. It writes the reason and a stack of addresses separately. The filter puts the reason in the place
-// of the reference in the Worker's own line, which names the object and its file, and removes the addresses. A TLS
-// handshake that failed is told as the Worker tells of other connections that it closes. Lines of the log, which are JSON,
-// become text.
+// Makes workerd's standard error readable for an operator [ERR-3]. If a database fails, workerd gives the Worker a reference
+// instead of the reason, and writes the reason and a stack of addresses on lines of their own. The Worker's line names the
+// object and its file. The filter puts the reason into that line in place of the reference, and removes the addresses. It
+// reports a failed TLS handshake as the Worker reports other connections that it closes. It turns lines of the log, which
+// are JSON, into text.
 
 const REASON = /^workerd\/.*error: .*sqlite\.c\+\+:\d+: failed: (?:.* = )?(.*)$/;
 const STACK = /^stack: .*\bwdErrId = (\w+)/;
-/** A client that speaks no TLS where TLS is spoken, or trusts no certificate. The Worker never hears of it. */
+/** A client that does not speak TLS on a port with TLS, or does not trust the certificate. The Worker does not see it. */
 const HANDSHAKE = /^workerd\/.*error: .*connect\(\) handler threw: (TLS handshake failed: .*)$/;
 const REFERENCE = /internal error; reference = (\w+)/;
-/** The references that are remembered until the line that names them comes. */
+/** The bound on references that are kept until the line that names them comes. */
 const MAX_REASONS = 1_000;
 
 export class LogFilter {
@@ -17,12 +17,12 @@ export class LogFilter {
   readonly #reasons = new Map<string, string>();
   #reason: string | null = null;
 
-  /** `asJson` leaves the lines of the log as they are, for programs that read them. */
+  /** With `asJson` the lines of the log stay JSON, for programs that read them. */
   constructor(asJson = false) {
     this.#asJson = asJson;
   }
 
-  /** Returns the line to print, or null if there is none. */
+  /** Returns the line to print, or null to print none. */
   line(text: string): string | null {
     const reason = REASON.exec(text)?.[1];
     if (reason !== undefined) {
@@ -44,13 +44,13 @@ export class LogFilter {
   }
 }
 
-/** Returns what a line of the log says, as text. Null if it is none: see src/log.ts. */
+/** Returns the text of a line of the log (src/log.ts), or null if it is not one. */
 function messageIn(line: string): string | null {
   if (!line.startsWith('{"level":')) return null;
   try {
     const { message, requestId } = JSON.parse(line) as { message: string; requestId?: string };
     return requestId === undefined ? message : `${message} (request ${requestId})`;
   } catch {
-    return null; // It was cut.
+    return null; // The line was cut.
   }
 }

@@ -4,12 +4,12 @@ import { StartError } from "./settings.ts";
 
 const DEFAULT_KAFKA_PORT = 9092;
 const MAX_PORT = 65_535;
-/** The same number as in src/core/limits.ts. Nothing of the broker is imported here. */
+/** The same number as in src/core/limits.ts, which is not imported here. */
 const MAX_NODES = 16;
 
 /**
- * Returns the port that the variable names, or a free one for 0. Reports
- * a value that is not a port, or a port that is taken.
+ * Returns the port that the variable names, or a free one for 0.
+ * @throws StartError for a value that is not a port, or a port that is taken
  */
 export async function portOf(variable: string, host: string, byDefault: number): Promise<number> {
   const text = process.env[variable] || String(byDefault);
@@ -25,8 +25,9 @@ export async function portOf(variable: string, host: string, byDefault: number):
 }
 
 /**
- * Returns KAFKA_PORT and the ports after it, one for each of KAFKA_NODES. If nobody asked for a port and the usual one
- * is taken, it finds free ones: two brokers need not be told about each other. `httpPort` is not one of them.
+ * Returns KAFKA_PORT and the ports after it, one for each of KAFKA_NODES. If KAFKA_PORT is not set and the usual port is
+ * taken, it returns free ones, so that two brokers start side by side. `httpPort` is never among them.
+ * @throws StartError
  */
 export async function kafkaPortsOf(host: string, httpPort: number | null): Promise<number[]> {
   const count = Number(process.env.KAFKA_NODES || 1);
@@ -61,7 +62,7 @@ function portsText(first: number, last: number): string {
   return first === last ? `port ${first}` : `the ports ${first} to ${last}`;
 }
 
-/** Returns free ports, each once. A port that was found free is not taken yet, and may be found again. */
+/** Returns different free ports. A port found free is not taken yet, and may be found again. */
 async function anyPorts(host: string, count: number, httpPort: number | null): Promise<number[]> {
   const ports = new Set<number>();
   while (ports.size < count) {
@@ -74,8 +75,9 @@ async function anyPorts(host: string, count: number, httpPort: number | null): P
 const ADDRESS = /^(\[[0-9a-fA-F:.]+\]|[\w.-]+):(\d{1,5})$/;
 
 /**
- * Returns KAFKA_ADVERTISE: `host:port` of each node, with commas between. `listening` are the addresses on which they
- * listen, and at which clients find them if it is not set.
+ * Returns KAFKA_ADVERTISE: `host:port` of each node, which commas separate. If it is not set, clients find the nodes at
+ * `listening`, the addresses on which they listen.
+ * @throws StartError
  */
 export function advertisedOf(listening: readonly string[]): string {
   const text = process.env.KAFKA_ADVERTISE;

@@ -1,8 +1,8 @@
-// The settings that a broker on this machine is started with: environment variables, and what is wrong with them.
+// The settings of a broker on this machine: environment variables, and the errors about them.
 import { BlockList, isIP } from "node:net";
 
 export const DEFAULT_PORT = 8787;
-/** The same number as MAX_PARTITIONS_PER_TOPIC in src/core/limits.ts. Nothing of the broker is imported here. */
+/** The same number as MAX_PARTITIONS_PER_TOPIC in src/core/limits.ts, which is not imported here. */
 export const MAX_PARTITIONS = 1_000;
 /** The same number as in src/core/limits.ts. */
 export const MAX_SESSION_CPU_MS = 300_000;
@@ -21,7 +21,7 @@ export async function runOrExplain(main: () => Promise<void>): Promise<void> {
   }
 }
 
-/** Returns the number that the variable names, from 1 to `max`. */
+/** Returns the number in the variable, from 1 to `max`. @throws StartError */
 export function numberOf(variable: string, byDefault: number, max: number): number {
   const text = process.env[variable] || String(byDefault);
   const number = Number(text);
@@ -29,7 +29,7 @@ export function numberOf(variable: string, byDefault: number, max: number): numb
   throw new StartError(`${variable} is "${text}", it must be a number from 1 to ${max}`);
 }
 
-/** Returns the flag that the variable names: true or false. */
+/** Returns the flag in the variable: true or false. @throws StartError */
 export function flagOf(variable: string, byDefault: boolean): boolean {
   const text = process.env[variable] || String(byDefault);
   if (text === "true" || text === "false") return text === "true";
@@ -50,7 +50,7 @@ const LOOPBACK = new BlockList();
 LOOPBACK.addSubnet("127.0.0.0", 8);
 LOOPBACK.addAddress("::1", "ipv6");
 
-/** True if only this machine reaches what listens on the host. */
+/** True if only this machine reaches a server on this host. */
 export function isLoopback(host: string): boolean {
   if (host === "localhost") return true;
   const family = isIP(host);

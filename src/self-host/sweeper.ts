@@ -1,63 +1,64 @@
-// Removes the databases of deleted partitions and groups, and of relays, from the disk [FIL-2]. workerd keeps
-// an empty one for every object that was ever called.
+// Removes the databases of deleted partitions and groups, and of relays, from the disk [FIL-2]. workerd keeps an empty one
+// for every object that was ever called.
 //
-// Stored data must never go, and workerd may open any file at any moment. These steps make it safe:
+// Stored data must never be removed, and workerd may open any file at any moment. These steps make the removal safe:
 //
-//   1. Only an empty file may go: one without a table. An object without a table has nothing stored.
-//   2. It is looked at under SQLite's exclusive lock. workerd holds a shared lock on each database that it has open, so
-//      a file that is locked here is not open there. An object that opens it now is refused at once (SQLITE_BUSY), before
-//      it has read or written anything, and opens it again with its next try (src/env.ts).
-//   3. workerd has no lock on a file that it has just made, or made anew for an object that deleted everything, until
-//      that object's code first reads, some turns of its event loop later. So a file must have been seen unchanged
-//      (same inode, same time of change) on several looks before, and workerd must have answered a request after each
-//      of them. A machine that slept between two looks therefore proves nothing. (A deleted partition never reads
-//      again, so its file may go.)
-//   4. The path must still lead to the file that is locked. It then stays so, because a change needs the lock.
-//   5. Its `-wal` and `-shm` go first, while it is locked. Later they could be those of a new file under that name. The
-//      write-ahead log was folded into the file before. If the process is killed in between, an empty database is left.
-//   6. The file goes. A process that opens the name from now on makes a new file, which the lock does not concern.
-//   7. A process that opened the old file before step 6 must never get the lock, because its writes would go with the
-//      file. So the lock is kept until workerd has answered a request that was sent after step 6. Its one thread opens
-//      a file and asks for the first lock in one go. Once it answers, any object that had opened the file was refused
-//      and has closed it. While it does not answer, the lock is kept.
-//   8. SQLite, closing a database that is no longer where it was, leaves the files of that name alone.
+//   1. Only an empty file is removed: one without a table. An object without a table has nothing stored.
+//   2. The file is examined under SQLite's exclusive lock. workerd holds a shared lock on each database that it has open,
+//      so a file that is locked here is not open there. An object that opens it now is refused at once (SQLITE_BUSY),
+//      before it has read or written anything. It opens the file again with its next try (src/env.ts).
+//   3. workerd may have just made a file, or made it again for an object that deleted everything. Then it has no lock on
+//      the file until that object's code first reads, some turns of its event loop later. So several looks must have seen
+//      the file unchanged (same inode, same time of change), and workerd must have answered a request after each of them.
+//      A machine that slept between two looks therefore proves nothing. (A deleted partition never reads again, so its
+//      file may be removed.)
+//   4. The path must still lead to the locked file. It then stays so, because a change needs the lock.
+//   5. Its `-wal` and `-shm` are removed first, while it is locked. Later they could belong to a new file of that name. A
+//      checkpoint has written the write-ahead log into the file before. If the process is killed in between, an empty
+//      database is left.
+//   6. The file is removed. A process that opens the name from now on makes a new file, which the lock does not cover.
+//   7. A process that opened the old file before step 6 must never get the lock, because its writes would be lost with
+//      the file. So the lock is kept until workerd has answered a request that was sent after step 6. Its one thread opens
+//      a file and asks for the first lock without a pause. Once it answers, every object that had opened the file was
+//      refused and has closed it. While it does not answer, the lock is kept.
+//   8. When SQLite closes a database whose file was removed, it leaves the files of that name alone.
 //
-// Before workerd is started, nobody has a file open. Steps 1, 2, 4, 5 and 6 are enough then.
+// Before workerd is started, no process has a file open. Steps 1, 2, 4, 5 and 6 are enough then.
 import { type BigIntStats, readdirSync, rmSync, statSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { pathToFileURL } from "node:url";
 
-/** The folders of objects that come and go. There is one cluster. */
+/** The folders of objects that can be deleted. There is one cluster. */
 const FOLDERS = ["rivulet-partition-v1", "rivulet-group-v1"];
 /**
- * A relay stores nothing, also while its readers' sockets hibernate. A lock at the moment that it wakes up would break them,
- * so its file goes only before workerd is started.
+ * A relay stores nothing, even while its readers' sockets hibernate. A lock at the moment when it wakes up would break them,
+ * so its file is removed only before workerd is started.
  */
 const FOLDERS_AT_REST = [...FOLDERS, "rivulet-relay-v1"];
 const DATABASE = /^[0-9a-f]{64}\.sqlite$/;
 /** The size of an empty database: one page. A larger one is not examined. */
 const EMPTY_BYTES = 4_096n;
-/** The number of looks on which a file must be unchanged before it is locked. */
+/** The number of looks that must see a file unchanged before it is locked. */
 const LOOKS = 2;
-/** The most files that are locked at the same time. Each is an open file of this process. */
+/** The bound on files that are locked at the same time. Each is an open file of this process. */
 const MAX_LOCKED = 64;
 /**
- * The largest share of the time that looking at the folders and removing may take. A broker on which topics come and go all
- * the time leaves fifty files a second: with a twentieth of the time, 17,000 were left half an hour later.
+ * The largest share of the time for examining the folders and removing files. A broker whose topics come and go all the
+ * time leaves fifty files a second: with a twentieth of the time, 17,000 were left half an hour later.
  */
 const MAX_SHARE = 1 / 5;
 
 /** Resolves once workerd has answered a request that was sent after the call. */
 export type Barrier = () => Promise<void>;
 
-/** The version of a file on the last look, and the number of looks on which it has been the same. */
+/** The version of a file on the last look, and the number of looks that have seen it. */
 interface Seen {
   readonly version: string;
   readonly looks: number;
 }
 
-/** Removes empty databases before workerd is started. */
+/** Removes empty databases before workerd is started. Returns the number of removed files. */
 export function sweepAtRest(storagePath: string): number {
   let removed = 0;
   for (const path of smallFiles(storagePath, FOLDERS_AT_REST, new Set()).keys()) {
@@ -80,7 +81,7 @@ export class Sweeper {
     this.#barrier = barrier;
   }
 
-  /** Looks once, and removes the databases that were seen often enough. Resolves to the number of removed files. */
+  /** Looks once, and removes the databases that enough looks have seen. Resolves to the number of removed files. */
   async look(): Promise<number> {
     const changes = changesOf(this.#storagePath);
     if (changes === this.#changes && this.#seen.size === 0) return 0; // Nothing came or went.
@@ -104,10 +105,10 @@ export class Sweeper {
     return removed;
   }
 
-  /** Looks again and again, until this process ends. */
+  /** Looks repeatedly, until this process ends. */
   run(intervalMs: number): void {
     const next = async () => {
-      const startMs = performance.now(); // [CLK-3] Nobody can set that clock.
+      const startMs = performance.now(); // [CLK-3] Nobody can set this clock.
       await this.look();
       const pauseMs = Math.max(intervalMs, (performance.now() - startMs) / MAX_SHARE);
       setTimeout(next, pauseMs).unref();
@@ -117,8 +118,8 @@ export class Sweeper {
 }
 
 /**
- * Returns databases that may be empty, each with a version that tells it from a later one of that name. Databases
- * in `open`, or open by their neighbors, are left out.
+ * Returns databases that may be empty, each with a version that differs from that of a later file of the same name. It
+ * leaves out a database beside which there is a file with a suffix in `open`.
  */
 function smallFiles(
   storagePath: string,
@@ -140,15 +141,15 @@ function smallFiles(
 }
 
 /**
- * Does steps 2 and 4 to 6 from above. Returns the lock, or null if the file
- * stays: it is in use, or not empty, or cannot be removed.
+ * Does steps 2 and 4 to 6 from above. Returns the lock, or null if the file stays because it is in use, is not empty or
+ * cannot be removed.
  */
 function remove(path: string): DatabaseSync | null {
   let database: DatabaseSync | null = null;
   try {
     const before = statsOf(path)?.ino;
     const url = pathToFileURL(path);
-    url.searchParams.set("mode", "rw"); // It never makes a file.
+    url.searchParams.set("mode", "rw"); // Never makes a file.
     database = new DatabaseSync(url, { timeout: 0 });
     database.exec("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE");
     const tables = database.prepare("SELECT 1 FROM sqlite_master LIMIT 1").all();
@@ -159,13 +160,13 @@ function remove(path: string): DatabaseSync | null {
       return database;
     }
   } catch {
-    // It stays.
+    // The file stays.
   }
   database?.close();
   return null;
 }
 
-/** Returns a text that changes whenever a file comes or goes. */
+/** Returns a text that changes whenever a file is added or removed. */
 function changesOf(storagePath: string): string {
   return FOLDERS.map((name) => statsOf(join(storagePath, name))?.mtimeNs ?? 0).join(" ");
 }
@@ -174,7 +175,7 @@ function namesIn(folder: string): string[] {
   try {
     return readdirSync(folder);
   } catch {
-    return []; // Nobody has needed the folder yet.
+    return []; // The folder does not exist yet.
   }
 }
 
@@ -182,6 +183,6 @@ function statsOf(path: string): BigIntStats | null {
   try {
     return statSync(path, { bigint: true });
   } catch {
-    return null; // The file is gone meanwhile.
+    return null; // The file has been removed.
   }
 }

@@ -1,12 +1,12 @@
-// The workerd configuration of a self-hosted broker: the same Worker and the same five classes as
-// wrangler.toml, with their storage in one folder.
+// The workerd configuration of a self-hosted broker: the Worker and the five classes of wrangler.toml, with their storage in
+// one folder.
 import type { KafkaTls } from "./kafka-tls.ts";
 
-/** A test keeps it in step with wrangler.toml: test/unit/self-host/self-host.test.ts. */
+/** The date in wrangler.toml, which test/unit/self-host/self-host.test.ts compares. */
 export const COMPATIBILITY_DATE = "2026-11-01";
 export const COMPATIBILITY_FLAGS = ["no_web_socket_compression"];
 
-/** The keys are persistent: workerd derives every object's id from these. Never change one. */
+/** Persistent keys, from which workerd derives every object's id. Never change one. */
 const UNIQUE_KEYS = {
   ClusterObject: "rivulet-cluster-v1",
   PartitionObject: "rivulet-partition-v1",
@@ -16,34 +16,35 @@ const UNIQUE_KEYS = {
 } as const;
 
 /**
- * [JWT-4] Where the Worker may fetch from: the key sets of issuers, and nothing else. Only the configuration says where they
- * are. Without this, workerd reaches public addresses alone, and many an issuer is on the same machine or network.
+ * [JWT-4] The networks from which the Worker may fetch. It fetches the key sets of issuers and nothing else, and only the
+ * configuration says where they are. By default workerd reaches only public addresses, but many issuers are on the same
+ * machine or network.
  */
 const NETWORK = '(allow = ["public", "private", "local"], tlsOptions = (trustBrowserCas = true))';
 
 export interface WorkerdOptions {
   /** Relative to the configuration file, as Cap'n Proto demands. */
   readonly bundlePath: string;
-  /** The bundle of the objects, if it is not the Worker's: that of another release, as during an upgrade. */
+  /** The bundle of the objects, if it is not the Worker's but that of another release, as during an upgrade. */
   readonly objectsBundlePath?: string;
   readonly storagePath: string;
   readonly host: string;
   readonly port: number;
   /** One port for each node. */
   readonly kafkaPorts: readonly number[];
-  /** The files with which Kafka's ports speak TLS, if they do. Their paths are relative too. */
+  /** The files with which Kafka's ports speak TLS, if they do. Their paths are relative, too. */
   readonly kafkaTls?: KafkaTls | null;
-  /** The addresses that clients are told. See KAFKA_ADVERTISE in start.ts. */
+  /** The addresses that clients are given. See KAFKA_ADVERTISE in start.ts. */
   readonly kafkaAdvertise: string;
   /** The values of AUTO_CREATE_TOPICS_ENABLE and NUM_PARTITIONS. See src/worker/kafka/broker-config.ts. */
   readonly autoCreateTopics: boolean;
   readonly numPartitions: number;
   readonly trace: string | undefined;
-  /** Flags of V8's, as for tests with little memory. */
+  /** Flags for V8, as for tests with little memory. */
   readonly v8Flags?: readonly string[];
-  /** True if whoever reaches the broker may do everything: see src/worker/access/mode.ts. */
+  /** True if every client that reaches the broker may do everything: see src/worker/access/mode.ts. */
   readonly isOpen: boolean;
-  /** Variables of the Worker that have the same name here, and are passed on if they are set. */
+  /** Variables that the Worker has under the same names. They are passed on if they are set. */
   readonly variables: Readonly<Record<string, string>>;
 }
 
