@@ -88,13 +88,13 @@ describe("the form that produces a record", () => {
     await tabTo(page, /^Value of header 1/);
     await page.keyboard.type("t-1");
     await page.keyboard.press("Enter");
-    await page.getByText(/^This is no JSON/).waitFor();
+    await page.getByText(/^This is not JSON/).waitFor();
     expect(await page.evaluate<string>(FOCUSED)).toMatch(/^Value/);
     const described = await page
       .getByLabel("Value", { exact: true })
       .getAttribute("aria-describedby");
     expect(await page.locator(`[id="${described}"]`).textContent()).toMatch(
-      /^Error: This is no JSON/,
+      /^Error: This is not JSON/,
     );
     await page.keyboard.press("End");
     await page.keyboard.type("}");
@@ -570,7 +570,7 @@ describe.each([
     await page.getByLabel("Format of header 1").selectOption("base64");
     await page.getByLabel("Value of header 1").fill("?");
     await page.getByRole("button", { name: "Send", exact: true }).click();
-    await page.getByText(/^This is no JSON/).waitFor();
+    await page.getByText(/^This is not JSON/).waitFor();
     await look("produce-wrong");
     await page.goto(`${url()}/console/topics/payments/records/0/2`);
     await page.getByRole("button", { name: "Send again…" }).click();
