@@ -95,7 +95,7 @@ describe("tables", () => {
     ).toContain("k    123456");
   });
 
-  test("[CLI-3] what is higher than the terminal loses lines, not its last", () => {
+  test("[CLI-3] output higher than the terminal loses lines, not its last", () => {
     expect(screenful("a\nb\nc\ntotal", 5)).toBe("a\nb\nc\ntotal");
     expect(screenful("a\nb\nc\nd\ntotal", 5)).toBe("a\nb\n… 2 more lines\ntotal");
   });
@@ -186,7 +186,7 @@ describe("help", () => {
     },
   );
 
-  test("[CLI-21] a page names its options with their defaults, what else ends with 1, and related commands", async () => {
+  test("[CLI-21] a page names its options with their defaults, what else exits with 1, and related commands", async () => {
     const page = manualOf(program, commandAt(program, "groups", "lag"), 80);
     expect(page).toContain("SYNOPSIS\n    rivulet [global options] groups lag [options] <group>\n");
     expect(page).toMatch(/-w, --watch \[seconds\]\n {8}Show it again .*\(default: 2\)/s);
@@ -210,12 +210,12 @@ describe("help", () => {
     [["consume", "orders", "--form", "x"], "(Did you mean --from?)"],
     [["help", "produze"], "(Did you mean produce?)"],
     [["help", "topics", "creat"], "(Did you mean create?)"],
-  ])("[CLI-21] %j is answered with what was meant: %s", async (args, hint) => {
+  ])("[CLI-21] %j gets the intended name: %s", async (args, hint) => {
     const run = parser(createProgram(), false).parseAsync(args, { from: "user" });
     await expect(run).rejects.toThrow(hint);
   });
 
-  test("[CLI-5] an example with an option that does not exist would be seen", async () => {
+  test("[CLI-5] an example with a missing option would be detected", async () => {
     const run = parser().parseAsync(["topics", "list", "--nosuch"], { from: "user" });
     await expect(run).rejects.toThrow("unknown option");
   });
@@ -224,7 +224,7 @@ describe("help", () => {
 describe("completion", () => {
   const tree = commandTree(createProgram());
 
-  /** What Tab offers, where the broker has what `complete` prints here. */
+  /** The completions that Tab offers if `complete` prints these lines here. */
   function offered(...lines: readonly string[][]): string[][] {
     const script = `
       rivulet() { case "$2" in topics) printf 'orders\\nprices\\n';; alerts) echo late;; groups) printf '%s\\n' 'a $(exit 9) b';; esac; }
@@ -311,7 +311,7 @@ test.each([
   [{}, "HTTP 401: no access", /^http:\/\/b refuses access: HTTP 401 .*\nIt wants a token: /],
   [{ token: "t" }, "HTTP 403: no access", /HTTP 403 .*\nIt wants another token: /],
   [{}, "HTTP 404: not a Rivulet broker", /^HTTP 404: not a .*\nIs the broker running\?/],
-])("[CLI-11] with %o, %s is told as what it is", (token, message, told) => {
+])("[CLI-11] with %o, %s is reported as what it is", (token, message, told) => {
   expect(explain(new ConnectionError(message), { url: "http://b", ...token })).toMatch(told);
 });
 
@@ -352,7 +352,7 @@ describe("settings", () => {
     vi.stubEnv("RIVULET_CONFIG", config);
   }
 
-  test("[CLI-7] an option holds, else the environment, else the file, else the default", () => {
+  test("[CLI-7] an option wins over the environment, the environment over the file, the file over the default", () => {
     expect(settled()).toEqual({
       url: { value: "http://127.0.0.1:8787", from: "default" },
       token: { value: null, from: "default" },
@@ -382,21 +382,21 @@ describe("settings", () => {
     ['{"token":"a secret"}', ": token must be ASCII text without spaces"],
     ['{"token":null}', ": token is null, it must be ASCII text without spaces"],
   ])(
-    "[CLI-7] a file that holds %s is refused with the file, the key and the bound",
+    "[CLI-7] a file that holds %s is rejected with the file, the key and the bound",
     (text, error) => {
       write(text);
       expect(() => settled()).toThrow(`${config}${error.startsWith(":") ? "" : " "}${error}`);
     },
   );
 
-  test("[CLI-10] a byte-order mark before the config is no part of it", () => {
+  test("[CLI-10] a byte-order mark before the config is not part of it", () => {
     write('\ufeff{"url":"http://file"}');
     expect(settled().url).toEqual({ value: "http://file", from: config });
     write('\ufeff\ufeff{"url":"http://file"}');
     expect(() => settled()).toThrow("is not JSON");
   });
 
-  test("[CLI-7] what does not hold is not checked; a file that was named must be there", () => {
+  test("[CLI-7] an overridden value is not checked; a named file must exist", () => {
     write('{"url":"http://file"}');
     vi.stubEnv("RIVULET_URL", "nonsense");
     expect(() => settled()).toThrow(
