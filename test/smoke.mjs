@@ -1,5 +1,5 @@
-// The README's first minute, in the Node that runs this file: `npm start`, then produce and consume by the command line. It is
-// JavaScript, because Node 20 cannot run TypeScript.
+// The README's first minute, in the Node that runs this file: `npm start`, then produce and consume by the command line.
+// It is JavaScript, because Node 20 cannot run TypeScript.
 import assert from "node:assert/strict";
 import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";

@@ -1,5 +1,5 @@
-// [FIL-5] Checks before workerd starts that the cluster's database exists and can be read. Without it, topics and groups would
-// be gone while their files are still on the disk, and new ones would be made over them.
+// [FIL-5] Checks before workerd starts that the cluster's database exists and can be read. Without it, topics and groups
+// would be gone while their files are still on the disk, and new ones would be made over them.
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";

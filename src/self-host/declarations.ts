@@ -1,5 +1,5 @@
-// Writes the package's declaration files into dist/types: those that its exports reach. The compiler also makes one for every
-// module behind them, which stays private [PKG-5].
+// Writes the package's declaration files into dist/types: those that its exports reach. The compiler also makes one for
+// every module behind them, which stays private [PKG-5].
 import { readdir, readFile, rm } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";

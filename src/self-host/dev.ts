@@ -1,6 +1,6 @@
-// `npm run dev`: `wrangler dev`, with Kafka's protocol on KAFKA_PORT (9092; a free port if that is taken). Wrangler takes the
-// port only from its configuration, and every other program that reads wrangler.toml would listen on it too. So wrangler gets
-// a copy.
+// `npm run dev`: `wrangler dev`, with Kafka's protocol on KAFKA_PORT (9092; a free port if that is taken). Wrangler takes
+// the port only from its configuration, and every other program that reads wrangler.toml would listen on it too. So
+// wrangler gets a copy.
 import { spawn } from "node:child_process";
 import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";

@@ -1,8 +1,8 @@
-// Finds workerd for `rivulet start`, and installs it. The package does not depend on workerd, because it takes 100 MB and
+// Finds workerd for `rivulet start`, and installs it. The package does not depend on workerd, because it takes 150 MB and
 // only those who run a broker need it. It is an optional peer: a project that has workerd, or wrangler, shares its own.
-// Otherwise `npm install` puts the version that this release was tested with into a folder of the user's cache. npm knows the
-// registry, the proxy and the platform's package, and checks what it downloads. The binary of the platform's package runs as
-// it is, so the install runs no script.
+// Otherwise `npm install` puts the version that this release was tested with into a folder of the user's cache. npm knows
+// the registry, the proxy and the platform's package, and checks what it downloads. The binary of the platform's package
+// runs as it is, so the install runs no script.
 import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -32,7 +32,7 @@ export function workerdFrom(place: string | URL): Workerd {
   return { path, isNewEnough: compatibilityDate >= COMPATIBILITY_DATE };
 }
 
-/** Returns the first workerd that is new enough, or null. It looks beside the package, in the working folder and in the cache. */
+/** Returns a workerd that is new enough: of the package's project, of the working folder or in the cache. Null if none is. */
 export function findWorkerd(version: string, packagePlace: string): Workerd | null {
   const places = [packagePlace, join(process.cwd(), "package.json"), packageIn(cacheOf(version))];
   for (const place of places) {

@@ -271,7 +271,7 @@ describe("rivulet start", () => {
     const without = await project.attempt({ env }, "node", ...START);
     expect(without.code).toBe(1);
     expect(without.all).toMatch(
-      /^rivulet: workerd is not installed; run `npm install workerd@[\d.]+`, or let `rivulet start --yes` install it into \S+no-cache\S+\n$/,
+      /^rivulet: workerd [\d.]+ or newer is not installed; run `npm install workerd@[\d.]+`, or let `rivulet start --yes` install it into \S+no-cache\S+\n$/,
     );
     const old = await project.attempt({ path: await nodeFolder(20) }, "node", ...START);
     expect(old.code).toBe(1);
@@ -309,6 +309,24 @@ describe("rivulet start", () => {
     expect(await exited).toEqual([0, null]);
     return errors;
   }
+
+  test("[PKG-9] learn starts a broker, too, and says where the lesson is", async () => {
+    project.link("workerd");
+    const dataDir = join(project.folder, "learn");
+    const settings = ["--port", "0", "--kafka-port", "0", "--data-dir", dataDir];
+    const child = project.start({}, "node", COMMAND, "learn", ...settings);
+    const exited = once(child, "close");
+    let printed = "";
+    child.stdout?.on("data", (data: Buffer) => {
+      printed += data;
+    });
+    const LINES = /^Rivulet is ready on (\S+) .*\nThe lesson is at \1\/console\/learn\n$/;
+    const [, url = ""] = await until("it says where", () => LINES.exec(printed));
+    expect((await fetch(`${url}/console/learn`)).status).toBe(200);
+    child.kill("SIGTERM");
+    expect(await exited).toEqual([0, null]);
+    project.unlink("workerd");
+  });
 
   test("[PKG-9] with --yes it installs workerd into the cache, and runs a broker until Ctrl-C", async () => {
     const cache = join(project.folder, "cache");

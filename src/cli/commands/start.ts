@@ -1,5 +1,5 @@
-// rivulet start, rivulet learn: a broker on this machine, without a clone. Its code is that of `npm start`, and is loaded only
-// here.
+// rivulet start, rivulet learn: a broker on this machine, without a clone. Its code is that of `npm start`, and is loaded
+// only here.
 import { fileURLToPath } from "node:url";
 import { Option } from "commander";
 import { agrees, mayAsk } from "../ask.ts";
@@ -16,7 +16,7 @@ interface Options {
   readonly kafkaPort?: string;
   readonly host?: string;
   readonly dataDir?: string;
-  readonly yes?: true;
+  readonly yes?: boolean;
 }
 
 const MORE = [
@@ -80,7 +80,7 @@ function withSettings(command: Command): Command {
 
 /** Gives `show` a function that starts the broker with these options. */
 async function run(
-  { port, kafkaPort, host, dataDir, yes = false }: Options,
+  { port, kafkaPort, host, dataDir, yes }: Options,
   show: (start: () => Promise<string>) => Promise<void>,
 ): Promise<void> {
   const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
@@ -96,7 +96,7 @@ async function run(
   await runOrExplain(() =>
     show(async () =>
       startBroker({
-        workerdPath: await workerdPath(yes),
+        workerdPath: await workerdPath(yes ?? false),
         bundle: async () => fileURLToPath(new URL("worker.js", import.meta.url)), // Beside this bundle.
       }),
     ),
@@ -128,6 +128,6 @@ async function workerdPath(isAgreed: boolean): Promise<string> {
   if (isAgreed || (mayAsk() && (await agrees(question))))
     return (await installWorkerd(version)).path;
   throw new StartError(
-    `workerd is not installed; run \`npm install workerd@${version}\`, or let \`rivulet start --yes\` install it into ${cache}`,
+    `workerd ${version} or newer is not installed; run \`npm install workerd@${version}\`, or let \`rivulet start --yes\` install it into ${cache}`,
   );
 }
