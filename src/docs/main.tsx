@@ -5,11 +5,25 @@ import { addSearch } from "./search-box.ts";
 
 addCopyButtons(document);
 skipWhatFits();
+openWhereWide(".menu", "52.01rem");
+openWhereWide(".contents", "72.01rem");
 showCurrentPage();
 const search = document.querySelector<HTMLElement>("#search");
 if (search !== null) addSearch(search);
 if (document.querySelector("[data-operation]") !== null)
   void import("./try/try-buttons.tsx").then(({ addTryButtons }) => addTryButtons());
+
+/** Opens a list where the style shows it beside the text (frame.css), so that it is open for a screen reader too. */
+function openWhereWide(list: string, width: string): void {
+  const details = document.querySelector<HTMLDetailsElement>(`details${list}`);
+  if (details === null) return;
+  const wide = matchMedia(`(min-width: ${width})`);
+  const follow = () => {
+    details.open = wide.matches;
+  };
+  wide.addEventListener("change", follow);
+  follow();
+}
 
 /** Scrolls the list of pages to the one that is shown. */
 function showCurrentPage(): void {

@@ -119,7 +119,7 @@ function contentHtml(content: ApiContent) {
 }
 
 function errorTable(errors: readonly (readonly [number, ErrorName])[]) {
-  return html`<div class="scroll" role="region" aria-label="Table: Errors" tabindex="0"><table>
+  return html`<div class="scroll errors" role="region" aria-label="Table: Errors" tabindex="0"><table>
     <thead><tr><th scope="col">Status</th><th scope="col">Code</th><th scope="col">Meaning</th></tr></thead>
     <tbody>${errors.map(
       ([status, error]) =>
