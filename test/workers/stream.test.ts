@@ -386,7 +386,7 @@ describe("bad streams", () => {
       400,
       /^from: must be earliest, latest, an offset, or the id of an event; got "nowhere"/,
     ],
-    ["?from=5", 400, /^from: is the offset 5, so partition must say/],
+    ["?from=5", 400, /^from: is the offset 5, so partition must be given/],
     ["?partition=x", 400, /^partition: /],
     ["?partition=7", 404, /partition is 7, topic .* has 1/],
     ["?key=a&key=b", 400, /^key: appears more than once/],
