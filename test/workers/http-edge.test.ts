@@ -290,7 +290,7 @@ describe("a stream", () => {
   );
 
   test.each([
-    ["?from=5", {}, "partition must say"],
+    ["?from=5", {}, "partition must be given"],
     ["?from=never", {}, "from"],
     ["?partition=3", {}, "partition is 3, topic t has 3 (0 to 2)"],
     ["?partition=-1", {}, "partition"],

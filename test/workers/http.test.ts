@@ -1736,6 +1736,6 @@ describe("a request with more faults than can be listed", () => {
     const good = Array.from({ length: 1_000 }, () => ({ value: "a" }));
     const { status, body } = await send([...good, ...wrong.slice(1_000)]);
     expect({ status, ...body }).toMatchObject({ status: 400, code: "INVALID_REQUEST" });
-    expect(body.detail).toMatch(/^records\[1000\]|too many faults/);
+    expect(body.detail).toMatch(/^records\[1000\]|too many errors/);
   });
 });
