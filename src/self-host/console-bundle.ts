@@ -17,7 +17,7 @@ export interface ConsoleBundle {
   readonly files: readonly BrowserFile[];
   /** The script that the console's page loads. */
   readonly first: string;
-  /** Of the console, which source is in which file, and what each of them imports. */
+  /** The console's sources: the file that has each of them, and its imports. */
   readonly metafile: esbuild.Metafile;
 }
 

@@ -286,7 +286,7 @@ describe("a form of the reference", () => {
     const form = page.locator("#delete-v1-topics-topic form");
     await form.getByLabel("topic").fill("doomed");
     await form.getByRole("button", { name: "Send" }).click();
-    await form.getByRole("button", { name: "Do not send" }).click();
+    await form.getByRole("button", { name: "Cancel" }).click();
     expect((await rivulet.admin.describeTopic("doomed")).name).toBe("doomed");
     await form.getByRole("button", { name: "Send" }).click();
     expect(await form.getByRole("alert").textContent()).toContain("DELETE /v1/topics/doomed");

@@ -32,7 +32,7 @@ export function CredentialField() {
         onInput={({ currentTarget }) => change(currentTarget.value)}
       />
       <small id="credential-hint">
-        Only a broker that asks who calls needs it. It stays in this page’s memory.
+        Only a closed broker needs it. It stays in this page’s memory.
       </small>
     </div>
   );

@@ -63,7 +63,7 @@ function quoted(text: string): string {
   return `'${text.replaceAll("'", "'\\''")}'`;
 }
 
-/** Sends the request. Of a long answer it reads the beginning. @throws Error if there is no answer, or it was stopped */
+/** Sends the request, and reads the beginning of a long answer. @throws Error if there is no answer, or it was stopped */
 export async function send(
   { method, path, body, contentType }: TriedRequest,
   credential: string,

@@ -93,14 +93,14 @@ export function TryForm(props: { method: string; path: string; operation: Operat
       {outcome.state === "asking" ? (
         <div class="note warning" role="alert">
           <p>
-            This deletes. Send <code>{`${method} ${request.path}`}</code>?
+            This deletes data. Send <code>{`${method} ${request.path}`}</code>?
           </p>
           <div class="buttons">
             <button type="submit" class="primary dangerous">
               Delete
             </button>
             <button type="button" onClick={() => setOutcome({ state: "none" })}>
-              Do not send
+              Cancel
             </button>
           </div>
         </div>

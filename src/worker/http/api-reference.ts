@@ -16,7 +16,7 @@ interface Described {
   readonly operation: ApiOperation;
 }
 
-/** Returns what stands beside the list of pages: the list of the operations' groups, and the page itself. */
+/** Returns the page without its frame: the list of the operations' groups, and the operations. */
 export function apiReference(): string {
   const { tags, paths } = apiDocument();
   const all = Object.entries(paths).flatMap(([path, operations]) =>
@@ -39,7 +39,7 @@ export function apiReference(): string {
     </p>
     <p>
       Bodies are JSON. An error is <code>application/problem+json</code> with Kafka’s name of the error in <code>code</code>.
-      A broker that asks who calls takes a key or a token: <code>Authorization: Bearer …</code>. Any operation may fail with the
+      A closed broker needs a key or a token: <code>Authorization: Bearer …</code>. Any operation may fail with the
       <a href="#errors">common errors</a>.
     </p>
     <div id="credential"></div>
@@ -54,7 +54,7 @@ export function apiReference(): string {
     </article></main>`);
 }
 
-/** Returns the errors that every operation has which asks who calls. */
+/** Returns the errors of every operation that needs a credential. */
 function commonErrors(all: readonly Described[]): ReadonlySet<ErrorName> {
   const asking = all.map(({ operation }) => errorsOf(operation).map(([, error]) => error));
   const [first = []] = asking.filter((errors) => errors.includes("SASL_AUTHENTICATION_FAILED"));
@@ -136,7 +136,7 @@ function exampleOf(method: string, path: string, operation: ApiOperation) {
       ${codeBlock(`const records = new EventSource(${JSON.stringify(address)});\nrecords.onmessage = ({ data }) => console.log(data);`)}`;
   if (/\/(consume|events)$/.test(path)) {
     const url = `${address.replace("http", "ws")}${path.endsWith("/consume") ? "?topics=orders" : ""}`;
-    return html`<p>Any WebSocket client opens it. Messages are JSON: see <a href="/docs/protocol">Protocol</a>. Where the broker asks who calls,
+    return html`<p>Any WebSocket client opens it. Messages are JSON: see <a href="/docs/protocol">Protocol</a>. On a closed broker
       the second argument has the token.</p>
       ${codeBlock(`const socket = new WebSocket(${JSON.stringify(url)}, ["rivulet.v1", "rivulet.token." + token]);\nsocket.onmessage = ({ data }) => console.log(data);`)}`;
   }

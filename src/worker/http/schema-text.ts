@@ -1,7 +1,7 @@
 // A JSON schema as people read it: the shape of the JSON, with the bounds beside it.
 import type { JsonSchema } from "./openapi-document.ts";
 
-/** Names in braces, a line each, with the values that they may have. */
+/** Returns the shape: names in braces, one on each line, with the values that they may have. */
 export function schemaText(schema: JsonSchema, indent = ""): string {
   const { type, properties, items, additionalProperties } = schema;
   const choices = (schema.anyOf ?? schema.oneOf) as readonly JsonSchema[] | undefined;

@@ -1,6 +1,6 @@
 /// <reference path="./docs-module.d.ts" />
-// The page at the broker's address: it runs, where its clients find it, and where to go on. It shows nothing that /health does not,
-// but what the configuration makes public: the release, and the addresses for Kafka's clients.
+// The page at the broker's address: its health, the addresses for clients, and links. Besides what /health reports, it shows only
+// what the configuration makes public: the release, and the addresses for Kafka's clients.
 import { FRAMES, VERSION } from "rivulet:docs";
 import type { Context } from "hono";
 import { html } from "hono/html";
@@ -31,7 +31,7 @@ async function startPage(env: Env, origin: string): Promise<string> {
     ${door(CONSOLE_PATH, "Console", "Topics, records, groups and lag in the browser")}
     ${door(`${CONSOLE_PATH}/learn`, "Lesson", "Consumer groups in ten minutes")}
     ${door(DOCS_PATH, "Documentation", "Guides and reference of this release")}
-    ${door(`${DOCS_PATH}/api`, "HTTP API", "Every operation, to be tried here")}
+    ${door(`${DOCS_PATH}/api`, "HTTP API", "Every operation, with forms to try it")}
     </ul>
     ${isOpen(env) ? "" : keyNote(env)}
     ${section("cli", "Command line", [
@@ -67,12 +67,12 @@ function address(text: string) {
 function keyNote(env: Env) {
   if (rootKeysOf(env).length === 0)
     return html`<div class="note warning"><p class="kind">This broker has no root key</p>
-      <p>Until it has one it answers nothing: <code>npx wrangler secret put RIVULET_ROOT_KEY</code>, or
+      <p>Until it has one, it refuses all requests for data: <code>npx wrangler secret put RIVULET_ROOT_KEY</code>, or
       <code>RIVULET_ROOT_KEY=… npm start</code>.</p></div>`;
   return html`<div class="note"><p class="kind">A key is needed</p>
     <p>To sign in, open the <a href="${CONSOLE_PATH}">console</a> and enter an API key, a token or the root’s key. Programs send it as
-    <code>Authorization: Bearer …</code>; the examples below take it from <code>RIVULET_TOKEN</code>. Whoever has the root’s key makes
-    others with <code>npx rivulet keys create</code>.</p></div>`;
+    <code>Authorization: Bearer …</code>; the examples below take it from <code>RIVULET_TOKEN</code>. The root’s key
+    creates others: <code>npx rivulet keys create</code>.</p></div>`;
 }
 
 function cliOf(env: Env, origin: string): string {
