@@ -1,12 +1,12 @@
-// Questions before something is changed. They go to standard error, for standard output may be a file.
+// Asks before a change. Questions go to standard error, because standard output may be a file.
 import { createInterface } from "node:readline/promises";
 
-/** True if there is somebody to be asked. */
+/** True if someone can be asked. */
 export function mayAsk(): boolean {
   return Boolean(process.stdin.isTTY && process.stderr.isTTY);
 }
 
-/** Asks, and returns true only for a clear yes. */
+/** Asks a question. Returns true only for a clear yes. */
 export async function agrees(question: string): Promise<boolean> {
   const lines = createInterface({ input: process.stdin, output: process.stderr });
   try {

@@ -1,5 +1,5 @@
-// The broker, as long work needs it: bytes in and out, and calls that are made again while it restarts. All of these
-// may be repeated: reads, appends of an idempotent producer, and changes that say what is to be.
+// The broker for long-running commands: bytes in and out, and calls that are repeated while it restarts. All of these may
+// be repeated: reads, appends of an idempotent producer, and changes that name the new state.
 import { brokerError, parseJson } from "../admin/http.ts";
 import { FAN_OUT } from "../core/limits.ts";
 import { mapConcurrently } from "../core/map-concurrently.ts";
@@ -9,12 +9,12 @@ import { type Admin, BrokerError, ConnectionError } from "../sdk/index.ts";
 import { connect, type GlobalOptions } from "./context.ts";
 import type { GroupPosition } from "./export/content.ts";
 
-/** So long a call is made again and again. A broker that restarts is back by then. */
+/** The time for which a call is repeated. A broker that restarts is back by then. */
 const TRY_MS = 60_000;
 const FIRST_BACKOFF_MS = 200;
 const MAX_BACKOFF_MS = 5_000;
 const REQUEST_MS = 60_000;
-/** Bytes of one read. */
+/** The bytes of one read. */
 const READ_BYTES = 2 * 1_048_576;
 
 export interface ReadBatches {
@@ -25,24 +25,24 @@ export interface ReadBatches {
   readonly highWatermark: number;
 }
 
-/** A position of a group as the broker tells it. */
+/** A committed offset as the broker returns it. */
 export type TopicPosition = GroupPosition & { readonly topic: string };
 
 export class Broker {
   readonly admin: Admin;
   readonly #global: GlobalOptions;
   readonly #note: (text: string) => void;
-  /** True once it has answered. Before that, an address where nobody answers is a mistake. */
+  /** True once the broker has answered. Before that, an address without an answer is an error. */
   #hasAnswered = false;
 
-  /** `note` is told what is waited for. */
+  /** Calls `note` with the reason of each wait. */
   constructor(global: GlobalOptions, note: (text: string) => void) {
     this.#global = global;
     this.#note = note;
     this.admin = connect(global).admin;
   }
 
-  /** Makes a call again while nobody answers, or the answer says that it may pass. */
+  /** Makes a call, and repeats it while there is no answer or the error may pass. */
   async again<T>(call: () => Promise<T>): Promise<T> {
     const startMs = performance.now();
     for (let backoffMs = FIRST_BACKOFF_MS; ; backoffMs = Math.min(2 * backoffMs, MAX_BACKOFF_MS)) {
@@ -61,7 +61,7 @@ export class Broker {
     }
   }
 
-  /** Returns whole batches from the one that holds `offset` on. */
+  /** Returns whole batches, beginning with the one that holds `offset`. */
   batches(topic: string, partition: number, offset: number): Promise<ReadBatches> {
     const path = `${batchesPath(topic, partition)}?offset=${offset}&maxBytes=${READ_BYTES}`;
     return this.again(async () => {
@@ -77,7 +77,7 @@ export class Broker {
     });
   }
 
-  /** Appends the batches where the log ends at `expectedOffset`. */
+  /** Appends batches to a log that ends at `expectedOffset`. */
   append(
     topic: string,
     partition: number,
@@ -96,7 +96,7 @@ export class Broker {
     return answer.bytes.length === 0 ? (null as T) : jsonOf(answer);
   }
 
-  /** Returns where each partition begins and ends. It asks some at a time, and wakes those that were used. */
+  /** Returns the start and the end of each partition. It asks some at a time, and wakes those that were used. */
   bounds(topic: string, partitions: number): Promise<{ start: number; end: number }[]> {
     const all = Array.from({ length: partitions }, (_, partition) => partition);
     return mapConcurrently(all, FAN_OUT, async (partition) => {
@@ -111,7 +111,7 @@ export class Broker {
     return this.again(async () => jsonOf(await this.#request("POST", PRODUCERS_PATH)));
   }
 
-  /** Returns what the group has committed, or null if there is no such group. It wakes nothing but the group. */
+  /** Returns the committed offsets of the group, or null if there is no such group. It wakes nothing but the group. */
   async positions(groupId: string): Promise<readonly TopicPosition[] | null> {
     const path = `${groupPath(groupId)}/offsets`;
     try {
@@ -159,7 +159,7 @@ function jsonOf<T>({ bytes }: { readonly bytes: Uint8Array }): T {
   return JSON.parse(new TextDecoder().decode(bytes));
 }
 
-/** Errors that say what to do next rather than to wait. */
+/** Retriable errors that will not pass by waiting. */
 const FINAL = new Set(["UNKNOWN_TOPIC_OR_PARTITION", "UNKNOWN_TOPIC_ID", "INVALID_UPDATE_VERSION"]);
 
 function mayPass(error: unknown): boolean {

@@ -8,15 +8,15 @@ export interface GlobalOptions {
   readonly quiet?: true;
 }
 
-/** Thrown for wrong use of the command line that is found after parsing. */
+/** Thrown for wrong use of the command line, found after parsing. */
 export class UsageError extends Error {}
 
-/** Connects. The values of the options were checked when they were settled (settings.ts). */
+/** Makes a client. The values of the options were checked before (settings.ts). */
 export function connect({ url, token }: GlobalOptions): Rivulet {
   return new Rivulet({ url, ...(token === undefined ? {} : { token }) });
 }
 
-/** True if people are told more on standard error. Not in a script's log, and not if the user wants to hear nothing. */
+/** True if notes for people go to standard error: on a terminal, without --json and --quiet. */
 export function wantsNotes({ json, quiet }: GlobalOptions): boolean {
   return process.stderr.isTTY && !json && !quiet;
 }
@@ -46,10 +46,10 @@ const HINTS: Partial<Record<ErrorName, string>> = {
     "`rivulet topics list` shows the topics, `rivulet topics create NAME` creates one",
   TOPIC_ALREADY_EXISTS: "`rivulet topics describe NAME` shows it",
   GROUP_ID_NOT_FOUND:
-    "`rivulet groups list` shows the groups; a group begins to exist when its first member joins, or with `rivulet groups alter`",
+    "`rivulet groups list` shows the groups; a group is created when its first member joins, or by `rivulet groups alter`",
   NON_EMPTY_GROUP: "stop the group's members, or wait for their session timeout, and try again",
   SASL_AUTHENTICATION_FAILED:
-    "name an API key or a token with RIVULET_TOKEN, --token or the config file",
+    "give an API key or a token with RIVULET_TOKEN, --token or the config file",
   TOPIC_AUTHORIZATION_FAILED: "`rivulet whoami` shows what you may do",
   GROUP_AUTHORIZATION_FAILED: "`rivulet whoami` shows what you may do",
   CLUSTER_AUTHORIZATION_FAILED: "`rivulet whoami` shows what you may do",
@@ -57,14 +57,14 @@ const HINTS: Partial<Record<ErrorName, string>> = {
     "another live consumer uses this instance id; stop it or choose another id",
 };
 
-/** Explains an error in one or two lines: what went wrong, and what to do about it. */
+/** Explains an error in one or two lines: the problem, and how to solve it. */
 export function explain(error: unknown, options: GlobalOptions): string {
   if (error instanceof UsageError) return error.message;
   if (error instanceof ConnectionError) {
     const [, status] = /^HTTP (401|403)\b/.exec(error.message) ?? [];
     if (status !== undefined)
-      return `${options.url} refuses access: HTTP ${status}${status === "401" ? " Unauthorized" : " Forbidden"}\nIt wants ${options.token === undefined ? "a token" : "another token"}: name one with RIVULET_TOKEN, --token or the config file.`;
-    return `${error.message}\nIs the broker running? Start it with \`npm start\`, or name another with --url or RIVULET_URL (now ${options.url}).`;
+      return `${options.url} refuses access: HTTP ${status}${status === "401" ? " Unauthorized" : " Forbidden"}\nIt wants ${options.token === undefined ? "a token" : "another token"}: give one with RIVULET_TOKEN, --token or the config file.`;
+    return `${error.message}\nIs the broker running? Start it with \`npm start\` in a clone or with \`rivulet start\`, or give another address with --url or RIVULET_URL (now ${options.url}).`;
   }
   if (error instanceof BrokerError) {
     const isOfPartition =

@@ -1,11 +1,11 @@
-// Shows people how far a group has read. `groups describe` and `groups lag` share it.
+// The offsets and the lag of a group for people. `groups describe` and `groups lag` share it.
 import type { RefusedPlace } from "../core/group-info.ts";
 import type { GroupInfo, GroupOffsetInfo } from "../sdk/index.ts";
 import { count, durationText } from "./figures.ts";
 import { table } from "./table.ts";
 
 export interface OwnedOffset extends GroupOffsetInfo {
-  /** The client, or the member if it has no name. Null if nobody owns the partition now. */
+  /** The client, or the member if it has no client id. Null if the partition has no owner now. */
   readonly owner: string | null;
 }
 
@@ -29,7 +29,7 @@ export function lagOf(offsets: readonly GroupOffsetInfo[]): number | null {
   return known.length === 0 ? null : known.reduce((sum, lag) => sum + lag, 0);
 }
 
-/** `unreadable` is the number of partitions that do not answer. */
+/** Writes the lag. `unreadable` is the number of partitions that do not answer. */
 export function lagText(offsets: readonly GroupOffsetInfo[], unreadable = 0): string {
   const lag = lagOf(offsets);
   const unknown = offsets.filter((row) => row.lag === null).length;

@@ -9,13 +9,13 @@ export interface BridgeOptions {
   /** The port of the first node. Each other node has the next port. */
   readonly port: number;
   readonly nodes: number;
-  /** The addresses at which clients find the nodes, one for each. If null, the addresses it listens on. */
+  /** The addresses at which clients find the nodes, one for each. Null for those on which it listens. */
   readonly advertise: readonly string[] | null;
-  /** Called for each connection that could not be made, or broke. */
+  /** Called for each connection that could not be opened, or broke. */
   readonly onBroken: (reason: string) => void;
 }
 
-/** If more bytes than this are unsent, the bridge stops reading from the client. */
+/** With more unsent bytes than this, the bridge stops reading from the client. */
 const HIGH_WATER_BYTES = 4 * 1024 * 1024;
 const DRAIN_CHECK_MS = 10;
 
@@ -30,7 +30,7 @@ export class KafkaBridge {
     this.addresses = addresses;
   }
 
-  /** Listens on all ports, or on none. @throws if one is taken */
+  /** Listens on all ports, or on none. @throws Error if a port is taken */
   static async start(options: BridgeOptions): Promise<KafkaBridge> {
     const servers = Array.from({ length: options.nodes }, () => createServer({ noDelay: true }));
     const ports: number[] = [];
@@ -64,7 +64,7 @@ export class KafkaBridge {
 
   #carry(socket: Socket, connect: () => WebSocket, onBroken: (reason: string) => void): void {
     this.#sockets.add(socket);
-    socket.pause(); // Until there is a target to send to.
+    socket.pause(); // It resumes when the WebSocket is open.
     const webSocket = connect();
     webSocket.binaryType = "arraybuffer";
     webSocket.addEventListener("open", () => socket.resume());
@@ -89,7 +89,7 @@ export class KafkaBridge {
   }
 
   /**
-   * Pauses the client until the unsent bytes have gone. A WebSocket tells how many they are, but not when that changes.
+   * Pauses the client until the unsent bytes are sent. A WebSocket has a count of them, but no event when it changes.
    */
   #holdBack(socket: Socket, webSocket: WebSocket): void {
     socket.pause();

@@ -1,10 +1,10 @@
-// Lists of any length, fetched a page at a time, so that the broker never has a long list in hand for the command line.
+// Lists of any length. They are fetched in pages, so the broker never holds a long list for the command line.
 import { jsonBody } from "../admin/http.ts";
 import type { TopicInfo } from "../sdk/index.ts";
 import type { GlobalOptions } from "./context.ts";
 import { httpOf } from "./http.ts";
 
-/** The most that the broker answers at once [CLU-6]. */
+/** The longest page that the broker returns [CLU-6]. */
 const PAGE = 1_000;
 const DELETED_TOPICS = "/v1/deleted-topics";
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// The `rivulet` command: parses, runs one command, reports errors. Exit codes: 0 done, 1 failed, 2 used wrongly.
+// The `rivulet` command: parses, runs one command, reports errors. Exit codes: 0 done, 1 failed, 2 wrong use.
 import { explain, type GlobalOptions, UsageError } from "./context.ts";
 import { createProgram } from "./program.ts";
 
@@ -7,8 +7,8 @@ const MIN_NODE = 20;
 
 for (const output of [process.stdout, process.stderr]) {
   output.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code === "EPIPE") return; // The reader of the pipe has had enough.
-    process.stderr.write(`what was to be printed could not be: ${error.message}\n`);
+    if (error.code === "EPIPE") return; // The reader of the pipe has closed it.
+    process.stderr.write(`the output could not be written: ${error.message}\n`);
     process.exit(1);
   });
 }

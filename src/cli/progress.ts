@@ -1,7 +1,7 @@
-// The line on standard error that shows the progress. It is drawn over itself.
+// A line on standard error that shows progress and is drawn over itself.
 import { progressLine, totalsLine } from "./progress-line.ts";
 
-/** An operation that takes less is over before anybody has read the line. */
+/** No line is shown before. A shorter operation would end before anyone has read it. */
 const QUIET_MS = 1_000;
 const DRAW_MS = 200;
 const CLEAR = "\r\x1b[K";
@@ -14,7 +14,7 @@ export class Progress {
   #bytes = 0;
   #isDrawn = false;
 
-  /** `part` returns the fraction that is done, 0 to 1, or null if nobody knows. */
+  /** `part` returns the fraction that is done, 0 to 1, or null if it is not known. */
   constructor(isWanted: boolean, part: () => number | null) {
     this.#part = part;
     if (isWanted) this.#timer = setInterval(() => this.#draw(), DRAW_MS).unref();
@@ -30,12 +30,12 @@ export class Progress {
     this.#bytes += bytes;
   }
 
-  /** Writes a line of its own in the place of the progress, which is drawn again below it. */
+  /** Writes a line in place of the progress, which is drawn again below it. */
   note(text: string): void {
     process.stderr.write(`${this.#isDrawn ? CLEAR : ""}${text}\n`);
   }
 
-  /** Ends the progress. The totals take the place of the line. */
+  /** Ends the progress. The totals replace the line. */
   end(): void {
     clearInterval(this.#timer);
     if (this.#isDrawn) process.stderr.write(`${CLEAR}${totalsLine(this.#numbers)}\n`);
@@ -44,7 +44,7 @@ export class Progress {
 
   #draw(): void {
     if (this.#numbers.elapsedMs < QUIET_MS) return;
-    // After the last column, a terminal would begin a new line.
+    // A character in the last column would start a new line on some terminals.
     const width = (process.stderr.columns || 80) - 1;
     process.stderr.write(`${CLEAR}${progressLine(this.#numbers, this.#part(), width)}`);
     this.#isDrawn = true;

@@ -1,11 +1,11 @@
-// The text for people about a recovery: what it will lose, and what it has done. It is pure.
+// The texts that people read before and after a recovery. It is pure.
 
 import type { Recovery, RecoveryTarget } from "../core/recovery-info.ts";
 
-/** Names what will be lost. `to` is the time as it was written, or null for a bookmark. */
+/** Says what will be lost. `to` is the time as the user wrote it, or null for a bookmark. */
 export function warningText(target: RecoveryTarget, plan: Recovery, to: string | null): string {
   const when = to ?? "that state";
-  const failing = plan.failing === undefined ? [] : [`Now it cannot be read: ${plan.failing}`];
+  const failing = plan.failing === undefined ? [] : [`It cannot be read now: ${plan.failing}`];
   const lines = { partition: partitionLines, group: groupLines, cluster: clusterLines };
   return [...failing, ...lines[target.type](plan, when, target)].join("\n");
 }
@@ -15,39 +15,39 @@ function partitionLines(plan: Recovery, when: string, target: RecoveryTarget): s
   const name = nameOf(target);
   const range =
     logEndOffset === undefined
-      ? `Whatever ${name} has stored since ${when} will be lost.`
+      ? `Everything that ${name} has stored since ${when} will be lost.`
       : firstLostOffset === undefined
-        ? `${name} holds offsets ${logStartOffset} to ${logEndOffset - 1}. What was stored since ${when} will be lost.`
+        ? `${name} holds offsets ${logStartOffset} to ${logEndOffset - 1}. Records that were stored since ${when} will be lost.`
         : firstLostOffset < logEndOffset
-          ? `${name} ends at ${logEndOffset}. Records that were stored since ${when} will be lost: by their timestamps offsets ${firstLostOffset} to ${logEndOffset - 1}.`
+          ? `${name} ends at ${logEndOffset}. Records that were stored since ${when} will be lost: by their timestamps, offsets ${firstLostOffset} to ${logEndOffset - 1}.`
           : `${name} ends at ${logEndOffset}, and no record has a timestamp since ${when}. Records that were stored since will be lost all the same.`;
   return [
     range,
-    "THEIR OFFSETS WILL BE GIVEN OUT AGAIN, to other records. Who has read them reads none of the new ones below its position: reset such groups with `rivulet groups reset GROUP --to current`.",
-    "Records that were deleted since come back. `rivulet doctor` then tells what does not fit.",
+    "THEIR OFFSETS WILL BE GIVEN OUT AGAIN, to other records. A group that has read the lost records would skip the new ones: reset it with `rivulet groups reset GROUP --to current`.",
+    "Records that were deleted since come back. `rivulet doctor` then shows what does not fit.",
   ];
 }
 
 function groupLines({ positions }: Recovery, when: string, target: RecoveryTarget): string[] {
-  const held = positions === undefined ? "" : ` It has ${positions} now.`;
+  const held = positions === undefined ? "" : ` It has ${positions} committed offsets now.`;
   return [
-    `The positions that ${nameOf(target)} has committed since ${when} will be lost, and what was changed of its config.${held}`,
-    "Its members will read again what they have read since. They are cut off, and join anew.",
+    `The offsets that ${nameOf(target)} has committed since ${when} will be lost, and the changes of its config.${held}`,
+    "Its members will read again what they have read since. They are disconnected, and join anew.",
   ];
 }
 
 function clusterLines({ topics, groups }: Recovery, when: string): string[] {
   return [
-    `There are ${topics ?? "?"} topics and ${groups ?? "?"} groups. What was created, changed or deleted since ${when} will be forgotten:`,
+    `There are ${topics ?? "?"} topics and ${groups ?? "?"} groups. Everything that was created, changed or deleted since ${when} will be forgotten:`,
     "- Topics that were created since will be lost; their partitions become orphans that nobody can read.",
     "- Topics that were deleted since will be listed again, and their partitions begin anew at offset 0.",
-    "- Configs and partition counts will be as they were. Groups that came to be since are not listed, those that were deleted are.",
-    "- API KEYS THAT WERE REVOKED SINCE WILL BE GOOD AGAIN, and those that were made since will not be. So are the lines of the audit log since.",
-    "`rivulet doctor` then tells what does not fit.",
+    "- Configs and partition counts will be as they were. Groups that were created since are not listed, and deleted ones are.",
+    "- API KEYS THAT WERE REVOKED SINCE WILL BE VALID AGAIN, and those that were created since will not. The audit log loses its lines since.",
+    "`rivulet doctor` then shows what does not fit.",
   ];
 }
 
-/** Says what was done, and how it is taken back. */
+/** Says what was done, and how to undo it. */
 export function restoredText(target: RecoveryTarget, restored: Recovery): string {
   const { undoBookmark, logEndOffset, restoredLogEndOffset: end, failing } = restored;
   const lines = [`${nameOf(target)} is as it was.`];
@@ -58,8 +58,8 @@ export function restoredText(target: RecoveryTarget, restored: Recovery): string
   }
   if (failing !== undefined && end === undefined) lines.push(`It cannot be read: ${failing}`);
   lines.push(
-    `To take that back: rivulet recover ${commandOf(target)} --bookmark ${undoBookmark}`,
-    "Look what does not fit now: rivulet doctor",
+    `To undo that: rivulet recover ${commandOf(target)} --bookmark ${undoBookmark}`,
+    "To see what does not fit now: rivulet doctor",
   );
   return lines.join("\n");
 }

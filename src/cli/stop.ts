@@ -1,4 +1,4 @@
-/** Returns a signal that aborts at Ctrl-C, at SIGTERM, or when nobody reads standard output any more. */
+/** Returns a signal that aborts at Ctrl-C, at SIGTERM, or when standard output is no longer read. */
 export function stopSignal(): AbortSignal {
   const controller = new AbortController();
   const stop = () => controller.abort();

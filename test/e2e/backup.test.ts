@@ -141,10 +141,10 @@ describe.each(FORMATS)("as %s", (format) => {
       "--to",
       file,
     );
-    expect(out).toBe(`Exported 17 records of ${topic} and the positions of 1 group to ${file}.\n`);
+    expect(out).toBe(`Exported 17 records of ${topic} and the committed offsets of 1 group to ${file}.\n`);
     const copy = `${topic}-copy`;
     expect((await done("import", file, "--topic", copy)).out).toBe(
-      `Imported 17 records to 3 partitions of ${copy}.\nGroup ${topic}-group has its position in 2 partitions.\n`,
+      `Imported 17 records to 3 partitions of ${copy}.\nGroup ${topic}-group has its committed offsets in 2 partitions.\n`,
     );
     const [before, after] = [await contentOf(topic, 3), await contentOf(copy, 3)];
     expect(after.map(({ records }) => records)).toEqual(before.map(({ records }) => records));
@@ -176,8 +176,8 @@ describe.each(FORMATS)("as %s", (format) => {
     expect(cut).toMatchObject({ code: 1, out: "" });
     expect(cut.err).toMatch(
       format === "ndjson"
-        ? /is cut off: it ends in line 12, .*whole up to offset 7 of partition 0\. Nothing was changed/
-        : /is cut off: it ends at byte \d+, .*whole up to offset 7 of partition 0\. Nothing was changed/,
+        ? /is cut off: it ends in line 12 .*whole up to offset 7 of partition 0\. Nothing was changed/
+        : /is cut off: it ends at byte \d+ .*whole up to offset 7 of partition 0\. Nothing was changed/,
     );
     const damaged = Buffer.from(whole);
     damaged.writeUInt8(damaged.readUInt8(500) ^ 1, 500);
@@ -264,7 +264,7 @@ test("[BAK-4] a group with members keeps its committed offsets, which the import
   const { code, err } = await rivulet("import", file, "--topic", "manned-2");
   expect([code, err]).toEqual([
     1,
-    expect.stringContaining("the positions of crew were not set (NON_EMPTY_GROUP"),
+    expect.stringContaining("the committed offsets of crew were not set (NON_EMPTY_GROUP"),
   ]);
   await member.close();
   await running;

@@ -279,7 +279,7 @@ describe("what is wrong", () => {
     const position = report.findings.find(({ kind }) => kind === "position-beyond-end");
     expect(position?.detail).toBe("it has committed 4, and the log ends at 1");
     const stuck = report.findings.filter(({ kind }) => kind === "task-stuck");
-    expect(stuck.map(({ detail }) => detail)).toContain("tell-nobody-yet well does not get done");
+    expect(stuck.map(({ detail }) => detail)).toContain("tell-nobody-yet well is not getting done");
     const [, , ...command] = (position?.command ?? "").split(" ");
     await rivulet("groups", ...command);
     expect((await examined()).found).not.toContain("position-beyond-end ahead in older/0");

@@ -1,10 +1,10 @@
-// Names come from the broker, where others choose them. No shell may take one for a command, so none
-// goes through `compgen -W`, which expands its words.
+// Names come from the broker, where other people choose them. They do not go through `compgen -W`, which would expand
+// them and could run a command.
 import { type CommandNode, steps, type Values } from "../command-tree.ts";
 
-/** Bash 3.2, which macOS has, is enough. */
+/** Returns a script for bash 3.2, which macOS has, and newer ones. */
 export function bashCompletion(tree: readonly CommandNode[]): string {
-  return `# Completes rivulet in bash. \`rivulet completion --help\` says how it is installed.
+  return `# Completes rivulet in bash. \`rivulet completion --help\` says how to install it.
 _rivulet_names() {
   local name
   while IFS= read -r name; do

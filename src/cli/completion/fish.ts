@@ -1,7 +1,7 @@
 import { type CommandNode, type OptionNode, steps, type Values } from "../command-tree.ts";
 
 export function fishCompletion(tree: readonly CommandNode[]): string {
-  return `# Completes rivulet in fish. \`rivulet completion --help\` says how it is installed.
+  return `# Completes rivulet in fish. \`rivulet completion --help\` says how to install it.
 function __rivulet_at
     set -l at ""
     for word in (commandline -opc)[2..]

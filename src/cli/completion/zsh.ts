@@ -3,7 +3,7 @@ import { type CommandNode, steps, type Values } from "../command-tree.ts";
 /** Returns a script to be sourced, or to be saved as the file `_rivulet` in a folder of $fpath. */
 export function zshCompletion(tree: readonly CommandNode[]): string {
   return `#compdef rivulet
-# Completes rivulet in zsh. \`rivulet completion --help\` says how it is installed.
+# Completes rivulet in zsh. \`rivulet completion --help\` says how to install it.
 _rivulet_names() {
   local -a names
   names=(\${(f)"$(rivulet complete $1 2>/dev/null </dev/null)"})

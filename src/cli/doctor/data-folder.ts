@@ -1,5 +1,6 @@
-// Which partitions and groups have files in a broker's data folder. A file says itself whose it is [FIL-7]. Files are only
-// read: one that nobody has open is read without a lock or a helper file, so that a broker that opens it notices nothing.
+// Finds the files of partitions and groups in a broker's data folder. Each file names its owner [FIL-7]. Files are only
+// read. A file that is not open elsewhere is read without a lock and without a helper file, so a broker that opens it then
+// notices nothing.
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { DatabaseSync } from "node:sqlite";
@@ -11,11 +12,11 @@ const DATABASE = /^[0-9a-f]{64}\.sqlite$/;
 
 export interface Folder {
   readonly found: readonly Found[];
-  /** Files that could not be read now, with the reason. */
+  /** The files that could not be read, with the reasons. */
   readonly unread: readonly string[];
 }
 
-/** @throws Error if it is no data folder, or this Node cannot read databases */
+/** @throws Error if it is not a data folder, or if this Node cannot read databases */
 export async function readFolder(dataDir: string): Promise<Folder> {
   const objects = join(dataDir, "objects");
   if (!statSync(objects, { throwIfNoEntry: false })?.isDirectory())
@@ -41,14 +42,14 @@ export async function readFolder(dataDir: string): Promise<Folder> {
   return { found, unread };
 }
 
-/** Returns whose file it is, or null if nothing is stored in it. */
+/** Returns the owner of a file, or null if nothing is stored in it. */
 function ownerOf(
   Database: typeof DatabaseSync,
   kind: keyof typeof FOLDERS,
   file: string,
 ): Found | null {
   const url = pathToFileURL(file);
-  // Without a write-ahead log all of it is in the file, and nobody writes to it.
+  // Without a write-ahead log, everything is in the file and nobody writes to it.
   if (existsSync(`${file}-wal`)) url.searchParams.set("mode", "ro");
   else url.searchParams.set("immutable", "1");
   const database = new Database(url, { readOnly: true });
@@ -59,7 +60,7 @@ function ownerOf(
       const row = database.prepare("SELECT topic FROM partition WHERE id = 1").get();
       if (row === undefined) return null;
       const { topicId, name, partition } = JSON.parse(String(row.topic));
-      // Release 0.1 wrote no number. Such a partition gets one with its next use.
+      // Release 0.1 stored no partition number. A partition stores its number with its next use.
       if (typeof partition !== "number") return null;
       return { kind, file, topicId, topic: name, partition };
     }

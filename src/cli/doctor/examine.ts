@@ -1,4 +1,4 @@
-// Reads what `rivulet doctor` compares. It wakes used partitions and listed groups only, some at a time.
+// Collects what `rivulet doctor` compares. It wakes used partitions and listed groups only, some at a time.
 import { FAN_OUT } from "../../core/limits.ts";
 import { mapConcurrently } from "../../core/map-concurrently.ts";
 import { DOCTOR_PATH, groupPath, partitionPath } from "../../protocol/paths.ts";
@@ -20,17 +20,17 @@ import {
   taskFinding,
 } from "./findings.ts";
 
-/** A task that is there twice within this time does not get done: the cluster tries again after a second. */
+/** A task that is still there after this time is not getting done: the cluster retries after a second. */
 const TASK_MS = 3_000;
 
 export interface Examined {
   readonly woken: { readonly partitions: number; readonly groups: number };
   readonly findings: readonly Finding[];
-  /** The things that doctor did not look at, and why. */
+  /** Sentences about what was not examined, and why. */
   readonly notLooked: readonly string[];
 }
 
-/** `announce` is told how many objects are woken, before they are. */
+/** Calls `announce` with the number of objects that are woken, before it wakes them. */
 export async function examine(
   broker: Broker,
   dataDir: string | null,
@@ -49,7 +49,7 @@ export async function examine(
   const ofPartitions = await mapConcurrently(places, FAN_OUT, async ({ topic, partition }) => {
     const path = `${partitionPath(topic.name, partition)}/state`;
     const state = await answerOf(() => broker.json<PartitionState>("GET", path));
-    if ("code" in state && GONE.has(state.code)) return []; // It was deleted meanwhile.
+    if ("code" in state && GONE.has(state.code)) return []; // It was deleted in the meantime.
     if (!("code" in state)) ends.set(`${topic.name}/${partition}`, state.highWatermark);
     return partitionFindings(topic, partition, state);
   });
@@ -65,7 +65,7 @@ export async function examine(
   });
   const missing = ofGroups.flat();
   if (missing.some(({ kind }) => kind === "group-missing")) {
-    // A group that was deleted meanwhile is no longer listed.
+    // A group that was deleted in the meantime is no longer listed.
     const listed = new Set((await broker.admin.listGroups()).map(({ groupId }) => groupId));
     findings.push(
       ...missing.filter(({ kind, about }) => kind !== "group-missing" || listed.has(about)),
@@ -91,21 +91,21 @@ const GONE = new Set(["UNKNOWN_TOPIC_OR_PARTITION", "UNKNOWN_TOPIC_ID"]);
 async function folder(broker: Broker, dataDir: string, notLooked: string[]): Promise<Finding[]> {
   const { found, unread } = await readFolder(dataDir);
   notLooked.push(...unread);
-  // The folder was read first: what came to be meanwhile is known by now. A file of what was just deleted may be left.
+  // The folder was read before, so what was created since is known. A file of something just deleted may be left.
   const topics = new Map((await topicsOf(broker)).map((topic) => [topic.topicId, topic]));
   const groups = new Set((await broker.admin.listGroups()).map(({ groupId }) => groupId));
   const findings = folderFindings(found, topics, groups);
   if (findings.length === 0) return [];
   const again = new Set((await readFolder(dataDir)).found.map(({ file }) => file));
   const kept = await deletedTopics(broker);
-  // A topic may have come back after the first list, and gone from the second.
+  // A topic may be undeleted after the first list was read and before the second.
   for (const { topicId } of await topicsOf(broker)) if (!topics.has(topicId)) kept.add(topicId);
   const isFound = (each: Found) =>
     again.has(each.file) && !(each.kind === "partition" && kept.has(each.topicId));
   return folderFindings(found.filter(isFound), topics, groups);
 }
 
-/** Returns the ids of topics that were deleted and are kept for a while. */
+/** Returns the ids of deleted topics that are kept. */
 async function deletedTopics(broker: Broker): Promise<Set<string>> {
   const ids = new Set<string>();
   for (let after = ""; ; ) {
@@ -139,7 +139,7 @@ async function tasksOf(broker: Broker): Promise<Task[]> {
   return (await broker.again(ask)).tasks;
 }
 
-/** Returns the answer, or the broker's error. Whatever else is wrong is thrown. */
+/** Returns the answer, or the broker's error. @throws any other error */
 async function answerOf<T>(ask: () => Promise<T>): Promise<T | Failed> {
   try {
     return await ask();

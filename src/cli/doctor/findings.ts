@@ -1,4 +1,4 @@
-// The findings of `rivulet doctor`: each has a meaning and a command that repairs it. It is pure: it compares what was read.
+// The findings of `rivulet doctor`, each with its meaning and a command that repairs it. It is pure.
 
 export type FindingKind =
   | "partition-failing"
@@ -12,7 +12,7 @@ export type FindingKind =
   | "position-beyond-end"
   | "task-stuck";
 
-/** A call of the broker that repairs a finding and loses nothing. */
+/** A request to the broker that repairs a finding and loses nothing. */
 export interface Repair {
   readonly method: "GET" | "POST" | "PATCH" | "DELETE";
   readonly path: string;
@@ -25,11 +25,11 @@ export interface Finding {
   readonly about: string;
   readonly detail: string;
   readonly meaning: string;
-  /** The command to type, or the thing to do. */
+  /** A command to type, or another repair in words. */
   readonly command: string;
   /** Null if only the operator can decide. */
   readonly repair: Repair | null;
-  /** Set on an orphan: what is freed, if that is asked for. */
+  /** The partition to free if the finding is an orphan. */
   readonly orphan?: { readonly topicId: string; readonly partition: number; readonly file: string };
 }
 
@@ -62,7 +62,7 @@ const REPAIR = "rivulet doctor --repair";
 const topicPath = (topic: string) => `/v1/topics/${encodeURIComponent(topic)}`;
 const groupPath = (group: string) => `/v1/groups/${encodeURIComponent(group)}`;
 
-/** Returns the partitions to look at: those that were used, or all if nobody remembers. */
+/** Returns the partitions to examine: those that were used, or all if that is not known. */
 export function partitionsToWake({ partitions, used }: KnownTopic): number[] {
   if (used !== null) return used.map(({ partition }) => partition);
   return Array.from({ length: partitions }, (_, partition) => partition);
@@ -95,14 +95,14 @@ export function partitionFindings(
       about,
       detail: `its log ends at ${state.highWatermark}, and had ended at ${known}`,
       meaning: `Records ${state.highWatermark} to ${known - 1} are lost, and their offsets may be given out again.`,
-      command: `restore it, or have groups start at what is left: rivulet groups reset GROUP --to current --topic ${topic.name}`,
+      command: `restore it, or let groups continue with what is left: rivulet groups reset GROUP --to current --topic ${topic.name}`,
       repair: null,
     });
   if (!state.hasConfig)
     findings.push({
       kind: "config-older",
       about,
-      detail: "it goes by an older config than the topic has",
+      detail: "its config is older than the topic's",
       meaning: "Retention, compaction and checks of appends follow the older values there.",
       command: REPAIR,
       repair: { method: "PATCH", path: topicPath(topic.name), body: { config: {} } },
@@ -110,13 +110,13 @@ export function partitionFindings(
   return findings;
 }
 
-/** Tells of a listed group. `answer` is null if there is none of that name. */
+/** Examines a listed group. `answer` is null if there is no such group. */
 export function groupFinding(group: string, answer: Failed | null): Finding {
   if (answer === null)
     return {
       kind: "group-missing",
       about: group,
-      detail: "it is listed, and there is no such group",
+      detail: "it is listed, but there is no such group",
       meaning: "Nothing is lost; lists show a group that is not there.",
       command: `rivulet groups delete ${group}`,
       repair: { method: "DELETE", path: groupPath(group) },
@@ -126,7 +126,7 @@ export function groupFinding(group: string, answer: Failed | null): Finding {
     about: group,
     detail: `${answer.code}: ${answer.detail}`,
     meaning: "Nobody can join it, and its positions cannot be read.",
-    command: `restore its file, or begin anew without its positions: rivulet groups delete ${group}`,
+    command: `restore its file, or start anew without its committed offsets: rivulet groups delete ${group}`,
     repair: null,
   };
 }
@@ -148,7 +148,7 @@ export function positionFindings(
         kind: "position-beyond-end",
         about: `${group} in ${topic}/${partition}`,
         detail: `it has committed ${offset}, and the log ends at ${end}`,
-        meaning: `Records up to ${offset - 1} that come from now on would not be read by it.`,
+        meaning: `It would not read the records that get offsets up to ${offset - 1} from now on.`,
         command: `rivulet groups reset ${group} --to current --topic ${topic}`,
         repair: null,
       },
@@ -156,19 +156,20 @@ export function positionFindings(
   });
 }
 
-/** A task that was there on both looks. */
+/** Reports a task that was found twice. */
 export function taskFinding({ id, type, about }: Task): Finding {
   return {
     kind: "task-stuck",
     about: `task ${id}`,
-    detail: `${type} ${about} does not get done`,
+    detail: `${type} ${about} is not getting done`,
     meaning: "The cluster tries it again, ever later; the broker's log says why it fails.",
-    command: "mend what the log names; a file of another topic has to be put back or taken away",
+    command:
+      "fix what the broker's log names; a file of another topic must be put back or taken away",
     repair: null,
   };
 }
 
-/** A partition or a group whose file was found. */
+/** A partition or a group that has a file. */
 export type Found =
   | {
       readonly kind: "partition";
@@ -179,7 +180,7 @@ export type Found =
     }
   | { readonly kind: "group"; readonly file: string; readonly group: string };
 
-/** Compares what the folder holds with what the cluster knows. */
+/** Compares the folder with the cluster. */
 export function folderFindings(
   found: readonly Found[],
   topics: ReadonlyMap<string, KnownTopic>,
@@ -192,7 +193,7 @@ export function folderFindings(
         {
           kind: "group-unlisted",
           about: each.group,
-          detail: `it has a file, ${each.file}, and is not listed`,
+          detail: `it has a file, ${each.file}, but is not listed`,
           meaning: "It is not found by lists, and is not told of changes of its topics.",
           command: REPAIR,
           repair: { method: "POST", path: "/v1/doctor/groups", body: { groupId: each.group } },
@@ -210,11 +211,11 @@ export function folderFindings(
         {
           kind: "orphan",
           about: `${topic}/${partition}`,
-          detail: `it has a file, ${file}, and ${what}`,
+          detail: `it has a file, ${file}, but ${what}`,
           meaning:
             "Its topic was deleted, or the cluster has forgotten it. Nobody can read it, and it takes room.",
           command:
-            "restore the cluster's file if it is to be kept, else: rivulet doctor --data-dir <path> --destroy-orphans",
+            "restore the cluster's file to keep it, or free it: rivulet doctor --data-dir <path> --destroy-orphans",
           repair: null,
           ...(known === undefined ? { orphan: { topicId, partition, file } } : {}),
         },
@@ -225,12 +226,12 @@ export function folderFindings(
       {
         kind: "partition-unknown",
         about: `${known.name}/${partition}`,
-        detail: `it has a file, ${file}, and the cluster takes it for unused`,
+        detail: `it has a file, ${file}, but the cluster counts it as unused`,
         meaning: "Whoever only looks at it is told that it is empty.",
         command: REPAIR,
         repair: {
           method: "GET",
-          // A consumer that waits for records starts the partition, which then tells the cluster that it is in use.
+          // A consumer that waits for records starts the partition, which then reports to the cluster that it is in use.
           path: `${topicPath(known.name)}/partitions/${partition}/records?maxRecords=1&waitMs=1&offset=0`,
         },
       },

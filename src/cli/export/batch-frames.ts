@@ -1,7 +1,7 @@
 // An export as frames of record batches, byte for byte as they are stored:
 //
 //   magic "RIVULET\n" | frame …
-//   frame: length u32 (of the payload) | type u8 | payload | sum (32 bytes, over all before it and the sum before)
+//   frame: length of the payload u32 | type u8 | payload | sum (32 bytes, over the frame and the previous sum)
 //   type 1: the header as JSON · 2: groups as JSON · 3: partition u32, total u53 as f64, batches · 4: the end as JSON
 import { batches as batchesIn } from "../../core/log/record-batch.ts";
 import type { ByteSource } from "./byte-source.ts";
@@ -22,7 +22,7 @@ export const MAGIC = Buffer.from("RIVULET\n");
 const TYPES = { header: 1, groups: 2, records: 3, end: 4 } as const;
 const PREFIX_BYTES = 5;
 const SUM_BYTES = 32;
-/** Partition and total before the batches of a frame. */
+/** The length of the partition and the total, which come before the batches. */
 const PLACE_BYTES = 12;
 
 export const batchFrames: Format = {
@@ -82,7 +82,7 @@ async function* read(source: ByteSource): AsyncGenerator<Chunk> {
   const magic = await source.take(MAGIC.length);
   if (magic.length === 0) return;
   const isBegun = MAGIC.subarray(0, magic.length).equals(magic);
-  if (!isBegun) throw new DamagedExport("it is no export of Rivulet", 0);
+  if (!isBegun) throw new DamagedExport("it is not an export of Rivulet", 0);
   let sum: Buffer = FIRST_SUM;
   let goodEnd = 0;
   for (;;) {
@@ -91,7 +91,7 @@ async function* read(source: ByteSource): AsyncGenerator<Chunk> {
     if (prefix.length === 0 && goodEnd > 0) return;
     const cut = () =>
       new DamagedExport(
-        `it ends at byte ${source.position}, before it is complete; everything before byte ${goodEnd} is there`,
+        `it ends at byte ${source.position} before it is complete; everything before byte ${goodEnd} is whole`,
         goodEnd,
         true,
       );
@@ -103,7 +103,7 @@ async function* read(source: ByteSource): AsyncGenerator<Chunk> {
     if (rest.length < length + SUM_BYTES) throw cut();
     const payload = rest.subarray(0, length);
     const found = sumOf(sum, prefix, payload);
-    if (!found.equals(rest.subarray(length))) throw wrong("the sum does not match what is there");
+    if (!found.equals(rest.subarray(length))) throw wrong("the sum does not match the bytes");
     let content: Content;
     try {
       content = contentOf(prefix.readUInt8(4), payload);
@@ -122,7 +122,7 @@ function contentOf(type: number, payload: Buffer): Content {
       return { type: "header", header: parseHeader(JSON.parse(payload.toString())) };
     case TYPES.groups: {
       const groups: unknown = JSON.parse(payload.toString());
-      if (!Array.isArray(groups)) throw new Error("groups is no list");
+      if (!Array.isArray(groups)) throw new Error("groups is not a list");
       return { type: "groups", groups: groups.map(parseGroup) };
     }
     case TYPES.end:

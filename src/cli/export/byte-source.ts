@@ -1,4 +1,4 @@
-// Reads a file from its start on, a bounded number of bytes at a time.
+// Reads a file from its start, a bounded number of bytes at a time.
 import type { FileHandle } from "node:fs/promises";
 
 const READ_BYTES = 1_048_576;
@@ -13,7 +13,7 @@ export class ByteSource {
     this.#file = file;
   }
 
-  /** The number of bytes that were taken. */
+  /** The number of bytes that were returned. */
   get position(): number {
     return this.#position - this.#held.length;
   }
@@ -33,8 +33,8 @@ export class ByteSource {
   }
 
   /**
-   * Returns the next bytes up to and with the byte, or what is left of the file if it does not come, or more than
-   * `max` bytes if it does not come within them.
+   * Returns the next bytes up to and including `byte`. Returns the rest of the file if that byte does not come, or more
+   * than `max` bytes if it does not come within them.
    */
   async takeThrough(byte: number, max: number): Promise<Buffer> {
     let found = this.#held.indexOf(byte);

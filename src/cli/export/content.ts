@@ -1,12 +1,12 @@
-// The content of an export, whatever the format of its file: a header, positions of groups, records, and an end that says how
-// many there were. The order is checked here: partitions and offsets increase, and the sums are right.
+// The content of an export in any format: a header, positions of groups, records, and an end with the number of records.
+// The order is checked here: partitions and offsets increase, and the numbers of records are right.
 import type { ConsumerRecord } from "../../core/record.ts";
 import { countFrom, type StoredBatch } from "./stored-batches.ts";
 
-/** The version of the file. A reader takes those that it knows. Fields that it does not know are left alone. */
+/** The version of the file. A reader rejects versions that it does not know, and ignores fields that it does not know. */
 export const EXPORT_VERSION = 1;
 
-/** The offsets of a partition that are exported: from `start` on, up to but without `end`. */
+/** The offsets of a partition that are exported: from `start` to before `end`. */
 export interface Range {
   readonly partition: number;
   readonly start: number;
@@ -17,17 +17,17 @@ export interface ExportHeader {
   readonly topic: string;
   readonly topicId: string;
   readonly partitions: number;
-  /** The keys of the topic's config that were set. */
+  /** The config values that were set on the topic. */
   readonly config: Readonly<Record<string, string | number>>;
-  /** When the export began, as ISO 8601. */
+  /** The time at which the export began, in ISO 8601. */
   readonly exportedAt: string;
-  /** The bounds of each partition at that time, from partition 0 on. */
+  /** The bounds of each partition at that time, in order. */
   readonly ranges: readonly Range[];
 }
 
 export interface GroupPosition {
   readonly partition: number;
-  /** The committed offset: the group has done what is before it. */
+  /** The committed offset: the group has processed the records before it. */
   readonly offset: number;
   readonly leaderEpoch?: number;
   readonly metadata?: string;
@@ -38,11 +38,11 @@ export interface GroupPositions {
   readonly offsets: readonly GroupPosition[];
 }
 
-/** Records of one partition, in order. `batches` is there if the file holds batches. */
+/** Records of one partition, in order. `batches` is set if the file holds batches. */
 export interface RecordsContent {
   readonly type: "records";
   readonly partition: number;
-  /** Everything before this offset is exported, as far as there was anything. */
+  /** Every record before this offset is exported. */
   readonly nextOffset: number;
   /** The number of records in the file up to here. */
   readonly total: number;
@@ -56,19 +56,19 @@ export type Content =
   | RecordsContent
   | { readonly type: "end"; readonly partitions: readonly number[] };
 
-/** A part of the file that was checked as a whole. */
+/** A part of the file whose sum is right. */
 export interface Chunk {
   readonly contents: readonly Content[];
-  /** The byte behind it. */
+  /** The byte after it. */
   readonly end: number;
-  /** Chains this chunk to those before it. */
+  /** The sum, which chains this chunk to those before it. */
   readonly sum: Buffer;
 }
 
-/** Thrown for a file that is not as it was written. Everything before `goodEnd` is. */
+/** Thrown for a file that is not as it was written. Everything before `goodEnd` is right. */
 export class DamagedExport extends Error {
   readonly goodEnd: number;
-  /** True if the file only ends too early. */
+  /** True if the file merely ends too early. */
   readonly isCut: boolean;
 
   constructor(message: string, goodEnd: number, isCut = false) {
@@ -78,7 +78,7 @@ export class DamagedExport extends Error {
   }
 }
 
-/** How far an export has come, as its file shows. */
+/** The progress of an export, as its file shows it. */
 export class ExportState {
   #header: ExportHeader | null = null;
   #partition = 0;
@@ -100,7 +100,7 @@ export class ExportState {
     return this.#partition;
   }
 
-  /** Where its export goes on. */
+  /** The offset at which its export continues. */
   get nextOffset(): number {
     return this.#nextOffset;
   }
@@ -114,7 +114,7 @@ export class ExportState {
     return this.#total;
   }
 
-  /** Notes records that are written, or read. Returns what is wrong with them, or null. */
+  /** Notes records that were written or read. Returns a problem with them, or null. */
   add(content: Content): string | null {
     if (this.#isComplete) return "something follows the end";
     if (content.type === "header") return this.#begin(content.header);

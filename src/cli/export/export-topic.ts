@@ -1,4 +1,4 @@
-// Writes a topic to a file. An export that broke off goes on where its file ends: the file says what of it is whole.
+// Writes a topic to a file. A broken-off export continues after the last whole chunk of its file.
 import { type FileHandle, open } from "node:fs/promises";
 import type { BrokerError, TopicInfo } from "../../sdk/index.ts";
 import type { Broker } from "../broker.ts";
@@ -7,23 +7,23 @@ import { DamagedExport, type ExportHeader, ExportState, type GroupPositions } fr
 import { FIRST_SUM, type Format, type WrittenChunk } from "./format.ts";
 import { formatOf } from "./formats.ts";
 
-/** Groups whose positions are in one chunk. */
+/** The number of groups in one chunk. */
 const GROUPS_PER_CHUNK = 500;
 
-/** A file that an export writes, and what is in it already. */
+/** A file that an export writes, with its content so far. */
 export interface Target {
   readonly topic: string;
   readonly path: string;
   readonly format: Format;
   readonly state: ExportState;
-  /** Where to write on. */
+  /** The byte at which writing continues. */
   readonly position: number;
   readonly sum: Buffer;
-  /** A sentence for people about the records that are cut off. Null if none are. */
+  /** Tells people what is damaged and cut off. Null if nothing is. */
   readonly damage: string | null;
 }
 
-/** Looks at what is in the file. It changes nothing. @throws Error if it is not an export of this topic */
+/** Examines the file without changing it. @throws Error if it is not an export of this topic */
 export async function look(topic: string, path: string, format: Format): Promise<Target> {
   const state = new ExportState();
   const target = { topic, path, format, state, position: 0, sum: FIRST_SUM, damage: null };
@@ -48,7 +48,7 @@ export async function look(topic: string, path: string, format: Format): Promise
     }
   } catch (error) {
     if (!(error instanceof DamagedExport)) throw error;
-    if (state.isComplete) throw new Error(`${path} holds more than the export that it is`);
+    if (state.isComplete) throw new Error(`${path} holds more bytes after the end of its export`);
     if (!error.isCut) damage = error.message;
   } finally {
     await file.close();
@@ -59,9 +59,9 @@ export async function look(topic: string, path: string, format: Format): Promise
   return { ...target, position, sum, damage };
 }
 
-/** The messages of an export while it goes on. */
+/** Gets reports about a running export. */
 export interface Reporting {
-  /** So many offsets are done of so many. */
+  /** Called with the offsets that are done, and with all. */
   offsets(done: number, all: number): void;
   add(records: number, bytes: number): void;
   note(text: string): void;
@@ -69,13 +69,13 @@ export interface Reporting {
 
 export interface Exported {
   readonly records: number;
-  /** The number of those that were in the file before. */
+  /** The number of records that were in the file before. */
   readonly before: number;
   readonly groups: number;
   readonly bytes: number;
 }
 
-/** Writes what is still missing. `positions` are those of the groups, if they are wanted and the file is new. */
+/** Writes what is missing. `positions` are those of groups, if they are wanted and the file is new. */
 export async function exportTopic(
   broker: Broker,
   target: Target,
@@ -88,7 +88,7 @@ export async function exportTopic(
     throw new Error(
       `${path} is part of an export of an earlier topic ${topic}, which was deleted; name another file`,
     );
-  // A new file's bounds come after the positions of its groups, so that no position lies behind them.
+  // The bounds are read after the positions of the groups, so no position lies beyond them.
   const header = target.state.header ?? (await headerOf(broker, described));
   const file = await open(path, target.position === 0 ? "w+" : "r+").catch((error: Error) => {
     throw new Error(`${path} cannot be written: ${error.message}`);
@@ -167,7 +167,7 @@ class TopicExport {
       const read = await this.#read(partition, next);
       if (read.topicId !== topicId)
         throw new Error(
-          `topic ${topic} was deleted and created anew meanwhile; the export ends here`,
+          `topic ${topic} was deleted and created anew during the export, which ends here`,
         );
       const range = { from: next, end };
       for (const chunk of format.records(partition, read.bytes, range, this.#before)) {
@@ -178,14 +178,14 @@ class TopicExport {
       }
       if (read.nextOffset <= next)
         throw new Error(
-          `partition ${partition} ends at ${read.highWatermark}, when the export began it ended at ${end}`,
+          `partition ${partition} ends at ${read.highWatermark}, but ended at ${end} when the export began`,
         );
       next = read.nextOffset;
       this.#report.offsets(done(next), all);
     }
   }
 
-  /** Reads on. Where the log has lost its beginning meanwhile, it goes on where it begins now, and says so. */
+  /** Reads on. If the log has lost its beginning in the meantime, it continues at the new start and reports that. */
   async #read(partition: number, offset: number) {
     const { topic } = this.#target;
     try {
@@ -228,7 +228,7 @@ class TopicExport {
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       throw new Error(
-        `${this.#target.path} could not be written: ${reason}. What is whole in it stays; make room and run the same command again to go on.`,
+        `${this.#target.path} could not be written: ${reason}. Its whole chunks stay; make room, and run the same command again to continue.`,
       );
     }
   }

@@ -1,13 +1,12 @@
-// The two formats of an export's file. Both are chunks that are checked as a whole: each ends with a sum over itself and
-// the sum before it. So a chunk that is damaged, missing, or in another's place is noticed, and an export that broke off
-// goes on behind its last whole chunk.
+// The two formats of an export's file. Both consist of chunks. Each chunk ends with a sum over itself and the previous
+// sum, so a damaged, missing or misplaced chunk is noticed. A broken-off export continues after its last whole chunk.
 import { createHash } from "node:crypto";
 import type { ByteSource } from "./byte-source.ts";
 import type { Chunk, ExportHeader, GroupPositions } from "./content.ts";
 
 export type FormatName = "ndjson" | "batches";
 
-/** A chunk to be written. */
+/** A chunk to write. */
 export interface WrittenChunk {
   readonly bytes: Uint8Array;
   readonly sum: Buffer;
@@ -16,7 +15,7 @@ export interface WrittenChunk {
   readonly nextOffset: number;
 }
 
-/** Where the next chunk stands. */
+/** The place of the next chunk. */
 export interface Before {
   readonly sum: Buffer;
   /** The number of records before it. */
@@ -36,16 +35,16 @@ export interface Format {
     before: Before,
   ): Generator<WrittenChunk>;
   end(partitions: readonly number[], before: Before): WrittenChunk;
-  /** Reads the file chunk by chunk. @throws DamagedExport where it is not as it was written */
+  /** Reads the file chunk by chunk. @throws DamagedExport if it is not as it was written */
   read(source: ByteSource): AsyncGenerator<Chunk>;
 }
 
-/** About so many bytes are a chunk. It is larger only if one record, or one batch, is. */
+/** The bytes of a chunk, about. A chunk is larger only if a single record or batch is. */
 export const CHUNK_BYTES = 1_048_576;
 
 /**
- * The largest chunk: the records of a batch of 16 MiB whose every byte takes six as JSON, and a chunk before them. A file
- * that goes on for longer without a sum is no export.
+ * The bytes of the largest chunk: a batch of 16 MiB, each byte of which may take six as JSON, after another chunk. A file
+ * with a longer part without a sum is not an export.
  */
 export const MAX_CHUNK_BYTES = 128 * 1_048_576;
 

@@ -1,4 +1,4 @@
-// The formats by their names, and by how a file begins.
+// The formats by name, and by the first bytes of a file.
 import type { FileHandle } from "node:fs/promises";
 import { batchFrames, MAGIC } from "./batch-frames.ts";
 import type { Format, FormatName } from "./format.ts";
@@ -14,7 +14,7 @@ export async function formatOf(file: FileHandle, path: string): Promise<Format> 
     const length = Math.min(first.length, begin.length);
     if (length > 0 && first.slice(0, length) === begin.slice(0, length)) return format;
   }
-  throw new Error(`${path} is no export of Rivulet`);
+  throw new Error(`${path} is not an export of Rivulet`);
 }
 
 const BEGINNINGS = [

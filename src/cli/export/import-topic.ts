@@ -1,5 +1,5 @@
-// Restores a topic from a file. The file is read as a whole first, then its records are stored, then the topic gets its config,
-// then groups get their positions. Each step looks what is there, so an import that broke off is run again to go on.
+// Restores a topic from a file. The whole file is read first. Then its records are stored, the topic gets its config, and
+// groups get their committed offsets. Each step looks at what is there, so running a broken-off import again continues it.
 import { open } from "node:fs/promises";
 import { MAX_MESSAGE_BYTES } from "../../core/limits.ts";
 import { BrokerError, type TopicInfo } from "../../sdk/index.ts";
@@ -13,24 +13,24 @@ export interface Imported {
   readonly topic: string;
   readonly partitions: number;
   readonly records: number;
-  /** The number of those that this run has stored. The others were there. */
+  /** The number of records that this run has stored. The others were stored before. */
   readonly stored: number;
   readonly groups: readonly ImportedGroup[];
 }
 
 export interface ImportedGroup {
   readonly group: string;
-  /** The number of partitions in which the position was set. */
+  /** The number of partitions in which the committed offset was set. */
   readonly set: number;
-  /** The number of those in which the group has a position already, which stays. */
+  /** The number of partitions in which the group had a committed offset before, which stays. */
   readonly kept: number;
-  /** Why its positions could not be set. */
+  /** The reason why its committed offsets could not be set. */
   readonly error?: string;
 }
 
 /**
- * The config while records come in: none is refused, none gets another time, and none is taken away. These keys get
- * their own values in the end.
+ * The config during the import: no record is refused, gets another time, or is deleted. These keys get their own values
+ * at the end.
  */
 const WHILE_IMPORTING = {
   "cleanup.policy": "",
@@ -82,7 +82,7 @@ export async function importTopic(
   return { topic: name, partitions: header.partitions, records, stored, groups };
 }
 
-/** Returns the topic, which is created where there is none. @throws Error if it cannot take these records */
+/** Returns the topic, and creates it if it does not exist. @throws Error if it cannot take these records */
 async function target(broker: Broker, name: string, { header }: WholeFile): Promise<TopicInfo> {
   const describe = () => broker.again(() => broker.admin.describeTopic(name));
   let topic: TopicInfo;
@@ -95,7 +95,7 @@ async function target(broker: Broker, name: string, { header }: WholeFile): Prom
     try {
       topic = await broker.again(() => broker.admin.createTopic({ name, partitions, config }));
     } catch (failure) {
-      // The answer to a try before got lost, or another import was faster.
+      // The answer to an earlier try was lost, or another import was faster.
       if (isCode(failure, "TOPIC_ALREADY_EXISTS")) topic = await describe();
       else if (isCode(failure, "INVALID_CONFIG"))
         throw new Error(
@@ -113,7 +113,7 @@ async function target(broker: Broker, name: string, { header }: WholeFile): Prom
   return topic;
 }
 
-/** With LogAppendTime records would get the time of now. An import that is done is compared all the same. */
+/** @throws Error if records would get the current time. A finished import is compared all the same. */
 async function assertEmptyOrDone(broker: Broker, topic: TopicInfo): Promise<void> {
   const bounds = await boundsOf(broker, topic);
   if (bounds.some(({ storedEnd }) => storedEnd > 0)) return;
@@ -192,7 +192,7 @@ function recordCount(
   return batches.reduce((sum, { header }) => sum + header.recordCount, 0);
 }
 
-/** Sets the group's positions where it has none. A group that has read on since is not set back. */
+/** Sets the group's offsets in partitions without a committed offset. A group that has read on is not set back. */
 async function restoreGroup(
   broker: Broker,
   topic: string,

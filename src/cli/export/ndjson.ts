@@ -1,12 +1,12 @@
 // An export as lines of JSON, which people and other programs can read:
 //
 //   {"rivulet":"export","version":1,"topic":…}            the header
-//   {"group":"billing","offsets":[…]}                     the positions of a group
+//   {"group":"billing","offsets":[…]}                     the committed offsets of a group
 //   {"partition":0,"offset":7,"timestamp":…,"value":…}    a record
 //   {"checkpoint":{"partition":0,"nextOffset":8,"records":8},"sum":"…"}   the end of a chunk
 //   {"end":{"partitions":[8]},"sum":"…"}                  the end of the file
 //
-// A sum covers its own line, up to the sum, and all lines since the sum before.
+// A sum covers its own line up to the sum, and all lines since the previous sum.
 import { decodeAnyBatch } from "../../compression/decode.ts";
 import { batches as batchesIn } from "../../core/log/record-batch.ts";
 import type { ConsumerRecord } from "../../core/record.ts";
@@ -80,7 +80,7 @@ function chunk(lines: readonly string[], last: object, before: Before): WrittenC
 const NEWLINE = 10;
 const MARKS = ['{"checkpoint":', '{"end":'].map((text) => Buffer.from(text));
 const SUM = /^"sum":"([0-9a-f]{64})"\}\n$/;
-/** The length of the sum, its name and what closes the line. */
+/** The length of the sum with its name and the end of the line. */
 const SUM_BYTES = `"sum":"${"0".repeat(64)}"}\n`.length;
 
 async function* read(source: ByteSource): AsyncGenerator<Chunk> {
@@ -99,7 +99,7 @@ async function* read(source: ByteSource): AsyncGenerator<Chunk> {
       size += next.length;
       if (next.at(-1) !== NEWLINE && size <= MAX_CHUNK_BYTES)
         throw new DamagedExport(
-          `it ends in line ${line}, before it is complete; everything up to line ${first - 1} is there`,
+          `it ends in line ${line} before it is complete; lines 1 to ${first - 1} are whole`,
           goodEnd,
           true,
         );
@@ -113,7 +113,7 @@ async function* read(source: ByteSource): AsyncGenerator<Chunk> {
     const covered = [...lines.slice(0, -1), last.subarray(0, -SUM_BYTES)];
     const found = sumOf(sum, ...covered);
     if (told !== found.toString("hex"))
-      throw new DamagedExport(`${place}: the sum does not match what is there`, goodEnd);
+      throw new DamagedExport(`${place}: the sum does not match the lines`, goodEnd);
     const contents = contentsOf(lines, (i, error) => {
       const reason = error instanceof Error ? error.message : String(error);
       return new DamagedExport(`line ${first + i}: ${reason}`, goodEnd);
@@ -124,7 +124,7 @@ async function* read(source: ByteSource): AsyncGenerator<Chunk> {
   }
 }
 
-/** Makes contents of the lines of a chunk. Its records are of one partition. */
+/** Turns the lines of a chunk into contents. Its records are of one partition. */
 function contentsOf(
   lines: readonly Buffer[],
   wrong: (line: number, error: unknown) => DamagedExport,

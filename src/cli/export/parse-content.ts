@@ -1,4 +1,4 @@
-// Reads the JSON of an export: header, groups, end. What does not fit is said with its name.
+// Parses the JSON of an export: header, groups, end. Errors name the field.
 import {
   EXPORT_VERSION,
   type ExportHeader,
@@ -9,7 +9,7 @@ import {
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** Writes the header, with what tells an export of ours from other files. */
+/** Writes the header with a mark that identifies a file as an export. */
 export function headerJson(header: ExportHeader): string {
   return JSON.stringify({ rivulet: "export", version: EXPORT_VERSION, ...header });
 }
@@ -17,7 +17,7 @@ export function headerJson(header: ExportHeader): string {
 /** @throws Error */
 export function parseHeader(value: unknown): ExportHeader {
   const fields = object(value, "the header");
-  if (fields.rivulet !== "export") throw new Error("it is no export of Rivulet");
+  if (fields.rivulet !== "export") throw new Error("it is not an export of Rivulet");
   if (fields.version !== EXPORT_VERSION)
     throw new Error(
       `its version is ${JSON.stringify(fields.version)}, this release reads ${EXPORT_VERSION}`,
@@ -31,7 +31,8 @@ export function parseHeader(value: unknown): ExportHeader {
     return { partition, start, end };
   });
   const partitions = offset(fields.partitions, "partitions");
-  if (partitions !== ranges.length) throw new Error("ranges has not one entry for each partition");
+  if (partitions !== ranges.length)
+    throw new Error("ranges does not have one entry for each partition");
   const config = Object.entries(object(fields.config, "config")).map(([key, set]) => {
     if (typeof set !== "string" && typeof set !== "number")
       throw new Error(`config.${key} is wrong`);
@@ -73,20 +74,20 @@ export function parseEnd(value: unknown): number[] {
 
 export function object(value: unknown, name: string): Fields {
   if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Fields;
-  throw new Error(`${name} is no object`);
+  throw new Error(`${name} is not an object`);
 }
 
 function list(value: unknown, name: string): readonly unknown[] {
   if (Array.isArray(value)) return value;
-  throw new Error(`${name} is no list`);
+  throw new Error(`${name} is not a list`);
 }
 
 function text(value: unknown, name: string): string {
   if (typeof value === "string") return value;
-  throw new Error(`${name} is no text`);
+  throw new Error(`${name} is not text`);
 }
 
 export function offset(value: unknown, name: string): number {
   if (typeof value === "number" && Number.isSafeInteger(value) && value >= 0) return value;
-  throw new Error(`${name} is no offset`);
+  throw new Error(`${name} is not an offset`);
 }

@@ -1,5 +1,5 @@
-// Stores the records of one partition, in their order. What is stored already, by an import that broke off, is compared
-// and not stored again. Each append says at which offset it is to stand, so nothing comes in between or twice.
+// Stores the records of one partition in order. Records that an earlier import stored are compared, and not stored again.
+// Each append names the offset that it must get, so nothing comes in between and nothing is stored twice.
 import { concatBytes, equalBytes } from "../../core/bytes.ts";
 import { addToSequence } from "../../core/log/producers.ts";
 import { batches as batchesIn, recordSize } from "../../core/log/record-batch.ts";
@@ -10,9 +10,9 @@ import type { RecordsContent } from "./content.ts";
 import { appendable, encodeRecords, recordsOf, type StoredBatch } from "./stored-batches.ts";
 import { StoredRecords } from "./stored-records.ts";
 
-/** Bytes of one append: a row of the partition. */
+/** The bytes of one append, which becomes a row of the partition. */
 const APPEND_BYTES = 1_000_000;
-/** Bytes of one batch that is made of records. A record that is larger is a batch of its own, compressed. */
+/** The bytes of records in one batch. A larger record becomes a batch of its own, compressed. */
 const BATCH_BYTES = 900_000;
 const BATCH_RECORDS = 10_000;
 const GZIP = 1;
@@ -21,9 +21,9 @@ export class PartitionImport {
   readonly #broker: Broker;
   readonly #place: TopicPartition;
   readonly #producer: { readonly producerId: number; readonly producerEpoch: number };
-  /** The first offset of the file. What a batch holds before it was deleted. */
+  /** The first offset of the file. Earlier records of a batch were deleted. */
   readonly #from: number;
-  /** Where the log ended when the import began. What is before is compared. */
+  /** The end of the log when the import began. Records before it are compared. */
   readonly #storedEnd: number;
   readonly #stored: StoredRecords;
   /** The offset that the next record of the file has in the new log. */
@@ -53,7 +53,7 @@ export class PartitionImport {
     return this.#added;
   }
 
-  /** @throws Error if what is stored is something else */
+  /** @throws Error if other records are stored */
   async add({ records, batches }: RecordsContent): Promise<void> {
     if (records !== null) await this.#addRecords(records, 0);
     for (const batch of batches ?? []) await this.#addBatch(batch);
@@ -85,7 +85,7 @@ export class PartitionImport {
         bytes += size;
         i++;
       }
-      // It was compressed when it was stored, or it would not have been.
+      // It was compressed when it was stored: uncompressed it would have been refused.
       const isLarge = bytes > BATCH_BYTES;
       const producer = { ...this.#producer, baseSequence: this.#sequence };
       const folding = isLarge && compression === 0 ? GZIP : compression;
@@ -102,7 +102,7 @@ export class PartitionImport {
     this.#next += records;
   }
 
-  /** Stores what has been gathered. */
+  /** Stores the collected records. */
   async flush(): Promise<void> {
     if (this.#pendingRecords === 0) return;
     const { topic, partition } = this.#place;
@@ -122,8 +122,8 @@ export class PartitionImport {
   }
 
   /**
-   * The partition ends elsewhere than was expected. So it does where an append was stored, its answer got lost, and the
-   * partition has forgotten the producer meanwhile; or where the same import runs twice.
+   * Handles a partition that does not end where it should. Either an append was stored, its answer was lost, and the
+   * partition has since forgotten the producer. Or the same import runs twice.
    */
   async #compareStored(bytes: Uint8Array, at: number, count: number, error: BrokerError) {
     const { topic, partition } = this.#place;
@@ -137,7 +137,7 @@ export class PartitionImport {
       for (const record of recordsOf({ bytes, ...each })) await this.#compare(record, offset++);
   }
 
-  /** Compares a record with what is stored at its place. What retention or compaction has taken is left out. */
+  /** Compares a record with the one stored at its offset. Records that retention or compaction deleted are skipped. */
   async #compare(record: ConsumerRecord, at: number): Promise<void> {
     const stored = await this.#stored.at(at);
     if (stored === null || isSame(stored, record)) return;

@@ -1,6 +1,6 @@
-// Where the positions of groups stand in an imported log. It begins at 0 and has no gaps, so the records of a log that
-// began later, or that compaction has thinned out, get other offsets. A position is that of the first record that the
-// group has not done: it becomes the number of records before that one.
+// Maps committed offsets to an imported log. That log begins at 0 and has no gaps, so records get other offsets if the
+// exported log began later or was compacted. A committed offset is that of the first record that the group has not done.
+// It becomes the number of records before that record.
 import type { GroupPositions } from "./content.ts";
 
 export interface MappedPosition {
@@ -17,7 +17,7 @@ interface Pending {
 }
 
 export class PositionMap {
-  /** By partition, the lowest position last. */
+  /** The positions to map by partition, the lowest last. */
   readonly #pending = new Map<number, Pending[]>();
   readonly #mapped = new Map<string, MappedPosition[]>();
   #isSorted = false;
@@ -37,7 +37,7 @@ export class PositionMap {
     return this.#pending.get(partition)?.at(-1)?.offset ?? Number.POSITIVE_INFINITY;
   }
 
-  /** Notes that all positions of the partition up to and with `offset` have so many records before them. */
+  /** Maps the positions up to and including `offset`, which have so many records before them. */
   pass(partition: number, offset: number, recordsBefore: number): void {
     const pending = this.#pending.get(partition) ?? [];
     while (this.next(partition) <= offset) {
@@ -46,7 +46,7 @@ export class PositionMap {
     }
   }
 
-  /** Returns the positions of each group, once all records were passed. */
+  /** Returns the positions of each group. Call it after the last record. */
   groups(): { readonly group: string; readonly positions: readonly MappedPosition[] }[] {
     return Array.from(this.#mapped, ([group, positions]) => ({
       group,

@@ -1,5 +1,5 @@
-// A record as a line of an export. It is as the HTTP API has it, with its partition, and loses nothing: where headers by
-// name would change their order, they are a list of pairs.
+// A record as a line of an export. It has the fields of the HTTP API and its partition, and loses nothing: if headers by
+// name would change their order, they become a list of pairs.
 import { fromBase64, toBase64 } from "../../core/bytes.ts";
 import type { ConsumerRecord, RecordHeader } from "../../core/record.ts";
 import { fromJsonRecord, type JsonRecordInput, toJsonRecord } from "../../protocol/json-record.ts";
@@ -11,7 +11,7 @@ export function recordLine(partition: number, record: ConsumerRecord): string {
   return JSON.stringify({ partition, ...fields, headers: kept });
 }
 
-/** True if the names come back in the order in which they stand in the record. */
+/** True if headers by name keep the order that they have in the record. */
 function isInOrder(
   json: Readonly<Record<string, unknown>>,
   headers: readonly RecordHeader[],
@@ -27,11 +27,11 @@ function pairOf({ key, value }: RecordHeader): readonly [string, string | null] 
   return [key, value === null ? null : toBase64(value)];
 }
 
-/** @throws Error if the line is no record */
+/** @throws Error if the line is not a record */
 export function parseRecord(value: unknown): { partition: number; record: ConsumerRecord } {
   const { partition, headers, ...fields } = object(value, "the line");
   const { timestamp } = fields;
-  if (!Number.isSafeInteger(timestamp)) throw new Error("timestamp is no time");
+  if (!Number.isSafeInteger(timestamp)) throw new Error("timestamp is not a time");
   for (const name of ["key", "value"] as const) {
     const plain = fields[name];
     const isPlain = plain === null || typeof plain === "string";
@@ -56,6 +56,6 @@ export function parseRecord(value: unknown): { partition: number; record: Consum
 function parsePair(pair: unknown): RecordHeader {
   const [key, value] = Array.isArray(pair) ? pair : [];
   if (typeof key !== "string" || (value !== null && typeof value !== "string"))
-    throw new Error("headers has an entry that is no name with its value");
+    throw new Error("headers has an entry that is not a name with its value");
   return { key, value: value === null ? null : fromBase64(value) };
 }

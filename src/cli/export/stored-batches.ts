@@ -10,7 +10,7 @@ import {
 } from "../../core/log/record-batch.ts";
 import type { ConsumerRecord } from "../../core/record.ts";
 
-/** A batch as it is stored, among others. */
+/** A stored batch, as a part of the bytes that hold it. */
 export interface StoredBatch {
   readonly bytes: Uint8Array;
   readonly start: number;
@@ -18,8 +18,8 @@ export interface StoredBatch {
 }
 
 /**
- * Throws for a batch of a transaction: which of them were aborted stands in none of the batches, so records that nobody
- * may read would become records that everybody reads. A broker of this release stores none.
+ * Throws for a batch of a transaction. No batch says if its transaction was aborted, so aborted records would become
+ * readable. A broker of this release stores no transactions.
  */
 export function assertExportable({ isTransactional, isControl, baseOffset }: BatchHeader): void {
   if (!isTransactional || isControl) return;
@@ -28,14 +28,14 @@ export function assertExportable({ isTransactional, isControl, baseOffset }: Bat
   );
 }
 
-/** The producer that appends, and its next sequence. */
+/** The producer that appends, with its next sequence number. */
 export type AppendingProducer = Required<
   Pick<EncodeOptions, "producerId" | "producerEpoch" | "baseSequence">
 >;
 
 /**
- * Returns the batch as it can be appended, or null if its records have to be encoded anew: compaction has taken some of
- * them, they have the time of their append, or only those from `from` on are wanted.
+ * Returns the batch as it can be appended, or null if its records must be encoded anew: compaction removed some of them,
+ * they have the time of their append, or only those from `from` on are wanted.
  */
 export function appendable(
   { bytes, start, header }: StoredBatch,
@@ -54,7 +54,7 @@ export function appendable(
   return copy;
 }
 
-/** The number of its records from an offset on. What is before was deleted. */
+/** Returns the number of its records from an offset on. Earlier ones were deleted. */
 export function countFrom(batch: StoredBatch, from: number): number {
   const { isControl, baseOffset, recordCount } = batch.header;
   if (isControl) return 0;
@@ -66,7 +66,7 @@ export function recordsOf({ bytes, start, header }: StoredBatch): ConsumerRecord
   return header.isControl ? [] : decodeAnyBatch(bytes, start);
 }
 
-/** Encodes records as one batch, compressed if there is a compression that this runtime makes. */
+/** Encodes records as one batch. It compresses if the runtime supports a suitable compression. */
 export function encodeRecords(
   records: readonly ConsumerRecord[],
   producer: AppendingProducer,
@@ -75,7 +75,7 @@ export function encodeRecords(
   return encodeBatch(records, { ...producer, compression: compressorFor(compression) });
 }
 
-/** Snappy and lz4 are read here and not made. What was folded stays folded, with gzip. */
+/** Snappy and lz4 can only be decompressed here. Such batches are compressed again with gzip. */
 function compressorFor(compression: number) {
   if (compression === 0) return undefined;
   const type: CompressionType =

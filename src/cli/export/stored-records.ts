@@ -1,4 +1,4 @@
-// The records that a partition holds already, read in order, some at a time.
+// Reads the records that a partition holds, in order and some at a time.
 import { batches as batchesIn } from "../../core/log/record-batch.ts";
 import type { ConsumerRecord, TopicPartition } from "../../core/record.ts";
 import type { Broker } from "../broker.ts";
@@ -7,7 +7,7 @@ import { recordsOf, type StoredBatch } from "./stored-batches.ts";
 export class StoredRecords {
   readonly #broker: Broker;
   readonly #place: TopicPartition;
-  /** Nothing before it is there. */
+  /** The log starts here. */
   readonly #logStart: number;
   #batches: StoredBatch[] = [];
   #records: ConsumerRecord[] = [];
@@ -21,7 +21,7 @@ export class StoredRecords {
     this.#logStart = logStart;
   }
 
-  /** Returns the record at the offset, or null if it is not there any more. Offsets are asked for in order. */
+  /** Returns the record at the offset, or null if it was deleted. Ask for offsets in increasing order. */
   async at(offset: number): Promise<ConsumerRecord | null> {
     if (offset < this.#logStart) return null;
     for (;;) {

@@ -1,5 +1,4 @@
-// Reads an export from its first to its last byte before anything of it is imported: a file that is damaged or cut off
-// changes nothing.
+// Reads a whole export before anything is imported, so that a damaged or cut-off file changes nothing.
 import { open } from "node:fs/promises";
 import { ByteSource } from "./byte-source.ts";
 import { DamagedExport, type ExportHeader, ExportState, type RecordsContent } from "./content.ts";
@@ -20,7 +19,7 @@ export interface WholeFile {
   readonly size: number;
 }
 
-/** @throws Error that says what is wrong with the file, and where */
+/** @throws Error that says what is wrong with the file and where */
 export async function readWhole(
   path: string,
   progress: (bytes: number) => void,
@@ -56,7 +55,7 @@ export async function readWhole(
     const { header } = state;
     if (header === null || !state.isComplete)
       throw new Error(
-        `${path} is cut off: it has no end. ${wholeUpTo(state)} Nothing was changed; the export that wrote it goes on if it is run again.`,
+        `${path} is cut off: it has no end. ${wholeUpTo(state)} Nothing was changed; run the export again to continue it.`,
       );
     for (const { partition } of header.ranges)
       positions.pass(partition, Number.MAX_SAFE_INTEGER, counts[partition] ?? 0);
@@ -77,7 +76,7 @@ function wholeUpTo(state: ExportState): string {
   return `It is whole up to offset ${state.nextOffset - 1} of partition ${state.partition}.`;
 }
 
-/** Counts records, and maps the positions that lie among them. */
+/** Counts records, and maps the positions among them. */
 function pass(
   { partition, records, batches }: RecordsContent,
   { ranges }: ExportHeader,
@@ -97,7 +96,7 @@ function pass(
   for (const batch of batches ?? []) {
     const { baseOffset, lastOffsetDelta } = batch.header;
     const isAmong = positions.next(partition) <= baseOffset + lastOffsetDelta;
-    // Only a batch with a position has to be looked into, or the one with the beginning of the log.
+    // Only a batch that holds a position, or the start of the log, must be decoded.
     if (isAmong) passEach(recordsOf(batch));
     else count += countFrom(batch, from);
   }

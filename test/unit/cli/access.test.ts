@@ -319,7 +319,7 @@ describe("who may what", () => {
 });
 
 test.each([
-  ["SASL_AUTHENTICATION_FAILED", /^SASL_AUTHENTICATION_FAILED: it is so\nname an API key/],
+  ["SASL_AUTHENTICATION_FAILED", /^SASL_AUTHENTICATION_FAILED: it is so\ngive an API key/],
   ["TOPIC_AUTHORIZATION_FAILED", /^TOPIC_AUTHORIZATION_FAILED: it is so\n`rivulet whoami`/],
   ["GROUP_AUTHORIZATION_FAILED", /`rivulet whoami`/],
   ["CLUSTER_AUTHORIZATION_FAILED", /`rivulet whoami`/],

@@ -209,13 +209,13 @@ describe.each(Object.values(FORMATS))("the format $name", (format) => {
       const changed = sound.slice();
       changed[at] = (changed[at] as number) ^ 1;
       await expect(verified(changed), `byte ${at}`).rejects.toThrow(
-        /(is damaged|is cut off|is no export of Rivulet)/,
+        /(is damaged|is cut off|is not an export of Rivulet)/,
       );
     }
     for (let at = 1; at < sound.length; at += 7) {
       const missing = concatBytes([sound.subarray(0, at), sound.subarray(at + 1)]);
       await expect(verified(missing), `without byte ${at}`).rejects.toThrow(
-        /(is damaged|is cut off|is no export of Rivulet)/,
+        /(is damaged|is cut off|is not an export of Rivulet)/,
       );
     }
   });
@@ -242,12 +242,12 @@ describe.each(Object.values(FORMATS))("the format $name", (format) => {
   test("[BAK-5] a file of another kind is left alone", async () => {
     const path = newPath();
     writeFileSync(path, "something else\n");
-    await expect(look("orders", path, format)).rejects.toThrow("is no export of Rivulet");
+    await expect(look("orders", path, format)).rejects.toThrow("is not an export of Rivulet");
     const other = Object.values(FORMATS).find((each) => each !== format) as Format;
     writeFileSync(path, sound);
     await expect(look("orders", path, other)).rejects.toThrow("in another format");
     writeFileSync(path, concatBytes([sound, sound]));
-    await expect(look("orders", path, format)).rejects.toThrow("more than the export");
+    await expect(look("orders", path, format)).rejects.toThrow("more bytes after the end of its export");
   });
 
   test("[BAK-3] a committed offset is that of the same record if the log began later and has gaps", async () => {

@@ -17,18 +17,18 @@ test("[RCV-3] before a partition goes back, the lost offsets are named, and that
     "will be lost all the same",
   );
   expect(warningText(partition, log, null)).toContain(
-    "offsets 0 to 8. What was stored since that state",
+    "offsets 0 to 8. Records that were stored since that state",
   );
   expect(warningText(partition, { ...plan, failing: "its file is damaged" }, TIME)).toMatch(
-    /^Now it cannot be read: its file is damaged\nWhatever orders\/0 has stored since/,
+    /^It cannot be read now: its file is damaged\nEverything that orders\/0 has stored since/,
   );
 });
 
 test("[RCV-2] before a group or the cluster goes back, the plan says what is lost, and what comes back", () => {
-  expect(warningText(group, { ...plan, positions: 3 }, TIME)).toContain("It has 3 now.");
+  expect(warningText(group, { ...plan, positions: 3 }, TIME)).toContain("It has 3 committed offsets now.");
   const told = warningText({ type: "cluster" }, { ...plan, topics: 2, groups: 1 }, TIME);
   expect(told).toContain("There are 2 topics and 1 groups.");
-  expect(told).toContain("API KEYS THAT WERE REVOKED SINCE WILL BE GOOD AGAIN");
+  expect(told).toContain("API KEYS THAT WERE REVOKED SINCE WILL BE VALID AGAIN");
   expect(told).toContain("begin anew at offset 0");
 });
 
@@ -39,8 +39,8 @@ test("[RCV-3] afterward it says where the log ends, which offsets are given out 
       "orders/0 is as it was.",
       "Its log ends at 5.",
       "Offsets 5 to 8 will be given out again.",
-      "To take that back: rivulet recover partition orders 0 --bookmark u",
-      "Look what does not fit now: rivulet doctor",
+      "To undo that: rivulet recover partition orders 0 --bookmark u",
+      "To see what does not fit now: rivulet doctor",
     ].join("\n"),
   );
   expect(restoredText(partition, { ...plan, undoBookmark: "u", failing: "gone" })).toContain(
