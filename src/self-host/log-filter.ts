@@ -1,5 +1,5 @@
 // Makes workerd's standard error readable for an operator [ERR-3]. If a database fails, workerd gives the Worker a reference
-// instead of the reason, and writes the reason and a stack of addresses on lines of their own. The Worker's line names the
+// instead of the reason. It writes the reason and a stack of addresses on lines of their own. The Worker's line names the
 // object and its file. The filter puts the reason into that line in place of the reference, and removes the addresses. It
 // reports a failed TLS handshake as the Worker reports other connections that it closes. It turns lines of the log, which
 // are JSON, into text.

@@ -14,8 +14,8 @@
 //   NUM_PARTITIONS 1     the number of partitions of such a topic
 //   HOST      127.0.0.1  the address to listen on
 //   DATA_DIR  .rivulet   the folder of all data; one broker at a time
-//   RIVULET_ROOT_KEY     the root key. Without one a broker on a loopback HOST is open to this machine, and one on another
-//                        HOST makes a key, prints it once and keeps it in the data folder. RIVULET_ROOT_KEY_NEXT is good too
+//   RIVULET_ROOT_KEY     the root key. Without one, a broker on a loopback HOST is open to this machine. On another HOST
+//                        it makes a key, prints it once and keeps it in the data folder. RIVULET_ROOT_KEY_NEXT is good too
 //   RIVULET_ALLOWED_ORIGINS, RIVULET_JWT_ISSUERS, RIVULET_SIGNING_KEY, RIVULET_AUDIENCE, RIVULET_QUOTA
 //                        see docs/security.md
 //   RIVULET_SESSION_CPU_MS

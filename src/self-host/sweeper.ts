@@ -9,8 +9,8 @@
 //      before it has read or written anything. It opens the file again with its next try (src/env.ts).
 //   3. workerd may have just made a file, or made it again for an object that deleted everything. Then it has no lock on
 //      the file until that object's code first reads, some turns of its event loop later. So several looks must have seen
-//      the file unchanged (same inode, same time of change), and workerd must have answered a request after each of them.
-//      A machine that slept between two looks therefore proves nothing. (A deleted partition never reads again, so its
+//      the file unchanged: same inode, same time of change. workerd must have answered a request after each of them. A
+//      machine that slept between two looks therefore proves nothing. (A deleted partition never reads again, so its
 //      file may be removed.)
 //   4. The path must still lead to the locked file. It then stays so, because a change needs the lock.
 //   5. Its `-wal` and `-shm` are removed first, while it is locked. Later they could belong to a new file of that name. A
