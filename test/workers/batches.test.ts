@@ -178,7 +178,7 @@ describe("what is checked of a batch", () => {
         recordBatch(["b"], { producer: [2, 0, 1] }),
       ),
       code: "INVALID_RECORD",
-      detail: /one producer's/,
+      detail: /from one producer/,
     },
     {
       what: "batches with and without a producer",
