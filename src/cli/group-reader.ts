@@ -37,7 +37,7 @@ export class GroupReader {
   readonly #options: MemberOptions;
   /** The partitions that the member has. Each assignment has a mark of its own. */
   readonly #assigned = new Map<string, symbol>();
-  /** Those of them whose ends are known. */
+  /** The assigned partitions with known ends. */
   readonly #held = new Set<string>();
 
   constructor(rivulet: Rivulet, global: GlobalOptions, options: MemberOptions) {

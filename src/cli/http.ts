@@ -4,6 +4,8 @@ import { BrokerError, ConnectionError } from "../sdk/index.ts";
 import { tokenFetch } from "../sdk/token.ts";
 import type { GlobalOptions } from "./context.ts";
 
+const TIMEOUT_MS = 30_000;
+
 const plain: Fetch = (url, init) => fetch(url, init as RequestInit);
 
 export function httpOf(global: GlobalOptions): HttpClient {
@@ -17,12 +19,14 @@ function fetchWith({ token }: GlobalOptions): Fetch {
 /** Gets an answer that is not JSON. @throws BrokerError, ConnectionError */
 export async function textAt(global: GlobalOptions, path: string): Promise<string> {
   const { url } = global;
+  const signal = AbortSignal.timeout(TIMEOUT_MS);
   let answer: { readonly ok: boolean; readonly status: number };
   let text: string;
   try {
     const response = await fetchWith(global)(new URL(path, url).href, {
       method: "GET",
       headers: {},
+      signal,
     });
     answer = response;
     text = await response.text();
@@ -36,16 +40,16 @@ export async function textAt(global: GlobalOptions, path: string): Promise<strin
   throw problem ?? new ConnectionError(`HTTP ${answer.status}: not a Rivulet broker`);
 }
 
-/** Returns null if the caller lacks the rights, or if the broker is too old to have the route. */
-export async function ifAllowed<T>(answer: Promise<T>): Promise<T | null> {
+/**
+ * Returns null if the broker refuses or cannot answer: without the rights, in an older release, or for an error of its own.
+ * @throws ConnectionError if there is no broker
+ */
+export async function ifAnswered<T>(answer: Promise<T>): Promise<T | null> {
   try {
     return await answer;
   } catch (error) {
-    const isRefused = error instanceof BrokerError && /AUTHORIZATION_FAILED$/.test(error.code);
-    const isUnknown =
-      (error instanceof BrokerError && error.code === "RESOURCE_NOT_FOUND") ||
-      (error instanceof ConnectionError && /^HTTP 404\b/.test(error.message));
-    if (isRefused || isUnknown) return null;
+    const isUnknown = error instanceof ConnectionError && /^HTTP 404\b/.test(error.message);
+    if (error instanceof BrokerError || isUnknown) return null;
     throw error;
   }
 }

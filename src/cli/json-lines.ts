@@ -3,7 +3,7 @@
 /** Spaces, a bracket, a comma or a colon, a string, a number or a word. Each at the scanner's place. */
 const TOKEN =
   /[ \t\r\n]+|[{}[\],:]|"(?:[^"\\\n\r]|\\.)*"|-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null/y;
-/** What the last token of a text that is cut off may look like. */
+/** A last token that is cut off. */
 const CUT = /^(?:"(?:[^"\\\n\r]|\\.)*\\?|-?\d*\.?\d*(?:[eE][+-]?)?|[a-z]{1,4})$/;
 
 /**
@@ -23,7 +23,7 @@ export function jsonAcrossLines(text: string): "array" | "object" | null {
 /** Says if the text is values, the beginning of values, or neither. */
 function scan(text: string): "whole" | "cut" | "invalid" {
   const open: ("[" | "{")[] = [];
-  // What may come next. "more" is a comma or the end of what is open.
+  // The next token. "more" is a comma or the end of what is open.
   let next: "value" | "first value" | "key" | "first key" | "colon" | "more" = "value";
   let at = 0;
   while (at < text.length) {

@@ -29,7 +29,7 @@ export interface Reader {
   readonly unread: Unread | null;
 }
 
-/** How often it asks whether a topic has more partitions. */
+/** The interval at which it asks if a topic has more partitions. */
 const LOOK_AGAIN_MS = 15_000;
 
 /** Returns null if there is nothing to read. */

@@ -20,7 +20,7 @@ export interface PrintOptions {
   readonly progress: Progress;
 }
 
-/** How often the ends are checked besides after a record, and how often the starts of the logs are looked up. */
+/** The intervals at which the ends are checked, besides after each record, and the starts of the logs are looked up. */
 const CHECK_MS = 500;
 const LOOK_AGAIN_MS = 2_000;
 

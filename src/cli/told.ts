@@ -3,7 +3,7 @@ import { MAX_LISTED_LAGS } from "../core/limits.ts";
 import type { GroupOrder, GroupSummary } from "../core/metrics/group-summaries.ts";
 import { GROUP_LAGS_PATH } from "../protocol/paths.ts";
 import type { GlobalOptions } from "./context.ts";
-import { httpOf, ifAllowed, textAt } from "./http.ts";
+import { httpOf, ifAnswered, textAt } from "./http.ts";
 import { samplesIn } from "./samples.ts";
 
 /** Returns the groups that have reported by id, MAX_LISTED_LAGS at most, the first in this order. */
@@ -12,7 +12,7 @@ export async function groupSummaries(
   order: GroupOrder,
 ): Promise<ReadonlyMap<string, GroupSummary>> {
   const path = `${GROUP_LAGS_PATH}?order=${order}&limit=${MAX_LISTED_LAGS}`;
-  const answer = await ifAllowed(httpOf(global).request<{ groups: GroupSummary[] }>("GET", path));
+  const answer = await ifAnswered(httpOf(global).request<{ groups: GroupSummary[] }>("GET", path));
   return new Map((answer?.groups ?? []).map((group) => [group.groupId, group]));
 }
 
@@ -30,7 +30,7 @@ const METRICS_PATH = "/metrics";
 
 /** Returns the sizes of the topics that have reported. It takes DESCRIBE on the cluster. */
 export async function topicSizes(global: GlobalOptions): Promise<ReadonlyMap<string, TopicSize>> {
-  return sizesIn((await ifAllowed(textAt(global, METRICS_PATH))) ?? "");
+  return sizesIn((await ifAnswered(textAt(global, METRICS_PATH))) ?? "");
 }
 
 export function sizesIn(metrics: string): ReadonlyMap<string, TopicSize> {

@@ -149,7 +149,7 @@ describe("positions", () => {
     [["placed", "--partition", "0", "x"], /^--partition goes with one topic/],
     [["--key-separator", ":"], /^--key-separator goes with --print key,value/],
     [["--json", "--print", "key"], /^--json prints all fields/],
-  ])("[CLI-14] [CLI-16] consume %j is refused", async (options, err) => {
+  ])("[CLI-14] [CLI-16] consume %j is rejected", async (options, err) => {
     const outcome = await rivulet(["consume", "placed", ...options]);
     expect(outcome).toEqual({ code: 2, out: "", err: expect.stringMatching(err) });
   });
@@ -369,7 +369,7 @@ describe("lines and records", () => {
     ],
     ["objects", Buffer.from('{\n  "a": 1\n}\n'), ["--key-field", "a"], /`jq -c \. \S+\.objects \|/],
   ])(
-    "[CLI-18] a file %s is refused before anything is stored",
+    "[CLI-18] a file %s is rejected before anything is stored",
     async (name, bytes, options, err) => {
       const topic = `refused-${name}`;
       await setUp(topic);

@@ -65,11 +65,11 @@ export function addProduce(program: Command): void {
     .option("--tombstone", "read no input, and append one tombstone with the key of --key")
     .option(
       "--raw",
-      "take any bytes: do not refuse input that looks compressed, binary or indented",
+      "take any bytes: do not reject input that looks compressed, binary or indented",
     )
     .details(
       "The start of the input is checked before anything is stored: its first 64 KiB, or the first piece that a pipe brings. " +
-        "Compressed files, UTF-16, NUL bytes and JSON over several lines are refused.",
+        "Compressed files, UTF-16, NUL bytes and JSON over several lines are rejected.",
     )
     .seeAlso("consume", "import", "topics create")
     .examples(

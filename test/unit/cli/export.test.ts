@@ -247,7 +247,9 @@ describe.each(Object.values(FORMATS))("the format $name", (format) => {
     writeFileSync(path, sound);
     await expect(look("orders", path, other)).rejects.toThrow("in another format");
     writeFileSync(path, concatBytes([sound, sound]));
-    await expect(look("orders", path, format)).rejects.toThrow("more bytes after the end of its export");
+    await expect(look("orders", path, format)).rejects.toThrow(
+      "more bytes after the end of its export",
+    );
   });
 
   test("[BAK-3] a committed offset is that of the same record if the log began later and has gaps", async () => {

@@ -18,7 +18,7 @@ describe("bytes", () => {
     [Buffer.of(0xff, 0xfe, 0, 0, 0x61, 0, 0, 0), "UTF-32", "`iconv -f UTF-32 -t UTF-8 data |"],
     [Buffer.of(0, 0, 0xfe, 0xff), "UTF-32", "`iconv -f UTF-32 -t UTF-8 data |"],
     [Buffer.from("a\n", "utf16le"), "has NUL bytes", "`iconv -f UTF-16LE -t UTF-8 data |"],
-  ])("[CLI-18] %o is refused: %s, with %s", (start, name, command) => {
+  ])("[CLI-18] %o is rejected: %s, with %s", (start, name, command) => {
     expect(check(start)).toContain(name);
     expect(check(start)).toContain(command);
     expect(check(start)).toContain("--raw");

@@ -67,13 +67,13 @@ describe("positions", () => {
     expect(fixedEnd("--until", parseUntil(text), false, NOW_MS)).toEqual(position);
   });
 
-  test("[CLI-14] a small number without --partition is refused as an offset", () => {
+  test("[CLI-14] a small number without --partition is rejected as an offset", () => {
     expect(() => fixed("--from", parseFrom("42"), false, NOW_MS)).toThrow(
       "--from is 42: an offset goes with --partition, and milliseconds since 1970 have at least 12 digits",
     );
   });
 
-  test("[CLI-14] an end that is still to come is refused, unless it is an offset", () => {
+  test("[CLI-14] an end that is still to come is rejected, unless it is an offset", () => {
     const later = new Date(NOW_MS + 1).toISOString();
     expect(() => fixedEnd("--until", parseUntil(later), false, NOW_MS)).toThrow(
       `--until is ${later}, it must not be later than now`,

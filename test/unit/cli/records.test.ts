@@ -59,7 +59,7 @@ describe("printing", () => {
   });
 
   test.each(["", "keys", "key,", "key,key", "value;key"])(
-    "[CLI-16] --print %j is refused with the fields that there are",
+    "[CLI-16] --print %j is rejected with the fields that there are",
     (fields) => {
       expect(() => parseFields(fields)).toThrow(
         "It must be some of key, value, headers, timestamp, topic, partition, offset, each once",
@@ -124,7 +124,7 @@ describe("lines", () => {
     [{ records: true, timestamp: 0 }, "--records: the value, the headers and the timestamp"],
     [{ records: true, nullValue: "" }, "--records: the value, the headers and the timestamp"],
     [{ keyField: "f", nullValue: "x" }, "--null-value goes without --key-field"],
-  ] as const)("[CLI-17] %j is refused: %s", (options, error) => {
+  ] as const)("[CLI-17] %j is rejected: %s", (options, error) => {
     expect(() => assertLineOptions(options)).toThrow(error);
   });
 });

@@ -25,7 +25,9 @@ test("[RCV-3] before a partition goes back, the lost offsets are named, and that
 });
 
 test("[RCV-2] before a group or the cluster goes back, the plan says what is lost, and what comes back", () => {
-  expect(warningText(group, { ...plan, positions: 3 }, TIME)).toContain("It has 3 committed offsets now.");
+  expect(warningText(group, { ...plan, positions: 3 }, TIME)).toContain(
+    "It has 3 committed offsets now.",
+  );
   const told = warningText({ type: "cluster" }, { ...plan, topics: 2, groups: 1 }, TIME);
   expect(told).toContain("There are 2 topics and 1 groups.");
   expect(told).toContain("API KEYS THAT WERE REVOKED SINCE WILL BE VALID AGAIN");

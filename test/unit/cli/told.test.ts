@@ -1,7 +1,8 @@
-// What metrics, alerts and costs are in words and tables.
-import { describe, expect, test } from "vitest";
+// Metrics, alerts and costs in words and tables.
+import { afterEach, describe, expect, test, vi } from "vitest";
 import { conditionText, parseThreshold, thresholdOf } from "../../../src/cli/alert-text.ts";
 import { bytesText, dollarsText, durationText } from "../../../src/cli/figures.ts";
+import { createProgram } from "../../../src/cli/program.ts";
 import { samplesIn } from "../../../src/cli/samples.ts";
 import { table } from "../../../src/cli/table.ts";
 import { sizesIn } from "../../../src/cli/told.ts";
@@ -76,6 +77,90 @@ describe("metrics", () => {
   });
 });
 
+describe("lists", () => {
+  afterEach(() => {
+    vi.unstubAllGlobals();
+    vi.restoreAllMocks();
+    vi.unstubAllEnvs();
+  });
+
+  /** Runs a command against a broker that answers each path so, and others with 403. */
+  async function run(args: readonly string[], answers: Readonly<Record<string, string>>) {
+    vi.stubEnv("RIVULET_CONFIG", "");
+    vi.stubEnv("XDG_CONFIG_HOME", "/nowhere");
+    const asked: string[] = [];
+    vi.stubGlobal("fetch", async (url: string, { method }: RequestInit) => {
+      const { pathname, search } = new URL(url);
+      asked.push(`${method} ${pathname}${search}`);
+      const answer = answers[pathname];
+      const text = async () =>
+        answer ?? JSON.stringify({ code: "CLUSTER_AUTHORIZATION_FAILED", detail: "no" });
+      return { ok: answer !== undefined, status: answer === undefined ? 403 : 200, text };
+    });
+    let out = "";
+    vi.spyOn(process.stdout, "write").mockImplementation((text) => {
+      out += text;
+      return true;
+    });
+    await createProgram().parseAsync(args, { from: "user" });
+    return { asked: asked.sort(), out };
+  }
+
+  const topics = JSON.stringify({
+    topics: ["a", "b"].map((name) => ({ name, partitions: 1, config: {}, overrides: {} })),
+  });
+  const groups = JSON.stringify({ groups: [{ groupId: "g" }, { groupId: "h" }] });
+
+  test("[CLI-19] topics and sizes come from the list and the metrics alone", async () => {
+    const known = 'rivulet_stored_bytes{class="partition",topic="b"} 2500\n';
+    const { asked, out } = await run(["topics", "list", "--sort", "bytes"], {
+      "/v1/topics": topics,
+      "/metrics": known,
+    });
+    expect(asked).toEqual(["GET /metrics", "GET /v1/topics?limit=1000&after="]);
+    expect(out).toBe(
+      "TOPIC  PARTITIONS  RECORDS  STORED\nb               1        -  2.5 kB\na               1        -       -\n",
+    );
+  });
+
+  test("[CLI-19] groups and lags come from the list and the metrics alone", async () => {
+    const lags = JSON.stringify({
+      groups: [
+        {
+          groupId: "h",
+          state: "STABLE",
+          members: 2,
+          lag: 7,
+          oldestUnreadMs: 61_000,
+          topics: ["a"],
+        },
+      ],
+    });
+    const answers = { "/v1/groups": groups, "/v1/group-lags": lags };
+    const { asked, out } = await run(["groups", "list", "--sort", "age"], answers);
+    expect(asked).toEqual([
+      "GET /v1/group-lags?order=age&limit=1000",
+      "GET /v1/groups?limit=1000&after=",
+    ]);
+    expect(out).toBe(
+      "GROUP  STATE   MEMBERS  LAG  BEHIND\nh      STABLE        2    7      1m\ng      -             -    -       -\n",
+    );
+    const json = JSON.parse((await run(["--json", "groups", "list"], answers)).out);
+    expect(json).toEqual([
+      { groupId: "g", state: null, members: null, lag: null, oldestUnreadMs: null },
+      { groupId: "h", state: "STABLE", members: 2, lag: 7, oldestUnreadMs: 61_000 },
+    ]);
+  });
+
+  test("[CLI-19] a broker that refuses its metrics lists the names", async () => {
+    const { out } = await run(["topics", "list"], { "/v1/topics": topics });
+    expect(out).toMatch(/\na +1 +- +-\nb +1 +- +-\n$/);
+    expect((await run(["groups", "list"], { "/v1/groups": groups })).out).toMatch(
+      /\ng( +-){4}\nh( +-){4}\n$/,
+    );
+  });
+});
+
 describe("alerts", () => {
   test.each([
     ["group-lag", "60", 60],
@@ -88,7 +173,7 @@ describe("alerts", () => {
     expect(thresholdOf(type, parseThreshold(text))).toBe(value);
   });
 
-  test("[CLI-20] a threshold in the wrong unit is refused", () => {
+  test("[CLI-20] a threshold in the wrong unit is rejected", () => {
     expect(thresholdOf("budget", undefined)).toBeUndefined();
     expect(() => thresholdOf("budget", parseThreshold("5m"))).toThrow(
       "--threshold is 5m, for budget it must be in percent",
