@@ -43,10 +43,12 @@ export function manualOf(program: Command, command: Command, width: number): str
   ];
   return sections
     .filter(([, items]) => items.length > 0)
-    .map(
-      ([title, items]) =>
-        `${title}\n${items.map((item) => wrapped(item, room, INDENT)).join("\n")}`,
-    )
+    .map(([title, items]) => {
+      // A command line stays whole, so that it can be copied.
+      const text = (item: string) =>
+        title === "EXAMPLES" ? `${INDENT}${item}` : wrapped(item, room, INDENT);
+      return `${title}\n${items.map(text).join("\n")}`;
+    })
     .join("\n\n");
 }
 
@@ -100,5 +102,5 @@ function seeAlso(command: Command, children: readonly Command[]): string[] {
 /** Makes a sentence of the text of an option. */
 function sentence(text: string): string {
   const first = text.slice(0, 1).toUpperCase();
-  return `${first}${text.slice(1)}${/[.)]$/.test(text) ? "" : "."}`;
+  return `${first}${text.slice(1)}${text.endsWith(".") ? "" : "."}`;
 }

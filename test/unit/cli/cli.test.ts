@@ -179,6 +179,8 @@ describe("help", () => {
         expect(titles).toContain(title);
       expect(titles).toContain("GLOBAL OPTIONS");
       expect(page).toMatch(/^ENVIRONMENT\n {4}RIVULET_URL\n/m);
+      for (const example of commandAt(program, ...path.split(" ").slice(1)).exampleLines)
+        expect(page, "a command line is whole").toContain(`\n    ${example}\n`);
       expect(page).toMatch(new RegExp(`^NAME\\n {4}${path} - [a-z]`));
       expect(
         page.split("\n").filter((line) => line.length > 100 && !/^ {4}rivulet /.test(line)),
