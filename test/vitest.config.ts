@@ -38,8 +38,22 @@ const LONG = [
   "e2e/kafka-mixed-group",
   "e2e/kafka",
   "e2e/cli",
-  "simulation/simulation",
+  "e2e/doctor",
+  "e2e/learn",
+  "e2e/relays",
+  "e2e/kill",
+  "e2e/start",
+  "e2e/start-page",
+  "workers/http",
+  "workers/clock",
+  "workers/kafka-bounds",
+  "workers/liveness",
+  "workers/idempotence",
+  "workers/idempotency-keys",
+  "workers/linger",
   "simulation/planted-faults",
+  "simulation/cost",
+  "simulation/simulation",
   "core/log/compaction",
 ];
 
@@ -54,14 +68,9 @@ class LongestFirst extends BaseSequencer {
       return place === -1 ? names.length : place;
     };
     const rank = (file: TestSpecification) => {
-      // A change of the defaults goes to all partitions that its runtime ever had: there are few yet.
-      if (file.moduleId.endsWith("/workers/housekeeping.test.ts")) return 0;
       const place = placeIn(LONGEST, file);
-      if (place < LONGEST.length) return 1 + place;
-      if (file.moduleId.endsWith("/workers/deleted-topics.test.ts")) return 99; // For the same reason.
-      // Damaged objects are told of such a change again and again, and others count rows.
-      if (/\/workers\/(damage|files|doctor)\.test\.ts$/.test(file.moduleId)) return 101;
-      if (file.moduleId.includes("/workers/")) return 100;
+      if (place < LONGEST.length) return place;
+      if (file.moduleId.includes("/workers/")) return 100 + placeIn(LONG, file);
       // Waiting files go before computing ones, which fill the gaps. The files of a project share processes.
       return (file.moduleId.includes("/e2e/") ? 200 : 300) + placeIn(LONG, file);
     };
@@ -106,7 +115,7 @@ export default defineConfig({
           name: "workers",
           include: ["test/workers/**/*.test.ts"],
           setupFiles: ["test/workers/clean-up.ts", "test/workers/answers-described.ts"],
-          // One runtime for many files, because its start costs more than most of them: no two may share a name.
+          // One runtime for many files, because its start costs more than most of them.
           isolate: false,
           testTimeout: 20_000,
         },

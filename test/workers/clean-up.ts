@@ -1,8 +1,9 @@
-// Files share a runtime, so no test leaves anything behind, in whichever file it is. Some count the connections of the
-// runtime, and /health counts the objects whose storage a test made fail.
-import { afterEach, beforeEach } from "vitest";
+// Files share a runtime, so no test leaves anything behind. Some tests count the connections of the runtime, /health counts
+// the objects whose storage a test made fail, and lists grow with the topics of every file.
+import { afterAll, afterEach, beforeEach } from "vitest";
 import { forgetTroubles } from "../../src/storage-health.ts";
-import { closeSockets } from "./support.ts";
+import { closeSockets, startAnew } from "./support.ts";
 
 beforeEach(forgetTroubles);
 afterEach(closeSockets);
+afterAll(startAnew);

@@ -1,6 +1,11 @@
 // Shared by the tests inside workerd: requests to the Worker, sockets with a message queue, eviction, and waiting for
 // conditions. Nothing here sleeps: every wait is for an event, with a guard on top.
-import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import {
+  evictDurableObject,
+  reset,
+  runDurableObjectAlarm,
+  runInDurableObject,
+} from "cloudflare:test";
 import { env as bindings, exports } from "cloudflare:workers";
 import { expect, type MockInstance, vi } from "vitest";
 import { ClusterObject } from "../../durable-objects/cluster/cluster-object.ts";
@@ -20,6 +25,7 @@ import {
 import type { ConsumerRecord } from "../../src/core/record.ts";
 import { type Env, partitionStub, withCaller } from "../../src/env.ts";
 import type { CoordinatorMessage } from "../../src/protocol/group-socket.ts";
+import { forgetEverything } from "../../src/worker/edge/isolate.ts";
 
 /** The bindings, for code that runs with all rights. */
 export const env: Env = withCaller(bindings, ANYBODY);
@@ -28,7 +34,18 @@ export const env: Env = withCaller(bindings, ANYBODY);
 export const UPGRADE = new Request(OBJECT_SOCKET_URL, upgradeFor(ANYBODY));
 
 /** Signs as the groups of this broker do. A test loads it in `beforeAll`. */
-export const signer = new OwnerSigner(env, new Notes({ exec: () => [] }, () => false));
+export let signer = newSigner();
+
+function newSigner(): OwnerSigner {
+  return new OwnerSigner(env, new Notes({ exec: () => [] }, () => false));
+}
+
+/** Deletes all objects, and what is known of them outside. The next test finds a broker that has just been deployed. */
+export async function startAnew(): Promise<void> {
+  await reset();
+  forgetEverything();
+  signer = newSigner();
+}
 
 /** An owner token as the group gives it to the member that owns the partition. */
 export function signedOwner<O extends Omit<SignedOwner, "topicId" | "partition">>(
