@@ -1,5 +1,5 @@
 // Finds the files of partitions and groups in a broker's data folder. Each file names its owner [FIL-7]. Files are only
-// read. A file that is not open elsewhere is read without a lock and without a helper file, so a broker that opens it then
+// read. A file that is not open elsewhere is read without a lock and without a helper file. So a broker that opens it
 // notices nothing.
 import { existsSync, readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
