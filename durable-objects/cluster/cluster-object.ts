@@ -696,7 +696,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls, C
 
   /**
    * [CLK-5] A new group takes the incarnation after the newest retired one. A group that has lost its data does
-   * not know its own incarnation, which was at most that, so the next one is later than both.
+   * not know its own incarnation. That was at most the retired one, so the next one is later than both.
    */
   async retireIncarnation({ incarnation }: ClusterRequest<"retireIncarnation">): Promise<void> {
     const newest = Math.max(incarnation, this.#retiredIncarnation + 1);

@@ -174,9 +174,9 @@ export class Jobs {
   }
 
   /**
-   * Sets the alarm for the earliest of these: the rescue of running tasks, a failed task that is due again, and
-   * tasks that an earlier life has left. Removes the alarm if there is nothing to do. Tasks that only a newer
-   * release knows wait for that release.
+   * Sets the alarm for the earliest need: to rescue running tasks, to retry a failed task, or to run tasks of
+   * an earlier life. Removes the alarm if there is nothing to do. Tasks that only a newer release knows wait
+   * for that release.
    */
   async #plan(): Promise<void> {
     const { setAlarm, nowMs, waiting } = this.#parts;

@@ -82,9 +82,8 @@ export class GroupTime {
   }
 
   /**
-   * [CLK-4] Stores the new start of all sessions and sets the alarm again, even if the group was asked for
-   * something else, such as a commit. The old alarm waits for a later time of the clock, and nothing else may
-   * wake the group.
+   * [CLK-4] Stores the new start of all sessions and sets the alarm again, even during another request, such as
+   * a commit. The old alarm waits for a later time of the clock, and nothing else may wake the group.
    */
   wasSetBack(nowMs: number): void {
     const { presence, announce, couldNotNote } = this.#parts;

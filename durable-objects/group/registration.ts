@@ -1,6 +1,6 @@
 // The data that the group and the cluster have about each other. The cluster lists the group and notifies it of
-// its topics. It also knows if the group has ever stored something, so that a group that has lost its storage
-// is not mistaken for a new one [FIL-6].
+// its topics. It also knows if the group has ever stored something. So a group that has lost its storage is not
+// mistaken for a new one [FIL-6].
 import type { TopicDescription } from "../../src/core/cluster/topics.ts";
 import { errorOf, type Failure, fail, failureOf, type Result } from "../../src/core/errors.ts";
 import type { GroupSummary } from "../../src/core/group/describe.ts";

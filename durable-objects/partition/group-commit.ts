@@ -45,7 +45,7 @@ export class GroupCommit {
   }
 
   /**
-   * [LOG-3] Returns each append's own outcome. It is only a value here: the output gate holds back replies and
+   * [LOG-3] Returns each append's own outcome. It is only a value here. The output gate holds back replies and
    * socket frames, so nobody hears of the outcome before the write is durable.
    */
   append(append: Append): Promise<AppendOutcome> {

@@ -106,7 +106,8 @@ import { TailReaders } from "./tail-readers.ts";
 
 /**
  * The records of a partition that somebody is trying out. A partition with fewer reports at once each time it
- * has grown by a certain share: the first five records one by one, and all thousand in thirty reports.
+ * has grown by a certain share. The first five records are reported one by one, and all thousand in thirty
+ * reports.
  */
 const NEW_RECORDS = 1_000;
 const NEWS_GROWTH = 1.2;

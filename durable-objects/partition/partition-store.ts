@@ -199,8 +199,8 @@ export class PartitionStore {
   }
 
   /**
-   * [ATT-4] Notes that a member of the group reads by polls. Such a reader is never attached, so it is
-   * remembered for as long as a session may last: only its fence keeps an older owner out.
+   * [ATT-4] Notes that a member of the group reads by polls. Such a reader is never attached, and only its
+   * fence keeps an older owner out. So it is remembered for as long as a session may last.
    */
   notePoll(groupId: string, nowMs: number): void {
     this.#sql.exec("INSERT OR REPLACE INTO fence_polls VALUES (?, ?)", groupId, nowMs);

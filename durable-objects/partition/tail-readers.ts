@@ -176,7 +176,7 @@ export class TailReaders {
 
   /**
    * [ATT-1] [ATT-2] Admits only the newest owner. It closes the socket of the previous owner in the same turn,
-   * before anything is sent to the new one, so a partition never feeds two members of a group. A new owner
+   * before anything is sent to the new one. So a partition never feeds two members of a group. A new owner
    * without a socket reads by calls. Older owners get FENCED_MEMBER_EPOCH. The incarnation has already been
    * checked [CLK-5].
    */

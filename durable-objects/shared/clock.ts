@@ -74,10 +74,10 @@ export class ObjectClock {
   }
 
   /**
-   * Looks as `look` does, but asks SQLite only if the object's time is ahead, stands still, or has moved by
-   * more than `BUSY_MS` since the last look. A time that moves is the wall clock's, because a time that is
-   * ahead stands still. If the clock was set back in these few milliseconds, the next look notices. Asking
-   * SQLite every time would cost a busy partition 5 to 40 µs per commit.
+   * Looks as `look` does, but does not always ask SQLite. It asks if the object's time is ahead, stands still,
+   * or has moved by more than `BUSY_MS` since the last look. A time that moves is the wall clock's, because a
+   * time that is ahead stands still. If the clock was set back in these few milliseconds, the next look
+   * notices. Asking SQLite every time would cost a busy partition 5 to 40 µs per commit.
    */
   glance(): Look {
     const shownMs = Date.now();

@@ -62,7 +62,7 @@ export class Turns {
 
   /**
    * [CLK-1] Ends the turn if the time stands still, when a reader asks. So an object that was not notified of
-   * the clock continues too. Appends do not ask: many come within a millisecond, in which the time stands still
+   * the clock continues too. Appends do not ask. Many come within a millisecond, in which the time stands still
    * anyway, and reading the wall clock costs 5 to 40 µs.
    */
   hurryIfStanding(): void {

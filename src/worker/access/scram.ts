@@ -87,8 +87,8 @@ export interface ClientFirst {
 }
 
 /**
- * Returns the parts of a client's first message. Null if it is not one, or asks for something that is not
- * supported: channel binding, another name to act by, a mandatory extension, a delegation token.
+ * Returns the parts of a client's first message. Null if it is not one, or asks for something unsupported:
+ * channel binding, another name to act by, a mandatory extension or a delegation token.
  */
 export function readClientFirst(bytes: Uint8Array): ClientFirst | null {
   const text = readMessage(bytes);

@@ -1,5 +1,5 @@
 // The remaining budget of an invocation of the Worker. A session (a plain WebSocket, an event stream, a
-// connection of a Kafka client) is one invocation for its whole life, and so is a request of any length. An
+// connection of a Kafka client) is one invocation for its whole life. So is a request of any length. An
 // invocation may make only a limited number of calls to objects and use only limited CPU (wrangler.toml,
 // [limits]). The platform kills an invocation that exceeds a limit, and none of its code runs any more: no
 // `finally`, no farewell. So a session ends itself before that, between two messages. Its client reconnects and

@@ -266,7 +266,7 @@ export async function topicWithPartition(
 
 /**
  * Runs the action on a partition. If the action reports that the topic is gone, this Worker asks the cluster
- * again, once: the topic may have been deleted, or created anew under its name.
+ * again, once. The topic may have been deleted, or created anew under its name.
  */
 export async function atPartition<T>(
   env: Env,

@@ -154,7 +154,7 @@ class PollingMember {
 
   /**
    * [POL-5] Holds records back. A rejected acknowledgement was meant for an earlier assignment, or for an
-   * earlier topic of that name, and this poll may be repeated word for word. So this answer does not send the
+   * earlier topic of that name. This poll may be repeated word for word. So this answer does not send the
    * record that it names, nor later ones. Otherwise the repeat would acknowledge them.
    */
   holdBack(rejected: readonly RejectedAck[]): void {

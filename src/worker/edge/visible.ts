@@ -1,5 +1,5 @@
-// The visible part of a group for a caller that may describe the group: it leaves out the topics that the
-// caller may not describe [ACL-6].
+// The visible part of a group, for a caller that may describe it. It leaves out the topics that the caller may
+// not describe [ACL-6].
 import { isAllowed, topicResource } from "../../core/access/grants.ts";
 import type { GroupDescription } from "../../core/group/describe.ts";
 import type { HistoryEntry } from "../../core/group/history.ts";

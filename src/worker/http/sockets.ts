@@ -151,7 +151,7 @@ export function isUpgrade({ req }: EdgeContext): boolean {
 const SOCKET_KEY = /^[A-Za-z0-9+/]{22}==$/;
 
 /**
- * [BND-22] Refuses an upgrade that workerd refuses too, but only once it has an answer: by then a session would
+ * [BND-22] Refuses an upgrade that workerd refuses too, but only once it has an answer. By then a session would
  * have begun that nobody ever ends. Cloudflare lets no such upgrade through, and other Workers make no
  * handshakes.
  */

@@ -30,8 +30,8 @@ export const aclEntryFields = {
  * none at all.
  *
  *
- * The error is the one for transactions: kafka-acls and librdkafka show the message, and clients that show only
- * the code's own text, as KafkaJS does, say that this is not supported. There, INVALID_REQUEST would blame the
+ * The error is the one for transactions. kafka-acls and librdkafka show the message. Clients that show only the
+ * code's own text, as KafkaJS does, say that this is not supported. There, INVALID_REQUEST would blame the
  * client library, and SECURITY_DISABLED would say that anybody may do anything.
  */
 const NO_CHANGES: Outcome = {

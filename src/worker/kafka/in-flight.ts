@@ -145,8 +145,8 @@ function forgetKilled(): void {
 }
 
 /**
- * Closes the quietest connection. First comes one that never asked anything, then one that is not signed in,
- * then a muted one, then the one that was answered longest ago.
+ * Closes the quietest connection. The order is: one that never asked anything, one that is not signed in, a
+ * muted one, the one that was answered longest ago.
  */
 function letQuietestGo(): void {
   let quietest: KafkaConnection | null = null;

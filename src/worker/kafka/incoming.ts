@@ -1,4 +1,4 @@
-// The requests that a client sends over TCP. Each large one is read into a buffer of its own, so its bytes are
+// The requests that a client sends over TCP. Each large one is read into a buffer of its own. So its bytes are
 // copied at most once, and a read takes all that has arrived. A stream that allocates its own pieces makes them
 // 4 KiB, and reading one costs more than everything else that is done with it.
 import {
@@ -126,8 +126,8 @@ export class Incoming {
 
   /**
    * Returns the buffer, or a larger one with the same bytes, of at least that size. It takes the whole request,
-   * unless that is larger than twice what has arrived of it and than the earlier requests: announced bytes take
-   * no memory [BND-1].
+   * unless that is larger than the earlier requests and than twice the bytes that have arrived. So announced
+   * bytes take no memory [BND-1].
    */
   #withRoom(end: number | null, least: number = KAFKA_FIRST_READ_BYTES): Uint8Array<ArrayBuffer> {
     const trusted = Math.max(2 * this.#buffered, this.#usualBytes);
