@@ -68,17 +68,44 @@ function wordsOf(rest: string, line: number): Record<string, string> {
   return words;
 }
 
-/** Returns the expression that matches the output: `…` stands for anything, a line of it for any lines. */
-export function outputPattern(expected: string): RegExp {
-  const escaped = (text: string) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
-  const pattern = expected
-    .trim()
-    .split("\n")
-    .map((line) =>
-      line.trim() === "…"
-        ? "(?:.*\\n?)*?"
-        : `${line.trimEnd().split("…").map(escaped).join(".*")}[ \\t]*\\n`,
-    )
-    .join("");
-  return new RegExp(`^${pattern}\\n*$`);
+/** True if the output is as expected: `…` stands for any text within a line, and a line of it for any lines. */
+export function isOutput(printed: string, expected: string): boolean {
+  const lines = linesOf(printed);
+  // The numbers of printed lines that the expected lines so far may have matched.
+  let matched = new Set([0]);
+  for (const expectedLine of linesOf(expected)) {
+    const next = new Set<number>();
+    for (const count of matched) {
+      if (expectedLine === ANY) for (let end = count; end <= lines.length; end++) next.add(end);
+      else if (isLine(lines[count], expectedLine)) next.add(count + 1);
+    }
+    matched = next;
+  }
+  return matched.has(lines.length);
+}
+
+const ANY = "…";
+
+function linesOf(text: string): string[] {
+  return text.trim() === ""
+    ? []
+    : text
+        .trim()
+        .split("\n")
+        .map((line) => line.trimEnd());
+}
+
+function isLine(line: string | undefined, expected: string): boolean {
+  if (line === undefined) return false;
+  const [first = "", ...rest] = expected.split(ANY);
+  const last = rest.pop();
+  if (last === undefined) return line === first;
+  if (!line.startsWith(first)) return false;
+  let at = first.length;
+  for (const part of rest) {
+    const found = line.indexOf(part, at);
+    if (found < 0) return false;
+    at = found + part.length;
+  }
+  return line.length - last.length >= at && line.endsWith(last);
 }

@@ -7,7 +7,7 @@ import { basename, delimiter, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { expect } from "vitest";
 import { until } from "../support/until.ts";
-import { type Block, outputPattern } from "./blocks.ts";
+import { type Block, isOutput } from "./blocks.ts";
 
 export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 /** Programs lie in the tree, so that they import `rivulet` as a project does that has installed it. */
@@ -79,7 +79,8 @@ export class PageRun {
     const place = `${this.#page}:${block.line}`;
     expect(code, `${place}\n${text}\n${output.all}`).toBe(Number(words.exit ?? 0));
     if (block.output === undefined) return;
-    expect(`${output.shown.trim()}\n`, place).toMatch(outputPattern(this.#local(block.output)));
+    const expected = this.#local(block.output);
+    if (!isOutput(output.shown, expected)) expect(output.shown, place).toBe(expected);
   }
 
   /** Stops what is left running, as Ctrl-C does, and removes what the page has made. */

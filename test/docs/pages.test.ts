@@ -1,22 +1,42 @@
 // README.md and docs/, run block by block. [EXA-3]
-import { readdirSync, readFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
+import { unstable_readConfig } from "wrangler";
 import { BrokerProcess } from "../e2e/broker.ts";
-import { blocksOf } from "./blocks.ts";
+import { type Block, blocksOf } from "./blocks.ts";
 import { PageRun, ROOT, RUN } from "./page-run.ts";
 
 /** Its clients are installed by `npm run test:kafka-clients`, which runs it. */
 const ELSEWHERE = new Set(["docs/kafka.md"]);
-/** Languages that are not run: an output, a picture, and what a program writes. */
-const SHOWN = new Set(["text", "json", "toml", "sql", "properties"]);
+/** Languages that are not run. JSON and wrangler's TOML are parsed; SQL is for Cloudflare's API alone. */
+const SHOWN = new Set(["text", "json", "toml", "sql"]);
 
 const pages = ["README.md", ...readdirSync(join(ROOT, "docs")).map((name) => `docs/${name}`)]
   .filter((path) => path.endsWith(".md") && !ELSEWHERE.has(path))
   .sort();
 
+/** Checks JSON, and lines of wrangler.toml, which wrangler reads and knows. */
+function assertParsed({ language, text, line }: Block, page: string): void {
+  if (language === "json") JSON.parse(text);
+  if (language !== "toml") return;
+  const folder = mkdtempSync(join(tmpdir(), "rivulet-toml-"));
+  const file = join(folder, "wrangler.toml");
+  writeFileSync(file, `name = "rivulet"\nmain = "worker.js"\n${text}\n`);
+  try {
+    const warnings = vi.spyOn(console, "warn").mockImplementation(() => {});
+    unstable_readConfig({ config: file });
+    expect(warnings.mock.calls.flat(), `${page}:${line}`).toEqual([]);
+    warnings.mockRestore();
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
 describe.each(pages)("%s", (page) => {
-  const blocks = blocksOf(readFileSync(join(ROOT, page), "utf8")).filter(
+  const all = blocksOf(readFileSync(join(ROOT, page), "utf8"));
+  const blocks = all.filter(
     ({ language, words }) => !SHOWN.has(language) || words.from !== undefined,
   );
   let broker: BrokerProcess;
@@ -30,7 +50,9 @@ describe.each(pages)("%s", (page) => {
     await broker.stop();
   });
   test(`[EXA-3] each block does what the page says`, async () => {
-    for (const { language, line } of blocks) expect(RUN, `${page}:${line}`).toContain(language);
+    for (const { language, line, words } of blocks)
+      if (words.from === undefined) expect(RUN, `${page}:${line}`).toContain(language);
+    for (const block of all) assertParsed(block, page);
     for (const block of blocks) await run.run(block);
   });
 });

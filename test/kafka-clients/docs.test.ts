@@ -43,4 +43,9 @@ test("[EXA-3] each block of docs/kafka.md does what the page says", async () => 
     new Set(RUN.filter((each) => each !== "js")),
   );
   for (const block of toRun) await run.run(block);
+  // The logins themselves are tried in sasl.test.ts, with each client.
+  const logins = readFileSync(join(ROOT, "test/kafka-clients/logins.ts"), "utf8");
+  const settings = blocks.filter(({ language }) => language === "properties");
+  for (const key of settings.flatMap(({ text }) => text.match(/^[\w.]+(?==)/gm) ?? []))
+    expect(logins).toContain(key);
 });

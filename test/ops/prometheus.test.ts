@@ -148,6 +148,9 @@ describe.skipIf(MISSING !== null)("promtool", () => {
     const { status, text } = promtool(["check", "rules", "ops/prometheus/rivulet.rules.yml"]);
     expect(text).toContain("7 rules found");
     expect(status).toBe(0);
+    const config = promtool(["check", "config", "--syntax-only", "ops/prometheus/prometheus.yml"]);
+    expect(config.text).toContain("is valid");
+    expect(config.status).toBe(0);
   });
 
   test("[MET-12] each alert fires when it must, and not before", () => {
