@@ -117,7 +117,7 @@ describe("the search", () => {
       6,
     );
     await page.keyboard.press("/");
-    expect(await searchBox(page).evaluate((box) => box === document.activeElement)).toBe(true);
+    expect(await searchBox(page).evaluate((box) => box.matches(":focus"))).toBe(true);
     await page.keyboard.type("openapi.json");
     await options(page).first().waitFor();
     const count = await options(page).count();
@@ -207,7 +207,7 @@ describe("a page", () => {
     await block.hover();
     await block.getByRole("button", { name: "Copy" }).click();
     await block.getByRole("button", { name: "Copied" }).waitFor();
-    expect(await page.evaluate(() => navigator.clipboard.readText())).toBe(
+    expect(await page.evaluate("navigator.clipboard.readText()")).toBe(
       (await block.locator("code").textContent())?.trimEnd(),
     );
     expect(await page.locator("[role=status]").textContent()).toBe("Copied.");
@@ -217,7 +217,7 @@ describe("a page", () => {
   test("[DOC-9] has the theme that was chosen in the console", async () => {
     const { url } = broker;
     const { context, page, faults } = await openWindow(browser, url, { theme: "light" });
-    const background = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+    const background = () => page.evaluate("getComputedStyle(document.body).backgroundColor");
     await page.goto(`${url}/docs`);
     const light = await background();
     await page.evaluate(() => localStorage.setItem("rivulet.theme", "dark"));
@@ -235,8 +235,7 @@ describe("a page", () => {
     await page.keyboard.press("Enter");
     await page.waitForURL(`${url}/docs/protocol#content`);
     await page.keyboard.press("Tab");
-    const isInside = () => document.activeElement?.closest("main") !== null;
-    expect(await page.evaluate(isInside)).toBe(true);
+    expect(await page.evaluate('document.activeElement.closest("main") !== null')).toBe(true);
     await context.close();
   });
 });

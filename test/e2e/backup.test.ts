@@ -141,7 +141,9 @@ describe.each(FORMATS)("as %s", (format) => {
       "--to",
       file,
     );
-    expect(out).toBe(`Exported 17 records of ${topic} and the committed offsets of 1 group to ${file}.\n`);
+    expect(out).toBe(
+      `Exported 17 records of ${topic} and the committed offsets of 1 group to ${file}.\n`,
+    );
     const copy = `${topic}-copy`;
     expect((await done("import", file, "--topic", copy)).out).toBe(
       `Imported 17 records to 3 partitions of ${copy}.\nGroup ${topic}-group has its committed offsets in 2 partitions.\n`,
