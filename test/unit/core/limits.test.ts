@@ -27,10 +27,10 @@ test.each<[string, string, ...[number, number][]]>([
   ["docs/limits.md", "| Records of a partition | {} GB |", [limits.MAX_PARTITION_BYTES, 1e9]],
   ["docs/limits.md", "| Partitions of a topic | {} |", [limits.MAX_PARTITIONS_PER_TOPIC, 1]],
   ["docs/limits.md", "| Members of a group | {} |", [limits.MAX_MEMBERS_PER_GROUP, 1]],
-  ["docs/limits.md", "| Positions of a commit | {} |", [limits.MAX_OFFSETS_PER_COMMIT, 1]],
+  ["docs/limits.md", "| Committed offsets of a commit | {} |", [limits.MAX_OFFSETS_PER_COMMIT, 1]],
   [
     "docs/limits.md",
-    "| Session timeout | {} s to {} min, {} s unless said otherwise |",
+    "| Session timeout | {} s to {} min, {} s by default |",
     [limits.MIN_SESSION_TIMEOUT_MS, SECOND],
     [limits.MAX_SESSION_TIMEOUT_MS, MINUTE],
     [limits.DEFAULT_SESSION_TIMEOUT_MS, SECOND],
