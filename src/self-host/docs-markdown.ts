@@ -183,7 +183,9 @@ export function renderMarkdown({ tokens, headings }: Parsed, surroundings: Surro
         }
         if (text === "") fault(`the picture ${href} has no text that says what it shows`);
         const { src, width, height } = found;
-        return `<img src="${escaped(src)}" alt="${escaped(text)}" width="${width}" height="${height}">`;
+        const about = escaped(text);
+        // A narrow window scrolls it, so that what is written in it can still be read.
+        return `<span class="picture" role="region" aria-label="Picture: ${about}" tabindex="0"><img src="${escaped(src)}" alt="${about}" width="${width}" height="${height}"></span>`;
       },
       code({ text, lang }) {
         const language = (lang ?? "").split(/\s/)[0] ?? "";

@@ -92,7 +92,7 @@ describe("pages", () => {
       "limits (<code>src/limits.ts</code>)",
       '<a href="/console/learn">console</a>',
       '<a href="https://example.com/a?b=1&amp;c">far</a>',
-      '<img src="/docs/pictures/members.svg" alt="Members" width="40" height="20">',
+      '<img src="/docs/pictures/members.svg" alt="Members" width="40" height="20"></span>',
     ])
       expect(text).toContain(expected);
     expect(textOf(bundle, "architecture")).toContain('<a href="/docs/spec#LOG-1">the rules</a>');

@@ -149,7 +149,7 @@ describe("blocks", () => {
 
   test("[DOC-5] a picture has its size and its words; without words, or without a file, it is a fault", () => {
     expect(rendered("![Two members](a.svg)").html).toContain(
-      '<img src="/docs/pictures/a.svg" alt="Two members" width="20" height="10">',
+      '<span class="picture" role="region" aria-label="Picture: Two members" tabindex="0"><img src="/docs/pictures/a.svg" alt="Two members" width="20" height="10"></span>',
     );
     expect(rendered("![](a.svg)").faults).toEqual([
       "the picture a.svg has no text that says what it shows",
