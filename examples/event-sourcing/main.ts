@@ -9,7 +9,7 @@ await rivulet.admin.createTopic({ name: topic, config: { "retention.ms": -1 } })
 const producer = rivulet.newProducer({ valueSerde: jsonSerde<Event>() });
 await producer.send(topic, [{ value: { type: "deposited", amount: 200 } }]);
 
-/** What somebody knows of the account: the events up to `next`. */
+/** A reader's knowledge of the account: the events before offset `next`. */
 class Account {
   balance = 0;
   next = 0;

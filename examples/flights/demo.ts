@@ -18,7 +18,7 @@ const startedMs = Date.now();
 const flights = readFlights();
 const delays = new Tally();
 const audit = new Tally();
-/** Who owns each partition of the group "delays". */
+/** The owner of each partition of the group "delays". */
 const owners = new Map<number, string>();
 const processes = new Set<ChildProcess>();
 let wake: () => void = () => {};

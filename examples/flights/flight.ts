@@ -1,4 +1,4 @@
-// What the demo's processes say to each other, and the data they work on.
+// The messages between the demo's processes, and the data that they work on.
 import { readFileSync } from "node:fs";
 
 export const TOPIC = "flights";

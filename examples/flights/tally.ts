@@ -1,4 +1,4 @@
-// What a group has handled, each offset counted once, and how it compares with the file.
+// The totals that a group has handled, each offset counted once, and how they compare with the file.
 import { type AirportTotal, addFlight, type ConsumerReport, type Flight } from "./flight.ts";
 
 export class Tally {
@@ -23,7 +23,7 @@ export class Tally {
     }
   }
 
-  /** What differs from the totals computed straight from the file; empty where all are equal. */
+  /** The differences from the totals computed straight from the file; empty if there are none. */
   differences(flights: readonly Flight[]): string[] {
     const expected = new Map<string, AirportTotal>();
     for (const { origin, delay } of flights) addFlight(expected, origin, delay);

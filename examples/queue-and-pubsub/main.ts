@@ -6,7 +6,7 @@ const topic = `jobs-${crypto.randomUUID()}`;
 const rivulet = new Rivulet({ url: process.env.RIVULET_URL ?? "http://127.0.0.1:8787" });
 await rivulet.admin.createTopic({ name: topic, partitions: 6 });
 
-/** Who handled which jobs. */
+/** The jobs that each consumer has handled. */
 const handled = new Map<string, string[]>();
 const consumers: Consumer[] = [];
 

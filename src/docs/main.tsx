@@ -1,5 +1,5 @@
-// What a page of the documentation gets if there is JavaScript: buttons that copy code, the search, and on the page of the HTTP API
-// forms that send requests. All of it can be read without.
+// The additions of JavaScript to a page of the documentation: buttons that copy code, the search, and on the page of the HTTP
+// API forms that send requests. Every page can be read without them.
 import { addCopyButtons } from "./copy.ts";
 import { addSearch } from "./search-box.ts";
 

@@ -11,7 +11,7 @@ export interface IndexedSection {
   readonly body: string;
 }
 
-/** How MiniSearch makes the index, and reads it. */
+/** The options with which MiniSearch makes the index and reads it. */
 export const INDEX_OPTIONS = {
   idField: "url",
   fields: ["page", "section", "body"] as string[],

@@ -14,7 +14,7 @@ export interface Found extends Omit<IndexedSection, "body"> {
 }
 
 const MAX_FOUND = 20;
-/** How much of a text is shown before the first word that was found, and in all. */
+/** The characters of a snippet: before the first word that was found, and in all. */
 const BEFORE = 40;
 const SNIPPET = 180;
 

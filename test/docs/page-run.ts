@@ -21,7 +21,7 @@ const GUARD_MS = 90_000;
 const HTTP = "127.0.0.1:8787";
 const KAFKA = "127.0.0.1:9092";
 
-/** How a program in each language is run. `DIR` is its folder. */
+/** The command that runs a program in each language. `DIR` is its folder. */
 const PROGRAM_LANGUAGES: Readonly<Record<string, { file: string; run: string; with?: string[] }>> =
   {
     ts: {
@@ -43,7 +43,7 @@ const PROGRAM_LANGUAGES: Readonly<Record<string, { file: string; run: string; wi
 /** The languages of blocks that are run. */
 export const RUN = ["sh", ...Object.keys(PROGRAM_LANGUAGES)];
 
-/** Where the page's broker listens, as host and port. */
+/** The addresses of the page's broker, as host and port. */
 export interface Addresses {
   readonly http: string;
   readonly kafka: string;

@@ -1,5 +1,5 @@
 // The Containerfile, without an engine: its build steps are run in a temporary folder, and its command is started there.
-// What only an image has (the base, its user, apt-get and npm ci) is read.
+// The parts that only an image has (its base, its user, apt-get and npm ci) are read as text.
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import {

@@ -13,7 +13,7 @@ export interface ApiParameter {
   readonly example?: unknown;
 }
 
-/** What a body may be: media types, with a schema where there is one. */
+/** The media types of a body, each with its schema if it has one. */
 export type ApiContent = Readonly<Record<string, { schema?: JsonSchema; example?: unknown }>>;
 
 export interface ApiOperation {

@@ -23,7 +23,7 @@ export const openapi = new Hono<{ Bindings: Env }>()
 /** Made once, because the schemas do not change. */
 let documentText: string | null = null;
 
-/** Where somebody who knows only the address goes on. */
+/** The places to continue from the bare address. */
 const LINKS = {
   name: "rivulet",
   console: CONSOLE_PATH,

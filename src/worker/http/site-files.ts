@@ -12,7 +12,7 @@ export interface SiteFile {
   readonly hash: string;
 }
 
-/** How long a browser keeps a file: for good if its name has its hash, or until it has asked again, or not at all. */
+/** The time for which a browser keeps a file: for good if its name has its hash, until it has asked again, or not at all. */
 export type Keeping = "for-good" | "ask-again" | "not";
 
 const CACHE_CONTROL: Readonly<Record<Keeping, string>> = {

@@ -8,7 +8,7 @@ const json = (schema: z.ZodType) =>
 test("[DOC-2] a shape is shown as JSON is written, with bounds and words beside it", () => {
   const schema = z.strictObject({
     name: z.string().min(1).max(249),
-    partitions: z.int().min(1).default(3).describe("How many"),
+    partitions: z.int().min(1).default(3).describe("The count"),
     config: z.record(z.string(), z.union([z.string(), z.number()])).optional(),
     to: z.union([z.enum(["earliest", "latest"]), z.strictObject({ offset: z.int().min(0) })]),
     ids: z.array(z.union([z.string(), z.null()])).max(5),
@@ -17,7 +17,7 @@ test("[DOC-2] a shape is shown as JSON is written, with bounds and words beside 
   });
   expect(schemaText(json(schema))).toBe(`{
   name: string // 1 to 249 characters
-  // How many
+  // The count
   partitions?: integer // 1 or more, 3 by default
   config?: { [name]: string | number }
   to: "earliest" | "latest" | {
