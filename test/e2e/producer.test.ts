@@ -69,7 +69,7 @@ test("[IDM-6] after an unknown outcome, the next records are stored, not taken f
   const { producer } = await lossy((path) =>
     path.includes("/batches") && isLosing ? "lose answer" : "pass",
   );
-  const lost = producer.send("given-up", [{ value: "a" }], { deliveryTimeoutMs: 300 });
+  const lost = producer.send("given-up", [{ value: "a" }], { deliveryTimeoutMs: 1_500 });
   await expect(lost).rejects.toThrow(/no answer/);
   isLosing = false;
   expect(placeOf((await producer.send("given-up", [{ value: "b" }]))[0])).toEqual([0, 1]);
