@@ -10,11 +10,14 @@ export async function showLesson(start: () => Promise<string>): Promise<void> {
   console.log(`The lesson is at ${url}${LESSON}`);
 }
 
-/** Returns the address of the broker at the port, or null if no broker with the lesson answers there. */
+/**
+ * Returns the address of a broker with the lesson that runs already, or null. It is looked for at PORT, or else where the
+ * command line finds its broker.
+ */
 async function running(): Promise<string | null> {
   const host = process.env.HOST || "127.0.0.1";
-  const port = process.env.PORT || DEFAULT_PORT;
-  const url = `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+  const here = `http://${host.includes(":") ? `[${host}]` : host}:${process.env.PORT || DEFAULT_PORT}`;
+  const url = process.env.PORT ? here : process.env.RIVULET_URL?.replace(/\/+$/, "") || here;
   try {
     const page = await (await fetch(`${url}${LESSON}`)).text();
     return page.includes("/console/assets/learn-") ? url : null;

@@ -18,7 +18,7 @@ export async function portOf(variable: string, host: string, byDefault: number):
     throw new StartError(`${variable} is "${text}", it must be a number from 0 to ${MAX_PORT}`);
   const free = await freePort(host, port);
   if (free !== null) return free;
-  const other = port === byDefault ? byDefault + 1 : byDefault;
+  const other = await freePortAfter(host, port);
   throw new StartError(
     `port ${port} on ${host} is taken; stop what uses it, or choose another, such as ${variable}=${other}`,
   );
@@ -56,6 +56,13 @@ export async function kafkaPortsOf(host: string, httpPort: number | null): Promi
         `KAFKA_NODES is ${count}, but port ${port} on ${host} is taken; choose another KAFKA_PORT`,
       );
   return Array.from({ length: count }, (_, node) => first + node);
+}
+
+/** Returns the next port that is free, to suggest it. */
+async function freePortAfter(host: string, taken: number): Promise<number> {
+  for (let port = taken + 1; port <= Math.min(taken + 100, MAX_PORT); port++)
+    if ((await freePort(host, port)) !== null) return port;
+  return 0;
 }
 
 function portsText(first: number, last: number): string {

@@ -2,6 +2,7 @@
 //
 //   ```sh                     run in a shell; the exit code must be 0, and a `text` block right behind it is the output
 //   ```sh background="ready"  started, and left running until the page ends, once it has printed this
+//   ```sh background="ready" broker  the same, and it is a broker, which the rest of the page uses
 //   ```sh exit=1              must end with this code
 //   ```ts                     run as a program of its own, like `sh`; js, python, go and java too
 //   ```ts from=FILE           an excerpt: the block stands in this file of the repository, which other tests run
@@ -28,7 +29,7 @@ export const NOT_RUN: readonly string[] = [
   "changes this machine",
 ];
 
-const WORDS = new Set(["background", "exit", "from", "not-run"]);
+const WORDS = new Set(["background", "broker", "exit", "from", "not-run"]);
 
 /** Returns the blocks of a page. Throws for a fence that is not closed, and for a word that means nothing. */
 export function blocksOf(page: string): Block[] {

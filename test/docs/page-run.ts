@@ -78,6 +78,7 @@ export class PageRun {
     clearTimeout(guard);
     const place = `${this.#page}:${block.line}`;
     expect(code, `${place}\n${text}\n${output.all}`).toBe(Number(words.exit ?? 0));
+    if (language !== "sh") expect(output.errors, place).toBe("");
     if (block.output === undefined) return;
     const expected = this.#local(block.output);
     if (!isOutput(output.shown, expected)) expect(output.shown, place).toBe(expected);
@@ -94,7 +95,6 @@ export class PageRun {
     rmSync(this.#home, { recursive: true, force: true });
   }
 
-  /** A broker that is started so is the page's from there on. */
   async #start(block: Block, command: string, ready: string): Promise<void> {
     const { child, output } = this.#begin(command);
     this.#running.add(child);
@@ -103,7 +103,9 @@ export class PageRun {
     await until(what, () => isReady() || child.exitCode !== null, 120_000);
     expect(isReady(), `${what}\n${output.all}`).toBe(true);
     const [, http, kafka] = /ready on http:\/\/(\S+) \(Kafka on ([^\s,]+)/.exec(output.all) ?? [];
-    if (http !== undefined && kafka !== undefined) this.#addresses = { http, kafka };
+    if (block.words.broker === undefined) return;
+    if (http === undefined || kafka === undefined) throw new Error(`${what}, but no addresses`);
+    this.#addresses = { http, kafka };
   }
 
   /** An excerpt: each of its lines stands in the file, in this order, one behind another. */
@@ -157,12 +159,13 @@ export class PageRun {
       // Ctrl-C reaches all that it starts.
       detached: true,
     });
-    const output = { shown: "", all: "" };
+    const output = { shown: "", errors: "", all: "" };
     child.stdout.on("data", (data: Buffer) => {
       output.shown += data;
       output.all += data;
     });
     child.stderr.on("data", (data: Buffer) => {
+      output.errors += data;
       output.all += data;
     });
     const exited = new Promise<number | null>((resolve) => child.once("close", resolve));

@@ -34,21 +34,23 @@ function assertParsed({ language, text, line }: Block, page: string): void {
   }
 }
 
+// One broker for all pages: whoever reads one after another meets no name twice.
+let broker: BrokerProcess;
+beforeAll(async () => {
+  broker = await BrokerProcess.start({ env: { HOST: "127.0.0.1" } });
+});
+afterAll(() => broker.stop());
+
 describe.each(pages)("%s", (page) => {
   const all = blocksOf(readFileSync(join(ROOT, page), "utf8"));
   const blocks = all.filter(
     ({ language, words }) => !SHOWN.has(language) || words.from !== undefined,
   );
-  let broker: BrokerProcess;
   let run: PageRun;
-  beforeAll(async () => {
-    broker = await BrokerProcess.start({ env: { HOST: "127.0.0.1" } });
+  beforeAll(() => {
     run = new PageRun(page, { http: new URL(broker.url).host, kafka: broker.kafka });
   });
-  afterAll(async () => {
-    await run.end();
-    await broker.stop();
-  });
+  afterAll(() => run.end());
   test(`[EXA-3] each block does what the page says`, async () => {
     for (const { language, line, words } of blocks)
       if (words.from === undefined) expect(RUN, `${page}:${line}`).toContain(language);

@@ -225,6 +225,10 @@ describe("npm run learn", () => {
     const second = launch({ ...env, PORT: new URL(url).port }, LEARN);
     expect(await second.exited).toEqual(DONE);
     expect(second.lines).toEqual([`The lesson is at ${url}/console/learn`]);
+    // As somebody starts it whose command line knows the broker's address.
+    const third = launch({ ...env, PORT: "", RIVULET_URL: `${url}/` }, LEARN);
+    expect(await third.exited).toEqual(DONE);
+    expect(third.lines).toEqual([`The lesson is at ${url}/console/learn`]);
     first.child.kill("SIGTERM");
     expect(await first.exited).toEqual(DONE);
     rmSync(dataDir, { recursive: true, force: true });
