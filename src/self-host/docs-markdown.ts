@@ -33,7 +33,7 @@ export interface Heading {
   readonly id: string;
 }
 
-/** A part of a page, below a heading. */
+/** A part of a page, below a heading, or an entry. */
 export interface Section extends Heading {
   readonly body: string;
 }
@@ -42,6 +42,11 @@ export interface Section extends Heading {
 export interface Parsed {
   readonly tokens: TokensList;
   readonly headings: readonly Heading[];
+  /**
+   * The paragraphs that begin with a bold sentence, such as the words of a glossary. The site gives them anchors. GitHub
+   * does not, so no link of a file may name them.
+   */
+  readonly entries: ReadonlyMap<Token, Heading>;
   /** All places in the page that a link may name: headings, and the rules of SPEC.md. */
   readonly anchors: ReadonlySet<string>;
 }
@@ -76,10 +81,18 @@ export function parseMarkdown(text: string): Parsed {
     const plain = plainText(token.tokens);
     return [{ depth: (token as Tokens.Heading).depth, text: plain, id: anchorOf(plain) }];
   });
+  const entries = new Map<Token, Heading>();
+  let depth = 1;
+  for (const token of tokens) {
+    if (token.type === "heading") depth = (token as Tokens.Heading).depth;
+    const text = entryOf(token);
+    if (text !== null) entries.set(token, { depth: depth + 1, text, id: anchorOf(text) });
+  }
   const rules = tokens.flatMap((token) =>
     token.type === "list" ? (token as Tokens.List).items.flatMap((item) => ruleOf(item) ?? []) : [],
   );
-  return { tokens, headings, anchors: new Set([...headings.map(({ id }) => id), ...rules]) };
+  const named = new Set([...headings.map(({ id }) => id), ...rules]);
+  return { tokens, headings, entries, anchors: named };
 }
 
 /** Returns a function that gives each heading of a page its anchor, as GitHub does. */
@@ -108,6 +121,13 @@ function ruleOf(item: Tokens.ListItem): string | null {
   return first?.type === "strong" && RULE.test(first.text) ? first.text : null;
 }
 
+/** Returns the bold sentence with which a paragraph begins, without its period: `**Offset.** …`. */
+function entryOf(token: Token): string | null {
+  const [first] = token.type === "paragraph" ? ((token as Tokens.Paragraph).tokens ?? []) : [];
+  const text = first?.type === "strong" ? plainText(first.tokens) : "";
+  return text.endsWith(".") ? text.slice(0, -1) : null;
+}
+
 /** Returns the text of tokens without their markup. Comments have none. */
 export function plainText(tokens: readonly Token[] | undefined): string {
   return (tokens ?? []).map(textOf).join("");
@@ -131,13 +151,15 @@ function textOf(token: Token): string {
   return token.type === "text" ? decoded(text) : text;
 }
 
-/** Returns the parts of a page, each with its text. What stands before the first heading belongs to it. */
-export function sectionsOf({ tokens, headings }: Parsed): Section[] {
+/** Returns the parts of a page, each with its text up to the next part. The text before the first heading is left out. */
+export function sectionsOf({ tokens, headings, entries }: Parsed): Section[] {
   const sections: { heading: Heading; tokens: Token[] }[] = [];
   let next = 0;
   for (const token of tokens) {
     const heading = token.type === "heading" ? headings[next++] : undefined;
+    const entry = entries.get(token);
     if (heading !== undefined) sections.push({ heading, tokens: [] });
+    else if (entry !== undefined) sections.push({ heading: entry, tokens: [token] });
     else sections.at(-1)?.tokens.push(token);
   }
   return sections.map(({ heading, tokens: own }) => ({
@@ -151,7 +173,10 @@ const ELEMENT = /^<\/?(?:details|summary|br|kbd|sub|sup) ?\/?>/;
 const COMMENT = /<!--[\s\S]*?-->/g;
 const NOTE = /^\[!(NOTE|TIP|IMPORTANT|WARNING|CAUTION)\]\s*/;
 
-export function renderMarkdown({ tokens, headings }: Parsed, surroundings: Surroundings): string {
+export function renderMarkdown(
+  { tokens, headings, entries }: Parsed,
+  surroundings: Surroundings,
+): string {
   const { link, picture, rule, fault } = surroundings;
   let nextHeading = 0;
   const page = new Marked({ gfm: true });
@@ -163,6 +188,11 @@ export function renderMarkdown({ tokens, headings }: Parsed, surroundings: Surro
         if (depth === 1) return `<h1 id="${escaped(id)}">${title}</h1>\n`;
         const anchor = `<a class="anchor" href="#${escaped(id)}" aria-label="${escaped(`Link to “${text}”`)}">#</a>`;
         return `<div class="heading"><h${depth} id="${escaped(id)}">${title}</h${depth}>${anchor}</div>\n`;
+      },
+      paragraph(token) {
+        const id = entries.get(token)?.id;
+        const attribute = id === undefined ? "" : ` id="${escaped(id)}"`;
+        return `<p${attribute}>${this.parser.parseInline(token.tokens)}</p>\n`;
       },
       link({ href, title, tokens: own }) {
         const target = link(href);

@@ -174,3 +174,17 @@ test("[DOC-6] a section has the text below its heading, with code and cells and 
     ["two", ""],
   ]);
 });
+
+test("[DOC-6] a paragraph that begins with a bold sentence is a part with an anchor, which no link of a file may name", () => {
+  const text = "# Words\n\n**Fetch.** To read.\n\nMore.\n\n**Not** one.\n\n**Fetch.** Again.\n";
+  const parsed = parseMarkdown(text);
+  expect(sectionsOf(parsed).map(({ id, text: title, body }) => [id, title, body])).toEqual([
+    ["words", "Words", ""],
+    ["fetch", "Fetch", "Fetch. To read. More. Not one."],
+    ["fetch-1", "Fetch", "Fetch. Again."],
+  ]);
+  expect([...parsed.anchors]).toEqual(["words"]);
+  const { html } = rendered(text);
+  expect(html).toContain('<p id="fetch"><strong>Fetch.</strong> To read.</p>');
+  expect(html).toContain("<p>More.</p>");
+});
