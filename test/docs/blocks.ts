@@ -25,6 +25,7 @@ export interface Block {
 export const NOT_RUN: readonly string[] = [
   "needs a Cloudflare account",
   "needs a container engine",
+  "npm run test:examples runs it",
   "npm run test:package runs it",
   "changes this machine",
 ];

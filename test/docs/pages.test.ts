@@ -10,8 +10,9 @@ import { PageRun, ROOT, RUN } from "./page-run.ts";
 
 /** Its clients are installed by `npm run test:kafka-clients`, which runs it. */
 const ELSEWHERE = new Set(["docs/kafka.md"]);
-/** Languages that are not run. JSON and wrangler's TOML are parsed; SQL is for Cloudflare's API alone. */
-const SHOWN = new Set(["text", "json", "toml", "sql"]);
+/** Languages that are not run. JSON and wrangler's TOML are parsed; SQL and a unit of systemd are not
+ * tried here. */
+const SHOWN = new Set(["text", "json", "toml", "sql", "ini"]);
 
 const pages = ["README.md", ...readdirSync(join(ROOT, "docs")).map((name) => `docs/${name}`)]
   .filter((path) => path.endsWith(".md") && !ELSEWHERE.has(path))
