@@ -84,7 +84,7 @@ export class SocketAccess {
     const { key } = await clusterStub(this.#parts.env).apiKey({ id: keyId });
     attachAgain(socket); // Otherwise the object would ask again each time it wakes up.
     if (key === null) return this.#end(socket, "the API key was revoked");
-    // The Worker's own sockets see names as stored, even if the key has a name space.
+    // The Worker's own sockets see names as stored, even if the key has a namespace.
     const { namespace } = caller;
     const { quota = caller.quota, namespace: _own, ...known } = callerOfKey(key); // It may be the default of the deployment.
     const renewed = {

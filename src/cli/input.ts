@@ -21,7 +21,7 @@ export interface Input {
 export interface InputOptions {
   /** True if the input is one JSON array. */
   readonly isArray: boolean;
-  /** True takes lines that look like something else, such as a compressed file. */
+  /** True takes every byte of a line, and lines that look like something else, such as a compressed file. */
   readonly isRaw: boolean;
 }
 
@@ -38,7 +38,7 @@ export async function openInput(
   const size = await sizeOf(path);
   const input = path === undefined ? process.stdin : createReadStream(path);
   return {
-    pieces: lines(input, check),
+    pieces: lines(input, check, isRaw),
     part: () => (size === null ? null : (input as ReadStream).bytesRead / size),
   };
 }
@@ -89,7 +89,10 @@ const MARK = Buffer.from("\ufeff");
 async function* lines(
   input: AsyncIterable<Buffer>,
   check: (start: Buffer) => void,
+  isRaw: boolean,
 ): AsyncGenerator<Piece[]> {
+  const filled = (pieces: readonly Piece[]) =>
+    (isRaw ? pieces : pieces.map(withoutEnding)).filter(({ bytes }) => bytes.length > 0);
   let rest: Buffer[] = [];
   let line = 0;
   let isFirst = true;
@@ -113,14 +116,11 @@ async function* lines(
   yield filled([{ bytes: Buffer.concat(rest), line: ++line }]);
 }
 
-function filled(all: readonly Piece[]): Piece[] {
-  return all
-    .map(({ bytes, line }) => {
-      const start = line === 1 && bytes.subarray(0, MARK.length).equals(MARK) ? MARK.length : 0;
-      const end = bytes.at(-1) === RETURN ? bytes.length - 1 : bytes.length;
-      return { bytes: bytes.subarray(start, end), line };
-    })
-    .filter(({ bytes }) => bytes.length > 0);
+/** Removes the byte-order mark, and the carriage return of a line that ends with both. */
+function withoutEnding({ bytes, line }: Piece): Piece {
+  const start = line === 1 && bytes.subarray(0, MARK.length).equals(MARK) ? MARK.length : 0;
+  const end = bytes.at(-1) === RETURN ? bytes.length - 1 : bytes.length;
+  return { bytes: bytes.subarray(start, end), line };
 }
 
 async function readAll(stream: AsyncIterable<Buffer | string>): Promise<Buffer> {

@@ -103,7 +103,11 @@ export class KafkaBridge {
 
 function listen(server: Server, port: number, host: string): Promise<number> {
   return new Promise((resolve, reject) => {
-    server.once("error", reject);
+    server.once("error", (error: NodeJS.ErrnoException) => {
+      const isTaken = error.code === "EADDRINUSE";
+      const taken = `port ${port} on ${host} is taken; stop what uses it, or choose another with --port`;
+      reject(isTaken ? new Error(taken) : error);
+    });
     server.listen(port, host, () => {
       const address = server.address();
       resolve(typeof address === "object" && address !== null ? address.port : port);

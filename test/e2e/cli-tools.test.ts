@@ -555,3 +555,29 @@ describe("alerts and costs", () => {
     });
   });
 });
+
+describe("what nobody meant", () => {
+  test("[CLI-18] a carriage return ends a line with the line feed, and --raw keeps it", async () => {
+    await setUp("returns");
+    await done(["produce", "returns"], "a\r\nb\n");
+    await done(["produce", "returns", "--raw"], "c\r\n");
+    expect(await done(["consume", "returns", "--exit"])).toBe("a\nb\nc\r\n");
+  });
+
+  test("[SYS-3] a reset that would set nothing is an error that names --topic", async () => {
+    await done(["groups", "alter", "new-group", "--config", "consumer.assignor=range"]);
+    const { code, out, err } = await rivulet(["groups", "reset", "new-group", "--to", "latest"]);
+    expect({ code, out }).toEqual({ code: 1, out: "" });
+    expect(err).toMatch(
+      /^group new-group has committed nothing yet, .* name its topics with --topic\n$/,
+    );
+  });
+
+  test("[SYS-3] the bridge says which port is taken", async () => {
+    const { code, err } = await rivulet(["kafka-bridge", "--port", String(broker.port)]);
+    expect(code).toBe(1);
+    expect(err).toBe(
+      `port ${broker.port} on 127.0.0.1 is taken; stop what uses it, or choose another with --port\n`,
+    );
+  });
+});

@@ -375,7 +375,7 @@ test("[TEN-2] names from a member of the whole deployment are hidden from a tena
 
 describe.each([
   ["a tenant", { namespace: "acme." }, ""],
-  ["whoever has no name space", {}, "spy."],
+  ["whoever has no namespace", {}, "spy."],
 ] as const)("%s", (_, namespace, prefix) => {
   test("[ACL-6] does not learn from a group whether a topic exists that it may not see", async () => {
     const grants = [{ groups: { prefix }, operations: ["READ"] }];

@@ -182,6 +182,10 @@ export function addGroups(program: Command): void {
     .action(async (groupId: string, options: ResetOptions, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
       const result = await connect(global).admin.resetGroup(groupId, await resetOf(options));
+      if (result.offsets.length === 0)
+        throw new Error(
+          `group ${groupId} has committed nothing yet, and so nothing was set; name its topics with --topic`,
+        );
       print(global, result, () => {
         const rows = result.offsets.map((row) => [
           row.topic,

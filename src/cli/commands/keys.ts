@@ -39,7 +39,7 @@ export function addKeys(program: Command): void {
     .option(EXPIRES, `${EXPIRES_HELP} (default: never)`, parseExpiry)
     .option(
       "--namespace <prefix>",
-      "the name space of a tenant, such as acme.: it begins every name that the bearer uses",
+      "the namespace of a tenant, such as acme.: it begins every name that the bearer uses",
     )
     .details(GRANTS_HELP)
     .examples(
@@ -85,7 +85,7 @@ export function addKeys(program: Command): void {
         all.length === 0
           ? "There are no keys. `rivulet keys create --principal NAME --role ROLE` creates one."
           : table(
-              ["ID", "PRINCIPAL", "EXPIRES", "LAST USED", "NAME SPACE", "QUOTA", "GRANTS"],
+              ["ID", "PRINCIPAL", "EXPIRES", "LAST USED", "NAMESPACE", "QUOTA", "GRANTS"],
               all.map(({ id, principal, expiresAt, lastUsed, namespace, quota, grants }) => [
                 id,
                 principal,

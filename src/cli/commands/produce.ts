@@ -65,7 +65,7 @@ export function addProduce(program: Command): void {
     .option("--tombstone", "read no input, and append one tombstone with the key of --key")
     .option(
       "--raw",
-      "take any bytes: do not reject input that looks compressed, binary or indented",
+      "take every byte of a line: keep carriage returns, and do not reject input that looks compressed, binary or indented",
     )
     .details(
       "The start of the input is checked before anything is stored: its first 64 KiB, or the first piece that a pipe brings. " +

@@ -1,4 +1,4 @@
-// Translates names into the caller's name space and out of it: see core/access/namespace.ts. Every way in calls
+// Translates names into the caller's namespace and out of it: see core/access/namespace.ts. Every way in calls
 // these functions when it reads or shows a name. In between, names are those of the whole deployment.
 import { namespaceOf } from "../../core/access/caller.ts";
 import {
@@ -35,7 +35,7 @@ export function insidePattern(env: Env, pattern: string): string {
 
 /**
  * [TEN-2] Returns copies of a classic member's subscriptions, with names as they are in the whole deployment.
- * Fails with INVALID_REQUEST if they are then too large. Without a name space, the group checks the size.
+ * Fails with INVALID_REQUEST if they are then too large. Without a namespace, the group checks the size.
  */
 export function insideSubscriptions(env: Env, pieces: readonly Uint8Array[]) {
   return insidePieces(env, pieces, subscriptionsInside);

@@ -37,7 +37,7 @@ export function stubTransport(
   asking: Caller,
   ended: (error: BrokerError) => void = () => {},
 ): Transport {
-  // [TEN-2] The session translates names itself. The rights stay within the name space.
+  // [TEN-2] The session translates names itself. The rights stay within the namespace.
   const caller = { ...asking, namespace: undefined };
   const { meter } = env;
   const watched = (events: SocketEvents): SocketEvents => ({

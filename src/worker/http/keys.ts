@@ -57,7 +57,7 @@ export const createKeySchema = z.strictObject({
   namespace: namespaceSchema.optional(),
   quota: quotaSchema.optional(),
 });
-/** The name space of a key cannot change: its sockets and its tenant's names are in it. */
+/** The namespace of a key cannot change: its sockets and its tenant's names are in it. */
 export const alterKeySchema = z.strictObject({
   ...rights,
   expiresAt: expiry.nullish().describe(EXPIRY),

@@ -8,7 +8,7 @@ import { parse, queryInteger } from "../../protocol/parse.ts";
 import { HEADER_PREFIX } from "../../protocol/record-filter.ts";
 import { inside } from "../edge/namespace.ts";
 
-/** Returns a valid topic name, in the name space of the caller. Throws INVALID_TOPIC_EXCEPTION otherwise. */
+/** Returns a valid topic name, in the namespace of the caller. Throws INVALID_TOPIC_EXCEPTION otherwise. */
 export function topicParameter(env: Env, text: string): string {
   const name = inside(env, text);
   const invalid = whyNotTopicName(name);
@@ -16,7 +16,7 @@ export function topicParameter(env: Env, text: string): string {
   return name;
 }
 
-/** Returns a valid group id, in the name space of the caller. Throws INVALID_GROUP_ID otherwise. */
+/** Returns a valid group id, in the namespace of the caller. Throws INVALID_GROUP_ID otherwise. */
 export function groupParameter(env: Env, text: string): string {
   const groupId = inside(env, text);
   const invalid = whyNotGroupId(groupId);

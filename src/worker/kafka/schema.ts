@@ -14,7 +14,7 @@ import { encodeText, MalformedError, type Reader, type Writer, ZERO_UUID } from 
 export interface Format {
   readonly version: number;
   readonly isFlexible: boolean;
-  /** The name space of the caller. Absent if it sees names unchanged. */
+  /** The namespace of the caller. Absent if it sees names unchanged. */
   readonly namespace?: string;
 }
 
