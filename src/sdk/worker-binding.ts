@@ -4,6 +4,8 @@
 //   const rivulet = new Rivulet(overBinding(env.RIVULET));
 import type { Fetch } from "../admin/http.ts";
 import type { RivuletService } from "../admin/service.ts";
+import { ERRORS, isErrorName } from "../core/errors.ts";
+import { socketProtocols } from "../protocol/paths.ts";
 import type { RivuletOptions } from "./rivulet.ts";
 import { BindingSocket } from "./transport/binding-socket.ts";
 
@@ -16,6 +18,11 @@ const ADDRESS = "http://rivulet";
 const TOKEN_MS = 3_600_000;
 /** A new token is made this long before the old one expires. Sockets request theirs up to 90 s before. */
 const TOKEN_LEAD_MS = 120_000;
+
+/** Stands in for a token that the broker refuses to make. What carries it is answered here, with the refusal. */
+const NO_TOKEN = "refused-by-the-broker";
+const NO_TOKEN_HEADER = `Bearer ${NO_TOKEN}`;
+const NO_TOKEN_PROTOCOLS = socketProtocols(NO_TOKEN).join(", ");
 
 /**
  * Returns the options of a `Rivulet` that reaches the broker over a service binding (`entrypoint = "Rivulet"`). Its
@@ -32,6 +39,8 @@ export function overBinding(
   const tokens = new BindingTokens(service);
   const request: Pick<RivuletService, "fetch"> = {
     fetch: async (sent) => {
+      const { refusal } = tokens;
+      if (refusal !== null && hasNoToken(sent)) return problemOf(refusal);
       const response = await service.fetch(sent);
       if (response.status === UNAUTHORIZED) tokens.forget();
       return response;
@@ -51,12 +60,44 @@ export function overBinding(
 
 const UNAUTHORIZED = 401;
 
+function hasNoToken({ headers }: Request): boolean {
+  return (
+    headers.get("authorization") === NO_TOKEN_HEADER ||
+    headers.get("sec-websocket-protocol") === NO_TOKEN_PROTOCOLS
+  );
+}
+
+/** An error of the broker that a repeated call would get again. */
+interface Refusal {
+  readonly code: keyof typeof ERRORS;
+  readonly detail: string;
+}
+
+/** The name of the error at the beginning of a message: see `RivuletService`. */
+const NAMED = /^([A-Z_]+): /;
+
+/** Returns the refusal in an error that a call over the binding threw. Null if the call may succeed later. */
+function refusalIn(error: unknown): Refusal | null {
+  const { message, retriable } = Object(error) as { message?: unknown; retriable?: unknown };
+  const [prefix = "", code] = NAMED.exec(String(message)) ?? [];
+  if (!isErrorName(code) || (retriable ?? ERRORS[code].retriable)) return null;
+  return { code, detail: String(message).slice(prefix.length) };
+}
+
+/** Returns the answer of the HTTP API with this error. */
+function problemOf({ code, detail }: Refusal): Response {
+  const { code: errorCode, httpStatus: status } = ERRORS[code];
+  return Response.json({ code, errorCode, detail, status, retriable: false }, { status });
+}
+
 /**
  * Tokens for the principal in the binding's `props`. One serves all requests and sockets until shortly before it
  * expires.
  */
 class BindingTokens {
   readonly #service: Pick<RivuletService, "admin">;
+  /** The error with which the broker last refused to make a token. */
+  refusal: Refusal | null = null;
   #token: Promise<string> | null = null;
   #renewAtMs = 0;
 
@@ -64,14 +105,18 @@ class BindingTokens {
     this.#service = service;
   }
 
+  /** Returns the token, or NO_TOKEN if the broker refuses to make one. */
   current(): Promise<string> {
     if (this.#token !== null && Date.now() < this.#renewAtMs) return this.#token;
     this.#renewAtMs = Date.now() + TOKEN_MS - TOKEN_LEAD_MS;
-    const token = this.#make();
-    this.#token = token;
-    token.catch(() => {
+    const token = this.#make().catch((error: unknown) => {
       if (this.#token === token) this.forget();
+      const refusal = refusalIn(error);
+      if (refusal === null) throw error;
+      this.refusal = refusal;
+      return NO_TOKEN;
     });
+    this.#token = token;
     return token;
   }
 
@@ -82,6 +127,7 @@ class BindingTokens {
 
   async #make(): Promise<string> {
     // Awaited first, because wrangler's registry does not support method calls on a property.
+    // The property itself throws if the binding's `props` are malformed.
     const admin = await this.#service.admin;
     try {
       return (await admin.createToken({ ttlMs: TOKEN_MS })).token;

@@ -1,4 +1,5 @@
 // The SDK over a service binding, at a broker that is closed, as every deployment is.
+import { exports } from "cloudflare:workers";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import type { Env } from "../../src/env.ts";
 import { Rivulet, type RivuletService, stringSerde } from "../../src/sdk/index.ts";
@@ -77,6 +78,16 @@ test("[RPC-7] [RPC-8] a missing grant ends the consumer, and the error names it"
     code: "GROUP_AUTHORIZATION_FAILED",
     message: expect.stringContaining(group),
   });
+});
+
+test("[RPC-9] malformed props are the error of every call, without a retry", async () => {
+  const bound = exports as unknown as { Rivulet(options: { props: object }): RivuletService };
+  const rivulet = new Rivulet(overBinding(bound.Rivulet({ props: { grants: "all" } })));
+  const refusal = { name: "BrokerError", code: "INVALID_REQUEST", retriable: false };
+  await expect(rivulet.admin.listTopics()).rejects.toMatchObject(refusal);
+  await expect(rivulet.producer.send("orders", [{ value: "a" }])).rejects.toMatchObject(refusal);
+  const consumer = rivulet.consumer({ groupId: "g", topics: ["orders"] });
+  await expect(consumer.run({ eachRecord: () => {} })).rejects.toMatchObject(refusal);
 });
 
 test("[RPC-7] with its own token the SDK acts as the principal of the token", async () => {

@@ -7,11 +7,16 @@ export async function overRpc<T>(action: () => Promise<T>): Promise<T> {
   try {
     return await action();
   } catch (error) {
-    const known = brokerError(error);
-    if (known.code === "UNKNOWN_SERVER_ERROR" && known !== error) throw error;
-    const { code, message, data, retriable } = known;
-    const told = new BrokerError(code, `${code}: ${message}`, { data, retriable });
-    told.name = "Error"; // Between two wrangler processes, any other name would be put before the message.
-    throw told;
+    throw rpcError(error);
   }
+}
+
+/** Returns the error for the other Worker. */
+export function rpcError(error: unknown): unknown {
+  const known = brokerError(error);
+  if (known.code === "UNKNOWN_SERVER_ERROR" && known !== error) return error;
+  const { code, message, data, retriable } = known;
+  const told = new BrokerError(code, `${code}: ${message}`, { data, retriable });
+  told.name = "Error"; // Between two wrangler processes, any other name would be put before the message.
+  return told;
 }

@@ -32,7 +32,7 @@ import { app } from "../http/app.ts";
 import { credentialOf } from "../http/credential.ts";
 import { problemResponse } from "../http/problem.ts";
 import { RpcAdmin } from "./admin.ts";
-import { overRpc } from "./errors.ts";
+import { overRpc, rpcError } from "./errors.ts";
 import { callerOfProps } from "./props.ts";
 
 const inputSchema = z.strictObject({
@@ -72,8 +72,12 @@ export class Rivulet extends WorkerEntrypoint<Env> implements Service {
   }
 
   get admin(): RpcAdmin {
-    const own = this.#own;
-    return new RpcAdmin(async (request) => app.fetch(request, own, this.ctx));
+    try {
+      const own = this.#own;
+      return new RpcAdmin(async (request) => app.fetch(request, own, this.ctx));
+    } catch (error) {
+      throw rpcError(error);
+    }
   }
 
   /**

@@ -1,6 +1,7 @@
 // The SDK over a service binding: its sockets and its tokens, at a service that the test plays.
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import type { RivuletService } from "../../../src/admin/service.ts";
+import { Rivulet } from "../../../src/sdk/rivulet.ts";
 import { networkTransport } from "../../../src/sdk/transport/network.ts";
 import { BindingSocket, overBinding } from "../../../src/sdk/worker-binding.ts";
 
@@ -244,4 +245,46 @@ test("[RPC-7] a token that cannot be made is asked for again", async () => {
   await expect(requestOver(options)).rejects.toThrow("being deployed");
   fails = false;
   expect((await requestOver(options)).status).toBe(200);
+});
+
+test.each([
+  { what: "with its properties", properties: { code: "INVALID_REQUEST", retriable: false } },
+  { what: "with its message only", properties: {} },
+])(
+  "[RPC-9] a refusal to make a token, $what, is the error of requests, and ends sockets",
+  async ({ properties }) => {
+    const { service, requests } = serviceWith(ok);
+    const admin = await service.admin;
+    const create = admin.createToken.bind(admin);
+    let refuses = true;
+    const refusal = Object.assign(new Error("INVALID_REQUEST: grants must be a list"), properties);
+    admin.createToken = (...args) => (refuses ? Promise.reject(refusal) : create(...args));
+    const rivulet = new Rivulet(overBinding(service));
+    const error = {
+      name: "BrokerError",
+      code: "INVALID_REQUEST",
+      message: "grants must be a list",
+    };
+    await expect(rivulet.admin.listTopics()).rejects.toMatchObject(error);
+    // The producer would otherwise try again until its delivery timeout, and the consumer for ever.
+    await expect(rivulet.producer.send("orders", [{ value: "a" }])).rejects.toMatchObject(error);
+    const consumer = rivulet.consumer({ groupId: "g", topics: ["orders"] });
+    await expect(consumer.run({ eachRecord: () => {} })).rejects.toMatchObject(error);
+    expect(requests).toEqual([]);
+    refuses = false;
+    expect((await requestOver(overBinding(service))).status).toBe(200);
+    await rivulet.admin.listTopics();
+    expect(requests).toHaveLength(2);
+  },
+);
+
+test("[RPC-9] a retriable error of the broker leaves the token to be asked for again", async () => {
+  const { service } = serviceWith(ok);
+  const admin = await service.admin;
+  const busy = "THROTTLING_QUOTA_EXCEEDED: too many requests";
+  admin.createToken = () => Promise.reject(new Error(busy));
+  await expect(new Rivulet(overBinding(service)).admin.listTopics()).rejects.toMatchObject({
+    name: "ConnectionError",
+    message: expect.stringContaining(busy),
+  });
 });
