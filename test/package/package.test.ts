@@ -273,9 +273,19 @@ describe("rivulet start", () => {
     expect(without.all).toMatch(
       /^rivulet: workerd [\d.]+ or newer is not installed; run `npm install workerd@[\d.]+`, or let `rivulet start --yes` install it into \S+no-cache\S+\n$/,
     );
-    const old = await project.attempt({ path: await nodeFolder(20) }, "node", ...START);
+    const path = await nodeFolder(20);
+    const old = await project.attempt({ path, env }, "node", ...START);
     expect(old.code).toBe(1);
-    expect(old.all).toMatch(/^a broker needs Node 22\.16 or newer, this is 20\.[\d.]+; .*\n$/);
+    expect(old.all).toMatch(
+      /^a broker needs Node 22\.16 or newer, this is 20\.[\d.]+, and workerd [\d.]+, which is not installed; `npx --package node@24 rivulet start --yes` brings both, .* into \S+no-cache\S+\n$/,
+    );
+    project.link("workerd");
+    const onlyOld = await project.attempt({ path, env }, "node", COMMAND, "learn");
+    project.unlink("workerd");
+    expect(onlyOld.code).toBe(1);
+    expect(onlyOld.all).toMatch(
+      /^a broker needs Node 22\.16 or newer, this is 20\.[\d.]+; `npx --package node@24 rivulet learn` brings one\n$/,
+    );
   });
 
   /** Starts a broker in the folder `name`, uses it and stops it with Ctrl-C. */

@@ -40,7 +40,7 @@ export function addStart(program: Command): void {
       "rivulet start --port 8788 --kafka-port 9093 --data-dir /tmp/rivulet",
     )
     .action(async (options: Options) => {
-      await run(options, async (start) => void (await start()));
+      await run("start", options, async (start) => void (await start()));
     });
 }
 
@@ -56,7 +56,7 @@ export function addLearn(program: Command): void {
     .examples("rivulet learn", "rivulet learn --port 8788 --kafka-port 9093")
     .action(async (options: Options) => {
       const { showLesson } = await import("../../self-host/lesson.ts");
-      await run(options, showLesson);
+      await run("learn", options, showLesson);
     });
 }
 
@@ -80,14 +80,11 @@ function withSettings(command: Command): Command {
 
 /** Gives `show` a function that starts the broker with these options. */
 async function run(
+  name: string,
   { port, kafkaPort, host, dataDir, yes }: Options,
   show: (start: () => Promise<string>) => Promise<void>,
 ): Promise<void> {
-  const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
-  if (major < MIN_NODE[0] || (major === MIN_NODE[0] && minor < MIN_NODE[1]))
-    throw new Error(
-      `a broker needs Node ${MIN_NODE.join(".")} or newer, this is ${process.versions.node}; \`npx --package node@24 rivulet start\` brings one`,
-    );
+  await assertNode(name);
   const settings = { PORT: port, KAFKA_PORT: kafkaPort, HOST: host, DATA_DIR: dataDir };
   for (const [name, value] of Object.entries(settings))
     if (value !== undefined) process.env[name] = value;
@@ -100,6 +97,21 @@ async function run(
         bundle: async () => fileURLToPath(new URL("worker.js", import.meta.url)), // Beside this bundle.
       }),
     ),
+  );
+}
+
+/** Throws if this Node is too old. The error names a command that runs here, with all that it needs. */
+async function assertNode(name: string): Promise<void> {
+  const [major = 0, minor = 0] = process.versions.node.split(".").map(Number);
+  if (major > MIN_NODE[0] || (major === MIN_NODE[0] && minor >= MIN_NODE[1])) return;
+  const { cacheOf, findWorkerd } = await import("../../self-host/workerd-package.ts");
+  const version = RIVULET_WORKERD_VERSION;
+  const needed = `a broker needs Node ${MIN_NODE.join(".")} or newer, this is ${process.versions.node}`;
+  const command = `npx --package node@24 rivulet ${name}`;
+  throw new Error(
+    findWorkerd(version, import.meta.url) === null
+      ? `${needed}, and workerd ${version}, which is not installed; \`${command} --yes\` brings both, about 150 MB into ${cacheOf(version)}`
+      : `${needed}; \`${command}\` brings one`,
   );
 }
 
