@@ -1,9 +1,9 @@
 // Moves the keyboard focus when the focused element is gone.
 import { useEffect, useRef } from "preact/hooks";
 
-/** Moves the focus to the beginning of the page. */
+/** Moves the focus to the beginning of the page, without scrolling to it. */
 export function focusPage(): void {
-  document.getElementById("main")?.focus();
+  document.getElementById("main")?.focus({ preventScroll: true });
 }
 
 /** Returns a ref to an element that gets the focus when it appears. It needs a tabIndex of -1. */

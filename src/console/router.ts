@@ -114,6 +114,8 @@ export const paths = {
   health: pathOf("health"),
   /** A separate page, with a script of its own. */
   learn: pathOf("learn"),
+  /** The documentation of the release. */
+  docs: "/docs",
   groups: (list: { prefix?: string; after?: string } = {}) => listPath("groups", list),
   group: (group: string, tab: GroupTab = "assignment") =>
     tab === "assignment" ? pathOf("groups", group) : pathOf("groups", group, tab),

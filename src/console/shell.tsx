@@ -88,6 +88,7 @@ const PLACES: readonly Place[] = [
   },
   { title: "Health", href: paths.health, pages: ["health"] },
   { title: "Learn", href: paths.learn, pages: [] },
+  { title: "Docs", href: paths.docs, pages: [] },
 ];
 
 function Navigation() {
@@ -107,7 +108,10 @@ function Navigation() {
   );
 }
 
-/** Screen readers announce a new page by its title. The keyboard focus starts at its beginning. */
+/**
+ * Screen readers announce a new page by its title. The keyboard focus starts at its beginning. Nothing scrolls for it:
+ * the header above stays visible.
+ */
 function Main() {
   const ref = useRef<HTMLElement>(null);
   const isFirst = useRef(true);
@@ -117,7 +121,7 @@ function Main() {
   useEffect(() => {
     document.title = `${isSignedIn ? title : "Sign in"} – Rivulet`;
     if (isFirst.current) isFirst.current = false;
-    else ref.current?.focus();
+    else ref.current?.focus({ preventScroll: true });
   }, [title, isSignedIn]);
   return (
     <main id="main" tabIndex={-1} ref={ref}>

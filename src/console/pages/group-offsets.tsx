@@ -89,7 +89,9 @@ function Choose(props: {
   onPlan: (plan: readonly PlannedOffset[]) => void;
 }) {
   const { group, topics, onPlan } = props;
-  const [chosen, setChosen] = useState<ReadonlySet<string>>(new Set());
+  const [chosen, setChosen] = useState<ReadonlySet<string>>(
+    () => new Set(group.offsets.map(placeKey)),
+  );
   const [mode, setMode] = useState<ResetMode>("earliest");
   const [text, setText] = useState("");
   const to = resetTo(mode, text);
@@ -119,6 +121,7 @@ function Choose(props: {
             onChange={setChosen}
           />
         ))}
+        {chosen.size === 0 && <p class="muted">Choose at least one partition.</p>}
       </fieldset>
       <Choice label="Reset to" value={mode} options={RESET_MODES} onChoose={setMode} />
       {field !== undefined && (
@@ -135,7 +138,7 @@ function Choose(props: {
   );
 }
 
-/** A topic with its partitions. None is chosen at first. */
+/** A topic with its partitions. */
 function TopicChoice(props: {
   topic: string;
   offsets: readonly Offset[];

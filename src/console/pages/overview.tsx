@@ -99,6 +99,9 @@ interface Costs {
   };
 }
 
+/** True if the address is one of this machine, so that nobody bills the usage. */
+const IS_OWN_MACHINE = /^(localhost|127\.[\d.]+|\[::1\])$/.test(location.hostname);
+
 /** The present traffic, and its cost. */
 function Traffic() {
   const loading = useLoad((aborted) => get<Costs>(`${COSTS_PATH}?limit=0`, aborted), []);
@@ -114,7 +117,7 @@ function Traffic() {
         }
       />
       <Card
-        title="Costs"
+        title={IS_OWN_MACHINE ? "Would cost on Cloudflare" : "Costs at Cloudflare's prices"}
         href={paths.costs}
         loading={loading}
         show={({ total: { today } }) => `${dollarsText(today)} today`}
