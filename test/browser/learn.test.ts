@@ -230,8 +230,10 @@ test("[LRN-2] [LRN-3] [LRN-5] [LRN-6] [LRN-9] [LRN-11] the whole lesson, from th
   wrong.push(...(await lookAt(page, "clean")));
   expect(await rivulet.admin.listTopics()).toEqual([]);
   await until("the groups are gone", async () => (await rivulet.admin.listGroups()).length === 0);
+  await page.setViewportSize({ width: 390, height: 800 });
   await button(page, "Start again").click();
   await button(page, "Create a topic with four partitions").waitFor();
+  expect(await page.evaluate<number>("scrollY")).toBe(0);
   expect(await page.locator(".step-list button:enabled").count()).toBe(1);
   expect(wrong).toEqual([]);
   expect(faults).toEqual([]);
@@ -282,6 +284,10 @@ test("[LRN-9] [LRN-3] the keyboard alone does the first three steps, and each ev
   await until("it begins anew", async () => (await button(page, /done$/).count()) === 0);
   expect(await page.evaluate<string>("document.activeElement.id")).toBe("main");
   expect(await page.locator(".step-list button:enabled").count()).toBe(1);
+  expect(await page.locator(".step-list button").allTextContents()).toEqual([
+    ...STEPS.map((_, i) => String(i + 1)),
+    "Summary",
+  ]);
   expect(told.slice(0, 3)).toEqual(["Step 1 is done.", "Step 2 is done.", "Step 3 is done."]);
   expect(told.slice(3)).toEqual(["The topic and the groups have been deleted."]);
   expect(faults).toEqual([]);

@@ -255,6 +255,7 @@ export async function restart(): Promise<void> {
   met.value = NOTHING_MET;
   goTo(0);
   focusPage();
+  scrollTo(0, 0);
 }
 
 /** True if the reader may continue: the step is done, or was done before. */

@@ -21,6 +21,9 @@ const CONSOLE_LINKS = [
   ["Groups", paths.groups()],
 ] as const;
 
+/** The title of what follows the last step. */
+const SUMMARY = "What you have seen";
+
 export function LearnPage() {
   const isSignedIn = me.value !== null && refusal.value === null;
   useEffect(() => {
@@ -46,6 +49,9 @@ export function LearnPage() {
               <a href={paths.learn} aria-current="page">
                 Learn
               </a>
+            </li>
+            <li>
+              <a href={paths.docs}>Docs</a>
             </li>
           </ul>
         </nav>
@@ -112,7 +118,7 @@ function Steps() {
   const shown = frozen ?? now;
   const heading = useRef<HTMLHeadingElement>(null);
   const isFirst = useRef(true);
-  const title = step?.title ?? "What you have seen";
+  const title = step?.title ?? SUMMARY;
   useEffect(() => {
     document.title = `${title} – Learn – Rivulet`;
     if (isFirst.current) isFirst.current = false;
@@ -191,7 +197,7 @@ function Turns({ index }: { index: number }) {
           disabled={!mayGoOn(index)}
           onClick={() => goTo(index + 1)}
         >
-          {index === STEPS.length - 1 ? "What you have seen" : "Next step"}
+          {index === STEPS.length - 1 ? SUMMARY : "Next step"}
         </button>
       )}
       {!isOver && lesson.value.topic !== null && (
@@ -208,12 +214,12 @@ function Turns({ index }: { index: number }) {
   );
 }
 
+/** The buttons of the steps by their numbers, and the one of the summary. */
 function StepList({ index }: { index: number }) {
-  const titles = [...STEPS.map(({ title }) => title), "What you have seen"];
   return (
     <nav class="step-list" aria-label="Steps">
       <ol>
-        {titles.map((title, i) => (
+        {STEPS.map(({ title }, i) => (
           <li key={title}>
             <button
               type="button"
@@ -227,6 +233,18 @@ function StepList({ index }: { index: number }) {
             </button>
           </li>
         ))}
+        <li>
+          <button
+            type="button"
+            aria-label={`Summary: ${SUMMARY}`}
+            aria-current={index === STEPS.length ? "step" : undefined}
+            title={SUMMARY}
+            disabled={!mayGoOn(STEPS.length - 1)}
+            onClick={() => goTo(STEPS.length)}
+          >
+            Summary
+          </button>
+        </li>
       </ol>
     </nav>
   );
