@@ -453,8 +453,10 @@ describe("what is copied", () => {
   /** Presses a button that copies, and returns the copied text. */
   async function copied(page: Page, button: string, within = "main"): Promise<string> {
     const place = page.locator(within);
-    await place.getByRole("button", { name: button }).click();
-    await place.getByRole("button", { name: "Copied" }).waitFor();
+    // The name changes with the outcome, and another button may show its own still.
+    const pressed = await place.getByRole("button", { name: button }).elementHandle();
+    await pressed?.click();
+    await until("it is copied", async () => (await pressed?.textContent()) === "Copied");
     return await page.evaluate<string>("navigator.clipboard.readText()");
   }
 
