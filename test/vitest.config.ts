@@ -10,6 +10,8 @@ import { CONSOLE_MODULE } from "../src/self-host/console-bundle.ts";
 import { DOCS_MODULE } from "../src/self-host/docs-bundle.ts";
 import { quietOutput } from "./quiet-output.ts";
 import { useRunFolder } from "./run-folder.ts";
+import { isDeep } from "./support/effort.ts";
+import { LONG_SIMULATIONS } from "./vitest.simulation.config.ts";
 
 quietOutput();
 
@@ -39,11 +41,9 @@ const LONG = [
   "e2e/kafka",
   "e2e/cli",
   "e2e/doctor",
-  "e2e/learn",
   "e2e/relays",
   "e2e/kill",
   "e2e/start",
-  "e2e/start-page",
   "workers/http",
   "workers/clock",
   "workers/kafka-bounds",
@@ -51,8 +51,6 @@ const LONG = [
   "workers/idempotence",
   "workers/idempotency-keys",
   "workers/linger",
-  "simulation/planted-faults",
-  "simulation/cost",
   "simulation/simulation",
   "core/log/compaction",
 ];
@@ -94,6 +92,7 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["test/{unit,simulation,torture,releases,tidy}/**/*.test.ts"],
+          exclude: isDeep ? [] : [LONG_SIMULATIONS], // `npm run test:simulation`
           environment: "node",
           // A process for many files, because its start and its imports cost more than most of them.
           isolate: false,
@@ -126,7 +125,7 @@ export default defineConfig({
           name: "e2e",
           execArgv: ["--disable-warning=TimeoutNegativeWarning"], // KafkaJS sets such timers.
           include: ["test/e2e/**/*.test.ts"],
-          exclude: ["test/e2e/{demo,examples}.test.ts"], // `npm run test:examples`
+          exclude: ["test/e2e/{demo,examples,learn,start-page}.test.ts"], // `npm run test:examples`
           environment: "node",
           // A process for many files, as above.
           isolate: false,

@@ -1,4 +1,4 @@
-// `npm run test:examples`: the demo and the examples, as the README has them.
+// `npm run test:examples`: the demo, the examples, the lesson and the page at /, as they are shown.
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
@@ -6,9 +6,10 @@ export default defineConfig({
   test: {
     name: "examples",
     silent: "passed-only",
-    include: ["test/e2e/{demo,examples}.test.ts"],
+    include: ["test/e2e/{demo,examples,learn,start-page}.test.ts"],
     environment: "node",
     globalSetup: ["test/e2e/build.ts"],
+    setupFiles: ["test/e2e/secrets-told.ts"],
     testTimeout: 120_000,
     hookTimeout: 60_000,
   },
