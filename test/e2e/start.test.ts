@@ -1,5 +1,5 @@
 import { writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { Rivulet } from "../../src/sdk/index.ts";
@@ -47,6 +47,31 @@ test("[WEB-1] JSON, the console and the documentation are sent in gzip to client
     expect([packed.encoding, plain.encoding]).toEqual(["gzip", null]);
     expect(packed.text).toBe(plain.text);
   }
+  await broker.stop();
+});
+
+/** Sends a request with this Host header as no library would. Returns the whole response. */
+async function askedAs(broker: BrokerProcess, host: string, path: string): Promise<string> {
+  const socket = connect(broker.port, "127.0.0.1");
+  socket.end(`GET ${path} HTTP/1.1\r\nhost: ${host}\r\nconnection: close\r\n\r\n`);
+  return (await Array.fromAsync(socket.setEncoding("utf8"))).join("");
+}
+
+test.each([
+  { kind: "an open broker", env: {} },
+  { kind: "a closed broker", env: { RIVULET_ROOT_KEY: "the-root-key-of-hosts" } },
+])("[WEB-5] a Host header that is not a host is a 400 of $kind", async ({ env }) => {
+  const broker = await BrokerProcess.start({ env });
+  for (const host of ["a:99999", "a b", ":", "[::1", "%zz"])
+    for (const path of ["/", "/health", "/docs/api", "/console", "/v1/me", "/kafka", "/nowhere"]) {
+      const response = await askedAs(broker, host, path);
+      expect(response).toMatch(/^HTTP\/1\.1 400 /);
+      expect(JSON.parse(response.split("\r\n\r\n")[1] ?? "")).toMatchObject({
+        code: "INVALID_REQUEST",
+        detail: `the Host header is "${host}", it must be a host name or an address, and its port at most 65535`,
+      });
+    }
+  expect(broker.lines).toHaveLength(1); // Nothing was logged.
   await broker.stop();
 });
 

@@ -50,6 +50,16 @@ import { groupSockets, partitionSockets } from "./sockets.ts";
 import { streams } from "./streams.ts";
 import { topics } from "./topics.ts";
 
+/** [WEB-5] Refuses a request whose Host header is not a host, because its address then is not a URL. */
+const wellFormedHost: MiddlewareHandler = async ({ req }, next) => {
+  if (!URL.canParse(req.url)) {
+    const host = preview(req.header("host"));
+    const detail = `the Host header is ${host}, it must be a host name or an address, and its port at most 65535`;
+    throw new BrokerError("INVALID_REQUEST", detail);
+  }
+  await next();
+};
+
 /** Gives each name one spelling: a path that is not percent-encoded UTF-8 is refused, not taken literally. */
 const wellFormedPath: MiddlewareHandler = async (context, next) => {
   const { pathname } = new URL(context.req.url);
@@ -84,6 +94,7 @@ const withOrigin: MiddlewareHandler<{ Bindings: Env }> = async (context, next) =
 export const app = new Hono<{ Bindings: Env }>()
   .use(withClock)
   .use(withOrigin)
+  .use(wellFormedHost)
   .use(counted)
   .use(fromThisMachine)
   .use(crossOrigin)
