@@ -6,10 +6,11 @@ export async function until<T>(
   pauseMs = 10,
 ): Promise<T> {
   const startedMs = Date.now();
-  for (;;) {
+  // Whoever waits for long asks less often: each question takes time from what is waited for.
+  for (let nextMs = pauseMs; ; nextMs = Math.min(nextMs * 1.2, 5 * pauseMs)) {
     const value = await condition();
     if (value !== undefined && value !== false && value !== null) return value;
     if (Date.now() - startedMs > guardMs) throw new Error(`never came true: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, pauseMs));
+    await new Promise((resolve) => setTimeout(resolve, nextMs));
   }
 }

@@ -62,6 +62,8 @@ export function signedOwner<O extends Omit<SignedOwner, "topicId" | "partition">
 /** Ends a wait that would never end. Far above what anything here takes, below the test's own timeout. */
 const GUARD_MS = 10_000;
 const POLL_MS = 10;
+/** Whoever waits for long asks less often: each question takes time from what is waited for. */
+const MAX_POLL_MS = 50;
 /** No task of the cluster waits longer for its next try. */
 const LONGEST_WAIT_MS = 60 * 60_000;
 
@@ -198,11 +200,11 @@ export async function eventually<T>(
   what: string,
 ): Promise<T> {
   const deadlineMs = performance.now() + GUARD_MS;
-  for (;;) {
+  for (let pauseMs = POLL_MS; ; pauseMs = Math.min(pauseMs * 1.2, MAX_POLL_MS)) {
     const answer = await ask();
     if (answer !== null && answer !== undefined && answer !== false) return answer;
     if (performance.now() > deadlineMs) throw new Error(`waited ${GUARD_MS} ms for ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    await new Promise((resolve) => setTimeout(resolve, pauseMs));
   }
 }
 
