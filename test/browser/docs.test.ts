@@ -261,7 +261,7 @@ describe("a form of the reference", () => {
     await page.getByLabel(/^Key or token/).fill(ROOT_KEY);
     const command = await form.locator(".command code").textContent();
     expect(command).toBe(
-      `curl -X POST -H "Authorization: Bearer $RIVULET_TOKEN" -H 'Content-Type: application/json' --data-binary '{"name":"tried","partitions":2}' '${url}/v1/topics'`,
+      `curl -X POST -H "Authorization: Bearer $RIVULET_TOKEN" -H 'Content-Type: application/json' --data-raw '{"name":"tried","partitions":2}' '${url}/v1/topics'`,
     );
     await form.getByRole("button", { name: "Send" }).click();
     await form.getByText("201 Created").waitFor();
@@ -324,3 +324,34 @@ describe("a form of the reference", () => {
     await context.close();
   });
 });
+  test("[DOC-8] neither Enter nor an edited target answers the question before a DELETE", async () => {
+    const { url } = broker;
+    for (const name of ["doomed-a", "doomed-b"]) await rivulet.admin.createTopic({ name });
+    const { context, page } = await openWindow(browser, url);
+    const deleted: string[] = [];
+    page.on("request", (request) => {
+      if (request.method() === "DELETE") deleted.push(new URL(request.url()).pathname);
+    });
+    await openForm(page, "delete-v1-topics-topic");
+    await page.getByLabel(/^Key or token/).fill(ROOT_KEY);
+    const form = page.locator("#delete-v1-topics-topic form");
+    const topic = form.getByLabel("topic");
+    await topic.fill("doomed-a");
+    await topic.press("Enter");
+    await form.getByRole("alert").waitFor();
+    await topic.press("Enter");
+    await topic.press("End");
+    expect(await form.getByRole("alert").textContent()).toContain("DELETE /v1/topics/doomed-a");
+    await topic.fill("doomed-b");
+    await form.getByRole("button", { name: "Send" }).waitFor();
+    expect(await form.getByRole("alert").count()).toBe(0);
+    await topic.press("Enter");
+    expect(await form.getByRole("alert").textContent()).toContain("DELETE /v1/topics/doomed-b");
+    expect(deleted).toEqual([]);
+    await form.getByRole("button", { name: "Delete" }).click();
+    await form.getByText("204 No Content").waitFor();
+    expect(deleted).toEqual(["/v1/topics/doomed-b"]);
+    expect((await rivulet.admin.describeTopic("doomed-a")).name).toBe("doomed-a");
+    await context.close();
+  });
+

@@ -46,7 +46,7 @@ export function curlOf(origin: string, request: TriedRequest, hasCredential: boo
     ...(hasCredential ? ['-H "Authorization: Bearer $RIVULET_TOKEN"'] : []),
     ...(body === null
       ? []
-      : ["-H", quoted(`Content-Type: ${contentType}`), "--data-binary", quoted(onOneLine(body))]),
+      : ["-H", quoted(`Content-Type: ${contentType}`), "--data-raw", quoted(onOneLine(body))]),
     quoted(`${origin}${path}`),
   ].join(" ");
 }

@@ -50,9 +50,11 @@ export function TryForm(props: { method: string; path: string; operation: Operat
       announce(why);
     }
   };
+  const isAsking = outcome.state === "asking";
+  /** Asks before a DELETE. Enter in a field submits too, so it does not answer the question. */
   const submit = () => {
-    if (method === "DELETE" && outcome.state !== "asking") setOutcome({ state: "asking" });
-    else void sendNow();
+    if (method !== "DELETE") void sendNow();
+    else if (!isAsking) setOutcome({ state: "asking" });
   };
 
   return (
@@ -62,6 +64,9 @@ export function TryForm(props: { method: string; path: string; operation: Operat
       onSubmit={(event) => {
         event.preventDefault();
         submit();
+      }}
+      onInput={() => {
+        if (isAsking) setOutcome({ state: "none" });
       }}
     >
       {parameters.length > 0 && (
@@ -90,13 +95,13 @@ export function TryForm(props: { method: string; path: string; operation: Operat
         </div>
       )}
       <Command text={command} />
-      {outcome.state === "asking" ? (
+      {isAsking ? (
         <div class="note warning" role="alert">
           <p>
             This deletes data. Send <code>{`${method} ${request.path}`}</code>?
           </p>
           <div class="buttons">
-            <button type="submit" class="primary dangerous">
+            <button type="button" class="primary dangerous" onClick={() => void sendNow()}>
               Delete
             </button>
             <button type="button" onClick={() => setOutcome({ state: "none" })}>

@@ -97,6 +97,16 @@ describe("a request", () => {
     ]);
   });
 
+  test.each(["@/etc/hostname", "@", "a\n@b\n"])(
+    "[DOC-8] the command sends a body as it is, and reads no file: %j",
+    async (body) => {
+      got.length = 0;
+      const tried = { ...request(body), path: "/v1/topics" };
+      await run("sh", ["-c", curlOf(origin, tried, false)]);
+      expect(got.map((each) => each.body)).toEqual([body]);
+    },
+  );
+
   test("[DOC-8] the command names no credential where none is given", () => {
     expect(curlOf(origin, { ...request(null), path: "/health" }, false)).toBe(
       `curl '${origin}/health'`,
