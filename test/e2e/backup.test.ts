@@ -277,6 +277,8 @@ test("[BAK-4] a group with members keeps its committed offsets, which the import
 
 // Broken off in the middle.
 
+/** The guard and the pauses of a wait for a moment that must not be missed. */
+const OFTEN = [30_000, 2] as const;
 const LARGE = isDeep ? 30_000 : 16_000;
 
 /** This many records in two partitions, with values that show their place. */
@@ -336,6 +338,7 @@ describe.each(FORMATS)("broken off, as %s", (format) => {
       const reached = until(
         "it has written some",
         () => sizeOf(file) >= size || child.exitCode !== null,
+        ...OFTEN,
       );
       await reached;
       if (child.exitCode !== null) break;
@@ -369,6 +372,7 @@ describe.each(FORMATS)("broken off, as %s", (format) => {
       await until(
         "it has stored some",
         async () => child.exitCode !== null || (await endsOf(copy)) >= stored,
+        ...OFTEN,
       );
       if (child.exitCode !== null) break;
       child.kill("SIGKILL");
