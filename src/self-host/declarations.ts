@@ -1,5 +1,5 @@
 // Writes the package's declaration files into dist/types: those that its exports reach. The compiler also makes one for
-// every module behind them, which stays private [PKG-5].
+// every module behind them, which stays private [PKG-5]. The types of the Worker are written beside its bundle.
 import { readdir, readFile, rm } from "node:fs/promises";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -9,6 +9,8 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 /** The compiler writes here: see the tsconfig.json of src/sdk and src/kafkajs. */
 const COMPILED = join(ROOT, "dist/.types");
 const PUBLISHED = join(ROOT, "dist/types");
+
+const WORKER = join(ROOT, "src/worker/rpc/worker.d.ts");
 
 const IMPORTED = /(?<=\b(?:from|import) ?\(?")\.[^"]*(?=")/g;
 
@@ -32,7 +34,18 @@ export async function writeDeclarations(): Promise<readonly string[]> {
     await visit(relative(PUBLISHED, join(ROOT, types)));
   for (const [path, text] of reached) await replaceFile(join(PUBLISHED, path), Buffer.from(text));
   await removeOthers(reached);
+  await replaceFile(join(ROOT, "dist/worker.d.ts"), Buffer.from(await workerTypes(reached)));
   return [...reached.keys()].sort();
+}
+
+/** Returns the types of the Worker, which import published ones. @throws if one is not published */
+async function workerTypes(published: ReadonlyMap<string, string>): Promise<string> {
+  const text = await readFile(WORKER, "utf8");
+  return text.replace(IMPORTED, (name) => {
+    const path = relative(join(ROOT, "src"), join(dirname(WORKER), name)).replaceAll("\\", "/");
+    if (!published.has(path.replace(/\.ts$/, ".d.ts"))) throw new Error(`${name} is not published`);
+    return `./types/${path.replace(/\.ts$/, ".js")}`;
+  });
 }
 
 async function removeOthers(kept: ReadonlyMap<string, string>): Promise<void> {

@@ -34,6 +34,8 @@ afterAll(async () => {
 const installedFile = (...path: readonly string[]) =>
   join(project.folder, "node_modules/rivulet", ...path);
 
+const read = (path: string) => readFileSync(installedFile(path), "utf8");
+
 /** The result of `exchange.ts` for a topic. */
 const exchanged = (topic: string) => [`hello from ${topic}`, "compressed"];
 
@@ -64,6 +66,7 @@ test("[PKG-4] the package contains the SDK, the command line, the broker, templa
     "dist/licenses.txt",
     "dist/rivulet.js",
     "dist/worker-binding.js",
+    "dist/worker.d.ts",
     "dist/worker.js",
     "package.json",
   ]);
@@ -368,6 +371,17 @@ test("[PKG-6] the compiled program uses everything that is exported", () => {
   const exported = names(readFileSync(installedFile("dist/types/sdk/index.d.ts"), "utf8"));
   expect(exported.length).toBeGreaterThan(40);
   expect(names(readFileSync(join(project.folder, "program.ts"), "utf8"))).toEqual(exported);
+});
+
+test("[PKG-10] the types of the Worker have the names that its bundle exports", () => {
+  const [, list = ""] = read("dist/worker.js").match(/.*\bexport ?\{([^}]*)\}/s) ?? [];
+  const exported = list.split(",").map((name) => name.trim().replace(/^.* as /, ""));
+  const types = read("dist/worker.d.ts");
+  const declared = [...types.matchAll(/^export (?:declare class )?(\w+)/gm)].map(
+    ([, name]) => name,
+  );
+  expect(declared.sort()).toEqual(exported.sort());
+  expect(exported).toContain("Rivulet");
 });
 
 test.each([

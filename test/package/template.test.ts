@@ -39,6 +39,44 @@ test("[TPL-2] the template's project passes its typecheck", async () => {
   await inFolder("node", tool("typescript/bin/tsc"));
 });
 
+/** The uses of a binding that compile, and those that must not. */
+const OVER_BINDING = `
+import { Rivulet, type RivuletService } from "rivulet";
+import { overBinding } from "rivulet/worker";
+
+export async function use({ RIVULET }: Cloudflare.Env): Promise<void> {
+  const service: RivuletService = RIVULET;
+  const { principal } = await new Rivulet(overBinding(RIVULET)).admin.whoami();
+  const [outcome] = await RIVULET.produce("orders", [{ key: principal, value: { total: 12 } }]);
+  const offset: number = outcome === undefined || "error" in outcome ? -1 : outcome.offset;
+  const [topic] = await RIVULET.admin.listTopics();
+  const name: string | undefined = topic?.name;
+  console.log(service, offset, name);
+  // @ts-expect-error The broker has no such method.
+  await RIVULET.nonsense(1);
+  // @ts-expect-error A topic is a name.
+  await RIVULET.produce(1, []);
+  // @ts-expect-error An outcome is no text.
+  const text: string = outcome;
+}
+`;
+
+test("[PKG-10] `wrangler types` finds the type of the binding to the broker", async () => {
+  const place = join(folder, "types");
+  mkdirSync(place);
+  const generated = join(place, "worker-configuration.d.ts");
+  const configs = ["--config", "wrangler.toml", "--config", "broker/wrangler.toml"];
+  await inFolder("node", tool("wrangler/bin/wrangler.js"), "types", generated, ...configs);
+  writeFileSync(join(place, "program.ts"), OVER_BINDING);
+  const options = {
+    extends: "../tsconfig.json",
+    compilerOptions: { types: [], skipLibCheck: false },
+    include: ["."],
+  };
+  writeFileSync(join(place, "tsconfig.json"), JSON.stringify(options));
+  await inFolder("node", tool("typescript/bin/tsc"), "-p", "types");
+});
+
 test("[TPL-2] the template's project passes its own test, beside the broker of the package", async () => {
   const { all } = await inFolder("node", tool("vitest/vitest.mjs"), "run");
   expect(all).toMatch(/Tests\s+3 passed/);
