@@ -1,8 +1,10 @@
-// The additions of JavaScript to a page of the documentation: buttons that copy code, the search, and on the page of the HTTP
-// API forms that send requests. Every page can be read without them.
+// The additions of JavaScript to a page of the documentation: the broker's address in code, buttons that copy it, the search,
+// and on the page of the HTTP API forms that send requests. Every page can be read without them.
 import { addCopyButtons } from "./copy.ts";
+import { showOwnAddress } from "./own-address.ts";
 import { addSearch } from "./search-box.ts";
 
+showOwnAddress(document);
 addCopyButtons(document);
 skipWhatFits();
 openWhereWide(".menu", "52.01rem");

@@ -158,6 +158,29 @@ describe("the search", () => {
     await context.close();
   });
 
+  test("[DOC-6] [DOC-9] on a phone the results lie above everything in the page", async () => {
+    const { url } = broker;
+    const { context, page, faults } = await openWindow(browser, url, { width: 390 });
+    await page.goto(`${url}/docs/limits`);
+    await page.locator(".scroll").first().scrollIntoViewIfNeeded();
+    await searchBox(page).fill("partition");
+    await options(page).first().waitFor();
+    const beside = await page.evaluate<string[]>(`(() => {
+      const panel = document.querySelector(".results");
+      const { left, top, right, bottom } = panel.getBoundingClientRect();
+      const found = [];
+      for (let y = Math.max(0, top + 4); y < Math.min(innerHeight, bottom - 4); y += 8)
+        for (const x of [left + 12, (left + right) / 2, right - 24]) {
+          const hit = document.elementFromPoint(x, y);
+          if (!panel.contains(hit)) found.push(x + ", " + y + ": " + hit?.outerHTML.slice(0, 80));
+        }
+      return found;
+    })()`);
+    expect(beside).toEqual([]);
+    expect(faults).toEqual([]);
+    await context.close();
+  });
+
   test("[DOC-6] says so if it cannot be loaded, and tries again", async () => {
     const { url } = broker;
     const { context, page } = await openWindow(browser, url);
@@ -211,6 +234,49 @@ describe("a page", () => {
       (await block.locator("code").textContent())?.trimEnd(),
     );
     expect(await page.locator("[role=status]").textContent()).toBe("Copied.");
+    await context.close();
+  });
+
+  test("[DOC-10] shows the broker's own address in its code, and copies it", async () => {
+    const { url } = broker;
+    const { context, page, faults } = await openWindow(browser, url);
+    await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: url });
+    const code = async () => (await page.locator(".code code").allTextContents()).join("\n");
+    for (const path of ["/docs/http", "/docs/sdk", "/docs/streaming", "/docs/api"]) {
+      await page.goto(`${url}${path}`);
+      await page.locator(".code .copy").first().waitFor({ state: "attached" });
+      expect(await code()).toContain(url);
+      expect(await code()).not.toContain("127.0.0.1:8787");
+    }
+    await page.goto(`${url}/docs/streaming`);
+    const socket = `${url.replace("http", "ws")}/v1/groups/`;
+    const block = page.locator(".code", { hasText: `new WebSocket("${socket}` }).first();
+    await block.hover();
+    await block.getByRole("button", { name: "Copy" }).click();
+    await block.getByRole("button", { name: "Copied" }).waitFor();
+    expect(await page.evaluate<string>("navigator.clipboard.readText()")).toContain(socket);
+    expect(faults).toEqual([]);
+    await context.close();
+  });
+
+  test("[DOC-7] the start page shows the address once, and a button that copies each block", async () => {
+    const { url } = broker;
+    const context = await browser.newContext({
+      ...{ viewport: { width: 390, height: 800 }, hasTouch: true, isMobile: true },
+    });
+    const page = await context.newPage();
+    await page.goto(url);
+    const blocks = page.locator(".code");
+    await blocks.first().getByRole("button", { name: "Copy" }).waitFor();
+    expect(await page.locator(".address code").allTextContents()).toContain(url);
+    expect(await page.locator(".address", { hasText: url }).count()).toBe(1);
+    for (const block of await blocks.all()) {
+      const button = block.getByRole("button", { name: "Copy" });
+      expect(await button.evaluate((each) => getComputedStyle(each).opacity)).toBe("1");
+      expect(await block.evaluate((each) => each.scrollWidth <= each.clientWidth)).toBe(true);
+    }
+    for (const code of await page.locator(".code pre").all())
+      expect(await code.evaluate((each) => each.scrollWidth <= each.clientWidth)).toBe(true);
     await context.close();
   });
 
@@ -295,35 +361,6 @@ describe("a form of the reference", () => {
     await context.close();
   });
 
-  test("[DOC-8] cuts a long answer, and says so", async () => {
-    const { url } = broker;
-    await rivulet.admin.createTopic({ name: "long" });
-    await rivulet.producer.send("long", [{ value: "x".repeat(100_000) }]);
-    const { context, page } = await openWindow(browser, url);
-    const id = "get-v1-topics-topic-partitions-partition-records";
-    await openForm(page, id);
-    await page.getByLabel(/^Key or token/).fill(ROOT_KEY);
-    const form = page.locator(`#${id} form`);
-    await form.getByLabel("topic").fill("long");
-    await form.getByLabel(/^offset/).fill("0");
-    await form.getByRole("button", { name: "Send" }).click();
-    await form.getByText("The first 64 KiB are shown").waitFor();
-    await context.close();
-  });
-
-  test("[DOC-8] there is none where a connection is opened: the page says how", async () => {
-    const { url } = broker;
-    const { context, page } = await openWindow(browser, url);
-    await page.goto(`${url}/docs/api#get-v1-groups-group-consume`);
-    const operation = page.locator("#get-v1-groups-group-consume");
-    expect(await operation.textContent()).toContain("new WebSocket(");
-    await page.locator("button", { hasText: "Try it" }).first().waitFor({ state: "attached" });
-    expect(await operation.getByRole("button", { name: "Try it" }).count()).toBe(0);
-    const stream = page.locator("#get-v1-topics-topic-stream");
-    expect(await stream.textContent()).toContain("new EventSource(");
-    await context.close();
-  });
-});
   test("[DOC-8] neither Enter nor an edited target answers the question before a DELETE", async () => {
     const { url } = broker;
     for (const name of ["doomed-a", "doomed-b"]) await rivulet.admin.createTopic({ name });
@@ -355,3 +392,32 @@ describe("a form of the reference", () => {
     await context.close();
   });
 
+  test("[DOC-8] cuts a long answer, and says so", async () => {
+    const { url } = broker;
+    await rivulet.admin.createTopic({ name: "long" });
+    await rivulet.producer.send("long", [{ value: "x".repeat(100_000) }]);
+    const { context, page } = await openWindow(browser, url);
+    const id = "get-v1-topics-topic-partitions-partition-records";
+    await openForm(page, id);
+    await page.getByLabel(/^Key or token/).fill(ROOT_KEY);
+    const form = page.locator(`#${id} form`);
+    await form.getByLabel("topic").fill("long");
+    await form.getByLabel(/^offset/).fill("0");
+    await form.getByRole("button", { name: "Send" }).click();
+    await form.getByText("The first 64 KiB are shown").waitFor();
+    await context.close();
+  });
+
+  test("[DOC-8] there is none where a connection is opened: the page says how", async () => {
+    const { url } = broker;
+    const { context, page } = await openWindow(browser, url);
+    await page.goto(`${url}/docs/api#get-v1-groups-group-consume`);
+    const operation = page.locator("#get-v1-groups-group-consume");
+    expect(await operation.textContent()).toContain("new WebSocket(");
+    await page.locator("button", { hasText: "Try it" }).first().waitFor({ state: "attached" });
+    expect(await operation.getByRole("button", { name: "Try it" }).count()).toBe(0);
+    const stream = page.locator("#get-v1-topics-topic-stream");
+    expect(await stream.textContent()).toContain("new EventSource(");
+    await context.close();
+  });
+});
