@@ -34,14 +34,16 @@ async function startPage(env: Env, origin: string): Promise<string> {
     ${door(`${DOCS_PATH}/api`, "HTTP API", "Every operation, with forms to try it")}
     </ul>
     ${isOpen(env) ? "" : keyNote(env)}
+    <p class="own">The broker’s address, for the command line, HTTP and the SDK:</p>
+    ${address(origin)}
     ${section("cli", "Command line", [
       html`<p>In a clone, or where the package is installed.</p>`,
-      ...[address(origin), codeBlock(cliOf(env, origin))],
+      codeBlock(cliOf(env, origin)),
     ])}
-    ${section("http", "HTTP", [address(origin), codeBlock(httpOf(env, origin))])}
+    ${section("http", "HTTP", [codeBlock(httpOf(env, origin))])}
     ${section("sdk", "SDK", [
-      html`<p>In a program that has the package.</p>`,
-      ...[address(origin), codeBlock(sdkOf(env, origin))],
+      html`<p>In a module of a project that <a href="${DOCS_PATH}/sdk#install">has the package</a>.</p>`,
+      codeBlock(sdkOf(env, origin)),
     ])}
     ${section("kafka", "Kafka’s clients", kafkaParts(env, origin))}
     <p class="more">For programs: <a href="/openapi.json">OpenAPI</a>, <a href="/health">health</a>,
@@ -98,9 +100,18 @@ function httpOf(env: Env, origin: string): string {
 function sdkOf(env: Env, origin: string): string {
   const token = isOpen(env) ? "" : ", token: process.env.RIVULET_TOKEN";
   return [
-    'import { Rivulet } from "rivulet";',
+    'import { Rivulet, stringSerde } from "rivulet";',
+    "",
     `const rivulet = new Rivulet({ url: ${JSON.stringify(origin)}${token} });`,
-    "console.log(await rivulet.admin.listTopics());",
+    'await rivulet.admin.createTopic({ name: "hello-sdk" }).catch((error) => {',
+    '  if (error.code !== "TOPIC_ALREADY_EXISTS") throw error;',
+    "});",
+    'await rivulet.producer.send("hello-sdk", [{ value: "Hello" }]);',
+    'const from = { topic: "hello-sdk", from: "earliest", valueSerde: stringSerde };',
+    "for await (const { offset, value } of await rivulet.reader(from)) {",
+    "  console.log(offset, value);",
+    "  break;",
+    "}",
   ].join("\n");
 }
 
