@@ -21,6 +21,7 @@ import {
 } from "./browser-files.ts";
 import {
   escaped,
+  MarkdownError,
   type Parsed,
   type Picture,
   parseMarkdown,
@@ -125,7 +126,7 @@ async function readPages(root: string, faults: string[]): Promise<Page[]> {
   const files = [...names.map((name) => `${FOLDER}/${name}`), ...BESIDE];
   const pages = await Promise.all(
     files.map(async (file) => {
-      const parsed = parseMarkdown(await readFile(join(root, file), "utf8"));
+      const parsed = parsedOf(await readFile(join(root, file), "utf8"), file, faults);
       const titles = parsed.headings.filter(({ depth }) => depth === 1);
       if (titles.length !== 1)
         faults.push(
@@ -140,6 +141,17 @@ async function readPages(root: string, faults: string[]): Promise<Page[]> {
     if (pages.filter((each) => each.name === name).length > 1)
       faults.push(`${file}: another page is named ${name || "like the folder"}`);
   return pages;
+}
+
+/** Reads a page. One that cannot be read is a fault, and has its file's name for a title and no text. */
+function parsedOf(text: string, file: string, faults: string[]): Parsed {
+  try {
+    return parseMarkdown(text);
+  } catch (error) {
+    if (!(error instanceof MarkdownError)) throw error;
+    faults.push(`${file}: ${error.message}`);
+    return parseMarkdown(`# ${basename(file)}\n`);
+  }
 }
 
 interface ServedPicture {
@@ -180,7 +192,8 @@ function targetOf(
   { root, byFile }: { root: string; byFile: ReadonlyMap<string, Page> },
 ): Target | null {
   if (href === LOCAL || href.startsWith(`${LOCAL}/`)) return ownTarget(href, byFile);
-  if (/^[a-z][a-z+.-]*:/i.test(href)) return { href };
+  if (/^(https?|mailto):/i.test(href)) return { href };
+  if (/^[a-z][a-z\d+.-]*:/i.test(href)) return null; // It could run in the page.
   const [path = "", anchor] = href.split("#");
   const file =
     path === "" ? page.file : normalize(join(dirname(page.file), path)).replace(/\/$/, "");
@@ -198,6 +211,7 @@ function targetOf(
 /** Resolves a link to the reader's own broker. Those to the documentation lead to pages that exist. */
 function ownTarget(href: string, byFile: ReadonlyMap<string, Page>): Target | null {
   const path = href.slice(LOCAL.length) || "/";
+  if (URL.parse(path, LOCAL)?.origin !== LOCAL) return null; // A browser reads //name as another host.
   const [address = "", anchor] = path.split("#");
   if (!/^\/docs(\/|$)/.test(address) || address === `/docs/${API.name}`) return { href: path };
   const page = [...byFile.values()].find((each) => addressOf(each) === address);

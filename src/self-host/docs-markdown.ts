@@ -73,8 +73,15 @@ export interface Picture {
 
 const marked = new Marked({ gfm: true });
 
+/** The levels of lists, quotes and markup that a page may have within each other. */
+const MAX_DEPTH = 50;
+
+/** Text that is not a page of the documentation. */
+export class MarkdownError extends Error {}
+
+/** Reads a page. @throws MarkdownError for a page that is nested too deep */
 export function parseMarkdown(text: string): Parsed {
-  const tokens = marked.lexer(text);
+  const tokens = lexed(text);
   const anchorOf = anchors();
   const headings = tokens.flatMap((token) => {
     if (token.type !== "heading") return [];
@@ -93,6 +100,31 @@ export function parseMarkdown(text: string): Parsed {
   );
   const named = new Set([...headings.map(({ id }) => id), ...rules]);
   return { tokens, headings, entries, anchors: named };
+}
+
+function lexed(text: string): TokensList {
+  const tooDeep = new MarkdownError(`it is nested more than ${MAX_DEPTH} levels deep`);
+  let tokens: TokensList;
+  try {
+    tokens = marked.lexer(text);
+  } catch (error) {
+    throw error instanceof RangeError ? tooDeep : error; // The stack was too small for it.
+  }
+  let level: Token[] = tokens;
+  for (let depth = 0; level.length > 0; depth++) {
+    if (depth > MAX_DEPTH) throw tooDeep;
+    level = level.flatMap(childrenOf);
+  }
+  return tokens;
+}
+
+function childrenOf(token: Token): Token[] {
+  if (token.type === "table") {
+    const { header, rows } = token as Tokens.Table;
+    return [header, ...rows].flat().flatMap((cell) => cell.tokens);
+  }
+  const { items = [], tokens = [] } = token as { items?: Token[]; tokens?: Token[] };
+  return [...items, ...tokens];
 }
 
 /** Returns a function that gives each heading of a page its anchor, as GitHub does. */
@@ -178,13 +210,21 @@ export function renderMarkdown(
   surroundings: Surroundings,
 ): string {
   const { link, picture, rule, fault } = surroundings;
-  let nextHeading = 0;
+  const parts = new Map<Token, Heading | undefined>(
+    tokens.filter(({ type }) => type === "heading").map((token, place) => [token, headings[place]]),
+  );
   const page = new Marked({ gfm: true });
   page.use({
     renderer: {
-      heading({ depth, tokens: own }) {
-        const { id, text } = headings[nextHeading++] as Heading;
+      heading(token) {
+        const { depth, tokens: own } = token;
         const title = this.parser.parseInline(own);
+        const part = parts.get(token);
+        if (part === undefined) {
+          fault(`the heading "${plainText(own)}" is within a list or a quote, it must not be`);
+          return `<p>${title}</p>\n`;
+        }
+        const { id, text } = part;
         if (depth === 1) return `<h1 id="${escaped(id)}">${title}</h1>\n`;
         const anchor = `<a class="anchor" href="#${escaped(id)}" aria-label="${escaped(`Link to “${text}”`)}">#</a>`;
         return `<div class="heading"><h${depth} id="${escaped(id)}">${title}</h${depth}>${anchor}</div>\n`;

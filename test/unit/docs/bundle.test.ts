@@ -39,6 +39,7 @@ const GROUPS = `# Consumer groups
 
 [LOG-1] [above](#consumer-groups) [HTTP](../PROTOCOL.md#http) [index](README.md) [folder](../docs)
 [limits](../src/limits.ts) [console](http://127.0.0.1:8787/console/learn) [far](https://example.com/a?b=1&c)
+[mail](mailto:a@example.com)
 `;
 
 const folders: string[] = [];
@@ -92,6 +93,7 @@ describe("pages", () => {
       "limits (<code>src/limits.ts</code>)",
       '<a href="/console/learn">console</a>',
       '<a href="https://example.com/a?b=1&amp;c">far</a>',
+      '<a href="mailto:a@example.com">mail</a>',
       '<img src="/docs/pictures/members.svg" alt="Members" width="40" height="20"></span>',
     ])
       expect(text).toContain(expected);
@@ -204,6 +206,41 @@ describe("faults", () => {
       { "docs/groups.md": "# G\n\n[x](../../etc)\n" },
       "docs/groups.md: the link ../../etc leads nowhere",
     ],
+    ...[
+      "javascript:alert(1)",
+      "JavaScript:alert(1)",
+      "data:text/html,x",
+      "vbscript:x",
+      "view-source:x",
+    ].map((href): [string, Record<string, string>, string] => [
+      `a link to ${href}`,
+      { "docs/groups.md": `# G\n\n[x](${href})\n` },
+      `docs/groups.md: the link ${href} leads nowhere`,
+    ]),
+    ...["//example.com", "/\\\\example.com", "//"].map(
+      (path): [string, Record<string, string>, string] => [
+        `a link to another host that looks like the reader's broker: ${path}`,
+        { "docs/groups.md": `# G\n\n[x](http://127.0.0.1:8787${path})\n` },
+        `docs/groups.md: the link http://127.0.0.1:8787${path.replace("\\\\", "\\")} leads nowhere`,
+      ],
+    ),
+    [
+      "a heading in a quote",
+      { "docs/groups.md": "# G\n\n> ## In a quote\n\n## After\n" },
+      'docs/groups.md: the heading "In a quote" is within a list or a quote, it must not be',
+    ],
+    [
+      "a heading in a list",
+      { "docs/groups.md": "# G\n\n- ## In a list\n" },
+      'docs/groups.md: the heading "In a list" is within a list or a quote, it must not be',
+    ],
+    ...[">".repeat(100), ">".repeat(5_000), "- ".repeat(100), "1. ".repeat(2_000)].map(
+      (deep): [string, Record<string, string>, string] => [
+        `${deep.length} characters that nest`,
+        { "docs/groups.md": `# G\n\n${deep} x\n` },
+        "docs/groups.md: it is nested more than 50 levels deep",
+      ],
+    ),
     [
       "a page that is not in the list",
       { "docs/more.md": "# More\n" },
