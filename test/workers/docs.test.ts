@@ -19,7 +19,7 @@ function filesOf(page: string): string[] {
   return [...new Set(Array.from(named, ([, path]) => path ?? ""))];
 }
 
-const PAGES = ["/docs", "/docs/", "/docs/api", "/docs/protocol", "/docs/spec"];
+const PAGES = ["/docs", "/docs/", "/docs/api", "/docs/api/", "/docs/protocol", "/docs/spec/"];
 
 describe("the pages", () => {
   test.each(PAGES)("[DOC-3] there is one at %s, which a browser asks for again", async (path) => {
@@ -39,6 +39,24 @@ describe("the pages", () => {
     const other = await ask(path, { headers: { "if-none-match": 'W/"0123456789abcdef"' } });
     expect(other.status).toBe(200);
     await other.body?.cancel();
+  });
+
+  test.each<[number, (hash: string) => string]>([
+    [304, (hash) => `"${hash}"`],
+    [304, (hash) => `"a", W/"b,c" ,W/"${hash}"`],
+    [304, () => " * "],
+    [200, (hash) => `W/"x${hash}"`],
+    [200, (hash) => `"a, ${hash}"`],
+    [200, (hash) => hash],
+    [200, () => '"*"'],
+    [200, () => ""],
+  ])("[DOC-3] answers %i to a browser that has a list of tags: %s", async (status, tagsOf) => {
+    const { headers, body } = await ask("/docs");
+    await body?.cancel();
+    const [, hash = ""] = /"(.*)"/.exec(headers.get("etag") ?? "") ?? [];
+    const answer = await ask("/docs", { headers: { "if-none-match": tagsOf(hash) } });
+    expect(answer.status).toBe(status);
+    await answer.body?.cancel();
   });
 
   test.each([...PAGES, "/"])("[DOC-4] %s lets nothing run but its own scripts", async (path) => {
@@ -83,11 +101,29 @@ describe("the pages", () => {
     const page = await ask("/docs/nowhere", { headers: BROWSER });
     expect(page.status).toBe(404);
     expect(page.headers.get("cache-control")).toBe("no-store");
+    expect(page.headers.get("vary")).toMatch(/\baccept\b/);
     expect(page.headers.get("content-security-policy")).toContain("default-src 'none'");
     expect(await page.text()).toContain("There is no such page");
-    const problem = await ask("/docs/nowhere");
-    expect(problem.status).toBe(404);
-    expect(await problem.json()).toMatchObject({ code: "INVALID_REQUEST" });
+    for (const accept of ["*/*", "text/html;q=0, application/json"]) {
+      const problem = await ask("/docs/nowhere", { headers: { accept } });
+      expect(problem.status).toBe(404);
+      expect(problem.headers.get("cache-control")).toBe("no-store");
+      expect(problem.headers.get("vary")).toMatch(/\baccept\b/);
+      expect(await problem.json()).toMatchObject({ code: "INVALID_REQUEST" });
+    }
+  });
+
+  test("[DOC-3] a page that is not there has a body, whatever the browser has", async () => {
+    const text = await (await ask("/docs/nowhere", { headers: BROWSER })).text();
+    const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
+    const hash = new Uint8Array(digest).toHex().slice(0, 16); // As the tags of pages are made.
+    for (const known of ["*", `W/"${hash}"`]) {
+      const answer = await ask("/docs/nowhere", {
+        headers: { ...BROWSER, "if-none-match": known },
+      });
+      expect(answer.status).toBe(404);
+      expect(await answer.text()).toBe(text);
+    }
   });
 
   test("[DOC-3] each link of a page to another leads there", async () => {

@@ -51,16 +51,37 @@ const HEADERS: Readonly<Record<string, string>> = {
 
 /** Answers with a file, or with 304 if the browser has it. */
 export function fileAnswer({ req }: Context, file: SiteFile, keeping: Keeping): Response {
-  const etag = `"${file.hash}"`;
-  const isKnown = req.header("if-none-match")?.includes(etag) ?? false;
+  const isKnown = hasTag(req.header("if-none-match"), file.hash);
   const answer = isKnown ? new Response(null, { status: 304 }) : textAnswer(file.text, file.type);
-  const policy = file.type === PICTURE ? PICTURE_POLICY : POLICY;
-  answer.headers.set("content-security-policy", policy);
-  for (const [name, value] of Object.entries(HEADERS)) answer.headers.set(name, value);
+  protect(answer, file);
   // The proxy or the runtime may compress it, so that the bytes differ.
-  answer.headers.set("etag", `W/${etag}`);
+  answer.headers.set("etag", `W/"${file.hash}"`);
   answer.headers.set("cache-control", CACHE_CONTROL[keeping]);
   return answer;
+}
+
+/** Answers with a page that stands for one that does not exist. */
+export function missingAnswer(page: SiteFile): Response {
+  const { body, headers } = textAnswer(page.text, page.type);
+  const answer = new Response(body, { status: 404, headers });
+  protect(answer, page);
+  answer.headers.set("cache-control", CACHE_CONTROL.not);
+  return answer;
+}
+
+function protect({ headers }: Response, { type }: SiteFile): void {
+  headers.set("content-security-policy", type === PICTURE ? PICTURE_POLICY : POLICY);
+  for (const [name, value] of Object.entries(HEADERS)) headers.set(name, value);
+}
+
+const TAGS = /(?:^|,)\s*(?:W\/)?"([^"]*)"\s*(?=,|$)/g;
+
+/** True if an If-None-Match header names this tag, as weak or as strong, or is `*`, which any file meets. */
+function hasTag(header: string | undefined, tag: string): boolean {
+  if (header === undefined) return false;
+  return (
+    header.trim() === "*" || Array.from(header.matchAll(TAGS), ([, each]) => each).includes(tag)
+  );
 }
 
 /** Returns the refusal of a method that files do not take, or null. */
@@ -76,7 +97,9 @@ export function wrongMethod({ req }: Context): Response | null {
 /** Answers somebody who has a page of another release. `again` is the page to load. */
 export function noFile({ req }: Context, again: string): Response {
   const detail = `there is no ${req.path} in this release; load ${again} again`;
-  return problemResponse(new BrokerError("INVALID_REQUEST", detail), {}, 404);
+  const answer = problemResponse(new BrokerError("INVALID_REQUEST", detail), {}, 404);
+  answer.headers.set("cache-control", CACHE_CONTROL.not);
+  return answer;
 }
 
 export function byName<File extends { readonly name: string }>(
