@@ -18,6 +18,8 @@ const ADDRESS = "http://rivulet";
 const TOKEN_MS = 3_600_000;
 /** A new token is made this long before the old one expires. Sockets request theirs up to 90 s before. */
 const TOKEN_LEAD_MS = 120_000;
+/** The time that the broker has to make a token. */
+const MAKE_TIMEOUT_MS = 10_000;
 
 /** Stands in for a token that the broker refuses to make. What carries it is answered here, with the refusal. */
 const NO_TOKEN = "refused-by-the-broker";
@@ -98,31 +100,56 @@ class BindingTokens {
   readonly #service: Pick<RivuletService, "admin">;
   /** The error with which the broker last refused to make a token. */
   refusal: Refusal | null = null;
-  #token: Promise<string> | null = null;
+  #token: string | null = null;
   #renewAtMs = 0;
+  /** The call that makes a token, while there is one, and when it began. All callers wait for it. */
+  #making: Promise<string> | null = null;
+  #makingSinceMs = 0;
 
   constructor(service: Pick<RivuletService, "admin">) {
     this.#service = service;
   }
 
-  /** Returns the token, or NO_TOKEN if the broker refuses to make one. */
-  current(): Promise<string> {
-    if (this.#token !== null && Date.now() < this.#renewAtMs) return this.#token;
-    this.#renewAtMs = Date.now() + TOKEN_MS - TOKEN_LEAD_MS;
-    const token = this.#make().catch((error: unknown) => {
-      if (this.#token === token) this.forget();
+  /** Returns the token, or NO_TOKEN if the broker refuses to make one. @throws Error if no call has made one in time */
+  async current(): Promise<string> {
+    const nowMs = Date.now();
+    if (this.#token !== null && nowMs < this.#renewAtMs) return this.#token;
+    // The timers of a call end with the event that made it, so its age counts too.
+    if (this.#making === null || nowMs - this.#makingSinceMs >= MAKE_TIMEOUT_MS) this.#begin(nowMs);
+    const making = this.#making as Promise<string>;
+    try {
+      return await within(making, MAKE_TIMEOUT_MS);
+    } catch (error) {
+      this.#end(making);
       const refusal = refusalIn(error);
       if (refusal === null) throw error;
       this.refusal = refusal;
       return NO_TOKEN;
-    });
-    this.#token = token;
-    return token;
+    }
   }
 
   /** Makes the next request or socket get a new token, because this one was refused. */
   forget(): void {
     this.#token = null;
+  }
+
+  #begin(nowMs: number): void {
+    const making = this.#make().then((token) => {
+      if (this.#end(making)) {
+        this.#token = token;
+        this.#renewAtMs = nowMs + TOKEN_MS - TOKEN_LEAD_MS;
+      }
+      return token;
+    });
+    this.#making = making;
+    this.#makingSinceMs = nowMs;
+  }
+
+  /** Ends the wait for a call. Returns false if another one has replaced it. */
+  #end(making: Promise<string>): boolean {
+    const isCurrent = this.#making === making;
+    if (isCurrent) this.#making = null;
+    return isCurrent;
   }
 
   async #make(): Promise<string> {
@@ -135,4 +162,15 @@ class BindingTokens {
       (admin as Partial<Disposable>)[Symbol.dispose]?.();
     }
   }
+}
+
+/** Waits for a promise. @throws Error if it is still open after this time */
+function within<Value>(promise: Promise<Value>, ms: number): Promise<Value> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(
+      () => reject(new Error(`the broker has made no token within ${ms} ms`)),
+      ms,
+    );
+    promise.then(resolve, reject).finally(() => clearTimeout(timer));
+  });
 }

@@ -247,6 +247,49 @@ test("[RPC-7] a token that cannot be made is asked for again", async () => {
   expect((await requestOver(options)).status).toBe(200);
 });
 
+test("[RPC-7] a token that is never made is given up after 10 seconds, and asked for again", async () => {
+  vi.useFakeTimers({ now: NOW_MS, toFake: ["Date", "setTimeout", "clearTimeout"] });
+  const { service, made } = serviceWith(ok);
+  const admin = await service.admin;
+  const create = admin.createToken.bind(admin);
+  let asked = 0;
+  admin.createToken = () => {
+    asked++;
+    return new Promise(() => {});
+  };
+  const options = overBinding(service);
+  const waiting = [requestOver(options), requestOver(options)].map((request) =>
+    request.catch((error: Error) => error.message),
+  );
+  await settled();
+  expect(asked).toBe(1);
+  vi.advanceTimersByTime(10_000);
+  expect(await Promise.all(waiting)).toEqual([
+    "the broker has made no token within 10000 ms",
+    "the broker has made no token within 10000 ms",
+  ]);
+  admin.createToken = create;
+  expect((await requestOver(options)).status).toBe(200);
+  expect((await requestOver(options)).status).toBe(200);
+  expect(made).toHaveLength(1);
+  expect(vi.getTimerCount()).toBe(0);
+});
+
+test("[RPC-7] a token is asked for again after 10 seconds if the event that asked for it is over", async () => {
+  const { service, made } = serviceWith(ok);
+  const admin = await service.admin;
+  const create = admin.createToken.bind(admin);
+  admin.createToken = () => new Promise(() => {});
+  const options = overBinding(service);
+  vi.useFakeTimers({ now: NOW_MS, toFake: ["Date", "setTimeout", "clearTimeout"] });
+  void requestOver(options); // No timer of it fires.
+  await settled();
+  admin.createToken = create;
+  vi.setSystemTime(NOW_MS + 10_000);
+  expect((await requestOver(options)).status).toBe(200);
+  expect(made).toHaveLength(1);
+});
+
 test.each([
   { what: "with its properties", properties: { code: "INVALID_REQUEST", retriable: false } },
   { what: "with its message only", properties: {} },
