@@ -77,7 +77,7 @@ test("[PKG-10] `wrangler types` finds the type of the binding to the broker", as
   await inFolder("node", tool("typescript/bin/tsc"), "-p", "types");
 });
 
-test("[TPL-2] the template's project passes its own test, beside the broker of the package", async () => {
+test("[TPL-2] [TPL-4] the template's project passes its own tests, beside the broker of the package", async () => {
   const { all } = await inFolder("node", tool("vitest/vitest.mjs"), "run");
-  expect(all).toMatch(/Tests\s+3 passed/);
+  expect(all).toMatch(/Tests\s+6 passed/);
 });

@@ -1,5 +1,6 @@
 // Takes orders over HTTP, and consumes them in two ways: in a cron trigger and in a Durable Object. Keep the way that fits.
 import type { Env } from "./env.ts";
+import { isOrder, orderOf } from "./order.ts";
 import { type PolledRecord, pollUntilEmpty } from "./poll.ts";
 
 export { Totals } from "./totals.ts";
@@ -38,16 +39,11 @@ export default {
   },
 } satisfies ExportedHandler<Env>;
 
-interface Order {
-  readonly customer: string;
-  readonly total: number;
-}
-
 async function takeOrder(request: Request, env: Env): Promise<Response> {
-  const order = (await request.json().catch(() => null)) as Partial<Order> | null;
-  const { customer, total } = order ?? {};
-  if (typeof customer !== "string" || typeof total !== "number")
+  const order = await request.json().catch(() => null);
+  if (!isOrder(order))
     return new Response("an order is JSON with a customer and a total\n", { status: 400 });
+  const { customer, total } = order;
   const [outcome] = await env.RIVULET.produce("orders", [
     { key: customer, value: { customer, total } },
   ]);
@@ -58,12 +54,10 @@ async function takeOrder(request: Request, env: Env): Promise<Response> {
 }
 
 /** Writes an invoice. An order may come twice if a run fails; the idempotency key lets it have one invoice all the same. */
-async function writeInvoice(
-  env: Env,
-  { partition, offset, key, value }: PolledRecord,
-): Promise<void> {
-  const { total } = JSON.parse(value ?? "{}") as Order;
-  const [outcome] = await env.RIVULET.produce("invoices", [{ key, value: { due: total } }], {
+async function writeInvoice(env: Env, { partition, offset, value }: PolledRecord): Promise<void> {
+  const { customer, total } = orderOf(value);
+  const invoice = { key: customer, value: { due: total } };
+  const [outcome] = await env.RIVULET.produce("invoices", [invoice], {
     idempotencyKey: `order-${partition}-${offset}`,
   });
   if (outcome === undefined || "error" in outcome) throw new Error(outcome?.error.detail);

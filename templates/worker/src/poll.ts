@@ -1,14 +1,23 @@
 // Consumes without a connection: each request polls for records and acknowledges those of the one before.
 import type { RivuletService } from "rivulet";
+import { BadRecord, setAside } from "./failed.ts";
 
 export interface PolledRecord {
   readonly topic: string;
   readonly partition: number;
   readonly offset: number;
   readonly timestamp: number;
-  /** Text. If a key or a value is not UTF-8, `keyBase64` or `valueBase64` stands in its place. */
-  readonly key: string | null;
-  readonly value: string | null;
+  /** Text, or bytes if it is not UTF-8. So is the value. */
+  readonly key: string | Uint8Array | null;
+  readonly value: string | Uint8Array | null;
+}
+
+/** A record of the answer. `keyBase64` stands in place of a key that is not UTF-8, and so does `valueBase64`. */
+interface JsonRecord extends Omit<PolledRecord, "key" | "value"> {
+  readonly key?: string | null;
+  readonly value?: string | null;
+  readonly keyBase64?: string;
+  readonly valueBase64?: string;
 }
 
 export interface PollOptions {
@@ -16,7 +25,10 @@ export interface PollOptions {
   readonly topics: readonly string[];
   /** When to stop, even if there is more. */
   readonly endMs: number;
-  /** Handles a record. If it throws, this record and those behind it come again in the next run. */
+  /**
+   * Handles a record. If it throws a BadRecord, the record is set aside. If it throws anything else, the run ends, and this
+   * record and those behind it come again in the next one.
+   */
   readonly handle: (record: PolledRecord) => Promise<void>;
 }
 
@@ -27,7 +39,7 @@ const SESSION_MS = 300_000;
 const MAX_RECORDS = 100;
 const TOKEN_MS = 120_000;
 
-/** Polls and handles until nothing is left, or `endMs` has come. */
+/** Polls and handles until nothing is left, or `endMs` has come. @throws the error of `handle`, which is logged with its record */
 export async function pollUntilEmpty(
   service: RivuletService,
   { groupId, topics, endMs, handle }: PollOptions,
@@ -49,8 +61,20 @@ export async function pollUntilEmpty(
       }),
     );
     if (!response.ok) throw new Error(await response.text());
-    const { records } = await response.json<{ records: PolledRecord[] }>();
-    return records;
+    const { records } = await response.json<{ records: JsonRecord[] }>();
+    return records.map(({ keyBase64, valueBase64, ...record }) => ({
+      ...record,
+      key: dataOf(record.key, keyBase64),
+      value: dataOf(record.value, valueBase64),
+    }));
+  };
+  const handleOrSetAside = async (record: PolledRecord): Promise<void> => {
+    try {
+      await handle(record);
+    } catch (error) {
+      if (!(error instanceof BadRecord)) throw error;
+      await setAside(service, groupId, record, error);
+    }
   };
 
   let ack: readonly Ack[] = [];
@@ -59,9 +83,24 @@ export async function pollUntilEmpty(
     const isLast = Date.now() >= endMs;
     const records = await poll(ack, isLast ? 1 : MAX_RECORDS);
     if (isLast || records.length === 0) return;
-    for (const record of records) await handle(record);
+    for (const [at, record] of records.entries()) {
+      try {
+        await handleOrSetAside(record);
+      } catch (error) {
+        const { topic, partition, offset } = record;
+        console.error(`${groupId} failed at ${topic}/${partition}/${offset}:`, error);
+        if (at > 0) await poll(lastOfEachPartition(records.slice(0, at)), 1);
+        throw error;
+      }
+    }
     ack = lastOfEachPartition(records);
   }
+}
+
+function dataOf(text: string | null | undefined, base64: string | undefined) {
+  return base64 === undefined
+    ? (text ?? null)
+    : Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
 }
 
 function lastOfEachPartition(records: readonly PolledRecord[]): Ack[] {

@@ -3,6 +3,8 @@ import { DurableObject } from "cloudflare:workers";
 import { type Batch, type Consumer, Rivulet } from "rivulet";
 import { overBinding } from "rivulet/worker";
 import type { Env } from "./env.ts";
+import { BadRecord, setAside } from "./failed.ts";
+import { type Order, orderOf } from "./order.ts";
 
 /** The longest call of the alarm. If the object dies, the next alarm starts it again within this time. */
 const SLICE_MS = 30_000;
@@ -62,18 +64,26 @@ export class Totals extends DurableObject<Env> {
   }
 
   /** Adds a batch, and stores where it ends in the same transaction. A record that comes again is not added twice. */
-  #add({ partition, records }: Batch): void {
+  async #add({ topic, partition, records }: Batch): Promise<void> {
+    const orders: { readonly offset: number; readonly order: Order }[] = [];
+    for (const record of records) {
+      try {
+        orders.push({ offset: record.offset, order: orderOf(record.value) });
+      } catch (error) {
+        if (!(error instanceof BadRecord)) throw error;
+        await setAside(this.env.RIVULET, "totals", { topic, partition, ...record }, error);
+      }
+    }
     const { sql } = this.ctx.storage;
     this.ctx.storage.transactionSync(() => {
       const [row] = sql.exec("SELECT offset FROM next WHERE partition = ?", partition);
       let next = Number(row?.offset ?? 0);
-      for (const { offset, value } of records) {
-        if (value === null || offset < next) continue;
+      for (const { offset, order } of orders) {
+        if (offset < next) continue;
         next = offset + 1;
-        const { customer, total } = JSON.parse(new TextDecoder().decode(value));
         sql.exec(
           "INSERT INTO totals VALUES (?, ?) ON CONFLICT DO UPDATE SET total = total + excluded.total",
-          ...[customer, total],
+          ...[order.customer, order.total],
         );
       }
       sql.exec("INSERT OR REPLACE INTO next VALUES (?, ?)", partition, next);
