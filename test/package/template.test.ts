@@ -1,5 +1,5 @@
 // The template as somebody has it who installs the package and runs `rivulet init`: its types and its own test.
-import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { FreshProject } from "./fresh-project.ts";
@@ -14,17 +14,17 @@ beforeAll(async () => {
   project = await FreshProject.create();
   folder = join(project.folder, "my-shop");
   await project.run("npx", "--offline", "rivulet", "init", "my-shop", "--package", project.tarball);
-  await install();
+  await install(folder);
 }, 120_000);
 afterAll(() => project.remove());
 
 /** Installs the package as npm does. The tools are those of this tree, so that nothing is fetched. */
-async function install(): Promise<void> {
+async function install(folder: string): Promise<void> {
   const path = join(folder, "package.json");
   const text = readFileSync(path, "utf8");
   const { devDependencies, ...own } = JSON.parse(text);
   writeFileSync(path, JSON.stringify(own));
-  await inFolder("npm", "install", "--offline");
+  await succeed(run({ cwd: folder }, "npm", "install", "--offline"));
   writeFileSync(path, text);
   for (const name of Object.keys(devDependencies)) {
     const link = join(folder, "node_modules", name);
@@ -32,6 +32,16 @@ async function install(): Promise<void> {
     symlinkSync(join(ROOT, "node_modules", name), link);
   }
 }
+
+test("[TPL-5] init in a clone packs it for the project, whose install needs no release", async () => {
+  const place = join(project.folder, "of-a-clone");
+  await succeed(run({ cwd: project.folder }, "node", join(ROOT, "dist/rivulet.js"), "init", place));
+  const { version } = JSON.parse(readFileSync(join(ROOT, "package.json"), "utf8"));
+  const { dependencies } = JSON.parse(readFileSync(join(place, "package.json"), "utf8"));
+  expect(dependencies).toEqual({ rivulet: `file:rivulet-${version}.tgz` });
+  await install(place);
+  expect(existsSync(join(place, "node_modules/rivulet/dist/worker.js"))).toBe(true);
+});
 
 const tool = (path: string) => join(folder, "node_modules", path);
 

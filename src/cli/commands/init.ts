@@ -1,7 +1,9 @@
 // rivulet init: a new project out of a template of the package.
+import { execFile, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
-import { basename, dirname, join, relative, resolve } from "node:path";
+import { basename, delimiter, dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { Option } from "commander";
 import type { Command } from "../command.ts";
 import { type GlobalOptions, print, UsageError } from "../context.ts";
@@ -13,6 +15,13 @@ declare const RIVULET_VERSION: string;
 const PLACES = ["../templates", "../../../templates"];
 const TEMPLATES = ["worker"] as const;
 type Template = (typeof TEMPLATES)[number];
+
+/** The clone of which this bundle is the build. The package has no sources. */
+const CLONE = fileURLToPath(new URL("..", import.meta.url));
+const IS_CLONE = existsSync(join(CLONE, "src/self-host/build.ts"));
+
+/** The Node that wrangler needs: see the template's package.json. */
+const MIN_NODE = [22, 12] as const;
 
 /** The name that templates have for the project. */
 const PLACEHOLDER = "my-worker";
@@ -44,14 +53,16 @@ export function addInit(program: Command): void {
     )
     .option(
       "--package <spec>",
-      "the version of this package that the project depends on, or the path of a packed one (default: this release)",
+      "the version of this package that the project depends on, or the path of a packed one (default: this release; in a clone, the clone, which is packed)",
     )
     .seeAlso("start")
     .examples("rivulet init my-worker", "rivulet init my-worker --package ./rivulet-0.3.0.tgz")
-    .action((path: string, options: Options, command: Command) => {
+    .action(async (path: string, options: Options, command: Command) => {
       const folder = resolve(path);
       const name = basename(folder);
-      const files = copyTemplate(folder, name, options);
+      assertUsable(folder, name);
+      const spec = options.package ?? (IS_CLONE ? await packClone(folder) : undefined);
+      const files = copyTemplate(folder, name, options.template, spec);
       const shown = relative("", folder) || ".";
       print(command.optsWithGlobals<GlobalOptions>(), { path: folder, name, files }, () =>
         [
@@ -62,21 +73,26 @@ export function addInit(program: Command): void {
           "  npm test",
           "  npm run dev",
           "",
+          ...hintAtNode(),
           "Its README.md goes on from there.",
         ].join("\n"),
       );
     });
 }
 
-/** Copies a template, and returns the paths of the new files. @throws UsageError before anything is written */
-function copyTemplate(folder: string, name: string, options: Options): string[] {
+/** @throws UsageError if a project of this name cannot be made in this folder */
+function assertUsable(folder: string, name: string): void {
   if (!WORKER_NAME.test(name) || name === BROKER_NAME)
     throw new UsageError(
       `the folder's name is ${JSON.stringify(name)}; the Worker gets this name, so it must be 1 to 63 lower-case letters, digits and hyphens, and not ${BROKER_NAME}`,
     );
   if (existsSync(folder) && readdirSync(folder).length > 0)
     throw new UsageError(`${folder} is not empty`);
-  const source = templateFolder(options.template);
+}
+
+/** Copies a template, and returns the paths of the new files. */
+function copyTemplate(folder: string, name: string, template: Template, spec?: string): string[] {
+  const source = templateFolder(template);
   const paths = readdirSync(source, { recursive: true, withFileTypes: true })
     .filter((entry) => entry.isFile())
     .map((entry) => relative(source, join(entry.parentPath, entry.name)))
@@ -86,10 +102,7 @@ function copyTemplate(folder: string, name: string, options: Options): string[] 
       const target = join(dirname(path), RENAMED[basename(path)] ?? basename(path));
       const text = readFileSync(join(source, path), "utf8").replaceAll(PLACEHOLDER, name);
       mkdirSync(join(folder, dirname(path)), { recursive: true });
-      writeFileSync(
-        join(folder, target),
-        path === "package.json" ? dependingOn(text, options.package) : text,
-      );
+      writeFileSync(join(folder, target), path === "package.json" ? dependingOn(text, spec) : text);
       return target;
     })
     .sort();
@@ -100,6 +113,46 @@ function templateFolder(template: Template): string {
   const found = folders.find((folder) => existsSync(folder));
   if (found === undefined) throw new Error(`there are no templates in ${folders.join(" or ")}`);
   return join(found, template);
+}
+
+/** Packs the clone into the project, because the registry may not have its release. Returns the file's name. */
+async function packClone(folder: string): Promise<string> {
+  const { name, version } = JSON.parse(readFileSync(join(CLONE, "package.json"), "utf8"));
+  process.stderr.write(`Packing the clone ${CLONE} for the project …\n`);
+  mkdirSync(folder, { recursive: true });
+  try {
+    await promisify(execFile)("npm", ["pack", "--pack-destination", folder], {
+      cwd: CLONE,
+      shell: process.platform === "win32", // npm is a command file there.
+    });
+  } catch (error) {
+    const { stderr, message } = error as Error & { readonly stderr?: string };
+    throw new Error(
+      `the clone could not be packed; run \`npm pack\` there, and \`rivulet init\` with --package and its file: ${stderr || message}`,
+    );
+  }
+  return `file:${name}-${version}.tgz`;
+}
+
+/** Returns what to say of Node if the one that the project gets is too old. */
+function hintAtNode(): string[] {
+  const version = nodeOfProject();
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  if (major > MIN_NODE[0] || (major === MIN_NODE[0] && minor >= MIN_NODE[1])) return [];
+  return [
+    `The project needs Node ${MIN_NODE.join(".")} or newer, and here is ${version}: write \`npx --package node@24 npm run dev\`,`,
+    "and the same before `npm test`.",
+    "",
+  ];
+}
+
+/** Returns the version of the Node on the path. The ones in node_modules are those of npx, or of the clone. */
+function nodeOfProject(): string {
+  const { PATH = "" } = process.env;
+  const folders = PATH.split(delimiter).filter((folder) => !folder.includes("node_modules"));
+  const env = { ...process.env, PATH: folders.join(delimiter) };
+  const { stdout } = spawnSync("node", ["--version"], { env, encoding: "utf8" });
+  return stdout ? stdout.trim().replace(/^v/, "") : process.versions.node;
 }
 
 /** Returns package.json with this dependency: a version, or a file of this machine. */

@@ -1,4 +1,4 @@
-// What a run does when a record fails, with a broker that the test plays.
+// A cron run in which a record fails, with a broker that the test plays.
 import type { RivuletService } from "rivulet";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { BadRecord } from "../src/failed.ts";

@@ -9,7 +9,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { delimiter, join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { UsageError } from "../../../src/cli/context.ts";
 import { createProgram } from "../../../src/cli/program.ts";
@@ -26,6 +26,7 @@ beforeEach(() => {
 });
 afterEach(() => {
   vi.restoreAllMocks();
+  vi.unstubAllEnvs();
   rmSync(folder, { recursive: true });
 });
 
@@ -58,6 +59,28 @@ test("[TPL-1] the project depends on the command's release, or on what --package
     dependencies: { rivulet: `file:${tarball}` },
   });
 });
+
+test.each([
+  { installed: "20.11.1", hint: /needs Node 22\.12 or newer, and here is 20\.11\.1: .*node@24/ },
+  { installed: "22.11.0", hint: /here is 22\.11\.0/ },
+  { installed: "22.12.0", hint: null },
+  { installed: "24.1.0", hint: null },
+])(
+  "[TPL-5] beside Node $installed, init says whether the project needs another",
+  async ({ installed, hint }) => {
+    // npx puts the folder of its own Node first.
+    const nodes = { [join("clone", "node_modules", ".bin")]: "24.0.0", bin: installed };
+    for (const [place, version] of Object.entries(nodes)) {
+      mkdirSync(join(folder, place), { recursive: true });
+      writeFileSync(join(folder, place, "node"), `#!/bin/sh\necho v${version}\n`, { mode: 0o755 });
+    }
+    const places = Object.keys(nodes).map((place) => join(folder, place));
+    vi.stubEnv("PATH", places.join(delimiter));
+    await init(join(folder, "my-shop"));
+    if (hint === null) expect(printed).not.toContain("node@24");
+    else expect(printed).toMatch(hint);
+  },
+);
 
 test("[TPL-1] an empty folder is filled, and one with files is left alone", async () => {
   const place = join(folder, "my-shop");
