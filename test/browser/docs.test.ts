@@ -280,6 +280,30 @@ describe("a page", () => {
     await context.close();
   });
 
+  test("[DOC-7] the start page behind a proxy shows the address that the reader sees", async () => {
+    const { url } = broker;
+    const seen = "https://broker.example";
+    const context = await browser.newContext();
+    const page = await context.newPage();
+    await context.route(`${seen}/**`, async (route) => {
+      const { pathname } = new URL(route.request().url());
+      const { accept = "" } = route.request().headers();
+      const answer = await fetch(`${url}${pathname}`, { headers: { accept } });
+      const body = Buffer.from(await answer.arrayBuffer());
+      const contentType = answer.headers.get("content-type") ?? "";
+      await route.fulfill({ status: answer.status, contentType, body });
+    });
+    await page.goto(`${seen}/`);
+    await page.locator(".code .copy").first().waitFor();
+    const code = (await page.locator(".code code").allTextContents()).join("\n");
+    expect(code).not.toContain(url);
+    expect(code).toContain(`export RIVULET_URL=${seen} RIVULET_TOKEN=YOUR_KEY\n`);
+    expect(code).toContain(`${seen}/v1/topics/hello-http/records`);
+    expect(code).toContain(`new Rivulet({ url: "${seen}"`);
+    expect(await page.locator(".address code").first().textContent()).toBe(seen);
+    await context.close();
+  });
+
   test("[DOC-9] has the theme that was chosen in the console", async () => {
     const { url } = broker;
     const { context, page, faults } = await openWindow(browser, url, { theme: "light" });

@@ -312,6 +312,26 @@ describe("the page at the address", () => {
     expect(text).toContain("kcat -b 127.0.0.1:9092");
   });
 
+  test.each([
+    ["https", "https://broker.example"],
+    [" HTTPS , http", "https://broker.example"],
+    ["http, https", "http://broker.example"],
+    ["javascript", "http://broker.example"],
+  ])("[DOC-7] behind a proxy that says %j, the shown address is %s", async (proto, shown) => {
+    const headers = { ...BROWSER, "x-forwarded-proto": proto };
+    const asking = { origin: "http://broker.example", headers };
+    const text = await textOf(await asked(CLOSED, "/", asking));
+    expect(text).toContain(`export RIVULET_URL=${shown} `);
+    expect(text).toContain(`new Rivulet({ url: "${shown}"`);
+  });
+
+  test("[DOC-7] no proxy makes an https address one of http", async () => {
+    const headers = { ...BROWSER, "x-forwarded-proto": "http" };
+    const asking = { origin: "https://broker.example", headers };
+    const text = await textOf(await asked(CLOSED, "/", asking));
+    expect(text).toContain("export RIVULET_URL=https://broker.example ");
+  });
+
   test("[DOC-7] a name that a shell would read stands in quotes", async () => {
     const response = await asked(CLOSED, "/", { origin: "http://$(touch+x).example" });
     // The address alone is no command.

@@ -16,9 +16,19 @@ import { fileAnswer, madePage } from "./site-files.ts";
 export async function startAnswer(context: Context<{ Bindings: Env }>): Promise<Response> {
   const { env, req } = context;
   const { before, after } = FRAMES.start;
-  const { origin } = new URL(req.url);
-  const middle = await startPage(env, origin);
+  const middle = await startPage(env, originOf(req.raw));
   return fileAnswer(context, await madePage(`${before}${middle}${after}`), "not");
+}
+
+/**
+ * Returns the origin of a request as the page shows it. A proxy that ends TLS says so, and the page asks to send keys to this
+ * address. The page's script then puts the address in the address bar in its place: see src/docs/own-address.ts.
+ */
+function originOf({ url, headers }: Request): string {
+  const shown = new URL(url);
+  const [scheme = ""] = (headers.get("x-forwarded-proto") ?? "").split(",");
+  if (scheme.trim().toLowerCase() === "https") shown.protocol = "https:";
+  return shown.origin;
 }
 
 async function startPage(env: Env, origin: string): Promise<string> {
@@ -35,7 +45,7 @@ async function startPage(env: Env, origin: string): Promise<string> {
     </ul>
     ${isOpen(env) ? "" : keyNote(env)}
     <p class="own">The broker’s address, for the command line, HTTP and the SDK:</p>
-    ${address(origin)}
+    <div data-origin="${origin}">${address(origin)}</div>
     ${section("cli", "Command line", [
       html`<p>In a clone, or where the package is installed.</p>`,
       codeBlock(cliOf(env, origin)),
