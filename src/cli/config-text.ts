@@ -1,5 +1,6 @@
 // Configurations as people read them.
 import type { ConfigInfo } from "../sdk/index.ts";
+import { plain } from "./plain.ts";
 import { table } from "./table.ts";
 
 type Overrides = Readonly<Record<string, string | number>>;
@@ -22,6 +23,6 @@ export function configTable({ config, overrides }: ConfigInfo, heading: string):
 
 export function listOf(overrides: Overrides): string {
   return Object.entries(overrides)
-    .map(([key, value]) => `${key}=${value}`)
+    .map(([key, value]) => plain(`${key}=${value}`))
     .join(", ");
 }

@@ -1,5 +1,6 @@
 // The parts that every command needs: the broker, printing, and the reporting of errors.
 import { BrokerError, ConnectionError, type ErrorName, Rivulet } from "../sdk/index.ts";
+import { plain, plainLines } from "./plain.ts";
 
 export interface GlobalOptions {
   readonly url: string;
@@ -21,9 +22,9 @@ export function wantsNotes({ json, quiet }: GlobalOptions): boolean {
   return process.stderr.isTTY && !json && !quiet;
 }
 
-/** Prints `value` as JSON for programs, or as the result of `text` for people. */
+/** Prints `value` as JSON for programs, or as the result of `text` for people, without control characters. */
 export function print<T>(options: GlobalOptions, value: T, text: (value: T) => string): void {
-  const output = options.json ? JSON.stringify(value) : text(value);
+  const output = options.json ? JSON.stringify(value) : plainLines(text(value));
   if (output !== "") process.stdout.write(`${output}\n`);
 }
 
@@ -57,20 +58,33 @@ const HINTS: Partial<Record<ErrorName, string>> = {
     "another live consumer uses this instance id; stop it or choose another id",
 };
 
-/** Explains an error in one or two lines: the problem, and how to solve it. */
+const AFTERWORDS = new WeakMap<object, string>();
+
+/** Returns the error, with a line that is shown after it. */
+export function withAfterword(error: unknown, line: string): unknown {
+  if (typeof error === "object" && error !== null) AFTERWORDS.set(error, line);
+  return error;
+}
+
+/** Explains an error in a few lines: the problem, how to solve it, and what was done before. */
 export function explain(error: unknown, options: GlobalOptions): string {
-  if (error instanceof UsageError) return error.message;
+  const afterword = AFTERWORDS.get(Object(error));
+  return `${problem(error, options)}${afterword === undefined ? "" : `\n${afterword}`}`;
+}
+
+function problem(error: unknown, options: GlobalOptions): string {
+  if (error instanceof UsageError) return plainLines(error.message);
   if (error instanceof ConnectionError) {
     const [, status] = /^HTTP (401|403)\b/.exec(error.message) ?? [];
     if (status !== undefined)
       return `${options.url} refuses access: HTTP ${status}${status === "401" ? " Unauthorized" : " Forbidden"}\nIt wants ${options.token === undefined ? "a token" : "another token"}: give one with RIVULET_TOKEN, --token or the config file.`;
-    return `${error.message}\nIs the broker running? Start it with \`npm start\` in a clone or with \`rivulet start\`, or give another address with --url or RIVULET_URL (now ${options.url}).`;
+    return `${plain(error.message)}\nIs the broker running? Start it with \`npm start\` in a clone or with \`rivulet start\`, or give another address with --url or RIVULET_URL (now ${options.url}).`;
   }
   if (error instanceof BrokerError) {
     const isOfPartition =
       error.code === "UNKNOWN_TOPIC_OR_PARTITION" && !/not exist/.test(error.message);
     const hint = isOfPartition ? undefined : HINTS[error.code];
-    return `${error.code}: ${error.message}${hint === undefined ? "" : `\n${hint}`}`;
+    return `${error.code}: ${plain(error.message)}${hint === undefined ? "" : `\n${hint}`}`;
   }
-  return error instanceof Error ? error.message : String(error);
+  return plainLines(error instanceof Error ? error.message : String(error));
 }

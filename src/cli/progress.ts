@@ -1,4 +1,5 @@
 // A line on standard error that shows progress and is drawn over itself.
+import { plain } from "./plain.ts";
 import { progressLine, totalsLine } from "./progress-line.ts";
 
 /** No line is shown before. A shorter operation would end before anyone has read it. */
@@ -32,7 +33,7 @@ export class Progress {
 
   /** Writes a line in place of the progress, which is drawn again below it. */
   note(text: string): void {
-    process.stderr.write(`${this.#isDrawn ? CLEAR : ""}${text}\n`);
+    process.stderr.write(`${this.#isDrawn ? CLEAR : ""}${plain(text)}\n`);
   }
 
   /** Ends the progress. The totals replace the line. */

@@ -1,13 +1,14 @@
 // The texts that people read before and after a recovery. It is pure.
 
 import type { Recovery, RecoveryTarget } from "../core/recovery-info.ts";
+import { plain } from "./plain.ts";
 
 /** Says what will be lost. `to` is the time as the user wrote it, or null for a bookmark. */
 export function warningText(target: RecoveryTarget, plan: Recovery, to: string | null): string {
   const when = to ?? "that state";
   const failing = plan.failing === undefined ? [] : [`It cannot be read now: ${plan.failing}`];
   const lines = { partition: partitionLines, group: groupLines, cluster: clusterLines };
-  return [...failing, ...lines[target.type](plan, when, target)].join("\n");
+  return [...failing, ...lines[target.type](plan, when, target)].map(plain).join("\n");
 }
 
 function partitionLines(plan: Recovery, when: string, target: RecoveryTarget): string[] {
@@ -61,7 +62,7 @@ export function restoredText(target: RecoveryTarget, restored: Recovery): string
     `To undo that: rivulet recover ${commandOf(target)} --bookmark ${undoBookmark}`,
     "To see what does not fit now: rivulet doctor",
   );
-  return lines.join("\n");
+  return lines.map(plain).join("\n");
 }
 
 function nameOf(target: RecoveryTarget): string {

@@ -1,9 +1,12 @@
+import { plainLines } from "./plain.ts";
+
 const HOME_AND_CLEAR = "\x1b[H\x1b[J";
 
-/** Shows the text in the place of the terminal's contents. */
+/** Shows the text, without control characters, in the place of the terminal's contents. */
 export function redraw(text: string): void {
   const { rows } = process.stdout;
-  process.stdout.write(`${HOME_AND_CLEAR}${screenful(text, rows || Number.POSITIVE_INFINITY)}\n`);
+  const shown = screenful(plainLines(text), rows || Number.POSITIVE_INFINITY);
+  process.stdout.write(`${HOME_AND_CLEAR}${shown}\n`);
 }
 
 /**

@@ -1,3 +1,5 @@
+import { plain } from "./plain.ts";
+
 /** A text that is aligned to the right and never cut, such as `4.5 MB`. */
 export interface Figure {
   readonly figure: string;
@@ -10,7 +12,7 @@ const NUMERIC = /^[\d.:TZ+-]*$/;
 const GAP = "  ";
 
 /**
- * Prints rows under their headings. Columns are as wide as they need to be, and numbers are aligned to the right. If
+ * Prints rows under their headings. Control characters of a cell are shown as text. Columns are as wide as they need to be, and numbers are aligned to the right. If
  * that is wider than `width`, the widest columns of text are cut, as far as their headings and numbers allow.
  */
 export function table(
@@ -51,9 +53,9 @@ function isFigure(cell: Cell | undefined): cell is Figure {
   return typeof cell === "object" && cell !== null;
 }
 
-function textOf(cell: Cell): string {
-  if (cell === null) return "-";
-  return isFigure(cell) ? cell.figure : String(cell);
+function textOf(cell: Cell | undefined): string {
+  if (cell === null || cell === undefined) return "-"; // An older broker leaves fields out.
+  return plain(isFigure(cell) ? cell.figure : String(cell));
 }
 
 /**

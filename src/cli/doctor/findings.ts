@@ -1,4 +1,5 @@
 // The findings of `rivulet doctor`, each with its meaning and a command that repairs it. It is pure.
+import { plain } from "../plain.ts";
 
 export type FindingKind =
   | "partition-failing"
@@ -241,5 +242,7 @@ export function folderFindings(
 
 export function findingText(finding: Finding): string {
   const { kind, about, detail, meaning, command } = finding;
-  return `${kind}: ${about}\n  ${detail}\n  ${meaning}\n  Repair: ${command}`;
+  return [`${kind}: ${about}`, `  ${detail}`, `  ${meaning}`, `  Repair: ${command}`]
+    .map(plain)
+    .join("\n");
 }
