@@ -6,6 +6,7 @@ import { mapConcurrently } from "../core/map-concurrently.ts";
 import { batchesPath, groupPath, PRODUCERS_PATH } from "../protocol/paths.ts";
 import { BATCH_HEADERS } from "../protocol/stored-batches.ts";
 import { type Admin, BrokerError, ConnectionError } from "../sdk/index.ts";
+import { listed, whole } from "./answer.ts";
 import { connect, type GlobalOptions } from "./context.ts";
 import type { GroupPosition } from "./export/content.ts";
 
@@ -16,6 +17,7 @@ const MAX_BACKOFF_MS = 5_000;
 const REQUEST_MS = 60_000;
 /** The bytes of one read. */
 const READ_BYTES = 2 * 1_048_576;
+const NO_CONTENT = 204;
 
 export interface ReadBatches {
   readonly topicId: string;
@@ -88,12 +90,13 @@ export class Broker {
     return this.again(async () => jsonOf(await this.#request("POST", path, bytes)));
   }
 
-  /** Makes a request once. Bodies and answers are JSON. An answer without a body is null. */
+  /** Makes a request once. Bodies and answers are JSON. A 204 is null. */
   async json<T>(method: string, path: string, body?: unknown): Promise<T> {
     const data = body === undefined ? undefined : new TextEncoder().encode(JSON.stringify(body));
     const answer = await this.#request(method, path, data, "application/json");
+    const value = answer.status === NO_CONTENT ? (null as T) : jsonOf<T>(answer);
     this.#hasAnswered = true;
-    return answer.bytes.length === 0 ? (null as T) : jsonOf(answer);
+    return value;
   }
 
   /** Returns the start and the end of each partition. It asks some at a time, and wakes those that were used. */
@@ -101,7 +104,9 @@ export class Broker {
     const all = Array.from({ length: partitions }, (_, partition) => partition);
     return mapConcurrently(all, FAN_OUT, async (partition) => {
       const bound = (at: string) =>
-        this.again(() => this.admin.listOffset(topic, partition, at)).then(({ offset }) => offset);
+        this.again(() => this.admin.listOffset(topic, partition, at)).then(
+          (answer) => whole(answer, "offset").offset,
+        );
       const start = await bound("earliest");
       return { start, end: Math.max(start, await bound("latest")) };
     });
@@ -115,9 +120,10 @@ export class Broker {
   async positions(groupId: string): Promise<readonly TopicPosition[] | null> {
     const path = `${groupPath(groupId)}/offsets`;
     try {
-      return await this.again(
-        async () => jsonOf<{ offsets: TopicPosition[] }>(await this.#request("GET", path)).offsets,
+      const answer = await this.again(async () =>
+        jsonOf<{ offsets: TopicPosition[] }>(await this.#request("GET", path)),
       );
+      return listed(answer.offsets, "offsets");
     } catch (error) {
       if (error instanceof BrokerError && error.code === "GROUP_ID_NOT_FOUND") return null;
       throw error;
@@ -149,14 +155,23 @@ export class Broker {
       const reason = cause instanceof Error && cause.message !== "" ? cause.message : message;
       throw new ConnectionError(`no answer from ${url}: ${reason}`, { cause: error });
     }
-    if (response.ok) return { headers: response.headers, bytes };
+    const { headers, status } = response;
+    if (response.ok) return { status, headers, bytes };
     const problem = brokerError(parseJson(new TextDecoder().decode(bytes)));
-    throw problem ?? new ConnectionError(`HTTP ${response.status}: not a Rivulet broker`);
+    throw problem ?? new ConnectionError(`HTTP ${status}: not a Rivulet broker`);
   }
 }
 
-function jsonOf<T>({ bytes }: { readonly bytes: Uint8Array }): T {
-  return JSON.parse(new TextDecoder().decode(bytes));
+interface Answer {
+  readonly status: number;
+  readonly bytes: Uint8Array;
+}
+
+/** @throws ConnectionError if the answer is not an object or a list */
+function jsonOf<T>({ status, bytes }: Answer): T {
+  const value = parseJson(new TextDecoder().decode(bytes));
+  if (Object(value) === value) return value as T;
+  throw new ConnectionError(`HTTP ${status}: not a Rivulet broker`);
 }
 
 /** Retriable errors that will not pass by waiting. */

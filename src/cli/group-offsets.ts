@@ -1,12 +1,25 @@
 // The offsets and the lag of a group for people. `groups describe` and `groups lag` share it.
 import type { RefusedPlace } from "../core/group-info.ts";
 import type { GroupInfo, GroupOffsetInfo } from "../sdk/index.ts";
+import { whole } from "./answer.ts";
 import { count, durationText } from "./figures.ts";
+import { plain } from "./plain.ts";
 import { table } from "./table.ts";
 
 export interface OwnedOffset extends GroupOffsetInfo {
   /** The client, or the member if it has no client id. Null if the partition has no owner now. */
   readonly owner: string | null;
+}
+
+/** Returns the group with its lists, also those within its members. @throws ConnectionError if the answer is none */
+export function wholeGroup(answer: GroupInfo): GroupInfo {
+  const group = whole(answer, "groupId", "state", "members", "offsets");
+  const members = group.members.map((member) => ({
+    ...member,
+    assignment: member.assignment ?? [],
+    target: member.target ?? [],
+  }));
+  return { ...group, members };
 }
 
 export function offsetsOf(group: GroupInfo): OwnedOffset[] {
@@ -42,7 +55,7 @@ export function lagText(offsets: readonly GroupOffsetInfo[], unreadable = 0): st
 }
 
 export function unreadableText({ topic, partition, code, detail }: RefusedPlace): string {
-  return `${topic}/${partition} does not answer: ${code}: ${detail}`;
+  return plain(`${topic}/${partition} does not answer: ${code}: ${detail}`);
 }
 
 export function offsetsTable(offsets: readonly OwnedOffset[]): string {

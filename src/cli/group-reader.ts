@@ -12,6 +12,7 @@ import {
   type Rivulet,
   type TopicPartition,
 } from "../sdk/index.ts";
+import { listed } from "./answer.ts";
 import type { GlobalOptions } from "./context.ts";
 import { httpOf } from "./http.ts";
 import type { FixedPosition, Position } from "./position.ts";
@@ -75,7 +76,7 @@ export class GroupReader {
       const { state, members } = await httpOf(this.#global).request<GroupInfo>("GET", path);
       const own = members.find(({ memberId }) => memberId === this.consumer.memberId);
       if (own === undefined || state === "ASSIGNING") return false;
-      return [...own.assignment, ...own.target].every(({ topic, partitions }) =>
+      return [...(own.assignment ?? []), ...(own.target ?? [])].every(({ topic, partitions }) =>
         partitions.every((partition) => this.#held.has(keyOf({ topic, partition }))),
       );
     } catch (error) {
@@ -111,7 +112,7 @@ export class GroupReader {
   /** Returns the partitions in which the group has committed nothing, and whose start its config leaves to the member. */
   async #uncommitted(partitions: readonly TopicPartition[]): Promise<Set<string>> {
     const { groupId } = this.#options;
-    const { overrides } = await this.#rivulet.admin.groupConfig(groupId);
+    const { overrides = {} } = await this.#rivulet.admin.groupConfig(groupId);
     const set = overrides[START_CONFIG];
     if (set !== undefined && set !== "member") return new Set();
     const path = `${groupPath(groupId)}/offsets`;
@@ -119,7 +120,7 @@ export class GroupReader {
       "GET",
       path,
     );
-    const committed = new Set(offsets.map(keyOf));
+    const committed = new Set(listed(offsets, "offsets").map(keyOf));
     return new Set(partitions.map(keyOf).filter((key) => !committed.has(key)));
   }
 

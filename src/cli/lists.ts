@@ -1,6 +1,7 @@
 // Lists of any length. They are fetched in pages, so the broker never holds a long list for the command line.
 import { jsonBody } from "../admin/http.ts";
 import type { TopicInfo } from "../sdk/index.ts";
+import { listed } from "./answer.ts";
 import type { GlobalOptions } from "./context.ts";
 import { httpOf } from "./http.ts";
 
@@ -61,7 +62,7 @@ async function everyPage<Field extends string, Item>(
     const query = `limit=${PAGE}&after=${encodeURIComponent(after)}`;
     const page: { readonly [key in Field]: Item[] } & { readonly next?: string } =
       await http.request("GET", `${path}?${query}`);
-    for (const item of page[field]) all.push(item);
+    for (const item of listed<Item>(page[field], field)) all.push(item);
     after = page.next;
   }
   return all;

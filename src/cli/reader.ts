@@ -9,6 +9,7 @@ import { Consumer } from "../sdk/consumer.ts";
 import type { Admin, ConsumerOptions, TopicInfo, TopicPartition } from "../sdk/index.ts";
 import { tokenTransport } from "../sdk/token.ts";
 import { networkTransport, type WebSocketConstructor } from "../sdk/transport/network.ts";
+import { whole } from "./answer.ts";
 import { type GlobalOptions, UsageError } from "./context.ts";
 import type { FixedPosition } from "./position.ts";
 import { keyOf, Unread } from "./unread.ts";
@@ -106,7 +107,7 @@ export async function offsetAt(
 ): Promise<number> {
   if ("offset" in position) return position.offset;
   const at = "at" in position ? position.at : position.atMs;
-  return (await admin.listOffset(topic, partition, at)).offset;
+  return whole(await admin.listOffset(topic, partition, at), "offset").offset;
 }
 
 /** [STR-7] Partitions that are added while it reads are read from their beginning. */

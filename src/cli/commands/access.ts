@@ -1,8 +1,10 @@
 // rivulet whoami: who the caller is. rivulet access check: what a caller may do.
 import { isAllowed, type Resource, whatIsMissing } from "../../sdk/access.ts";
 import type { CallerInfo } from "../../sdk/index.ts";
+import { whole } from "../answer.ts";
 import type { Command } from "../command.ts";
 import { connect, type GlobalOptions, print, UsageError } from "../context.ts";
+import { plain } from "../plain.ts";
 import { parseOperation } from "../rights.ts";
 import { boundsText, grantsText } from "./keys.ts";
 
@@ -25,7 +27,8 @@ export function addWhoami(program: Command): void {
     .examples("rivulet whoami", "rivulet --json whoami | jq .grants")
     .action(async (_options: object, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
-      print(global, await connect(global).admin.whoami(), callerText);
+      const caller = whole(await connect(global).admin.whoami(), "principal", "grants");
+      print(global, caller, callerText);
     });
 }
 
@@ -65,7 +68,8 @@ export function addAccess(program: Command): void {
     .action(async (options: CheckOptions, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
       const wanted = wantedBy(options);
-      const caller = await connect({ ...global, ...credentialIn(options) }).admin.whoami();
+      const { admin } = connect({ ...global, ...credentialIn(options) });
+      const caller = whole(await admin.whoami(), "principal", "grants");
       const checks = wanted.map(({ resource, operation }) => {
         const allowed = isAllowed(caller, operation, resource);
         const missing = allowed ? null : whatIsMissing(caller, operation, resource);
@@ -114,9 +118,9 @@ function operationOn({ type }: Resource, text: string) {
 
 function callerText({ principal, grants, keyId, expiresAt, namespace, quota }: CallerInfo): string {
   return [
-    `Principal: ${principal}`,
-    ...(keyId === undefined ? [] : [`Key:       ${keyId}`]),
-    ...(expiresAt === undefined ? [] : [`Expires:   ${expiresAt}`]),
+    plain(`Principal: ${principal}`),
+    ...(keyId === undefined ? [] : [plain(`Key:       ${keyId}`)]),
+    ...(expiresAt === undefined ? [] : [plain(`Expires:   ${expiresAt}`)]),
     ...boundsText({ namespace, quota }),
     grantsText(grants),
   ].join("\n");

@@ -10,10 +10,12 @@ import {
 import { ALERTS_PATH, alertPath } from "../../protocol/paths.ts";
 import { BrokerError } from "../../sdk/index.ts";
 import { conditionText, parseThreshold, type Threshold, thresholdOf } from "../alert-text.ts";
+import { listed, whole } from "../answer.ts";
 import type { Command } from "../command.ts";
 import { type GlobalOptions, print } from "../context.ts";
 import { count, durationText } from "../figures.ts";
 import { httpOf } from "../http.ts";
+import { plain } from "../plain.ts";
 import { table } from "../table.ts";
 import { parseDuration } from "../times.ts";
 
@@ -154,8 +156,18 @@ export async function listAlerts(
 ): Promise<readonly AlertInfo[]> {
   const http = httpOf(global);
   const options = { signal };
-  return (await http.request<{ alerts: AlertInfo[] }>("GET", ALERTS_PATH, undefined, options))
-    .alerts;
+  const answer = await http.request<{ alerts: AlertInfo[] }>(
+    "GET",
+    ALERTS_PATH,
+    undefined,
+    options,
+  );
+  return listed(answer.alerts, "alerts").map((alert) => ({
+    ...alert,
+    firing: alert.firing ?? [],
+    beyond: alert.beyond ?? 0,
+    lastDelivery: alert.lastDelivery ?? null,
+  }));
 }
 
 /** @throws BrokerError RESOURCE_NOT_FOUND */
@@ -169,7 +181,7 @@ async function set(name: string, options: SetOptions, global: GlobalOptions): Pr
   const { type, match, webhook, newSecret } = options;
   const threshold = thresholdOf(type, options.threshold);
   const forSeconds = options.for === undefined ? undefined : options.for / 1_000;
-  const rule = await httpOf(global).request<AlertRule & { readonly secret?: string }>(
+  const answer = await httpOf(global).request<AlertRule & { readonly secret?: string }>(
     "PUT",
     alertPath(name),
     jsonBody({
@@ -180,6 +192,7 @@ async function set(name: string, options: SetOptions, global: GlobalOptions): Pr
       ...(newSecret ? { newSecret } : {}),
     }),
   );
+  const rule = whole(answer, "type", "match", "threshold", "forSeconds");
   print(global, rule, ({ secret }) =>
     [
       `Set alert ${name}: ${ruleText(rule)}.`,
@@ -203,10 +216,12 @@ function describe(alert: AlertInfo): string {
       ? "none"
       : `${lastDelivery.outcome} at ${new Date(lastDelivery.atMs).toISOString()}: ${lastDelivery.detail}`;
   return [
-    `Alert:         ${name}`,
-    `Rule:          ${ruleText(alert)}`,
-    `Webhook:       ${webhook ?? "none"}`,
-    `Last message:  ${last}`,
+    ...[
+      `Alert:         ${name}`,
+      `Rule:          ${ruleText(alert)}`,
+      `Webhook:       ${webhook ?? "none"}`,
+      `Last message:  ${last}`,
+    ].map(plain),
     "",
     firing.length === 0
       ? "Nothing is firing."

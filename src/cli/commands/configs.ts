@@ -1,4 +1,5 @@
 // rivulet configs describe | alter: the defaults of topics
+import { whole } from "../answer.ts";
 import type { Command } from "../command.ts";
 import { configTable, configText } from "../config-text.ts";
 import { connect, type GlobalOptions, print, UsageError } from "../context.ts";
@@ -21,7 +22,7 @@ export function addConfigs(program: Command): void {
     .examples("rivulet configs describe", "rivulet --json configs describe | jq .overrides")
     .action(async (_options: object, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
-      const info = await connect(global).admin.describeConfigs();
+      const info = whole(await connect(global).admin.describeConfigs(), "config", "overrides");
       print(global, info, (configs) => configTable(configs, "DEFAULT"));
     });
 
@@ -43,7 +44,7 @@ export function addConfigs(program: Command): void {
       const global = command.optsWithGlobals<GlobalOptions>();
       const change = changeOf(keys);
       if (change === null) throw new UsageError("give --config or --unset");
-      const info = await connect(global).admin.alterConfigs(change);
+      const info = whole(await connect(global).admin.alterConfigs(change), "overrides");
       print(global, info, ({ overrides }) => `Altered the defaults.\n${configText(overrides)}`);
     });
 }

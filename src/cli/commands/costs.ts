@@ -2,11 +2,13 @@
 import { Option } from "commander";
 import { OWNER_KINDS, type OwnerKind } from "../../core/metrics/cost-ledger.ts";
 import { COSTS_PATH } from "../../protocol/paths.ts";
+import { whole } from "../answer.ts";
 import type { Command } from "../command.ts";
 import { type GlobalOptions, print, UsageError } from "../context.ts";
 import { dollarsText } from "../figures.ts";
 import { httpOf } from "../http.ts";
 import { positiveNumber } from "../options.ts";
+import { plain } from "../plain.ts";
 import { type Cell, table } from "../table.ts";
 
 interface Dollars {
@@ -58,10 +60,9 @@ export function addCosts(program: Command): void {
     )
     .action(async (options: CostsOptions, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
-      const answer = await httpOf(global).request<Costs>(
-        "GET",
-        `${COSTS_PATH}?${queryOf(options)}`,
-      );
+      const path = `${COSTS_PATH}?${queryOf(options)}`;
+      const costs = await httpOf(global).request<Costs>("GET", path);
+      const answer = whole(costs, "pricesOf", "lines", "total");
       const lines = answer.lines.slice(0, options.limit);
       print(global, { ...answer, lines }, () => costsText(answer, options));
     });
@@ -91,7 +92,7 @@ function costsText({ pricesOf, lines, total }: Costs, { limit }: CostsOptions): 
   return [
     table(["KIND", "NAME", "AN HOUR", "TODAY", "THIS MONTH", "PROJECTED"], [...rows, ...more, all]),
     "",
-    `Dollars at Cloudflare's prices of ${pricesOf}, without what a plan includes.`,
+    plain(`Dollars at Cloudflare's prices of ${pricesOf}, without what a plan includes.`),
   ].join("\n");
 }
 

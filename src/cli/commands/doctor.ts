@@ -10,6 +10,7 @@ import { readFolder } from "../doctor/data-folder.ts";
 import { examine } from "../doctor/examine.ts";
 import { type Finding, findingText } from "../doctor/findings.ts";
 import { count } from "../figures.ts";
+import { note as writeNote } from "../plain.ts";
 
 interface DoctorOptions {
   readonly dataDir?: string;
@@ -61,7 +62,7 @@ async function run(options: DoctorOptions, global: GlobalOptions): Promise<void>
       "--destroy-orphans goes with --data-dir, the folder in which it finds orphans",
     );
   const note = (text: string) => {
-    if (!global.quiet) process.stderr.write(`${text}\n`);
+    if (!global.quiet) writeNote(text);
   };
   const broker = new Broker(global, note);
   const examined = await examine(broker, options.dataDir ?? null, (partitions, groups) =>

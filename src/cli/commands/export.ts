@@ -2,6 +2,7 @@
 import { mkdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { Option } from "commander";
+import { listed, whole } from "../answer.ts";
 import { Broker } from "../broker.ts";
 import type { Command } from "../command.ts";
 import { connect, type GlobalOptions, print, UsageError, wantsNotes } from "../context.ts";
@@ -104,7 +105,10 @@ async function exportTopics(
   const format = FORMATS[options.format];
   const pathOf = await paths(topics, options.to, format.extension);
   const { admin } = connect(global);
-  for (const topic of topics) await admin.describeTopic(topic); // A typo is an error before anything is written.
+  for (const topic of topics) {
+    // A typo is an error before anything is written.
+    whole(await admin.describeTopic(topic), "name", "topicId", "partitions", "overrides");
+  }
   const targets = [];
   for (const topic of topics) targets.push(await look(topic, pathOf(topic), format));
   const [done] = targets;
@@ -170,7 +174,9 @@ async function positionsOf(broker: Broker, named: true | string[] | undefined): 
   if (named === undefined) return [];
   const all =
     named === true
-      ? (await broker.again(() => broker.admin.listGroups())).map(({ groupId }) => groupId)
+      ? listed(await broker.again(() => broker.admin.listGroups()), "groups").map(
+          ({ groupId }) => groupId,
+        )
       : named;
   const positions = [];
   for (const group of all) {

@@ -2,10 +2,12 @@
 import { once } from "node:events";
 import { MAX_KAFKA_NODES, MAX_PORT, parseAddresses } from "../../protocol/node-addresses.ts";
 import { BrokerError } from "../../sdk/index.ts";
+import { listed } from "../answer.ts";
 import type { Command } from "../command.ts";
 import { connect, type GlobalOptions, UsageError } from "../context.ts";
 import { KafkaBridge } from "../kafka-bridge.ts";
 import { parseWholeNumber, positiveNumber } from "../options.ts";
+import { note } from "../plain.ts";
 import { stopSignal } from "../stop.ts";
 
 const DEFAULT_PORT = 9092;
@@ -57,7 +59,7 @@ export function addKafkaBridge(program: Command): void {
         token,
         advertise,
         onBroken: (reason) => {
-          if (!quiet) process.stderr.write(`# ${reason}\n`);
+          if (!quiet) note(`# ${reason}`);
         },
       });
       const signal = stopSignal(); // It listens for the signal before it says that it is ready, so that its reader can stop it.
@@ -73,7 +75,7 @@ export function addKafkaBridge(program: Command): void {
  */
 async function assertThere(global: GlobalOptions): Promise<void> {
   try {
-    await connect(global).admin.listTopics();
+    listed(await connect(global).admin.listTopics(), "topics");
   } catch (error) {
     const isClosed = error instanceof BrokerError && error.code === "SASL_AUTHENTICATION_FAILED";
     if (!isClosed || global.token !== undefined) throw error;

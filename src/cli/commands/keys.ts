@@ -1,7 +1,9 @@
 // rivulet keys create | list | alter | revoke: API keys
 import type { KeyInfo, Quota } from "../../sdk/index.ts";
+import { listed, whole } from "../answer.ts";
 import type { Command } from "../command.ts";
 import { connect, type GlobalOptions, print, UsageError } from "../context.ts";
+import { plain } from "../plain.ts";
 import {
   addQuota,
   addRights,
@@ -57,16 +59,17 @@ export function addKeys(program: Command): void {
         const rights = rightsOf(options);
         if (rights === null) throw new UsageError("give --role, --grant or --grants");
         const { principal, expires, namespace } = options;
-        const key = await connect(global).admin.createKey({
+        const created = await connect(global).admin.createKey({
           principal,
           expiresAt: expires?.atMs ?? null,
           ...rights,
           ...(namespace === undefined ? {} : { namespace }),
           ...quotaOf(options),
         });
+        const key = whole(created, "id", "principal", "key", "secret");
         print(global, key, () =>
           [
-            `Created key ${key.id} of ${key.principal}. It is shown only now:\n${key.key}`,
+            `Created key ${plain(key.id)} of ${plain(key.principal)}. It is shown only now:\n${key.key}`,
             `A Kafka client's user name is ${key.id}, and its password ${key.secret}`,
           ].join("\n"),
         );
@@ -80,7 +83,7 @@ export function addKeys(program: Command): void {
     .examples("rivulet keys list", "rivulet --json keys list | jq '.[].principal'")
     .action(async (_options: object, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
-      const all = await connect(global).admin.listKeys();
+      const all = listed(await connect(global).admin.listKeys(), "keys");
       print(global, all, () =>
         all.length === 0
           ? "There are no keys. `rivulet keys create --principal NAME --role ROLE` creates one."
@@ -93,7 +96,7 @@ export function addKeys(program: Command): void {
                 lastUsed,
                 namespace ?? null,
                 quota === undefined ? null : quotaText(quota),
-                grants.map(grantText).join(" "),
+                (grants ?? []).map(grantText).join(" "),
               ]),
             ),
       );
@@ -124,7 +127,8 @@ export function addKeys(program: Command): void {
       };
       if (Object.keys(change).length === 0)
         throw new UsageError("give --role, --grant, --grants, --expires or a quota");
-      const key = await connect(global).admin.alterKey(id, change);
+      const altered = await connect(global).admin.alterKey(id, change);
+      const key = whole(altered, "id", "principal", "grants");
       print(global, key, () => `Altered key ${key.id}.\n${keyText(key)}`);
     });
 
@@ -154,8 +158,8 @@ type AlterOptions = { expires?: Expiry; quota: boolean } & RightsOptions & Quota
 
 function keyText({ principal, grants, expiresAt, namespace, quota }: KeyInfo): string {
   return [
-    `Principal: ${principal}`,
-    `Expires:   ${expiresAt ?? "never"}`,
+    plain(`Principal: ${principal}`),
+    plain(`Expires:   ${expiresAt ?? "never"}`),
     ...boundsText({ namespace, quota }),
     grantsText(grants),
   ].join("\n");
@@ -171,12 +175,12 @@ export function boundsText({
   return [
     ...(namespace === undefined
       ? []
-      : [`Names:     all begin with ${namespace}, which is not shown`]),
-    ...(quota === undefined ? [] : [`Quota:     ${quotaText(quota)}`]),
+      : [plain(`Names:     all begin with ${namespace}, which is not shown`)]),
+    ...(quota === undefined ? [] : [plain(`Quota:     ${quotaText(quota)}`)]),
   ];
 }
 
 export function grantsText(grants: KeyInfo["grants"]): string {
   if (grants.length === 0) return "Grants:    none";
-  return ["Grants:", ...grants.map((grant) => `  ${grantText(grant)}`)].join("\n");
+  return ["Grants:", ...grants.map((grant) => plain(`  ${grantText(grant)}`))].join("\n");
 }

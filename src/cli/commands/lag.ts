@@ -3,8 +3,16 @@ import { setTimeout as wait } from "node:timers/promises";
 import { ConnectionError, type GroupInfo } from "../../sdk/index.ts";
 import type { Command } from "../command.ts";
 import { connect, type GlobalOptions, print } from "../context.ts";
-import { lagOf, lagText, offsetsOf, offsetsTable, unreadableText } from "../group-offsets.ts";
+import {
+  lagOf,
+  lagText,
+  offsetsOf,
+  offsetsTable,
+  unreadableText,
+  wholeGroup,
+} from "../group-offsets.ts";
 import { positiveNumber } from "../options.ts";
+import { note, plain } from "../plain.ts";
 import { redraw } from "../screen.ts";
 import { stopSignal } from "../stop.ts";
 
@@ -33,9 +41,9 @@ export function addLag(groups: Command): void {
       const global = command.optsWithGlobals<GlobalOptions>();
       const { admin } = connect(global);
       if (options.watch === undefined)
-        return printLag(global, lagInfo(await admin.describeGroup(groupId)));
+        return printLag(global, lagInfo(wholeGroup(await admin.describeGroup(groupId))));
       const seconds = options.watch === true ? WATCH_SECONDS : options.watch;
-      await watch(global, () => admin.describeGroup(groupId), seconds);
+      await watch(global, async () => wholeGroup(await admin.describeGroup(groupId)), seconds);
     });
 }
 
@@ -68,7 +76,7 @@ async function watch(
   for (let isFirst = true; !signal.aborted; isFirst = false) {
     const group = await ask().catch((error: unknown) => {
       if (isFirst || !(error instanceof ConnectionError)) throw error;
-      process.stderr.write(`# ${error.message}; trying again\n`); // It answered before, so it may come back.
+      note(`# ${error.message}; trying again`); // It answered before, so it may come back.
       return null;
     });
     if (signal.aborted) return;
@@ -78,7 +86,7 @@ async function watch(
 }
 
 function show(global: GlobalOptions, info: LagInfo): void {
-  const text = `Group ${info.groupId}, ${new Date().toISOString()}\n${lagLines(info)}`;
+  const text = `Group ${plain(info.groupId)}, ${new Date().toISOString()}\n${lagLines(info)}`;
   if (global.json || !process.stdout.isTTY) print(global, info, () => `${text}\n`);
   else redraw(text);
 }

@@ -1,4 +1,5 @@
 // rivulet tokens create: tokens that an application gives to browsers
+import { whole } from "../answer.ts";
 import type { Command } from "../command.ts";
 import { connect, type GlobalOptions, print } from "../context.ts";
 import {
@@ -57,7 +58,11 @@ export function addTokens(program: Command): void {
           ...(subject === undefined ? {} : { subject }),
           ...quotaOf(options),
         });
-        print(global, made, ({ token, expiresAt }) => `${token}\nIt expires at ${expiresAt}.`);
+        print(
+          global,
+          whole(made, "token", "expiresAt"),
+          ({ token, expiresAt }) => `${token}\nIt expires at ${expiresAt}.`,
+        );
       },
     );
 }

@@ -1,6 +1,7 @@
 // rivulet topics create | list | describe | alter | delete-records | delete | list-deleted | undelete | purge
 import { Option } from "commander";
 import type { TopicInfo } from "../../sdk/index.ts";
+import { whole } from "../answer.ts";
 import type { Command } from "../command.ts";
 import { configText, listOf } from "../config-text.ts";
 import { connect, type GlobalOptions, print, UsageError } from "../context.ts";
@@ -13,6 +14,7 @@ import {
   collectKey,
   parseWholeNumber,
 } from "../options.ts";
+import { plain } from "../plain.ts";
 import { table } from "../table.ts";
 import { type TopicSize, topicSizes } from "../told.ts";
 
@@ -64,7 +66,8 @@ export function addTopics(program: Command): void {
         command: Command,
       ) => {
         const global = command.optsWithGlobals<GlobalOptions>();
-        const topic = await connect(global).admin.createTopic({ name, ...options });
+        const { admin } = connect(global);
+        const topic = whole(await admin.createTopic({ name, ...options }), "name", "partitions");
         print(
           global,
           topic,
@@ -122,11 +125,14 @@ export function addTopics(program: Command): void {
     .action(async (name: string, _options: object, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
       const { admin } = connect(global);
-      const topic = await admin.describeTopic(name);
+      const answer = await admin.describeTopic(name);
+      const topic = whole(answer, "name", "topicId", "partitions", "overrides");
       const offsets: Bounds[] = [];
       for (let partition = 0; partition < topic.partitions; partition++) {
-        const { offset: logStartOffset } = await admin.listOffset(name, partition, "earliest");
-        const { offset: logEndOffset } = await admin.listOffset(name, partition, "latest");
+        const bound = async (at: string) =>
+          whole(await admin.listOffset(name, partition, at), "offset").offset;
+        const logStartOffset = await bound("earliest");
+        const logEndOffset = await bound("latest");
         offsets.push({ partition, logStartOffset, logEndOffset });
       }
       print(global, { ...topic, offsets }, () => describe(topic, offsets));
@@ -164,7 +170,8 @@ export function addTopics(program: Command): void {
           ...(partitions === undefined ? {} : { partitions }),
           ...(config === null ? {} : { config }),
         };
-        const topic = await connect(global).admin.alterTopic(name, change);
+        const altered = await connect(global).admin.alterTopic(name, change);
+        const topic = whole(altered, "name", "overrides");
         print(global, topic, () => `Altered topic ${topic.name}.\n${configText(topic.overrides)}`);
       },
     );
@@ -184,7 +191,8 @@ export function addTopics(program: Command): void {
         const global = command.optsWithGlobals<GlobalOptions>();
         const { partition, before } = options;
         const { admin } = connect(global);
-        const { logStartOffset } = await admin.deleteRecords(name, partition, before);
+        const answer = await admin.deleteRecords(name, partition, before);
+        const { logStartOffset } = whole(answer, "logStartOffset");
         const deleted = { topic: name, partition, logStartOffset };
         print(global, deleted, () => `${name}/${partition} begins at ${logStartOffset}.`);
       },
@@ -246,7 +254,8 @@ export function addTopics(program: Command): void {
     )
     .action(async (name: string, options: { id?: string }, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
-      const topic = await undeleteTopic(global, name, options.id);
+      const undeleted = await undeleteTopic(global, name, options.id);
+      const topic = whole(undeleted, "name", "partitions");
       print(
         global,
         topic,
@@ -280,8 +289,8 @@ function describe(topic: TopicInfo, offsets: readonly Bounds[]): string {
     row.logEndOffset - row.logStartOffset,
   ]);
   return [
-    `Topic:   ${topic.name}`,
-    `Id:      ${topic.topicId}`,
+    plain(`Topic:   ${topic.name}`),
+    plain(`Id:      ${topic.topicId}`),
     `Config:  ${listOf(topic.overrides) || "the defaults"}`,
     "",
     table(["PARTITION", "LOG START", "LOG END", "OFFSETS"], rows),

@@ -3,6 +3,7 @@ import { FAN_OUT } from "../../core/limits.ts";
 import { mapConcurrently } from "../../core/map-concurrently.ts";
 import { DOCTOR_PATH, groupPath, partitionPath } from "../../protocol/paths.ts";
 import { BrokerError } from "../../sdk/index.ts";
+import { listed, whole } from "../answer.ts";
 import type { Broker, TopicPosition } from "../broker.ts";
 import { readFolder } from "./data-folder.ts";
 import {
@@ -39,7 +40,7 @@ export async function examine(
   const startMs = performance.now();
   const tasks = await tasksOf(broker);
   const topics = await topicsOf(broker);
-  const groups = (await broker.admin.listGroups()).map(({ groupId }) => groupId);
+  const groups = (await groupsOf(broker)).map(({ groupId }) => groupId);
   const places = topics.flatMap((topic) =>
     partitionsToWake(topic).map((partition) => ({ topic, partition })),
   );
@@ -50,7 +51,10 @@ export async function examine(
     const path = `${partitionPath(topic.name, partition)}/state`;
     const state = await answerOf(() => broker.json<PartitionState>("GET", path));
     if ("code" in state && GONE.has(state.code)) return []; // It was deleted in the meantime.
-    if (!("code" in state)) ends.set(`${topic.name}/${partition}`, state.highWatermark);
+    if (!("code" in state)) {
+      const { highWatermark } = whole(state, "highWatermark", "hasConfig");
+      ends.set(`${topic.name}/${partition}`, highWatermark);
+    }
     return partitionFindings(topic, partition, state);
   });
   findings.push(...ofPartitions.flat());
@@ -59,16 +63,16 @@ export async function examine(
     const answer = await answerOf(() => broker.json<{ offsets: TopicPosition[] }>("GET", path));
     if ("code" in answer)
       return [groupFinding(group, answer.code === "GROUP_ID_NOT_FOUND" ? null : answer)];
-    return positionFindings(group, answer.offsets, (topic, partition) =>
+    return positionFindings(group, listed(answer.offsets, "offsets"), (topic, partition) =>
       ends.get(`${topic}/${partition}`),
     );
   });
   const missing = ofGroups.flat();
   if (missing.some(({ kind }) => kind === "group-missing")) {
     // A group that was deleted in the meantime is no longer listed.
-    const listed = new Set((await broker.admin.listGroups()).map(({ groupId }) => groupId));
+    const present = new Set((await groupsOf(broker)).map(({ groupId }) => groupId));
     findings.push(
-      ...missing.filter(({ kind, about }) => kind !== "group-missing" || listed.has(about)),
+      ...missing.filter(({ kind, about }) => kind !== "group-missing" || present.has(about)),
     );
   } else findings.push(...missing);
   const notLooked: string[] = [];
@@ -93,7 +97,7 @@ async function folder(broker: Broker, dataDir: string, notLooked: string[]): Pro
   notLooked.push(...unread);
   // The folder was read before, so what was created since is known. A file of something just deleted may be left.
   const topics = new Map((await topicsOf(broker)).map((topic) => [topic.topicId, topic]));
-  const groups = new Set((await broker.admin.listGroups()).map(({ groupId }) => groupId));
+  const groups = new Set((await groupsOf(broker)).map(({ groupId }) => groupId));
   const findings = folderFindings(found, topics, groups);
   if (findings.length === 0) return [];
   const again = new Set((await readFolder(dataDir)).found.map(({ file }) => file));
@@ -115,7 +119,7 @@ async function deletedTopics(broker: Broker): Promise<Set<string>> {
         `/v1/deleted-topics?after=${encodeURIComponent(after)}`,
       ),
     );
-    for (const { topicId } of topics) ids.add(topicId);
+    for (const { topicId } of listed(topics, "topics")) ids.add(topicId);
     if (next === undefined) return ids;
     after = next;
   }
@@ -126,17 +130,23 @@ async function topicsOf(broker: Broker): Promise<KnownTopic[]> {
   for (;;) {
     const last = all.at(-1)?.name;
     const query = last === undefined ? "" : `?after=${encodeURIComponent(last)}`;
-    const { topics } = await broker.again(() =>
+    const answer = await broker.again(() =>
       broker.json<{ topics: KnownTopic[] }>("GET", `${DOCTOR_PATH}/topics${query}`),
     );
+    const topics = listed(answer?.topics, "topics");
     if (topics.length === 0) return all;
-    all.push(...topics);
+    for (const topic of topics)
+      all.push({ ...whole(topic, "name", "topicId", "partitions"), used: topic.used ?? null });
   }
+}
+
+async function groupsOf(broker: Broker): Promise<readonly { readonly groupId: string }[]> {
+  return listed(await broker.admin.listGroups(), "groups");
 }
 
 async function tasksOf(broker: Broker): Promise<Task[]> {
   const ask = () => broker.json<{ tasks: Task[] }>("GET", `${DOCTOR_PATH}/tasks`);
-  return (await broker.again(ask)).tasks;
+  return [...listed((await broker.again(ask))?.tasks, "tasks")];
 }
 
 /** Returns the answer, or the broker's error. @throws any other error */
