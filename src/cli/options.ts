@@ -1,6 +1,7 @@
 // Parsers of option values, and options that several commands have.
 import { InvalidArgumentError } from "commander";
 import { UsageError } from "./context.ts";
+import { hasDay } from "./times.ts";
 
 export function parseWholeNumber(text: string): number {
   if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError("It must be a whole number.");
@@ -11,6 +12,12 @@ export function positiveNumber(text: string): number {
   const number = parseWholeNumber(text);
   if (number < 1) throw new InvalidArgumentError("It must be at least 1.");
   return number;
+}
+
+/** Parses a time that the broker will read. It only rejects a day that does not exist. */
+export function parseDay(text: string): string {
+  if (!hasDay(text)) throw new InvalidArgumentError("There is no such day.");
+  return text;
 }
 
 export interface ConfigChange {

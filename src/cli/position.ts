@@ -1,7 +1,8 @@
 // A position in a log, as --from and --until name it.
 import { InvalidArgumentError } from "commander";
 import { UsageError } from "./context.ts";
-import { durationIn, isoTimeIn } from "./times.ts";
+import { timeText } from "./record-text.ts";
+import { assertAfter1970, durationIn, isoTimeIn } from "./times.ts";
 
 export type Position =
   | { readonly at: "earliest" | "latest" }
@@ -34,7 +35,10 @@ export function parseUntil(text: string): Position {
 function positionIn(text: string, words: string): Position {
   if (/^\d{1,15}$/.test(text)) return { number: Number(text) };
   const agoMs = durationIn(text);
-  if (agoMs !== null) return { agoMs };
+  if (agoMs !== null) {
+    assertAfter1970(agoMs);
+    return { agoMs };
+  }
   const atMs = isoTimeIn(text);
   if (atMs !== null) return { atMs };
   throw new InvalidArgumentError(
@@ -62,16 +66,14 @@ export function fixed(
   );
 }
 
-/** Fixes the position before which reading stops. A time that is still to come has no offset yet. @throws UsageError */
-export function fixedEnd(
+/** Fixes a position that is not later than now. A time that is still to come has no offset yet. @throws UsageError */
+export function fixedUpToNow(
   option: string,
   position: Position,
   hasPartition: boolean,
   nowMs: number,
 ): FixedPosition {
-  const end = fixed(option, position, hasPartition, nowMs);
-  if (!("atMs" in end) || end.atMs <= nowMs) return end;
-  throw new UsageError(
-    `${option} is ${new Date(end.atMs).toISOString()}, it must not be later than now`,
-  );
+  const place = fixed(option, position, hasPartition, nowMs);
+  if (!("atMs" in place) || place.atMs <= nowMs) return place;
+  throw new UsageError(`${option} is ${timeText(place.atMs)}, it must not be later than now`);
 }

@@ -92,6 +92,7 @@ function headersText(headers: ConsumerRecord["headers"]): string {
 
 const MAX_TIME_MS = 8.64e15;
 
-function timeText(ms: number): string {
+/** Writes a time as ISO 8601, or as milliseconds if it is too far away for that. */
+export function timeText(ms: number): string {
   return Math.abs(ms) <= MAX_TIME_MS ? new Date(ms).toISOString() : String(ms);
 }

@@ -23,19 +23,41 @@ export function isoTimeIn(text: string): number | null {
   const [, time, , , zone] = ISO_TIME.exec(text) ?? [];
   const isLocal = time !== undefined && zone === undefined;
   const ms = ISO_TIME.test(text) ? Date.parse(isLocal ? `${text}Z` : text) : Number.NaN;
-  return Number.isSafeInteger(ms) ? ms : null;
+  return Number.isSafeInteger(ms) && hasDay(text) ? ms : null;
+}
+
+/** True if the text does not begin with a day that no calendar has, such as 2026-02-30. `Date.parse` accepts such days. */
+export function hasDay(text: string): boolean {
+  const [day] = /^\d{4}-\d\d-\d\d/.exec(text) ?? [];
+  if (day === undefined) return true;
+  const ms = Date.parse(day);
+  return !Number.isNaN(ms) && new Date(ms).toISOString().startsWith(day);
+}
+
+/** The latest time that a date can hold. */
+const MAX_TIME_MS = 8.64e15;
+
+/** @throws InvalidArgumentError for a duration that reaches back beyond 1970 */
+export function assertAfter1970(agoMs: number): void {
+  if (agoMs > Date.now()) throw new InvalidArgumentError("It must not reach back beyond 1970.");
 }
 
 /** Parses the value of an option that takes a duration. Returns milliseconds. */
 export function parseDuration(text: string): number {
   const ms = durationIn(text);
   if (ms === null) throw new InvalidArgumentError("It must be a duration such as 90s, 15m or 2h.");
+  if (ms > MAX_TIME_MS) throw new InvalidArgumentError("It is too long.");
   return ms;
+}
+
+/** Parses ISO 8601, or milliseconds since 1970. Returns milliseconds since 1970, or null for anything else. */
+export function timeIn(text: string): number | null {
+  return /^\d{1,15}$/.test(text) ? Number(text) : isoTimeIn(text);
 }
 
 /** Parses the value of an option that takes a time. Returns milliseconds since 1970. */
 export function parseTime(text: string): number {
-  const ms = /^\d{1,15}$/.test(text) ? Number(text) : isoTimeIn(text);
+  const ms = timeIn(text);
   if (ms !== null) return ms;
   throw new InvalidArgumentError(
     "It must be a time such as 2026-11-01T12:00:00Z, or milliseconds since 1970.",
@@ -51,9 +73,11 @@ export interface Expiry {
 export function parseExpiry(text: string): Expiry {
   if (text === "never") return { atMs: null };
   const ms = durationIn(text);
+  if (ms !== null && Date.now() + ms > MAX_TIME_MS)
+    throw new InvalidArgumentError("It is too long.");
   if (ms !== null) return { atMs: Date.now() + ms };
   const atMs = /^\d{4}-\d\d/.test(text) ? Date.parse(text) : Number.NaN;
-  if (!Number.isNaN(atMs)) return { atMs };
+  if (!Number.isNaN(atMs) && hasDay(text)) return { atMs };
   throw new InvalidArgumentError(
     "It must be a duration from now such as 12h or 30d, a time such as 2027-01-31T00:00Z, or never.",
   );

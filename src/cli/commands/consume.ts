@@ -2,14 +2,15 @@
 import { fstatSync } from "node:fs";
 import { Option } from "commander";
 import type { TopicPartition } from "../../sdk/index.ts";
+import { whole } from "../answer.ts";
 import { type Command, suggestingOption } from "../command.ts";
 import { connect, type GlobalOptions, UsageError, wantsNotes } from "../context.ts";
 import { GroupReader } from "../group-reader.ts";
 import { parseWholeNumber, positiveNumber } from "../options.ts";
+import { plainLines } from "../plain.ts";
 import {
   type FixedPosition,
-  fixed,
-  fixedEnd,
+  fixedUpToNow,
   type Position,
   parseFrom,
   parseUntil,
@@ -57,6 +58,12 @@ const ENDS =
   "leaves. It drops a partition that the group takes away, and waits for one that another member still has to give up. " +
   "If other members have all partitions, it ends at once, with exit code 0.";
 
+const LINES =
+  "On a terminal, control characters other than tab and newline are shown as \\x1b, and bytes that are not UTF-8 as \ufffd. " +
+  "A pipe or a file gets keys and values byte for byte. Lines may be ambiguous: a value may hold newlines, and null is " +
+  "written for a value that is absent and for the text null. With --json each record is one line, and nothing is " +
+  "ambiguous.";
+
 export function addConsume(program: Command): void {
   const consume = program
     .command("consume [topics...]")
@@ -93,6 +100,7 @@ export function addConsume(program: Command): void {
     )
     .details(POSITIONS)
     .details(ENDS)
+    .details(LINES)
     .seeAlso("tail", "produce", "groups lag", "groups reset")
     .examples(
       "rivulet consume orders --from 2h --exit --print timestamp,key,value",
@@ -114,6 +122,7 @@ export function addTail(program: Command): void {
     .addOption(fromOption("start here", "latest"));
   printOptions(tail)
     .details(POSITIONS.replace(/ --from also[^.]*\./, " --from also takes earliest and latest."))
+    .details(LINES)
     .seeAlso("consume", "produce")
     .examples(
       "rivulet tail orders",
@@ -165,7 +174,8 @@ function printing(
   if (keySeparator !== undefined && !hasPair)
     throw new UsageError("--key-separator goes with --print key,value");
   const format = { fields, keySeparator: keySeparator ?? VALUE_ONLY.keySeparator };
-  return (record, place) => lineOf(record, place, format);
+  if (!process.stdout.isTTY) return (record, place) => lineOf(record, place, format);
+  return (record, place) => plainLines(Buffer.from(lineOf(record, place, format)).toString());
 }
 
 async function run(
@@ -174,6 +184,7 @@ async function run(
   global: GlobalOptions,
 ): Promise<void> {
   const { group, pattern, instanceId, partition } = options;
+  if (group === "") throw new UsageError("--group is empty");
   if (topics.length === 0 && pattern === undefined)
     throw new UsageError("name a topic, or give --pattern");
   if (group === undefined && (pattern ?? instanceId) !== undefined)
@@ -194,10 +205,12 @@ async function readAlone(
   lineOf: PrintOptions["lineOf"],
 ): Promise<void> {
   const nowMs = Date.now();
-  const start = fixed("--from", from, partition !== undefined, nowMs);
+  const start = fixedUpToNow("--from", from, partition !== undefined, nowMs);
   const ends = endsOf(until, exit, partition !== undefined, nowMs);
   const { admin } = connect(global);
-  const topics = await Promise.all([...new Set(names)].map((name) => admin.describeTopic(name)));
+  const describe = async (name: string) =>
+    whole(await admin.describeTopic(name), "name", "topicId", "partitions");
+  const topics = await Promise.all([...new Set(names)].map(describe));
   let part: () => number | null = () => null;
   const progress = new Progress(wantsProgress(global), () => part());
   const callbacks = callbacksOf(global, progress);
@@ -226,10 +239,11 @@ async function readInGroup(
 ): Promise<void> {
   const nowMs = Date.now();
   // The group counts a duration back from when it is needed. A number can only be a time here.
-  const start = "number" in from ? fixed("--from", from, false, nowMs) : from;
+  const start = "agoMs" in from ? from : fixedUpToNow("--from", from, false, nowMs);
   const ends = endsOf(until, exit, false, nowMs);
   const rivulet = connect(global);
-  for (const topic of topics) await rivulet.admin.describeTopic(topic); // A typo is an error now, not silence.
+  // A typo is an error now, not silence.
+  for (const topic of topics) whole(await rivulet.admin.describeTopic(topic), "name", "partitions");
   const progress = new Progress(wantsProgress(global), () => null);
   const reader = new GroupReader(rivulet, global, {
     ...{ groupId, topics, ends },
@@ -255,7 +269,7 @@ function endsOf(
   nowMs: number,
 ): FixedPosition[] {
   return [
-    ...(until === undefined ? [] : [fixedEnd("--until", until, hasPartition, nowMs)]),
+    ...(until === undefined ? [] : [fixedUpToNow("--until", until, hasPartition, nowMs)]),
     ...(exit ? [{ at: "latest" } as const] : []),
   ];
 }

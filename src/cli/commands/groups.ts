@@ -3,22 +3,25 @@ import { readFile } from "node:fs/promises";
 import { InvalidArgumentError, Option } from "commander";
 import { GROUP_ORDERS, type GroupOrder } from "../../core/metrics/group-summaries.ts";
 import type { GroupInfo, GroupReset, HistoryInfo, ResetTo } from "../../sdk/index.ts";
+import { listed, whole } from "../answer.ts";
 import { type Command, suggestingOption } from "../command.ts";
 import { configTable, configText } from "../config-text.ts";
 import { connect, type GlobalOptions, print, UsageError, withoutMark } from "../context.ts";
 import { durationText } from "../figures.ts";
-import { lagText, offsetsOf, offsetsTable, unreadableText } from "../group-offsets.ts";
+import { lagText, offsetsOf, offsetsTable, unreadableText, wholeGroup } from "../group-offsets.ts";
 import { listGroups } from "../lists.ts";
 import {
   type ConfigChange,
   changeOf,
   collectConfig,
   collectKey,
+  parseDay,
   positiveNumber,
 } from "../options.ts";
+import { plain } from "../plain.ts";
 import { parsePlan } from "../reset-plan.ts";
 import { table } from "../table.ts";
-import { durationIn } from "../times.ts";
+import { assertAfter1970, durationIn } from "../times.ts";
 import { groupSummaries } from "../told.ts";
 import { addLag } from "./lag.ts";
 
@@ -88,7 +91,7 @@ export function addGroups(program: Command): void {
     )
     .action(async (groupId: string, _options: object, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
-      print(global, await connect(global).admin.describeGroup(groupId), describe);
+      print(global, wholeGroup(await connect(global).admin.describeGroup(groupId)), describe);
     });
 
   addLag(groups);
@@ -102,7 +105,7 @@ export function addGroups(program: Command): void {
     .examples("rivulet groups config billing", "rivulet --json groups config billing | jq .config")
     .action(async (groupId: string, _options: object, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
-      const info = await connect(global).admin.groupConfig(groupId);
+      const info = whole(await connect(global).admin.groupConfig(groupId), "config", "overrides");
       print(global, info, (configs) => configTable(configs, "VALUE"));
     });
 
@@ -126,7 +129,8 @@ export function addGroups(program: Command): void {
       const global = command.optsWithGlobals<GlobalOptions>();
       const config = changeOf(keys);
       if (config === null) throw new UsageError("give --config or --unset");
-      const altered = await connect(global).admin.alterGroup(groupId, { config });
+      const { admin } = connect(global);
+      const altered = whole(await admin.alterGroup(groupId, { config }), "overrides");
       print(global, altered, () => `Altered group ${groupId}.\n${configText(altered.overrides)}`);
     });
 
@@ -143,7 +147,8 @@ export function addGroups(program: Command): void {
     )
     .action(async (groupId: string, options: { max: number }, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
-      const history = await connect(global).admin.groupHistory(groupId, options.max);
+      const { admin } = connect(global);
+      const history = listed(await admin.groupHistory(groupId, options.max), "history");
       print(global, history, () =>
         table(["TIME", "EPOCH", "EVENT", "MEMBER", "DETAIL"], history.map(historyRow)),
       );
@@ -165,8 +170,13 @@ export function addGroups(program: Command): void {
     .option(
       "--to-timestamp <time>",
       "the first record at or after this time: ISO 8601, or milliseconds since 1970",
+      parseDay,
     )
-    .option("--by-duration <duration>", "the first record since so long ago: 15m, 2h, 7d or PT2H")
+    .option(
+      "--by-duration <duration>",
+      "the first record since so long ago: 15m, 2h, 7d or PT2H",
+      parseAgo,
+    )
     .option("--shift-by <count>", "so many records on, or back if negative (--shift-by=-100)")
     .option(
       "--from-file <path>",
@@ -181,7 +191,8 @@ export function addGroups(program: Command): void {
     )
     .action(async (groupId: string, options: ResetOptions, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
-      const result = await connect(global).admin.resetGroup(groupId, await resetOf(options));
+      const { admin } = connect(global);
+      const result = whole(await admin.resetGroup(groupId, await resetOf(options)), "offsets");
       if (result.offsets.length === 0)
         throw new Error(
           `group ${groupId} has committed nothing yet, and so nothing was set; name its topics with --topic`,
@@ -310,8 +321,8 @@ function describe(group: GroupInfo): string {
     partitionsText(member.target),
   ]);
   return [
-    `Group:  ${group.groupId}`,
-    `State:  ${group.state} at epoch ${group.epoch}, assigned by ${group.assignor}`,
+    `Group:  ${plain(group.groupId)}`,
+    plain(`State:  ${group.state} at epoch ${group.epoch}, assigned by ${group.assignor}`),
     `Lag:    ${lagText(offsets, group.unreadable?.length)}`,
     "",
     members.length === 0
@@ -363,12 +374,18 @@ function targetsOf(options: ResetOptions): ResetTo[] {
   if (options.to !== undefined) targets.push(options.to);
   if (options.toOffset !== undefined)
     targets.push({ offset: number("--to-offset", options.toOffset) });
-  if (options.toTimestamp !== undefined) targets.push({ timestamp: options.toTimestamp });
-  if (options.byDuration !== undefined)
-    targets.push({ duration: durationIn(options.byDuration) ?? options.byDuration });
+  const { toTimestamp, byDuration } = options;
+  if (toTimestamp !== undefined) targets.push({ timestamp: toTimestamp });
+  if (byDuration !== undefined) targets.push({ duration: durationIn(byDuration) ?? byDuration });
   if (options.shiftBy !== undefined)
     targets.push({ shiftBy: number("--shift-by", options.shiftBy) });
   return targets;
+}
+
+/** Leaves anything but a duration that is too long to the broker. */
+function parseAgo(text: string): string {
+  assertAfter1970(durationIn(text) ?? 0);
+  return text;
 }
 
 function number(option: string, text: string): number {

@@ -1,11 +1,13 @@
 // rivulet recover partition | group | cluster: back to an earlier time, if the platform keeps earlier states.
 import type { Recovery, RecoveryTarget } from "../../core/recovery-info.ts";
 import { RECOVERY_PATH } from "../../protocol/paths.ts";
+import { whole } from "../answer.ts";
 import { agrees, mayAsk } from "../ask.ts";
 import { Broker } from "../broker.ts";
 import type { Command } from "../command.ts";
 import { type GlobalOptions, print, UsageError } from "../context.ts";
-import { parseWholeNumber } from "../options.ts";
+import { parseDay, parseWholeNumber } from "../options.ts";
+import { plainLines } from "../plain.ts";
 import { restoredText, warningText } from "../recovery-text.ts";
 
 interface RecoverOptions {
@@ -71,7 +73,7 @@ export function addRecover(program: Command): void {
 
 function withOptions(command: Command): Command {
   return command
-    .option("--to <time>", "back to this time: ISO 8601, or milliseconds since 1970")
+    .option("--to <time>", "back to this time: ISO 8601, or milliseconds since 1970", parseDay)
     .option("--bookmark <bookmark>", "back to this state, which an earlier recovery printed")
     .option("--dry-run", "show what would be lost, and change nothing")
     .option("-y, --yes", "do not ask before the change");
@@ -87,13 +89,14 @@ async function run(target: RecoveryTarget, options: RecoverOptions, command: Com
   const broker = new Broker(global, () => {});
   const ask = (point: object, isDry: boolean) =>
     broker.json<Recovery>("POST", RECOVERY_PATH, { target, ...point, dryRun: isDry });
-  const plan = await ask(to === undefined ? { bookmark } : { to }, true);
+  const plan = whole(await ask(to === undefined ? { bookmark } : { to }, true), "bookmark");
   const warning = warningText(target, plan, to ?? null);
   if (dryRun) return print(global, plan, () => warning);
-  if (!global.quiet || !yes) process.stderr.write(`${warning}\n`);
+  if (!global.quiet || !yes) process.stderr.write(`${plainLines(warning)}\n`);
   if (!yes && !(await agrees("\nGo back, and lose what is listed above? [y/N] ")))
     return process.stderr.write("Nothing was changed.\n");
   // The bookmark is the state that was shown. The time might mean another one by now.
-  const restored = await ask({ bookmark: plan.bookmark }, false);
+  const answer = await ask({ bookmark: plan.bookmark }, false);
+  const restored = whole(answer, "undoBookmark");
   return print(global, restored, () => restoredText(target, restored));
 }

@@ -1,7 +1,14 @@
 // Times, durations and positions as the command line takes them.
 import { describe, expect, test } from "vitest";
-import { fixed, fixedEnd, parseFrom, parseUntil } from "../../../src/cli/position.ts";
-import { durationIn, isoTimeIn, parseTime } from "../../../src/cli/times.ts";
+import { parseDay } from "../../../src/cli/options.ts";
+import { fixed, fixedUpToNow, parseFrom, parseUntil } from "../../../src/cli/position.ts";
+import {
+  durationIn,
+  isoTimeIn,
+  parseDuration,
+  parseExpiry,
+  parseTime,
+} from "../../../src/cli/times.ts";
 
 const NOW_MS = Date.parse("2026-11-30T12:00:00Z");
 
@@ -44,6 +51,32 @@ test.each(["", "soon", "2026", "2026-13-01", "30.11.2026", "2026-11-30 12:00"])(
   },
 );
 
+test.each(["2026-02-30", "2026-02-31T00:00Z", "2026-04-31T12:00:00+02:00", "2025-02-29T00:00"])(
+  "[CLI-23] %s is a day that does not exist",
+  (text) => {
+    expect(isoTimeIn(text)).toBeNull();
+    for (const parse of [parseFrom, parseUntil, parseTime, parseExpiry])
+      expect(() => parse(text)).toThrow("It must be ");
+    expect(() => parseDay(text)).toThrow("There is no such day");
+  },
+);
+
+test("[CLI-23] a leap day exists, and a zone does not move a day", () => {
+  expect(isoTimeIn("2028-02-29T00:30:00+02:00")).toBe(Date.parse("2028-02-28T22:30:00Z"));
+  expect(parseExpiry("2028-02-29T00:00Z")).toEqual({ atMs: Date.parse("2028-02-29T00:00Z") });
+  expect(parseDay("1700000000000")).toBe("1700000000000");
+});
+
+test.each(["999999999d", "P99999D"])("[CLI-23] %s reaches back beyond 1970", (text) => {
+  for (const parse of [parseFrom, parseUntil])
+    expect(() => parse(text)).toThrow("It must not reach back beyond 1970");
+});
+
+test("[CLI-23] a duration of more than a date can hold is rejected", () => {
+  for (const parse of [parseDuration, parseExpiry])
+    expect(() => parse("999999999d")).toThrow("It is too long");
+});
+
 describe("positions", () => {
   test.each([
     ["earliest", false, { at: "earliest" }],
@@ -64,7 +97,7 @@ describe("positions", () => {
     ["1m", { atMs: NOW_MS - 60_000 }],
     [String(NOW_MS), { atMs: NOW_MS }],
   ])("[CLI-14] --until %s is %j", (text, position) => {
-    expect(fixedEnd("--until", parseUntil(text), false, NOW_MS)).toEqual(position);
+    expect(fixedUpToNow("--until", parseUntil(text), false, NOW_MS)).toEqual(position);
   });
 
   test("[CLI-14] a small number without --partition is rejected as an offset", () => {
@@ -75,10 +108,20 @@ describe("positions", () => {
 
   test("[CLI-14] an end that is still to come is rejected, unless it is an offset", () => {
     const later = new Date(NOW_MS + 1).toISOString();
-    expect(() => fixedEnd("--until", parseUntil(later), false, NOW_MS)).toThrow(
+    expect(() => fixedUpToNow("--until", parseUntil(later), false, NOW_MS)).toThrow(
       `--until is ${later}, it must not be later than now`,
     );
-    expect(fixedEnd("--until", parseUntil("99"), true, NOW_MS)).toEqual({ offset: 99 });
+    expect(fixedUpToNow("--until", parseUntil("99"), true, NOW_MS)).toEqual({ offset: 99 });
+  });
+
+  test("[CLI-23] a start that is still to come is rejected", () => {
+    const later = new Date(NOW_MS + 1).toISOString();
+    expect(() => fixedUpToNow("--from", parseFrom(later), false, NOW_MS)).toThrow(
+      `--from is ${later}, it must not be later than now`,
+    );
+    expect(() => fixedUpToNow("--from", parseFrom("999999999999999"), false, NOW_MS)).toThrow(
+      "it must not be later than now",
+    );
   });
 
   test("[CLI-14] latest is no end, and now is no start", () => {
