@@ -2,6 +2,7 @@
 import { createReadStream, type ReadStream } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { JsonCursor } from "../protocol/json-text.ts";
+import { BrokerError } from "../sdk/index.ts";
 import { parseJson, UsageError, withoutMark } from "./context.ts";
 import { problemOfLines } from "./input-check.ts";
 
@@ -23,12 +24,14 @@ export interface InputOptions {
   readonly isArray: boolean;
   /** True takes every byte of a line, and lines that look like something else, such as a compressed file. */
   readonly isRaw: boolean;
+  /** The bytes of the longest line. A longer one is not collected to its end. */
+  readonly maxBytes: number;
 }
 
 /** Opens the path, or standard input if there is none. @throws UsageError, at the latest before the first piece */
 export async function openInput(
   path: string | undefined,
-  { isArray, isRaw }: InputOptions,
+  { isArray, isRaw, maxBytes }: InputOptions,
 ): Promise<Input> {
   const check = (start: Buffer) => {
     const why = isRaw ? null : problemOfLines(start, { file: shellWord(path ?? "FILE"), isArray });
@@ -38,7 +41,7 @@ export async function openInput(
   const size = await sizeOf(path);
   const input = path === undefined ? process.stdin : createReadStream(path);
   return {
-    pieces: lines(input, check, isRaw),
+    pieces: lines(input, check, isRaw, maxBytes),
     part: () => (size === null ? null : (input as ReadStream).bytesRead / size),
   };
 }
@@ -90,10 +93,12 @@ async function* lines(
   input: AsyncIterable<Buffer>,
   check: (start: Buffer) => void,
   isRaw: boolean,
+  maxBytes: number,
 ): AsyncGenerator<Piece[]> {
   const filled = (pieces: readonly Piece[]) =>
     (isRaw ? pieces : pieces.map(withoutEnding)).filter(({ bytes }) => bytes.length > 0);
   let rest: Buffer[] = [];
+  let restBytes = 0;
   let line = 0;
   let isFirst = true;
   for await (const chunk of input) {
@@ -108,10 +113,18 @@ async function* lines(
         line: ++line,
       });
       rest = [];
+      restBytes = 0;
       start = end + 1;
     }
-    if (start < chunk.length) rest.push(chunk.subarray(start));
     yield filled(pieces);
+    if (start === chunk.length) continue;
+    rest.push(chunk.subarray(start));
+    restBytes += chunk.length - start;
+    if (restBytes > maxBytes)
+      throw new BrokerError(
+        "MESSAGE_TOO_LARGE",
+        `line ${line + 1} has more than ${maxBytes} bytes, the bound`,
+      );
   }
   yield filled([{ bytes: Buffer.concat(rest), line: ++line }]);
 }

@@ -4,6 +4,7 @@ import type { JsonHeaders } from "../protocol/json-record.ts";
 import { JsonCursor, keepRecordText } from "../protocol/json-text.ts";
 import type { RecordInput } from "../sdk/index.ts";
 import { parseJson, UsageError } from "./context.ts";
+import { timeIn } from "./times.ts";
 
 export interface LineOptions {
   readonly records?: true;
@@ -100,7 +101,13 @@ function wholeRecord(bytes: Buffer, line: number): RecordInput {
   } = record as RecordInput & Readonly<Record<"topic" | "offset", unknown>>;
   for (const field of Object.keys(own))
     if (!FIELDS.has(field)) throw new UsageError(`line ${line}: a record has no field "${field}"`);
-  return own;
+  const { timestamp } = own as { readonly timestamp?: unknown };
+  if (typeof timestamp !== "string") return own;
+  const ms = timeIn(timestamp);
+  if (ms !== null) return { ...own, timestamp: ms };
+  throw new UsageError(
+    `line ${line}: timestamp is ${JSON.stringify(timestamp)}, it must be a time such as 2026-11-01T12:00:00Z, or milliseconds since 1970`,
+  );
 }
 
 /** Returns the field of a JSON object. A number, or an object, keeps the bytes that it has in the line. */

@@ -1,4 +1,5 @@
 // The `rivulet` command and all commands below it, built with commander.
+import type { Command as CommanderCommand } from "commander";
 import { Command } from "./command.ts";
 import { addAccess, addWhoami } from "./commands/access.ts";
 import { addAlerts } from "./commands/alerts.ts";
@@ -19,6 +20,7 @@ import { addRecover } from "./commands/recover.ts";
 import { addLearn, addStart } from "./commands/start.ts";
 import { addTokens } from "./commands/tokens.ts";
 import { addTopics } from "./commands/topics.ts";
+import { UsageError } from "./context.ts";
 import { addSettings, settle } from "./settings.ts";
 
 /** The version in package.json. The build puts it here. */
@@ -38,6 +40,17 @@ const GROUPS: readonly (readonly [string, readonly Add[]])[] = [
   ],
 ];
 
+/** @throws UsageError for an operand that is empty, such as an unset variable of a shell */
+function assertNamed({ registeredArguments, args }: CommanderCommand): void {
+  for (const [place, text] of args.entries()) {
+    const operand = registeredArguments[Math.min(place, registeredArguments.length - 1)];
+    if (text !== "" || operand === undefined) continue;
+    const kind = operand.name().replace(/s$/, "");
+    const isNamed = ["topic", "group", "alert"].includes(kind);
+    throw new UsageError(`the ${isNamed ? `name of the ${kind}` : kind} is empty`);
+  }
+}
+
 export function createProgram(): Command {
   const program = new Command("rivulet").description(
     "Talks to a Rivulet broker: records, topics, consumer groups, access and costs.",
@@ -54,7 +67,10 @@ export function createProgram(): Command {
       "rivulet consume orders --exit",
     )
     .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2))
-    .hook("preAction", () => settle(program));
+    .hook("preAction", (_, command) => {
+      assertNamed(command);
+      settle(program);
+    });
   for (const [heading, commands] of GROUPS) {
     program.commandsGroup(heading);
     for (const add of commands) add(program);

@@ -145,6 +145,12 @@ describe("positions", () => {
       ["--until", "2999-01-01"],
       /^--until is 2999-01-01T00:00:00.000Z, it must not be later than now/,
     ],
+    [
+      ["--from", "2999-01-01"],
+      /^--from is 2999-01-01T00:00:00.000Z, it must not be later than now/,
+    ],
+    [["--from", "999999999d"], /--from <position>.*It must not reach back beyond 1970/],
+    [["--from", "2026-02-30", "--group", "g"], /--from <position>.*It must be/],
     [["--partition", "0", "--group", "g"], /^--partition goes without --group/],
     [["placed", "--partition", "0", "x"], /^--partition goes with one topic/],
     [["--key-separator", ":"], /^--key-separator goes with --print key,value/],
@@ -553,6 +559,37 @@ describe("alerts and costs", () => {
       code: 2,
       err: expect.stringMatching(/^give --kind, --topic or --group, not several/),
     });
+  });
+});
+
+describe("a member with a name that steers a terminal", () => {
+  test("[CLI-22] its control characters are shown in every table, and are in the JSON", async () => {
+    await setUp("named", [{ value: "a" }]);
+    const clientId = "\x1b[31mevil\x1b]0;x\x07\nROW";
+    const shown = "\\x1b[31mevil\\x1b]0;x\\x07\\x0aROW";
+    const groupId = "steered";
+    let isAssigned = false;
+    const consumer = client().consumer({
+      ...{ groupId, clientId, topics: ["named"] },
+      onAssigned: () => {
+        isAssigned = true;
+      },
+    });
+    const running = consumer.run({ eachRecord: () => {} });
+    await until("it has the partition", () => isAssigned);
+    const texts = [
+      await done(["groups", "describe", groupId]),
+      await done(["groups", "lag", groupId]),
+      await done(["groups", "history", groupId]),
+    ];
+    for (const text of texts) {
+      expect(text).toContain(shown);
+      expect(text.replaceAll("\n", "")).not.toMatch(/\p{Cc}/u);
+    }
+    const json = JSON.parse(await done(["--json", "groups", "describe", groupId]));
+    expect(json.members[0].clientId).toBe(clientId);
+    await consumer.close();
+    await running;
   });
 });
 

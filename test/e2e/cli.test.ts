@@ -208,9 +208,7 @@ describe("records", () => {
     const { child, ended } = start("bash", ["--norc", "-c", `cd '${folder}'; ${copied}`]);
     child.stdin?.end();
     expect(await ended).toMatchObject({ code: 0, err: "" });
-    expect(readFileSync(join(folder, "out"))).toEqual(
-      Buffer.from([0x63, 0xe9, 0x0a, 0xff, 0xfe, 0x0a, 0x00, 0x0a]),
-    );
+    expect(readFileSync(join(folder, "out"))).toEqual(bytes);
   });
 
   test("[SYS-3] [PRD-6] keys and values stay as they are written", async () => {
@@ -233,17 +231,30 @@ describe("records", () => {
     expect(JSON.parse(read[4] ?? "{}").key).toBe("7.0");
   });
 
-  test("[SYS-3] a rejected line is named, with the number of lines stored before", async () => {
+  test("[SYS-3] [CLI-25] a rejected line is named, with the number of lines stored before", async () => {
     await setUp("cli-refused");
     const lines = Array.from({ length: 2_500 }, (_, i) =>
       i === 2_499 ? "x".repeat(1_100_000) : i,
     );
-    const produced = await rivulet(["produce", "cli-refused"], { input: `\n${lines.join("\n")}` });
+    const produced = await rivulet(["produce", "cli-refused"], {
+      input: `\n${lines.join("\n")}\n`,
+    });
     expect(produced).toMatchObject({
       code: 1,
       err: expect.stringMatching(
-        /^2000 records stored before that\.\nMESSAGE_TOO_LARGE: line 2501 has/,
+        /^MESSAGE_TOO_LARGE: line 2501 has .*\n2000 records stored before that\.\n$/,
       ),
+    });
+  });
+
+  test("[CLI-25] a line without an end is not collected beyond what a record may have", async () => {
+    await setUp("cli-endless");
+    const produced = await rivulet(["produce", "cli-endless"], {
+      input: `a\n${"x".repeat(1_100_000)}`,
+    });
+    expect(produced).toMatchObject({
+      code: 1,
+      err: "MESSAGE_TOO_LARGE: line 2 has more than 1048588 bytes, the bound\n0 records stored before that.\n",
     });
   });
 
@@ -496,6 +507,16 @@ describe.skipIf(spawnSync("script", ["--version"]).status !== 0)("on a terminal"
     expect(lines().at(-1)).toMatch(
       /^2 records, 6 B in \S+ s, \d+\/s\r\nProduced 2 records to 1 partition/,
     );
+  });
+
+  test("[CLI-22] consume shows control characters on a terminal, and a file has the bytes", async () => {
+    const value = "a\tb\x1b[31m\x07\x9b";
+    await setUp("cli-raw", [value]);
+    const file = join(folder, "raw");
+    const consume = `${quoted} --quiet consume cli-raw --exit`;
+    const { out } = await inTerminal(`${consume}; ${consume} > '${file}'`, 80).ended;
+    expect(out).toBe("a\tb\\x1b[31m\\x07\\x9b\r\n");
+    expect(readFileSync(file, "utf8")).toBe(`${value}\n`);
   });
 
   test("[CLI-3] [CLI-4] lag is drawn in place, fits, and ends with Ctrl-C", async () => {

@@ -1,9 +1,18 @@
 // rivulet produce: one record for each line, or for each element of a JSON array, or one tombstone.
 import { setTimeout as wait } from "node:timers/promises";
+import { MAX_MESSAGE_BYTES } from "../../core/limits.ts";
 import { atLine } from "../../protocol/line-errors.ts";
 import { BrokerError, type Producer, type RecordInput } from "../../sdk/index.ts";
+import { whole } from "../answer.ts";
 import type { Command } from "../command.ts";
-import { connect, type GlobalOptions, print, UsageError, wantsNotes } from "../context.ts";
+import {
+  connect,
+  type GlobalOptions,
+  print,
+  UsageError,
+  wantsNotes,
+  withAfterword,
+} from "../context.ts";
 import { count } from "../figures.ts";
 import { type Input, openInput } from "../input.ts";
 import { assertLineOptions, collectHeader, type LineOptions, recordOf } from "../line-records.ts";
@@ -37,7 +46,7 @@ export function addProduce(program: Command): void {
     .option("--array", "the input is one JSON array, and each element is a record")
     .option(
       "--records",
-      "each line is a whole record as `rivulet --json consume` prints it; it is placed anew",
+      "each line is a whole record as `rivulet --json consume` prints it, or with a timestamp in ISO 8601; it is placed anew",
     )
     .option("--key <key>", "give every record this key")
     .option("-k, --key-field <name>", "take the key from this field of each JSON value")
@@ -84,13 +93,17 @@ export function addProduce(program: Command): void {
 
 async function run(topic: string, options: ProduceOptions, global: GlobalOptions): Promise<void> {
   assertLineOptions(options);
+  if (options.array && options.keySeparator !== undefined)
+    throw new UsageError("--key-separator goes without --array, whose elements are values");
   if (options.tombstone) assertTombstone(options);
   const { admin, producer } = connect(global);
-  await admin.describeTopic(topic); // A typo is an error even if nothing is to be sent.
+  // A typo is an error even if nothing is to be sent.
+  whole(await admin.describeTopic(topic), "name", "partitions");
   if (options.tombstone) return appendTombstone(topic, producer, options, global);
   const input = await openInput(options.file, {
     isArray: options.array ?? false,
     isRaw: options.raw ?? false,
+    maxBytes: maxLineBytes(options),
   });
   const partitions = new Map<number, number>();
   let total = 0;
@@ -117,8 +130,7 @@ async function run(topic: string, options: ProduceOptions, global: GlobalOptions
     }
   } catch (error) {
     progress.end();
-    process.stderr.write(`${count(total, "record")} stored before that.\n`);
-    throw error;
+    throw withAfterword(error, `${count(total, "record")} stored before that.`);
   }
   progress.end();
   const summary = {
@@ -132,6 +144,15 @@ async function run(topic: string, options: ProduceOptions, global: GlobalOptions
     () =>
       `Produced ${count(total, "record")} to ${count(partitions.size, "partition")} of ${topic}.`,
   );
+}
+
+/** JSON writes a byte as 6 characters at most, as in \u0000. */
+const MOST_JSON = 6;
+
+/** Returns the bytes of the longest line that can become a record. */
+function maxLineBytes({ records, keySeparator = "" }: LineOptions): number {
+  const most = records ? MOST_JSON * MAX_MESSAGE_BYTES : MAX_MESSAGE_BYTES;
+  return most + Buffer.byteLength(keySeparator);
 }
 
 /** @throws UsageError */

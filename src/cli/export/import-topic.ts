@@ -4,6 +4,8 @@ import { open } from "node:fs/promises";
 import { MAX_MESSAGE_BYTES } from "../../core/limits.ts";
 import { BrokerError, type TopicInfo } from "../../sdk/index.ts";
 import type { Broker } from "../broker.ts";
+import { withAfterword } from "../context.ts";
+import { count } from "../figures.ts";
 import { ByteSource } from "./byte-source.ts";
 import type { Reporting } from "./export-topic.ts";
 import { PartitionImport } from "./partition-import.ts";
@@ -176,10 +178,8 @@ async function storeRecords(
     }
     await finish();
   } catch (error) {
-    report.note(
-      `# ${stored + ((current as PartitionImport | null)?.added ?? 0)} records were stored before that`,
-    );
-    throw error;
+    const added = stored + ((current as PartitionImport | null)?.added ?? 0);
+    throw withAfterword(error, `${count(added, "record")} stored before that.`);
   } finally {
     await file.close();
   }

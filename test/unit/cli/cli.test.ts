@@ -9,7 +9,7 @@ import { commandTree } from "../../../src/cli/command-tree.ts";
 import { bashCompletion } from "../../../src/cli/completion/bash.ts";
 import { fishCompletion } from "../../../src/cli/completion/fish.ts";
 import { zshCompletion } from "../../../src/cli/completion/zsh.ts";
-import { explain } from "../../../src/cli/context.ts";
+import { explain, withAfterword } from "../../../src/cli/context.ts";
 import { openInput } from "../../../src/cli/input.ts";
 import { manualOf } from "../../../src/cli/manual.ts";
 import { createProgram } from "../../../src/cli/program.ts";
@@ -18,7 +18,7 @@ import { parsePlan } from "../../../src/cli/reset-plan.ts";
 import { screenful } from "../../../src/cli/screen.ts";
 import { addSettings, heldSettings, settle } from "../../../src/cli/settings.ts";
 import { table } from "../../../src/cli/table.ts";
-import { ConnectionError } from "../../../src/sdk/index.ts";
+import { BrokerError, ConnectionError } from "../../../src/sdk/index.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "rivulet-config-"));
 const config = join(folder, "config.json");
@@ -317,12 +317,24 @@ test.each([
   expect(explain(new ConnectionError(message), { url: "http://b", ...token })).toMatch(told);
 });
 
+test("[CLI-22] an error shows control characters of a broker, and says last what was done before", () => {
+  const error = new BrokerError("INVALID_REQUEST", "a\x1b]0;x\x07\nb");
+  expect(explain(withAfterword(error, "2 records stored before that."), { url: "http://b" })).toBe(
+    "INVALID_REQUEST: a\\x1b]0;x\\x07\\x0ab\n2 records stored before that.",
+  );
+  expect(explain(new ConnectionError("\x9b1m"), { url: "http://b" })).toMatch(/^\\x9b1m\n/);
+});
+
 describe("input", () => {
-  async function read(text: string | Buffer, isArray: boolean): Promise<string[]> {
+  async function read(
+    text: string | Buffer,
+    isArray: boolean,
+    maxBytes = 1_000_000,
+  ): Promise<string[]> {
     const file = join(folder, "input");
     writeFileSync(file, text);
     const lines: string[] = [];
-    for await (const pieces of (await openInput(file, { isArray, isRaw: false })).pieces)
+    for await (const pieces of (await openInput(file, { isArray, isRaw: false, maxBytes })).pieces)
       for (const { bytes } of pieces) lines.push(bytes.toString());
     return lines;
   }
@@ -335,6 +347,24 @@ describe("input", () => {
     expect(await read('\ufeff[1.0, {"a":"\ufeff"}]', true)).toEqual(["1.0", '{"a":"\ufeff"}']);
     for (const plan of ["t,0,7\n", '{"offsets":[{"topic":"t","partition":0,"offset":7}]}'])
       expect(parsePlan(`\ufeff${plan}`, "plan")).toEqual([{ topic: "t", partition: 0, offset: 7 }]);
+  });
+});
+
+describe("long lines", () => {
+  test("[CLI-25] a line is not collected beyond its bound, and is named", async () => {
+    const file = join(folder, "endless");
+    writeFileSync(file, `a\n${"x".repeat(300_000)}`);
+    const options = { isArray: false, isRaw: false, maxBytes: 100_000 };
+    const lines: number[] = [];
+    const reading = async () => {
+      for await (const pieces of (await openInput(file, options)).pieces)
+        for (const { line } of pieces) lines.push(line);
+    };
+    await expect(reading()).rejects.toMatchObject({
+      code: "MESSAGE_TOO_LARGE",
+      message: "line 2 has more than 100000 bytes, the bound",
+    });
+    expect(lines).toEqual([1]);
   });
 });
 

@@ -6,6 +6,7 @@ import {
   type LineOptions,
   recordOf,
 } from "../../../src/cli/line-records.ts";
+import { plain, plainLines } from "../../../src/cli/plain.ts";
 import { lineOf, parseFields, parseSeparator, VALUE_ONLY } from "../../../src/cli/record-text.ts";
 import { Unread } from "../../../src/cli/unread.ts";
 import type { ConsumerRecord } from "../../../src/sdk/index.ts";
@@ -126,6 +127,33 @@ describe("lines", () => {
     [{ keyField: "f", nullValue: "x" }, "--null-value goes without --key-field"],
   ] as const)("[CLI-17] %j is rejected: %s", (options, error) => {
     expect(() => assertLineOptions(options)).toThrow(error);
+  });
+});
+
+describe("whole records", () => {
+  const record = (timestamp: unknown) =>
+    recordOf(Buffer.from(JSON.stringify({ value: "a", timestamp })), 3, { records: true });
+
+  test.each([
+    [5, 5],
+    ["2026-11-01T01:00:00Z", Date.parse("2026-11-01T01:00:00Z")],
+    ["1700000000000", 1_700_000_000_000],
+  ])("[CLI-17] --records takes the timestamp %j", (timestamp, ms) => {
+    expect(record(timestamp)).toMatchObject({ value: "a", timestamp: ms });
+  });
+
+  test("[CLI-17] another timestamp is rejected with its line", () => {
+    expect(() => record("2026-02-30")).toThrow(
+      'line 3: timestamp is "2026-02-30", it must be a time such as',
+    );
+  });
+});
+
+describe("text of others", () => {
+  test("[CLI-22] C0, C1 and DEL are shown, and other characters stay", () => {
+    const text = "\x1b[31ma\r\n\tb\x07\x7f\x9b\0 \u00e9\u{1f600}";
+    expect(plain(text)).toBe("\\x1b[31ma\\x0d\\x0a\\x09b\\x07\\x7f\\x9b\\x00 \u00e9\u{1f600}");
+    expect(plainLines("a\tb\r\nc\x1b")).toBe("a\tb\\x0d\nc\\x1b");
   });
 });
 
