@@ -140,7 +140,7 @@ function hintAtNode(): string[] {
   const [major = 0, minor = 0] = version.split(".").map(Number);
   if (major > MIN_NODE[0] || (major === MIN_NODE[0] && minor >= MIN_NODE[1])) return [];
   return [
-    `The project needs Node ${MIN_NODE.join(".")} or newer, and here is ${version}: write \`npx --package node@24 npm run dev\`,`,
+    `The project needs Node ${MIN_NODE.join(".")} or newer, and this machine has ${version}: write \`npx --package node@24 npm run dev\`,`,
     "and the same before `npm test`.",
     "",
   ];

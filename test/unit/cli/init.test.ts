@@ -61,8 +61,11 @@ test("[TPL-1] the project depends on the command's release, or on what --package
 });
 
 test.each([
-  { installed: "20.11.1", hint: /needs Node 22\.12 or newer, and here is 20\.11\.1: .*node@24/ },
-  { installed: "22.11.0", hint: /here is 22\.11\.0/ },
+  {
+    installed: "20.11.1",
+    hint: /needs Node 22\.12 or newer, and this machine has 20\.11\.1: .*node@24/,
+  },
+  { installed: "22.11.0", hint: /has 22\.11\.0/ },
   { installed: "22.12.0", hint: null },
   { installed: "24.1.0", hint: null },
 ])(
