@@ -11,15 +11,17 @@ import { assertCluster } from "./cluster-file.ts";
 import { kafkaTlsOf } from "./kafka-tls.ts";
 import { LogFilter } from "./log-filter.ts";
 import { boundData, v8FlagsOf } from "./memory-bounds.ts";
-import { advertisedOf, kafkaPortsOf, portOf } from "./ports.ts";
+import { advertisedOf, assertFetchable, kafkaPortsOf, portOf } from "./ports.ts";
 import {
   assertNoJurisdiction,
   DEFAULT_PORT,
   flagOf,
+  isJsonLog,
   isLoopback,
   MAX_PARTITIONS,
   MAX_SESSION_CPU_MS,
   numberOf,
+  outlivesTerminal,
   StartError,
   stopWithNpm,
 } from "./settings.ts";
@@ -58,8 +60,10 @@ function sessionCpu(): Record<string, string> {
  */
 export async function startBroker({ workerdPath, bundle }: Programs): Promise<string> {
   assertNoJurisdiction();
+  const asJson = isJsonLog();
   const host = process.env.HOST || "127.0.0.1";
   const kafkaTls = kafkaTlsOf();
+  assertFetchable("PORT");
   const port = await portOf("PORT", host, DEFAULT_PORT);
   const kafkaPorts = await kafkaPortsOf(host, port);
   const hostInUrl = host.includes(":") ? `[${host}]` : host;
@@ -76,7 +80,7 @@ export async function startBroker({ workerdPath, bundle }: Programs): Promise<st
   const { isOpen, variables, notice } = accessFor(host, dataDir);
 
   const configPath = resolve(dataDir, "workerd.capnp");
-  writeFileSync(
+  writeConfig(
     configPath,
     workerdConfig({
       bundlePath: embedPath(dataDir, bundlePath),
@@ -96,13 +100,13 @@ export async function startBroker({ workerdPath, bundle }: Programs): Promise<st
       isOpen,
       variables: { ...variables, ...sessionCpu() },
     }),
-    { mode: 0o600 }, // The root key is in it.
   );
-  chmodSync(configPath, 0o600);
+  const isDetached = outlivesTerminal();
   const workerd = spawn(workerdPath, ["serve", configPath], {
     stdio: ["ignore", "pipe", "pipe"],
+    detached: isDetached, // The signal of a closed terminal goes to the whole process group.
   });
-  printLines(workerd);
+  printLines(workerd, asJson);
   const watchdog = killWithParent(workerd);
 
   let isStopping = false;
@@ -114,7 +118,10 @@ export async function startBroker({ workerdPath, bundle }: Programs): Promise<st
   };
   process.on("SIGINT", stop);
   process.on("SIGTERM", stop);
-  process.on("SIGHUP", stop);
+  process.on("SIGHUP", () => {
+    if (isDetached) console.error("rivulet: the terminal was closed; the broker goes on");
+    else stop();
+  });
   stopWithNpm(stop);
   workerd.on("exit", (code, signal) => {
     watchdog?.kill("SIGKILL");
@@ -164,21 +171,40 @@ function prepareFolder(dataDir: string): string {
   return storagePath;
 }
 
+/** The error code of SQLite for a database that another connection has locked. */
+const SQLITE_BUSY = 5;
+
 /** Locks the folder, because two brokers on one folder would corrupt it. The operating system ends the lock with the process. */
 function lockFolder(dataDir: string): DatabaseSync {
-  const lock = new DatabaseSync(resolve(dataDir, "lock.sqlite"));
+  const path = resolve(dataDir, "lock.sqlite");
   try {
+    const lock = new DatabaseSync(path);
     lock.exec("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE");
-  } catch {
+    return lock;
+  } catch (error) {
+    const { errcode, message } = error as Error & { errcode?: number };
     throw new StartError(
-      `the data folder ${dataDir} is in use by another Rivulet; stop that one, or choose another, such as DATA_DIR=/path`,
+      errcode === SQLITE_BUSY
+        ? `the data folder ${dataDir} is in use by another Rivulet; stop that one, or choose another, such as DATA_DIR=/path`
+        : `${path} cannot be locked (${message}); remove it: it holds no data`,
     );
   }
-  return lock;
 }
 
-function printLines({ stdout, stderr }: ChildProcess): void {
-  const filter = new LogFilter(process.env.RIVULET_LOG === "json");
+/** Writes workerd's configuration. The root key is in it, so only its owner may read it. @throws StartError */
+function writeConfig(path: string, text: string): void {
+  try {
+    writeFileSync(path, text, { mode: 0o600 });
+    chmodSync(path, 0o600);
+  } catch (error) {
+    throw new StartError(
+      `${path} cannot be written (${(error as Error).message}); remove it: each start makes it anew`,
+    );
+  }
+}
+
+function printLines({ stdout, stderr }: ChildProcess, asJson: boolean): void {
+  const filter = new LogFilter(asJson);
   const print = (input: Readable | null, to: (line: string) => void) => {
     if (input === null) return;
     createInterface({ input }).on("line", (text) => {

@@ -7,6 +7,24 @@ const MAX_PORT = 65_535;
 /** The same number as in src/core/limits.ts, which is not imported here. */
 const MAX_NODES = 16;
 
+/** The ports that the Fetch standard blocks, because servers of other protocols may listen there. */
+const BLOCKED = new Set([
+  ...[1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101],
+  ...[102, 103, 104, 109, 110, 111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389],
+  ...[427, 465, 512, 513, 514, 515, 526, 530, 531, 532, 540, 548, 554, 556, 563, 587, 601, 636],
+  ...[989, 990, 993, 995, 1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665],
+  ...[6666, 6667, 6668, 6669, 6679, 6697, 10080],
+]);
+
+/** @throws StartError if the variable names a port at which no browser and no fetch would reach the broker */
+export function assertFetchable(variable: string): void {
+  const port = Number(process.env[variable]);
+  if (BLOCKED.has(port))
+    throw new StartError(
+      `${variable} is ${port}, which browsers and fetch refuse; choose another, such as ${variable}=8787`,
+    );
+}
+
 /**
  * Returns the port that the variable names, or a free one for 0.
  * @throws StartError for a value that is not a port, or a port that is taken
@@ -61,7 +79,7 @@ export async function kafkaPortsOf(host: string, httpPort: number | null): Promi
 /** Returns the next port that is free, to suggest it. */
 async function freePortAfter(host: string, taken: number): Promise<number> {
   for (let port = taken + 1; port <= Math.min(taken + 100, MAX_PORT); port++)
-    if ((await freePort(host, port)) !== null) return port;
+    if (!BLOCKED.has(port) && (await freePort(host, port)) !== null) return port;
   return 0;
 }
 

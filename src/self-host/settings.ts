@@ -1,5 +1,8 @@
 // The settings of a broker on this machine: environment variables, and the errors about them.
+import { fstatSync } from "node:fs";
 import { BlockList, isIP } from "node:net";
+import { basename } from "node:path";
+import { isatty } from "node:tty";
 
 export const DEFAULT_PORT = 8787;
 /** The same number as MAX_PARTITIONS_PER_TOPIC in src/core/limits.ts, which is not imported here. */
@@ -34,6 +37,33 @@ export function flagOf(variable: string, byDefault: boolean): boolean {
   const text = process.env[variable] || String(byDefault);
   if (text === "true" || text === "false") return text === "true";
   throw new StartError(`${variable} is "${text}", it must be true or false`);
+}
+
+/** True if lines of the log are to be printed as JSON: RIVULET_LOG. @throws StartError */
+export function isJsonLog(): boolean {
+  const text = process.env.RIVULET_LOG || "text";
+  if (text === "text" || text === "json") return text === "json";
+  throw new StartError(`RIVULET_LOG is "${text}", it must be text or json`);
+}
+
+/**
+ * True if the broker is to go on when its terminal is closed: nohup has started it, or it has no terminal, and its output
+ * goes to files. Node resets the signals that a process inherits as ignored, so nohup alone would not keep it from ending.
+ */
+export function outlivesTerminal(): boolean {
+  if (process.platform === "win32") return false;
+  if (basename(process.env._ ?? "") === "nohup") return true; // Most shells say there what they have started.
+  return !isatty(0) && goesToFile(1) && goesToFile(2);
+}
+
+/** True for a file or /dev/null. False for a pipe, whose reader may be the one that wants the broker to end. */
+function goesToFile(descriptor: number): boolean {
+  try {
+    const stats = fstatSync(descriptor);
+    return stats.isFile() || (stats.isCharacterDevice() && !isatty(descriptor));
+  } catch {
+    return false; // It is closed.
+  }
 }
 
 /** [PLC-1] workerd has no jurisdictions, and data meant for one must not go to this machine. @throws StartError */

@@ -4,10 +4,10 @@
 // the registry, the proxy and the platform's package, and checks what it downloads. The binary of the platform's package
 // runs as it is, so the install runs no script.
 import { spawn } from "node:child_process";
-import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { StartError } from "./settings.ts";
 import { COMPATIBILITY_DATE } from "./workerd-config.ts";
 
@@ -60,15 +60,37 @@ function packageIn(folder: string): string {
   return join(folder, "package.json");
 }
 
+/** The folder of an install that is not over: the version's folder, and the process that installs. */
+const UNFINISHED = /^workerd-\d+\.\d+\.\d+\.(\d+)$/;
+
+/** Removes what installs have left that were interrupted. */
+function removeUnfinished(cache: string): void {
+  for (const name of existsSync(cache) ? readdirSync(cache) : []) {
+    const [, pid] = UNFINISHED.exec(name) ?? [];
+    if (pid !== undefined && !isRunning(Number(pid)))
+      rmSync(join(cache, name), { recursive: true, force: true });
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM"; // It is another user's.
+  }
+}
+
 /**
  * Installs workerd into the cache with npm, whose output goes to standard error. An install that is interrupted leaves
- * nothing that a later start would find.
+ * nothing that a later start would find, and the next install removes what it has left.
  * @throws StartError
  */
 export async function installWorkerd(version: string): Promise<Workerd> {
   const folder = cacheOf(version);
   const temporary = `${folder}.${process.pid}`;
   try {
+    removeUnfinished(dirname(folder));
     mkdirSync(temporary, { recursive: true });
     writeFileSync(packageIn(temporary), '{ "private": true }\n');
     await npmInstall(temporary, `workerd@${version}`);

@@ -1,11 +1,15 @@
-import { writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { mkdirSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { fileURLToPath } from "node:url";
+import { expect, onTestFinished, test } from "vitest";
 import { Rivulet } from "../../src/sdk/index.ts";
 import { until } from "../support/until.ts";
 import { BrokerProcess, launch, temporaryFolder } from "./broker.ts";
 import { PlainClient } from "./plain-client.ts";
+
+const START = fileURLToPath(new URL("../../src/self-host/start.ts", import.meta.url));
 
 test.each(["SIGTERM", "SIGINT"] as const)(
   "[SYS-1] it says in one line that it is ready, and %s stops it cleanly",
@@ -167,6 +171,78 @@ test("[SYS-1] an invalid port is explained in one sentence", async () => {
   const { lines, exited } = launch({ PORT: "http", DATA_DIR: temporaryFolder() });
   expect((await exited).code).toBe(1);
   expect(lines).toEqual(['rivulet: PORT is "http", it must be a number from 0 to 65535']);
+});
+
+test.each(["6000", "10080", "22"])(
+  "[SYS-1] port %s, which browsers refuse, is explained in one sentence",
+  async (PORT) => {
+    const { lines, exited } = launch({ PORT, DATA_DIR: temporaryFolder() });
+    expect((await exited).code).toBe(1);
+    expect(lines).toEqual([
+      `rivulet: PORT is ${PORT}, which browsers and fetch refuse; choose another, such as PORT=8787`,
+    ]);
+  },
+);
+
+test("[SYS-1] an unknown form of the log is explained in one sentence", async () => {
+  const { lines, exited } = launch({ PORT: "0", DATA_DIR: temporaryFolder(), RIVULET_LOG: "xml" });
+  expect((await exited).code).toBe(1);
+  expect(lines).toEqual(['rivulet: RIVULET_LOG is "xml", it must be text or json']);
+});
+
+test.each([
+  {
+    kind: "a damaged lock",
+    spoil: (dataDir: string) => writeFileSync(join(dataDir, "lock.sqlite"), "damage ".repeat(100)),
+    sentence: "/lock.sqlite cannot be locked (file is not a database); remove it: it holds no data",
+  },
+  {
+    kind: "a folder in place of the lock",
+    spoil: (dataDir: string) => mkdirSync(join(dataDir, "lock.sqlite")),
+    sentence:
+      "/lock.sqlite cannot be locked (unable to open database file); remove it: it holds no data",
+  },
+  {
+    kind: "a folder in place of workerd's configuration",
+    spoil: (dataDir: string) => mkdirSync(join(dataDir, "workerd.capnp")),
+    sentence: "/workerd.capnp cannot be written (EISDIR",
+  },
+])("[SYS-1] $kind is explained in one sentence", async ({ spoil, sentence }) => {
+  const dataDir = temporaryFolder();
+  spoil(dataDir);
+  const { lines, exited } = launch({ PORT: "0", KAFKA_PORT: "0", DATA_DIR: dataDir });
+  expect((await exited).code).toBe(1);
+  expect(lines).toEqual([expect.stringContaining(`rivulet: ${dataDir}${sentence}`)]);
+});
+
+test.each([
+  { kind: "nohup", program: "nohup", args: [process.execPath] },
+  { kind: "a program without a terminal", program: process.execPath, args: [] },
+])("[SYS-12] a broker that $kind has started goes on when the terminal is closed", async (how) => {
+  const dataDir = temporaryFolder();
+  const path = join(dataDir, "output");
+  const output = openSync(path, "w");
+  const { _, ...inherited } = process.env;
+  const child = spawn(how.program, [...how.args, START], {
+    env: { ...inherited, PORT: "0", KAFKA_PORT: "0", DATA_DIR: dataDir },
+    stdio: ["ignore", output, output],
+    detached: true, // As a job of a shell, it has a process group of its own.
+  });
+  const exited = new Promise((resolve) => child.once("exit", (code) => resolve(code)));
+  onTestFinished(() => void child.kill("SIGTERM"));
+  const printed = () => readFileSync(path, "utf8");
+  await until("it is ready", () => printed().includes("is ready on"));
+  process.kill(-(child.pid as number), "SIGHUP");
+  await until("it has the signal", () => printed().includes("the broker goes on"));
+  const [url = ""] = /http:[^ ]+/.exec(printed()) ?? [];
+  expect((await fetch(`${url}/health`)).status).toBe(200);
+  child.kill("SIGTERM");
+  expect(await exited).toBe(0);
+});
+
+test("[SYS-12] a broker whose output is read stops when its terminal is closed", async () => {
+  const broker = await BrokerProcess.start();
+  expect(await broker.signal("SIGHUP")).toEqual({ code: 0, signal: null });
 });
 
 test("[PLC-1] a jurisdiction is refused in one sentence, because workerd has none", async () => {

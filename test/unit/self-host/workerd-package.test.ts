@@ -1,9 +1,10 @@
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { mkdirSync, mkdtempSync, readdirSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { COMPATIBILITY_DATE } from "../../../src/self-host/workerd-config.ts";
-import { cacheOf, findWorkerd } from "../../../src/self-host/workerd-package.ts";
+import { cacheOf, findWorkerd, installWorkerd } from "../../../src/self-host/workerd-package.ts";
 
 const VERSION = "1.20990101.0";
 const TOO_OLD = "2020-01-01";
@@ -50,4 +51,19 @@ test("[PKG-9] a workerd that does not know the Worker's compatibility date is pa
 
 test("[PKG-9] each version has a folder of its own in the cache", () => {
   expect(cacheOf(VERSION)).toBe(join(folder, "cache", "rivulet", `workerd-${VERSION}`));
+});
+
+test("[PKG-9] an install removes what interrupted ones have left, and nothing else", async () => {
+  const ended = spawnSync(process.execPath, ["--version"]).pid;
+  const cache = join(folder, "cache/rivulet");
+  const other = "workerd-1.20260101.0";
+  const kept = [other, `${other}.${process.ppid}`, `workerd-${VERSION}.old`, "other.1"];
+  for (const name of [...kept, `${other}.${ended}`, `workerd-${VERSION}.${ended}`])
+    mkdirSync(join(cache, name, "node_modules"), { recursive: true });
+  const programs = join(folder, "programs");
+  mkdirSync(programs);
+  writeFileSync(join(programs, "npm"), "#!/bin/sh\nexit 3\n", { mode: 0o755 });
+  vi.stubEnv("PATH", programs);
+  await expect(installWorkerd(VERSION)).rejects.toThrow("npm ended with exit code 3");
+  expect(readdirSync(cache).sort()).toEqual([...kept].sort());
 });
