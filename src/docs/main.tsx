@@ -1,7 +1,8 @@
 // The additions of JavaScript to a page of the documentation: the broker's address in code, buttons that copy it, the search,
 // and on the page of the HTTP API forms that send requests. Every page can be read without them.
+
+import { showOwnAddress } from "./code-address.ts";
 import { addCopyButtons } from "./copy.ts";
-import { showOwnAddress } from "./own-address.ts";
 import { addSearch } from "./search-box.ts";
 
 showOwnAddress(document);

@@ -272,7 +272,9 @@ describe("a page", () => {
     expect(await page.locator(".address", { hasText: url }).count()).toBe(1);
     for (const block of await blocks.all()) {
       const button = block.getByRole("button", { name: "Copy" });
-      expect(await button.evaluate((each) => getComputedStyle(each).opacity)).toBe("1");
+      expect(await button.evaluate((each) => each.checkVisibility({ opacityProperty: true }))).toBe(
+        true,
+      );
       expect(await block.evaluate((each) => each.scrollWidth <= each.clientWidth)).toBe(true);
     }
     for (const code of await page.locator(".code pre").all())

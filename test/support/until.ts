@@ -6,7 +6,7 @@ export async function until<T>(
   pauseMs = 10,
 ): Promise<T> {
   const startedMs = Date.now();
-  // Whoever waits for long asks less often: each question takes time from what is waited for.
+  // A long wait asks less often, because each question takes time from what is waited for.
   for (let nextMs = pauseMs; ; nextMs = Math.min(nextMs * 1.2, 5 * pauseMs)) {
     const value = await condition();
     if (value !== undefined && value !== false && value !== null) return value;

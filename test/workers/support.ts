@@ -62,7 +62,7 @@ export function signedOwner<O extends Omit<SignedOwner, "topicId" | "partition">
 /** Ends a wait that would never end. Far above what anything here takes, below the test's own timeout. */
 const GUARD_MS = 10_000;
 const POLL_MS = 10;
-/** Whoever waits for long asks less often: each question takes time from what is waited for. */
+/** A long wait asks less often, because each question takes time from what is waited for. */
 const MAX_POLL_MS = 50;
 /** No task of the cluster waits longer for its next try. */
 const LONGEST_WAIT_MS = 60 * 60_000;

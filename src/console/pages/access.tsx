@@ -54,7 +54,7 @@ function You() {
         </div>
         {caller.namespace !== undefined && (
           <div>
-            <dt>Name space</dt>
+            <dt>Namespace</dt>
             <dd class="data">{caller.namespace}</dd>
           </div>
         )}
@@ -114,7 +114,7 @@ function Question({ keys }: { keys: readonly KeyInfo[] }) {
       <p>
         {isComplete && <strong class={allowed ? "ok-text" : "danger-text"}>{answer}</strong>}
         {isComplete && key?.namespace !== undefined && (
-          <span> Its names are in the name space {key.namespace}.</span>
+          <span> Its names are in the namespace {key.namespace}.</span>
         )}
       </p>
     </section>
@@ -165,7 +165,7 @@ function columnsWith(onRevoke: ((key: KeyInfo) => void) | null): Column<KeyInfo>
     { title: "Key", cell: ({ id }) => <span class="data">{id}</span> },
     { title: "Principal", cell: ({ principal }) => <span class="data">{principal}</span> },
     { title: "Grants", isLong: true, cell: ({ grants }) => <GrantList grants={grants} /> },
-    { title: "Name space", cell: ({ namespace }) => <span class="data">{namespace ?? "–"}</span> },
+    { title: "Namespace", cell: ({ namespace }) => <span class="data">{namespace ?? "–"}</span> },
     { title: "Created", cell: ({ createdAt }) => <Time ms={Date.parse(createdAt)} /> },
     {
       title: "Expires",

@@ -3,7 +3,10 @@ import { beforeAll, describe, expect, test } from "vitest";
 import { type SearchIndex, searchIn, sectionsOf, snippetOf } from "../../../src/docs/search.ts";
 import { INDEX_OPTIONS, type IndexedSection } from "../../../src/docs/search-index.ts";
 import { bundleDocs } from "../../../src/self-host/docs-bundle.ts";
-import { apiDocument } from "../../../src/worker/http/openapi-document.ts";
+
+/** The broker's description of itself. The types of its module are those of the Workers runtime, which this program has not. */
+const API_MODULE = "../../../src/worker/http/openapi-document.ts";
+const { apiDocument } = (await import(API_MODULE)) as { apiDocument: () => never };
 
 const marked = (body: string, words: string[]) =>
   snippetOf(body, words)
