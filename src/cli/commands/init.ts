@@ -1,6 +1,14 @@
 // rivulet init: a new project out of a template of the package.
 import { execFile, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { basename, delimiter, dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -61,6 +69,7 @@ export function addInit(program: Command): void {
       const folder = resolve(path);
       const name = basename(folder);
       assertUsable(folder, name);
+      assertPackage(options.package);
       const spec = options.package ?? (IS_CLONE ? await packClone(folder) : undefined);
       const files = copyTemplate(folder, name, options.template, spec);
       const shown = relative("", folder) || ".";
@@ -86,8 +95,29 @@ function assertUsable(folder: string, name: string): void {
     throw new UsageError(
       `the folder's name is ${JSON.stringify(name)}; the Worker gets this name, so it must be 1 to 63 lower-case letters, digits and hyphens, and not ${BROKER_NAME}`,
     );
+  assertFolder(folder);
   if (existsSync(folder) && readdirSync(folder).length > 0)
     throw new UsageError(`${folder} is not empty`);
+}
+
+/** @throws UsageError if the path, or one above it, exists and is not a folder */
+function assertFolder(path: string): void {
+  if (dirname(path) !== path) assertFolder(dirname(path));
+  if (lstatSync(path, { throwIfNoEntry: false }) === undefined) return;
+  const found = statSync(path, { throwIfNoEntry: false });
+  if (found === undefined) throw new UsageError(`${path} is a link to nothing`);
+  if (!found.isDirectory()) throw new UsageError(`${path} is not a folder`);
+}
+
+/** A path as people write one, or the name of a packed package. Not a version, a range or an address. */
+const PATH = /^(\.{1,2}|~|[a-z]:)?[\\/]|^\.{1,2}$|^[^:]*\.(tgz|tar\.gz)$/i;
+
+/** @throws UsageError if it names no version and no file */
+function assertPackage(spec: string | undefined): void {
+  if (spec?.trim() === "")
+    throw new UsageError("--package is empty, it must be a version or the path of a packed one");
+  if (spec !== undefined && PATH.test(spec) && !existsSync(spec))
+    throw new UsageError(`--package is ${spec}, and there is no such file`);
 }
 
 /** Copies a template, and returns the paths of the new files. */

@@ -6,6 +6,7 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -100,6 +101,50 @@ test.each(["My-Shop", "-shop", "my_shop", "s".repeat(64), "rivulet"])(
   async (name) => {
     await expect(init(join(folder, name))).rejects.toThrow(/1 to 63 lower-case letters/);
     expect(readdirSync(folder)).toEqual([]);
+  },
+);
+
+test.each([
+  ["file", "is not a folder"],
+  ["file/below", "file is not a folder"],
+  ["dangling", "is a link to nothing"],
+  ["dangling/below", "dangling is a link to nothing"],
+])("[TPL-1] %s is refused as a target: it %s", async (path, why) => {
+  writeFileSync(join(folder, "file"), "kept");
+  symlinkSync(join(folder, "nowhere"), join(folder, "dangling"));
+  const made = init(join(folder, path));
+  await expect(made).rejects.toThrow(UsageError);
+  await expect(made).rejects.toThrow(why);
+  expect(readdirSync(folder).sort()).toEqual(["dangling", "file"]);
+});
+
+test("[TPL-1] a link to an empty folder is a target", async () => {
+  mkdirSync(join(folder, "real"));
+  symlinkSync(join(folder, "real"), join(folder, "my-shop"));
+  await init(join(folder, "my-shop"));
+  expect(existsSync(join(folder, "real/package.json"))).toBe(true);
+});
+
+test.each([
+  ["", "--package is empty"],
+  [" ", "--package is empty"],
+  ["./rivulet.tgz", "there is no such file"],
+  ["../gone", "there is no such file"],
+  ["/gone/rivulet-0.3.0.tar.gz", "there is no such file"],
+  ["rivulet-0.3.0.tgz", "there is no such file"],
+  ["C:\\gone.tgz", "there is no such file"],
+])("[TPL-1] --package %j is refused: %s", async (spec, why) => {
+  const made = init(join(folder, "my-shop"), "--package", spec);
+  await expect(made).rejects.toThrow(UsageError);
+  await expect(made).rejects.toThrow(why);
+  expect(readdirSync(folder)).toEqual([]);
+});
+
+test.each(["0.3.1", "~0.3.1", "latest", "https://example.com/rivulet.tgz", "npm:other@1"])(
+  "[TPL-1] --package %s is written as it is",
+  async (spec) => {
+    await init(join(folder, "my-shop"), "--package", spec);
+    expect(project("my-shop").dependencies).toEqual({ rivulet: spec });
   },
 );
 
