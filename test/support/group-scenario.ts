@@ -32,6 +32,7 @@ export interface JoinOptions {
   readonly memberEpoch?: number;
   readonly owned?: Iterable<PartitionKey>;
   readonly instanceId?: string;
+  readonly clientId?: string;
   readonly sessionTimeoutMs?: number;
   readonly rebalanceTimeoutMs?: number;
 }
@@ -78,7 +79,7 @@ export class GroupScenario {
           memberId,
           memberEpoch: options.memberEpoch ?? 0,
           instanceId: options.instanceId ?? null,
-          clientId: null,
+          clientId: options.clientId ?? null,
           ...subscription,
           sessionTimeoutMs: options.sessionTimeoutMs ?? SESSION_MS,
           rebalanceTimeoutMs: options.rebalanceTimeoutMs ?? REBALANCE_MS,

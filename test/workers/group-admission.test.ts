@@ -443,3 +443,25 @@ describe.each(TWINS)("an id that SQLite would keep in another spelling$when", ({
     expect((await describeGroup(group)).members).toMatchObject([{ memberId: "m" }]);
   });
 });
+
+test("[GRP-20] a client id with control characters is rejected in a poll, a socket and a plain socket", async () => {
+  const { name } = await createTopic(1);
+  const group = unique("group");
+  const clientId = "a\u001b[2Jb";
+  const refusal = {
+    code: "INVALID_REQUEST",
+    detail: 'clientId is "a\\u001b[2Jb", it must have no control characters',
+  };
+  const polled = { instanceId: "p", topics: [name], clientId };
+  const poll = await call("POST", `/v1/groups/${group}/poll`, polled);
+  expect(poll).toMatchObject({ status: 400, body: refusal });
+  const socket = await TestSocket.open<CoordinatorMessage>(`/v1/groups/${group}/socket`);
+  socket.send({ type: "join", memberId: "s", memberEpoch: 0, topics: [name], clientId });
+  await socket.until(() => socket.received.length > 0, "the refusal");
+  expect(socket.received[0]).toMatchObject({ type: "error", code: "INVALID_REQUEST" });
+  const query = new URLSearchParams({ topics: name, clientId });
+  const plain = await TestSocket.open<CoordinatorMessage>(`/v1/groups/${group}/consume?${query}`);
+  await plain.until(() => plain.received.length > 0, "the refusal");
+  expect(plain.received[0]).toMatchObject({ type: "error", code: "INVALID_REQUEST" });
+  expect((await call("GET", `/v1/groups/${group}`)).status).toBe(404);
+});

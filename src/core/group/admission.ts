@@ -3,7 +3,14 @@
 // Group.java (validateOffsetCommit, validateOffsetFetch, validateDeleteGroup). The functions are pure and change
 // nothing.
 import { sizeOf } from "../bytes.ts";
-import { type Failure, fail, type KafkaFailure, type KafkaResult, type Result } from "../errors.ts";
+import {
+  type Failure,
+  fail,
+  type KafkaFailure,
+  type KafkaResult,
+  preview,
+  type Result,
+} from "../errors.ts";
 import { MAX_CLASSIC_GROUP_BYTES } from "../limits.ts";
 import { readSubscription } from "./classic-assignment.ts";
 import {
@@ -44,6 +51,8 @@ export function whyNotJoin(
     (known === undefined ? whyNotNew(request) : whyNotAgain(known, request));
   if (refused !== null) return refused;
   const holder = holderOf(state, request.instanceId);
+  const misnamed = whyNotClientId(request, known ?? holder);
+  if (misnamed !== null) return misnamed;
   const isTaken = holder !== undefined && holder !== known;
   // A new member replaces a silent holder of its instance id, but an existing member does not. A polling holder is
   // silent between two polls, so it gives way to a socket.
@@ -72,6 +81,20 @@ function whyNotSessionTimeout(
     "INVALID_SESSION_TIMEOUT",
     `sessionTimeoutMs is ${sessionTimeoutMs}, in this group it must be ${minSessionTimeoutMs} to ${maxSessionTimeoutMs}`,
   );
+}
+
+/**
+ * [GRP-20] Rejects control characters in a client id, which terminals and logs show. Kafka's clients choose theirs freely.
+ * A member keeps the one with which an earlier release let it in.
+ */
+function whyNotClientId(
+  { clientId, heartbeats }: JoinRequest,
+  before: Member | undefined,
+): Failure | null {
+  if (heartbeats || clientId === null || clientId === before?.clientId) return null;
+  if (!/\p{Cc}/u.test(clientId)) return null;
+  const detail = `clientId is ${preview(clientId)}, it must have no control characters`;
+  return fail("INVALID_REQUEST", detail);
 }
 
 function whyNotNew({ memberId, memberEpoch }: JoinRequest): Failure | null {

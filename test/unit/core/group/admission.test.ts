@@ -347,3 +347,30 @@ test("[CLS-11] a classic group returns its committed offsets to anybody, even if
   const group = { ...mixed, classic: classicGroup({}).state };
   expect(offsetFetchErrorCode(group, { memberId: "x", memberEpoch: -1 })).toBe(NONE);
 });
+
+describe("a client id with control characters", () => {
+  const config = resolveGroupConfig({});
+  const join = { ...JOIN, clientId: "a\tb" };
+  const whyNot = (state: GroupState, request: JoinRequest) =>
+    whyNotJoin(state, config, request)?.error ?? "NONE";
+
+  test("[GRP-20] is rejected from a native member, and accepted from Kafka's", () => {
+    const { state } = new GroupScenario();
+    expect(whyNot(state, join)).toBe("INVALID_REQUEST");
+    expect(whyNot(state, { ...join, polls: true })).toBe("INVALID_REQUEST");
+    expect(whyNot(state, { ...join, heartbeats: true })).toBe("NONE");
+    expect(whyNot(state, { ...join, clientId: "größe 1" })).toBe("NONE");
+  });
+
+  test("[GRP-20] is kept by a member that has it, also when it comes back under a new id", () => {
+    const state = native((group) => {
+      group.join("old", { clientId: "a\tb", instanceId: "i", heartbeats: true });
+      group.disconnect("old");
+    });
+    expect(whyNot(state, { ...join, memberId: "old", instanceId: "i" })).toBe("NONE");
+    expect(whyNot(state, { ...join, memberId: "new", instanceId: "i" })).toBe("NONE");
+    expect(whyNot(state, { ...join, memberId: "old", instanceId: "i", clientId: "\n" })).toBe(
+      "INVALID_REQUEST",
+    );
+  });
+});

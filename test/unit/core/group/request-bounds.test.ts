@@ -76,7 +76,12 @@ const BOUNDS: readonly [what: string, by: readonly string[], most: object, more:
       { [field]: "x".repeat(bound + 1) },
     ],
     [`half a pair in ${field}`, JOINS, { [field]: "\ud83d\ude00" }, { [field]: "\ud83d" }],
-    [`the other half in ${field}`, JOINS, { [field]: "\u0000" }, { [field]: "a\ude00" }],
+    [
+      `the other half in ${field}`,
+      JOINS,
+      { [field]: field === "clientId" ? "a" : "\u0000" },
+      { [field]: "a\ude00" },
+    ],
   ]),
   [
     "the number of topics",
