@@ -10,8 +10,6 @@ import { CONSOLE_MODULE } from "../src/self-host/console-bundle.ts";
 import { DOCS_MODULE } from "../src/self-host/docs-bundle.ts";
 import { quietOutput } from "./quiet-output.ts";
 import { useRunFolder } from "./run-folder.ts";
-import { isDeep } from "./support/effort.ts";
-import { LONG_SIMULATIONS } from "./vitest.simulation.config.ts";
 
 quietOutput();
 
@@ -24,26 +22,32 @@ useRunFolder();
 
 /** They wait longest, and begin first. */
 const LONGEST = [
-  "e2e/bounds",
-  "e2e/files",
   "e2e/idle",
-  "e2e/backup",
+  "e2e/bounds",
   "e2e/kafka-silence",
-  "workers/plain-consumer",
-];
-/** Then the other long ones, both waiting and computing. */
-const LONG = [
+  "e2e/files",
+  "simulation/planted-faults",
+  "simulation/cost",
   "e2e/standstill",
-  "e2e/trouble",
   "e2e/session-cpu",
+  "e2e/backup",
+  "e2e/relays",
+  "e2e/trouble",
   "e2e/alerts",
   "e2e/kafka-mixed-group",
-  "e2e/kafka",
-  "e2e/cli",
-  "e2e/doctor",
-  "e2e/relays",
+  "workers/plain-consumer",
+];
+/** Then the other long ones of each project, a file that waits before one that computes. */
+const LONG = [
   "e2e/kill",
+  "e2e/doctor",
+  "e2e/cli",
+  "e2e/kafka",
   "e2e/start",
+  "e2e/kafka-tls",
+  "e2e/access-ends",
+  "e2e/kafka-producers",
+  "e2e/kafka-admin",
   "workers/http",
   "workers/clock",
   "workers/kafka-bounds",
@@ -56,8 +60,8 @@ const LONG = [
 ];
 
 /**
- * The order of the files. A file of the Workers runtime continues in the runtime of the previous one, if that is free, and
- * otherwise starts another, which costs seconds. So one of them is among the first files, and the rest follow these.
+ * The order of the files. A file continues in the process or runtime of the previous one if the next in line is of the same
+ * project, and otherwise starts another, which costs seconds. So the files of a project follow one another.
  */
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
@@ -69,7 +73,6 @@ class LongestFirst extends BaseSequencer {
       const place = placeIn(LONGEST, file);
       if (place < LONGEST.length) return place;
       if (file.moduleId.includes("/workers/")) return 100 + placeIn(LONG, file);
-      // Waiting files go before computing ones, which fill the gaps. The files of a project share processes.
       return (file.moduleId.includes("/e2e/") ? 200 : 300) + placeIn(LONG, file);
     };
     return (await super.sort(files)).sort((a, b) => rank(a) - rank(b));
@@ -78,8 +81,7 @@ class LongestFirst extends BaseSequencer {
 
 export default defineConfig({
   test: {
-    // More than the two cores they are made for: four end-to-end tests wait for a minute. Each further one would start
-    // another Workers runtime, which costs seconds.
+    // More than the two cores they are made for, because many files wait. `npm test` says otherwise: see run.ts.
     maxWorkers: 6,
     // The program's output in a test is shown if the test fails.
     silent: "passed-only",
@@ -92,7 +94,6 @@ export default defineConfig({
         test: {
           name: "unit",
           include: ["test/{unit,simulation,torture,releases,tidy}/**/*.test.ts"],
-          exclude: isDeep ? [] : [LONG_SIMULATIONS], // `npm run test:simulation`
           environment: "node",
           // A process for many files, because its start and its imports cost more than most of them.
           isolate: false,
@@ -124,8 +125,8 @@ export default defineConfig({
         test: {
           name: "e2e",
           execArgv: ["--disable-warning=TimeoutNegativeWarning"], // KafkaJS sets such timers.
-          include: ["test/e2e/**/*.test.ts"],
-          exclude: ["test/e2e/{demo,examples,learn,start-page}.test.ts"], // `npm run test:examples`
+          // `npm run test:examples` has the others.
+          include: ["test/e2e/!(demo|examples|learn|start-page).test.ts"],
           environment: "node",
           // A process for many files, as above.
           isolate: false,
