@@ -106,7 +106,9 @@ export function sdkSuite(connect: () => Rivulet): void {
       });
     const ended = expect(failing).rejects.toMatchObject({
       code: "REQUEST_TIMED_OUT",
-      message: expect.stringMatching(/offset 1 of stuck\/0 within maxProcessingMs, 300 ms/),
+      message: expect.stringMatching(
+        /offset 1 of stuck\/0 did not return within maxProcessingMs, 300 ms/,
+      ),
     });
     await begun.promise;
     const seen: number[] = [];

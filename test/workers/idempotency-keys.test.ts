@@ -430,7 +430,7 @@ describe("where no key is kept", () => {
         "idempotency-key": "a key",
       });
       expect(refused).toMatchObject({ status: 400, body: { code: "INVALID_REQUEST" } });
-      for (const part of ["Idempotency-Key", "a key", `${method} "${path}"`, "/records only"])
+      for (const part of ["Idempotency-Key", "a key", `${method} "${path}"`, "/records, not for"])
         expect(refused.body.detail).toContain(part);
       expect(await readValues(topic)).toEqual([]);
       await expectStatus(200, "GET", `/v1/topics/${topic.name}`, undefined, {
