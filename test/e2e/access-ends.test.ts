@@ -18,7 +18,7 @@ import {
 } from "./closed-broker.ts";
 
 /** Long enough to open everything on a busy machine. */
-const TTL_MS = 5_000;
+const TTL_MS = 10_000;
 const READERS = [
   "partition socket",
   "consume",
