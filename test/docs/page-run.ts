@@ -78,7 +78,8 @@ export class PageRun {
     clearTimeout(guard);
     const place = `${this.#page}:${block.line}`;
     expect(code, `${place}\n${text}\n${output.all}`).toBe(Number(words.exit ?? 0));
-    if (language !== "sh") expect(output.errors, place).toBe("");
+    // The SDK reports there what it handles by itself, and so what is wrong with a program. Java's clients log there.
+    if (language === "ts" || language === "js") expect(output.errors, place).toBe("");
     if (block.output === undefined) return;
     const expected = this.#local(block.output);
     if (!isOutput(output.shown, expected)) expect(output.shown, place).toBe(expected);
