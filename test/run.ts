@@ -24,7 +24,7 @@ const WITHOUT_LONG = LONG.flatMap((file) => ["--exclude", file]);
 /** Made for two cores. Each further process or runtime costs seconds of CPU to start. */
 const SIDE_BY_SIDE = [
   ["--project", "e2e", "--maxWorkers", "6", ...WITHOUT_LONG],
-  ["--project", "workers", "--project", "unit", "--maxWorkers", "4", ...WITHOUT_LONG],
+  ["--project", "workers", "--project", "unit", "--maxWorkers", "3", ...WITHOUT_LONG],
 ];
 /** Half of them wait. */
 const LONG_ONLY = [...LONG, "--project", "e2e", "--project", "unit", "--maxWorkers", "8"];
