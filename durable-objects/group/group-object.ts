@@ -129,8 +129,8 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls, Count
       // many.
       isWorthIt: () =>
         this.#keeper.counts.commits > 0 &&
-        // Release 0.2 did not store their number. There may be many.
-        (this.#store.attachedMembers ?? Number.POSITIVE_INFINITY) <= FEW_METRICS_MEMBERS &&
+        // Earlier releases did not store their number. There may be many.
+        (this.#store.memberCount ?? Number.POSITIVE_INFINITY) <= FEW_METRICS_MEMBERS &&
         this.#keeper.group.state.classic.members.size <= FEW_METRICS_MEMBERS,
       hasNews: () => this.#keeper.counts.changes > this.#toldChanges,
       snapshot: () => {

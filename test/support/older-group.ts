@@ -20,6 +20,7 @@ export const AGE_GROUP_TO_2: readonly string[] = [
   "ALTER TABLE old_members RENAME TO members",
   "ALTER TABLE old_offsets RENAME TO offsets",
   "ALTER TABLE group_state DROP COLUMN attached_members",
+  "ALTER TABLE group_state DROP COLUMN member_count",
   "UPDATE schema_version SET version = 2, oldest_reader = 1",
 ];
 

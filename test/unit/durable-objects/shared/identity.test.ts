@@ -106,7 +106,7 @@ describe("the storage of another object", () => {
       kind.write(storage);
       if (kind.name === "group g") {
         // Members are counted with the next change of the group, and checked with the next alarm.
-        storage.sql.exec("UPDATE group_state SET attached_members = NULL");
+        storage.sql.exec("UPDATE group_state SET attached_members = NULL, member_count = NULL");
         storage.sql.exec("INSERT INTO deadline VALUES (1, 0, 0)");
       }
       const whole = dump(storage);

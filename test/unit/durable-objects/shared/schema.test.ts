@@ -98,7 +98,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "group g",
-    version: 4,
+    version: 5,
     make: (storage) => {
       const store = new GroupStore(storage, "g");
       const coordinator = new TestedCoordinator(store.load());
