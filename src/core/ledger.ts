@@ -10,6 +10,7 @@
 //
 // Canceled code does not run to its end, so it does not give its memory back. A holder without activity for
 // HOLDER_SILENT_MS therefore no longer counts, until its next activity.
+import { isWithin } from "./elapsed.ts";
 import { BrokerError } from "./errors.ts";
 import { ANSWER_SHARES, HOLDER_SILENT_MS, MIN_ANSWER_SHARE_BYTES } from "./limits.ts";
 
@@ -103,12 +104,16 @@ export class Budget {
     this.#moves.delete(holder);
   }
 
+  /** [CLK-3] A holder whose last activity is in the future, because the clock was set back, counts as active now. */
   dropSilent(): void {
-    const sinceMs = this.#nowMs() - HOLDER_SILENT_MS;
+    const nowMs = this.#nowMs();
+    const ahead: Holder[] = [];
     for (const [holder, atMs] of this.#moves) {
-      if (atMs >= sinceMs) return;
-      holder.release();
+      if (atMs > nowMs) ahead.push(holder);
+      else if (isWithin(atMs, HOLDER_SILENT_MS, nowMs)) break;
+      else holder.release();
     }
+    for (const holder of ahead) this.moved(holder);
   }
 
   /** Drops the spare data that is easiest to load again. Returns false if there is none. */

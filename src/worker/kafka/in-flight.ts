@@ -2,6 +2,7 @@
 // yet. They share the isolate's memory. If a bound is passed, the connection whose turn it is must close, and
 // never simply the newest one [BND-1] [BND-10]. A connection whose invocation was killed shows no sign of life,
 // and stops counting [BND-24].
+import { isWithin } from "../../core/elapsed.ts";
 import { BrokerError } from "../../core/errors.ts";
 import { type Holding, RANKS } from "../../core/ledger.ts";
 import {
@@ -137,11 +138,14 @@ function rankOf({ isKnown, isMuted }: KafkaConnection): number {
   return isMuted ? RANKS.muted : RANKS.known;
 }
 
-/** Forgets the connections without a sign of life for long. Their invocations were killed. */
+/**
+ * Forgets the connections without a sign of life for long. Their invocations were killed. [CLK-3] If the clock was set back,
+ * all are forgotten. A live one is back within a third of the time.
+ */
 function forgetKilled(): void {
-  const sinceMs = Date.now() - HOLDER_SILENT_MS;
+  const nowMs = Date.now();
   for (const each of isolate.kafka.connections)
-    if (each.seenMs < sinceMs) isolate.kafka.connections.delete(each);
+    if (!isWithin(each.seenMs, HOLDER_SILENT_MS, nowMs)) isolate.kafka.connections.delete(each);
 }
 
 /**

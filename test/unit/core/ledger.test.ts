@@ -255,6 +255,20 @@ describe("the budget of an isolate", () => {
     expect(budget.bytes).toBe(130);
   });
 
+  it("[BND-24] [CLK-3] a clock that is set back hides no holder that has not moved for long", () => {
+    const { budget, bodies, answers } = isolate();
+    const [killed, later] = [bodies.hold(never), answers.hold(never)];
+    killed.set(40);
+    nowMs -= 24 * 60 * HOLDER_SILENT_MS;
+    bodies.hold(never);
+    later.set(20);
+    expect(budget.bytes).toBe(60);
+    nowMs += HOLDER_SILENT_MS + 1;
+    later.note(20);
+    bodies.hold(never);
+    expect(budget.bytes).toBe(20);
+  });
+
   it("[BND-24] spare data without an owner no longer counts", async () => {
     setFlagsFromString("--expose-gc");
     const collect = runInNewContext("gc") as () => void;
