@@ -163,9 +163,18 @@ export function whileAsked(method: Asked, action: () => Promise<unknown>): void 
 
 /** From now on an object with this storage sees a wall clock that is off by this much. */
 export function shiftWall(sql: SqlStorage, ms: number): void {
+  setWall(sql, () => Date.now() + ms);
+}
+
+/** From now on an object with this storage sees a wall clock that has stopped at this time. */
+export function stopWall(sql: SqlStorage, atMs: number): void {
+  setWall(sql, () => atMs);
+}
+
+function setWall(sql: SqlStorage, now: () => number): void {
   const exec = sql.exec.bind(sql);
   sql.exec = ((query: string, ...bindings: unknown[]) =>
-    query === WALL_CLOCK ? [{ ms: Date.now() + ms }] : exec(query, ...bindings)) as never;
+    query === WALL_CLOCK ? [{ ms: now() }] : exec(query, ...bindings)) as never;
 }
 
 /** Rings the cluster's alarm when every waiting retry is due. */
