@@ -33,6 +33,8 @@ const ADDS: ReadonlySet<GroupRequest["type"]> = new Set([
   "commit",
   "commitOffsets",
   "resetOffsets",
+  "openShare",
+  "useShare",
 ] as const);
 
 interface Waiting {

@@ -23,16 +23,23 @@ import {
   syncedReply,
 } from "../../src/calls/kafka-replies.ts";
 import { errorOf, type Failure, KAFKA_ERRORS, type Result, unwrap } from "../../src/core/errors.ts";
-import { unknownGroup, whyNotFetch, whyNotUnused } from "../../src/core/group/admission.ts";
+import {
+  notShare,
+  unknownGroup,
+  whyNotFetch,
+  whyNotUnused,
+} from "../../src/core/group/admission.ts";
 import { topicsAssignedBy } from "../../src/core/group/classic-assignment.ts";
 import { resolveGroupConfig } from "../../src/core/group/config.ts";
 import {
   describeClassic,
   describeConsumers,
   describeGroup,
+  describeShareGroup,
   listedSummaryOf,
   positionsIn,
   positionsOf,
+  type ShareGroupDescription,
   stateNameOf,
   summaryOf,
 } from "../../src/core/group/describe.ts";
@@ -43,10 +50,12 @@ import {
   partitionKey,
   toSet,
 } from "../../src/core/group/partition-key.ts";
+import { shareTermsOf } from "../../src/core/group/share-group.ts";
 import { type GroupState, newestEpoch } from "../../src/core/group/state.ts";
-import { FEW_METRICS_MEMBERS, MAX_REPORTED_POSITIONS } from "../../src/core/limits.ts";
+import { FAN_OUT, FEW_METRICS_MEMBERS, MAX_REPORTED_POSITIONS } from "../../src/core/limits.ts";
+import { mapConcurrently } from "../../src/core/map-concurrently.ts";
 import type { GroupSnapshot } from "../../src/core/metrics/snapshot.ts";
-import type { Env } from "../../src/env.ts";
+import { type Env, type PartitionStub, partitionStub } from "../../src/env.ts";
 import { logLine } from "../../src/log.ts";
 import { CLOSE_SESSION_ENDED } from "../../src/protocol/close-codes.ts";
 import { PING, PONG } from "../../src/protocol/heartbeat.ts";
@@ -236,6 +245,7 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls, Count
   async alterConfig({ changes, rooms }: GroupRequest<"alterConfig">) {
     const altered = await this.#server.serve({ type: "alterConfig", changes, rooms });
     if (!altered.ok) return altered;
+    if (altered.isChanged) await this.#sendTerms();
     return { ...(await this.config()), isChanged: altered.isChanged };
   }
 
@@ -270,6 +280,7 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls, Count
     }
     const used = this.#whyNotUnused();
     if (used !== null) return used;
+    await this.#callSharePartitions((partition, own) => partition.deleteShare(own));
     await this.#registration.retire(this.#keeper.group.state.incarnation);
     const usedNow = this.#whyNotUnused(); // Somebody may have joined in the meantime.
     if (usedNow !== null) return usedNow;
@@ -413,6 +424,48 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls, Count
     const { members } = this.#sockets;
     const assignment = this.#keeper.look(() => members.assignmentOf(answer.member));
     return { ok: true, assignment, rejected, delivered: answer.member.delivered };
+  }
+
+  // Share groups.
+
+  async openShare({ topics, rooms }: GroupRequest<"openShare">) {
+    return await this.#server.serve({ type: "openShare", topics, rooms });
+  }
+
+  async useShare({ incarnation, topic, partition }: GroupRequest<"useShare">) {
+    const missing = await this.#look(() => null);
+    if (missing !== null) return missing;
+    const request = { incarnation, topic: groupTopic(topic), partition };
+    return await this.#server.serve({ type: "useShare", ...request });
+  }
+
+  async describeShare(): Promise<Result<{ group: ShareGroupDescription }>> {
+    return await this.#look((state) =>
+      state.kind === "share"
+        ? ({ ok: true, group: describeShareGroup(state) } as const)
+        : notShare(this.#groupId),
+    );
+  }
+
+  /** [SHR-17] Sends the group's terms to the partitions that keep delivery states for it. */
+  async #sendTerms(): Promise<void> {
+    const terms = shareTermsOf(this.#keeper.group.config);
+    await this.#callSharePartitions((partition, own) =>
+      partition.configureShare({ ...own, terms }),
+    );
+  }
+
+  /** Calls all partitions that keep delivery states for the group. Throws if one cannot be reached. */
+  async #callSharePartitions(
+    call: (partition: PartitionStub, own: { group: string; incarnation: number }) => Promise<void>,
+  ): Promise<void> {
+    const { incarnation, partitions } = this.#keeper.look(({ state }) => describeShareGroup(state));
+    await mapConcurrently(partitions, FAN_OUT, (place) =>
+      call(partitionStub(this.env, place.topicId, place.partition), {
+        group: this.#groupId,
+        incarnation,
+      }),
+    );
   }
 
   async deliver(request: GroupRequest<"deliver">): Promise<PartitionSet> {

@@ -21,7 +21,12 @@
 import { BrokerError, type Failure } from "../../src/core/errors.ts";
 import type { ClassicState } from "../../src/core/group/classic-state.ts";
 import type { HistoryEntry } from "../../src/core/group/history.ts";
-import type { PartitionKey, PartitionSet } from "../../src/core/group/partition-key.ts";
+import {
+  type PartitionKey,
+  type PartitionSet,
+  parsePartitionKey,
+  partitionKey,
+} from "../../src/core/group/partition-key.ts";
 import {
   type CommittedOffset,
   emptyGroup,
@@ -91,12 +96,16 @@ const CREATE_MEMBERS = [
    END`,
 ];
 
+/** Only share groups have this table. Each table is read at every wake-up. */
+const CREATE_SHARE_PARTITIONS =
+  "CREATE TABLE IF NOT EXISTS share_partitions (topic_id TEXT, partition INTEGER, PRIMARY KEY (topic_id, partition)) WITHOUT ROWID";
+
 const CREATE_TOPIC_IDS = "CREATE INDEX topic_ids ON topics (json_extract(json, '$.topicId'))";
 
 const TABLES = [
   `CREATE TABLE group_state (id INTEGER PRIMARY KEY, incarnation INTEGER NOT NULL, group_epoch INTEGER NOT NULL,
      assignment_epoch INTEGER NOT NULL, next_member_number INTEGER NOT NULL, overrides TEXT NOT NULL,
-     empty_since_ms INTEGER, group_id TEXT, attached_members INTEGER, member_count INTEGER)`,
+     empty_since_ms INTEGER, group_id TEXT, attached_members INTEGER, member_count INTEGER, kind TEXT)`,
   "CREATE TABLE history (slot INTEGER PRIMARY KEY, operation INTEGER NOT NULL, at_ms INTEGER NOT NULL, entries TEXT NOT NULL)",
   CREATE_DEADLINE,
   ...CREATE_MEMBERS,
@@ -126,9 +135,10 @@ function toVersion3(sql: Sql): void {
   execAll(sql, ["DROP TABLE members", CREATE_DEADLINE, IS_DUE, ...shows, CREATE_TOPIC_IDS]);
 }
 
-/** Earlier releases did not store how many members there are. */
+/** Earlier releases did not store how many members there are, and had no share groups. */
 function toVersion5(sql: Sql): void {
   addColumn(sql, "group_state", "member_count", "INTEGER");
+  addColumn(sql, "group_state", "kind", "TEXT");
 }
 
 /** When the group has to examine all its members. */
@@ -226,6 +236,7 @@ export class GroupStore {
       empty_since_ms: number | null;
       attached_members: number | null;
       member_count: number | null;
+      kind: string | null;
     }>(this.#sql, "SELECT * FROM group_state WHERE id = 1");
     if (group === undefined) return emptyGroup(this.groupId);
     const members = this.#memberRows();
@@ -236,6 +247,7 @@ export class GroupStore {
       topics: this.#topicRows(),
       offsets: new StoredMap(wholly(() => readable(() => this.#positions.load()))),
       owners: new StoredMap(wholly(() => ownersOf(members))),
+      sharePartitions: group.kind === null ? new Set() : this.#sharePartitions(),
     };
     replay(state, {
       type: "group",
@@ -245,6 +257,7 @@ export class GroupStore {
       nextMemberNumber: group.next_member_number,
       overrides: parseStored(storedOverrides, group.overrides, "group_state.overrides"),
       emptySinceMs: group.empty_since_ms,
+      ...(group.kind === "share" ? { kind: group.kind } : {}),
     });
     this.#attached = group.attached_members;
     this.#memberCount = group.member_count;
@@ -265,6 +278,23 @@ export class GroupStore {
   /** The number of native members, those that poll included. Null if it is not known. */
   get memberCount(): number | null {
     return this.#isCreated ? this.#memberCount : 0;
+  }
+
+  #sharePartitions(): Set<PartitionKey> {
+    this.#sql.exec(CREATE_SHARE_PARTITIONS);
+    const query = "SELECT topic_id, partition FROM share_partitions";
+    const rows = this.#sql.exec<{ topic_id: string; partition: number }>(query);
+    return new Set(Array.from(rows, (row) => partitionKey(row.topic_id, row.partition)));
+  }
+
+  /** Must run before the topic's own row is deleted. */
+  #forgetSharePartitions(topic: string): void {
+    this.#sql.exec(CREATE_SHARE_PARTITIONS);
+    this.#sql.exec(
+      `DELETE FROM share_partitions
+         WHERE topic_id IN (SELECT json_extract(json, '$.topicId') FROM topics WHERE name = ?)`,
+      topic,
+    );
   }
 
   #memberRows(): StoredMap<string, Member> {
@@ -402,8 +432,8 @@ export class GroupStore {
         this.#storedEpoch = event.assignmentEpoch;
         this.#sql.exec(
           `INSERT OR REPLACE INTO group_state (id, incarnation, group_epoch, assignment_epoch, next_member_number,
-             overrides, empty_since_ms, group_id, attached_members, member_count)
-             VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+             overrides, empty_since_ms, group_id, attached_members, member_count, kind)
+             VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
           event.incarnation,
           event.groupEpoch,
           event.assignmentEpoch,
@@ -413,6 +443,7 @@ export class GroupStore {
           this.groupId,
           this.#attached,
           this.#memberCount,
+          event.kind ?? null,
         );
         return;
       case "member":
@@ -429,8 +460,15 @@ export class GroupStore {
         this.#put("topics", "name", event.topic.name, JSON.stringify(event.topic));
         return;
       case "topic-removed":
+        if (this.#state.kind === "share") this.#forgetSharePartitions(event.name);
         this.#sql.exec("DELETE FROM topics WHERE name = ?", event.name);
         return;
+      case "share-partition": {
+        const { topicId, partition } = parsePartitionKey(event.key);
+        this.#sql.exec(CREATE_SHARE_PARTITIONS);
+        this.#sql.exec("INSERT OR IGNORE INTO share_partitions VALUES (?, ?)", topicId, partition);
+        return;
+      }
       case "offset":
       case "offset-removed":
         return; // Both are written together.
@@ -569,5 +607,7 @@ function subjectOf(event: StoredEvent): string {
     case "offset":
     case "offset-removed":
       return `offset ${event.key}`;
+    case "share-partition":
+      return `share ${event.key}`;
   }
 }

@@ -219,6 +219,10 @@ export class Registration implements Cluster {
   }
 }
 
-export function groupTopic({ topicId, name, partitions }: TopicDescription): GroupTopic {
+export function groupTopic({
+  topicId,
+  name,
+  partitions,
+}: Pick<TopicDescription, "topicId" | "name" | "partitions">): GroupTopic {
   return { topicId, name, partitions };
 }

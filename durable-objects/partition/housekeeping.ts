@@ -39,6 +39,14 @@ export interface PushedRelays {
   look(): void;
 }
 
+/** [SHR-7] The locks and delays of share groups. */
+export interface DeliveryTimes {
+  /** The time when the first of them ends. Infinity if there is none. */
+  nextDueMs(): number;
+  /** Ends those whose time is over. */
+  expire(nowMs: number): void;
+}
+
 /** Called with each piece of work that failed, and the reason. */
 type Failed = (work: string, error: unknown) => void;
 
@@ -55,10 +63,13 @@ export class Housekeeping {
   readonly #turns: Pick<Turns, "next">;
   readonly #owners: Owners;
   readonly #relays: PushedRelays;
+  readonly #shares: DeliveryTimes;
   /** The time of the next check of the owners. Null if none had records at the last check. */
   #ownersDueMs: number | null = null;
   /** The time of the next check of the relays. Null if nothing was appended for them since the last one. */
   #relaysDueMs: number | null = null;
+  /** The time of the first end of a lock or a delay for which the alarm is set. Infinity if it is set for none. */
+  #sharesDueMs = Number.POSITIVE_INFINITY;
   /**
    * The earliest time for which an alarm is wanted, while the current alarm is looked up. Infinity at other
    * times.
@@ -76,8 +87,10 @@ export class Housekeeping {
     turns: Pick<Turns, "next">,
     owners: Owners,
     relays: PushedRelays,
+    shares: DeliveryTimes,
     failed: Failed,
   ) {
+    this.#shares = shares;
     this.#relays = relays;
     this.#failed = failed;
     this.#turns = turns;
@@ -102,6 +115,14 @@ export class Housekeeping {
     const dueMs = this.#relays.nextLookMs();
     if (dueMs === Number.POSITIVE_INFINITY) return;
     this.#relaysDueMs = dueMs;
+    this.#ringBy(dueMs, nowMs).catch((error) => this.#couldNotSchedule(error));
+  }
+
+  /** [SHR-7] Called when locks or delays may have begun. It costs nothing if the alarm covers them already. */
+  watchShares(nowMs: number): void {
+    const dueMs = this.#shares.nextDueMs();
+    if (dueMs >= this.#sharesDueMs) return;
+    this.#sharesDueMs = dueMs;
     this.#ringBy(dueMs, nowMs).catch((error) => this.#couldNotSchedule(error));
   }
 
@@ -140,6 +161,7 @@ export class Housekeeping {
     this.#scheduledAt = null;
     this.#ownersDueMs = null;
     this.#relaysDueMs = null;
+    this.#sharesDueMs = Number.POSITIVE_INFINITY;
   }
 
   async #schedule(nowMs: number, isUrgent = false): Promise<void> {
@@ -154,7 +176,8 @@ export class Housekeeping {
     this.#ownersDueMs = silenceMs === Number.POSITIVE_INFINITY ? null : silenceMs;
     const lookMs = this.#relays.nextLookMs();
     this.#relaysDueMs = lookMs === Number.POSITIVE_INFINITY ? null : lookMs;
-    return Math.min(silenceMs, lookMs);
+    this.#sharesDueMs = this.#shares.nextDueMs();
+    return Math.min(silenceMs, lookMs, this.#sharesDueMs);
   }
 
   /** Sets the alarm no later than `dueMs`. Calls during the lookup share one setting, for their earliest time. */
@@ -196,6 +219,7 @@ export class Housekeeping {
         this.#attempt("retention", () => this.#log.enforceRetention(startedMs)),
         this.#attempt("reporting silent owners", () => this.#owners.reportSilent(startedMs)),
         this.#attempt("checking relays", () => this.#relays.look()),
+        this.#attempt("ending locks of share groups", () => this.#shares.expire(startedMs)),
         this.#attempt("closing a segment", () => this.#log.rollForCompaction(startedMs)),
         await this.#compact(startedMs, now),
       ].every((done) => done);

@@ -9,12 +9,15 @@ import { budgets } from "../../src/budgets.ts";
 import type { Changed } from "../../src/calls/calls.ts";
 import type { ClusterCalls } from "../../src/calls/cluster-calls.ts";
 import {
+  type AcquiredBatches,
   type AppendRequest,
   type AppendResult,
   type Bounds,
   PARTITION_CALLS,
   type PartitionCalls,
   type PartitionRequest,
+  type ShareDescription,
+  type ShareGroupName,
 } from "../../src/calls/partition-calls.ts";
 import { beginOfUpgrade } from "../../src/calls/socket-caller.ts";
 import { compressor } from "../../src/compression/compress.ts";
@@ -39,6 +42,7 @@ import {
   failureOf,
   type Result,
 } from "../../src/core/errors.ts";
+import { unknownGroup } from "../../src/core/group/admission.ts";
 import {
   FAN_OUT,
   MAX_DECODED_REQUEST_BYTES,
@@ -55,6 +59,7 @@ import { PartitionLog } from "../../src/core/log/partition-log.ts";
 import type { TimestampCandidate } from "../../src/core/log/timestamp-lookup.ts";
 import { mapConcurrently } from "../../src/core/map-concurrently.ts";
 import type { PartitionSnapshot } from "../../src/core/metrics/snapshot.ts";
+import type { ShareTerms } from "../../src/core/share/share-terms.ts";
 import {
   clusterStub,
   type Env,
@@ -71,8 +76,8 @@ import { PING, PONG } from "../../src/protocol/heartbeat.ts";
 import { isUnknownType, parseFrame } from "../../src/protocol/parse.ts";
 import {
   type Owner,
+  partitionSocketMessage,
   type RelayMessage,
-  readerMessage,
 } from "../../src/protocol/partition-socket.ts";
 import { readAppendFrame } from "../../src/protocol/read-append-frame.ts";
 import { isStanding, ObjectClock, startAnew } from "../shared/clock.ts";
@@ -101,6 +106,9 @@ import { PartitionCounts } from "./partition-counts.ts";
 import { PartitionStore } from "./partition-store.ts";
 import { Relays } from "./relays.ts";
 import { RequestStore } from "./request-store.ts";
+import { ShareStore } from "./share-store.ts";
+import { ShareWatchers } from "./share-watchers.ts";
+import { Shares } from "./shares.ts";
 import { SqlLogStore } from "./sql-log-store.ts";
 import { TailReaders } from "./tail-readers.ts";
 
@@ -129,6 +137,8 @@ interface Parts {
   readonly requests: RequestStore;
   readonly housekeeping: Housekeeping;
   readonly turns: Turns;
+  readonly shares: Shares;
+  readonly watchers: ShareWatchers;
 }
 
 export class PartitionObject extends DurableObject<Env> implements PartitionCalls, Counting {
@@ -308,7 +318,27 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
       waitUntil: (promise) => this.ctx.waitUntil(promise),
       failed: () => housekeeping.watchRelays(Date.now()),
     });
-    const housekeeping = new Housekeeping(
+    const shares: Shares = new Shares({
+      env: this.env,
+      store: new ShareStore(this.#storage.sql),
+      log,
+      source: () => {
+        const { name, topicId, partitions } = this.#parts?.topic ?? topic;
+        return { topicId, topic: name, partition: this.#partition, partitions };
+      },
+      askGroup: (name) => this.#askShareGroup(name),
+      now: () => clock.now(),
+      waitUntil: (promise) => this.ctx.waitUntil(promise),
+      changed: (group) => {
+        watchers.changed(group);
+        housekeeping.watchShares(Date.now());
+      },
+      failed: (work, error) => this.#logFailure(topic.name, work, error),
+    });
+    const watchers = new ShareWatchers(this.ctx.getWebSockets(), (group) =>
+      shares.hasAvailable(group),
+    );
+    const housekeeping: Housekeeping = new Housekeeping(
       this.#alarm,
       log,
       compactor,
@@ -316,6 +346,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
       turns,
       owners,
       relays,
+      shares,
       (work, error) => this.#logFailure(topic.name, work, error),
     );
     const target: CommitTarget = {
@@ -335,6 +366,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
       },
       committed: () => {
         readers.pumpAll();
+        watchers.changed();
         relays.committed(Date.now());
         log.trimTail();
         housekeeping.committed(Date.now());
@@ -343,7 +375,10 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
       lingerMs: () => log.config.commitLingerMs,
     };
     const commits = new GroupCommit(target, clock);
-    return { topic, log, commits, readers, relays, requests, housekeeping, turns };
+    return {
+      ...{ topic, log, commits, readers, relays, requests, housekeeping, turns },
+      ...{ shares, watchers },
+    };
   }
 
   #relayStub(relay: number, region: string | undefined): RelayStub {
@@ -568,6 +603,48 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     const begun = requests.begin(key, bodyHash, plan, Date.now(), refusal);
     await housekeeping.schedule(Date.now());
     return begun;
+  }
+
+  // Share groups.
+
+  async acquire(request: PartitionRequest<"acquire">): Promise<Result<AcquiredBatches>> {
+    const loaded = await this.#load(request.begin);
+    return loaded.ok ? await loaded.parts.shares.acquire(request) : loaded;
+  }
+
+  async acknowledge(request: PartitionRequest<"acknowledge">) {
+    const loaded = await this.#load();
+    return loaded.ok ? await loaded.parts.shares.acknowledge(request) : loaded;
+  }
+
+  async describeShare(
+    name: PartitionRequest<"describeShare">,
+  ): Promise<Result<{ share: ShareDescription | null } & Bounds>> {
+    const loaded = await this.#load();
+    if (!loaded.ok) return loaded;
+    const { shares, log } = loaded.parts;
+    return { ok: true, share: shares.describe(name), ...boundsOf(log) };
+  }
+
+  async configureShare(request: PartitionRequest<"configureShare">): Promise<void> {
+    this.#parts?.shares.configure(request);
+  }
+
+  async deleteShare(name: PartitionRequest<"deleteShare">): Promise<void> {
+    this.#parts?.shares.delete(name);
+  }
+
+  /** [SHR-17] The cluster is asked first, so that no group is created. */
+  async #askShareGroup({
+    group,
+    incarnation,
+  }: ShareGroupName): Promise<Result<{ incarnation: number; terms: ShareTerms }>> {
+    const topic = this.#parts?.topic;
+    if (topic === undefined) return this.#unknownTopic();
+    if (!(await this.#isListedGroup(group))) return unknownGroup(group);
+    const { topicId, name, partitions } = topic;
+    const place = { topic: { topicId, name, partitions }, partition: this.#partition };
+    return await groupStub(this.env, group).useShare({ incarnation, ...place });
   }
 
   async configure({ topic }: PartitionRequest<"configure">): Promise<void> {
@@ -848,6 +925,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
   #forget(socket: WebSocket): void {
     this.#silent.delete(socket);
     this.#parts?.readers.remove(socket);
+    this.#parts?.watchers.remove(socket);
   }
 
   /** Upgrades a request to a partition socket. [ACL-7] Each of its messages is judged by its caller's rights. */
@@ -876,7 +954,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
       }
       parts.turns.hurryIfStanding();
       parts.commits.hurryIfLate();
-      const message = inside(socket, parseFrame(readerMessage, data));
+      const message = inside(socket, parseFrame(partitionSocketMessage, data));
       if (message.type === "attach") {
         const mine = Symbol();
         this.#attaching.set(socket, mine);
@@ -900,12 +978,19 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
           if (relay !== null && this.#sendToRelay(parts, socket, message, relay)) return;
         }
         if (parts.readers.attach(socket, message)) this.#silent.delete(socket);
+      } else if (message.type === "watch") {
+        const refused =
+          this.#access.whyNot(socket, "READ", topicResource(parts.topic.name)) ??
+          this.#access.whyNot(socket, "READ", groupResource(message.group));
+        if (refused !== null) throw errorOf(refused);
+        this.#silent.delete(socket);
+        parts.watchers.watch(socket, message.group);
       } else parts.readers.openWindow(socket, message);
       parts.housekeeping.watchOwners(Date.now());
     } catch (error) {
       if (isUnknownType(error))
         return sendJson(socket, { type: "error", ...errorFields(failureOf(error)) });
-      parts.readers.remove(socket);
+      this.#forget(socket);
       closeFatal(socket, error);
     }
   }
@@ -1023,27 +1108,26 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
   }
 
   override webSocketClose(socket: WebSocket, code: number): void {
-    this.#silent.delete(socket);
-    this.#parts?.readers.remove(socket);
+    this.#forget(socket);
     finishClose(socket, code);
   }
 
   override webSocketError(socket: WebSocket): void {
-    this.#silent.delete(socket);
-    this.#parts?.readers.remove(socket);
+    this.#forget(socket);
   }
 }
 
 serveCalls(PartitionObject, "partition", PARTITION_CALLS);
 countEvents(PartitionObject);
 
-type ReaderMessage = z.output<typeof readerMessage>;
+type ReaderMessage = z.output<typeof partitionSocketMessage>;
 
 /** [TEN-2] Returns the message with the group's name as it is in the whole deployment. */
 function inside(socket: ObjectSocket, message: ReaderMessage): ReaderMessage {
+  const name = (group: string) => nameInside(namespaceOf(callerOn(socket)), group);
+  if (message.type === "watch") return { ...message, group: name(message.group) };
   if (message.type !== "attach" || message.owner === undefined) return message;
-  const group = nameInside(namespaceOf(callerOn(socket)), message.owner.group);
-  return { ...message, owner: { ...message.owner, group } };
+  return { ...message, owner: { ...message.owner, group: name(message.owner.group) } };
 }
 
 /** Returns the offset at which a reader would start, if it can. */

@@ -5,6 +5,7 @@
 // fences       per group, the newest owner that attached (core/log/fences.ts).
 // fence_polls  per group that reads by polls, the time of its last poll, to the hour.
 // notes        what the cluster has answered already (shared/notes.ts).
+// share_groups  per share group, which records are delivered to whom, and the group's terms (share-store.ts).
 // relays       the relays to which appended records are pushed [RLY-2].
 import type { Topic } from "../../src/core/cluster/topics.ts";
 import {
@@ -20,6 +21,7 @@ import { createTables, execAll, migrate, type Schema, storedVersion } from "../s
 import { firstRow, type Sql, type Transactional } from "../shared/sql.ts";
 import { parseStored } from "../shared/stored-json.ts";
 import { storedPartition } from "../shared/stored-topic.ts";
+import { CREATE_SHARE_GROUPS } from "./share-store.ts";
 import { LOG_TABLES } from "./sql-log-store.ts";
 
 /** The topic and number of a partition. */
@@ -40,6 +42,7 @@ const TABLES = [
   CREATE_FENCE_POLLS,
   CREATE_NOTES,
   CREATE_RELAYS,
+  CREATE_SHARE_GROUPS,
   ...LOG_TABLES,
 ];
 
@@ -76,6 +79,7 @@ export class PartitionStore {
         },
         (sql) => execAll(sql, [CREATE_NOTES]),
         (sql) => sql.exec(CREATE_RELAYS),
+        (sql) => sql.exec(CREATE_SHARE_GROUPS),
       ],
     };
   }

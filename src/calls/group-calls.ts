@@ -4,7 +4,12 @@ import type { TopicDescription } from "../core/cluster/topics.ts";
 import type { ConfigOverrides } from "../core/config-table.ts";
 import type { Result } from "../core/errors.ts";
 import type { GroupConfig } from "../core/group/config.ts";
-import type { ClassicDescription, GroupDescription, GroupSummary } from "../core/group/describe.ts";
+import type {
+  ClassicDescription,
+  GroupDescription,
+  GroupSummary,
+  ShareGroupDescription,
+} from "../core/group/describe.ts";
 import type { HistoryEntry } from "../core/group/history.ts";
 import type { PartitionSet, TopicPartitions } from "../core/group/partition-key.ts";
 import type {
@@ -20,6 +25,7 @@ import type {
 } from "../core/group/requests.ts";
 import type { GroupSnapshot } from "../core/metrics/snapshot.ts";
 import type { TopicPartition } from "../core/record.ts";
+import type { ShareTerms } from "../core/share/share-terms.ts";
 import type { PollAnswer, PollRequest, RejectedAck } from "../protocol/poll.ts";
 import type { Changed } from "./calls.ts";
 import type { JoinedReply, SyncedReply } from "./kafka-replies.ts";
@@ -167,6 +173,27 @@ export interface GroupCalls {
     acks: PollRequest["acks"];
   }): Promise<Result<{ rejected: readonly RejectedAck[] }>>;
 
+  /**
+   * [SHR-16] Makes the group a share group, unless it is a consumer group: GROUP_ID_NOT_FOUND. It hears what becomes of
+   * these topics from now on.
+   */
+  openShare(
+    request: { topics: readonly string[] } & Creating,
+  ): Promise<Result<{ incarnation: number; terms: ShareTerms }>>;
+
+  /**
+   * [SHR-17] Notes that the partition keeps delivery states for the share group, and returns the group's terms. Called by
+   * the partition at its first use by the group, and once in each of its lives.
+   */
+  useShare(request: {
+    incarnation: number;
+    topic: Pick<TopicDescription, "topicId" | "name" | "partitions">;
+    partition: number;
+  }): Promise<Result<{ incarnation: number; terms: ShareTerms }>>;
+
+  /** Describes a share group, without its partitions' states. GROUP_ID_NOT_FOUND for a group of another kind. */
+  describeShare(): Promise<Result<{ group: ShareGroupDescription }>>;
+
   /** [ACL-8] Closes the sockets that were opened with this API key. Called by the Worker when the key is revoked. */
   revokeKey(request: { keyId: string }): Promise<void>;
 
@@ -250,6 +277,9 @@ export const GROUP_CALLS: Readonly<Record<keyof GroupCalls, boolean>> = {
   changeTopic: true,
   restorePositions: true,
   poll: true,
+  openShare: true,
+  useShare: true,
+  describeShare: true,
   deliver: true,
   leave: false,
   joinClassic: false,

@@ -6,6 +6,8 @@ import type { Result } from "../core/errors.ts";
 import type { KeyedAppend, KeyedRequest, RequestPlan } from "../core/log/keyed-request.ts";
 import type { TimestampCandidate } from "../core/log/timestamp-lookup.ts";
 import type { PartitionSnapshot } from "../core/metrics/snapshot.ts";
+import type { Acknowledgement, AcquiredRange, ShareCounts } from "../core/share/share-partition.ts";
+import type { ShareTerms } from "../core/share/share-terms.ts";
 import type { InitialOffset } from "../protocol/group-socket.ts";
 import type { Owner } from "../protocol/partition-socket.ts";
 import type { Changed } from "./calls.ts";
@@ -43,6 +45,33 @@ export type AppendResult = Result<{
   /** The log start offset. Absent while it is still 0. */
   readonly logStartOffset?: number;
 }>;
+
+/** A share group in one of its incarnations. */
+export interface ShareGroupName {
+  readonly group: string;
+  readonly incarnation: number;
+}
+
+export interface AcquiredBatches {
+  /** Whole record batches, one after another. Records outside the ranges are not the holder's. */
+  readonly batches: Uint8Array;
+  readonly ranges: readonly AcquiredRange[];
+  /** The time of the lock. */
+  readonly lockMs: number;
+  readonly nextDueMs: number | null;
+}
+
+export interface HolderAcks {
+  readonly holder: string;
+  /** In order of their offsets. */
+  readonly acks: readonly Acknowledgement[];
+}
+
+export interface ShareDescription extends ShareCounts {
+  readonly startOffset: number;
+  /** The records that are not finished. */
+  readonly lag: number;
+}
 
 export interface PartitionCalls {
   /** [RPT-1] Returns the partition's report, or null if it is not in use. Called by the MetricsObject. */
@@ -113,6 +142,38 @@ export interface PartitionCalls {
     } & Beginning,
   ): Promise<Result<{ request: KeyedRequest | null }>>;
 
+  /**
+   * [SHR-1] Acquires records for a consumer of a share group. Returns whole batches, the ranges in them that the holder
+   * has now, and for how long. If there are none, `nextDueMs` is the time at which a lock or a delay ends, or null.
+   */
+  acquire(
+    request: ShareGroupName & {
+      holder: string;
+      maxRecords: number;
+      maxBytes: number;
+      /** The time of the lock. The group's config decides if it is null. */
+      lockMs: number | null;
+      /** Where a new group begins, unless its config says so. */
+      from: "earliest" | "latest";
+    } & Beginning,
+  ): Promise<Result<AcquiredBatches>>;
+
+  /** [SHR-3] Applies the acknowledgements of holders. Each element counts as a whole or not at all, and has its result. */
+  acknowledge(
+    request: ShareGroupName & { acks: readonly HolderAcks[] },
+  ): Promise<Result<{ results: readonly Result<object>[] }>>;
+
+  /** Describes the delivery states of a share group, or null if the partition keeps none for it. It changes nothing. */
+  describeShare(
+    request: ShareGroupName,
+  ): Promise<Result<{ share: ShareDescription | null } & Bounds>>;
+
+  /** [SHR-17] Applies a change of the group's config. Called by the group. */
+  configureShare(request: ShareGroupName & { terms: ShareTerms }): Promise<void>;
+
+  /** [SHR-16] Forgets the delivery states of a group. Called by the group when it is deleted. */
+  deleteShare(request: ShareGroupName): Promise<void>;
+
   /** Applies a change of the topic's config. An unused partition gets it with its first use. */
   configure(request: { topic: TopicDescription }): Promise<void>;
 
@@ -160,6 +221,11 @@ export const PARTITION_CALLS: Readonly<Record<keyof PartitionCalls, boolean>> = 
   maxTimestamp: true,
   deleteRecords: true,
   beginRequest: true,
+  acquire: false,
+  acknowledge: false,
+  describeShare: true,
+  configureShare: true,
+  deleteShare: true,
   configure: true,
   revokeKey: true,
   noticeClock: true,

@@ -40,6 +40,8 @@ export const ERROR_DESCRIPTIONS: Readonly<Record<ErrorName, string>> = {
   UNKNOWN_TOPIC_ID: "The topic id is unknown: the topic was deleted.",
   FENCED_MEMBER_EPOCH: "A newer owner or a newer epoch has fenced this member.",
   UNRELEASED_INSTANCE_ID: "A live member holds this instance id.",
+  INVALID_RECORD_STATE:
+    "The consumer does not hold the record: it was finished, released, or taken over.",
   INVALID_REGULAR_EXPRESSION: "The pattern is not a legal regular expression.",
   STALE_MEMBER_EPOCH: "The member epoch is not current; use the newest one.",
 };

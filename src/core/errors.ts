@@ -61,6 +61,7 @@ export const ERRORS = {
   // Kafka marks it final, and its consumer decides by itself to commit again. Here it asks a member to commit the same
   // offsets again, with the newest epoch that it has received.
   STALE_MEMBER_EPOCH: spec(113, 409, true),
+  INVALID_RECORD_STATE: spec(121, 409),
   INVALID_REGULAR_EXPRESSION: spec(128, 400),
 } as const satisfies Record<string, ErrorSpec>;
 

@@ -789,3 +789,32 @@ export const BUDGET_WARNING_PERCENT = 80;
 
 /** Characters of a request id. */
 export const MAX_REQUEST_ID_CHARS = 64;
+
+// Share groups.
+/** The ranges of records with different states that a partition remembers for a share group: at most 1 MB as stored. */
+export const MAX_SHARE_RANGES = 10_000;
+/** The share groups that a partition keeps delivery states for. */
+export const MAX_SHARE_GROUPS_PER_PARTITION = 100;
+/** A lock that the group's config sets (Kafka's bound for brokers), and one that a consumer asks for. */
+export const DEFAULT_SHARE_LOCK_MS = 30_000;
+export const MIN_SHARE_LOCK_MS = 1_000;
+export const MAX_SHARE_CONFIG_LOCK_MS = 60 * 60_000;
+export const MAX_SHARE_LOCK_MS = 12 * 60 * 60_000;
+/** A wait before the next delivery: as long as that of Cloudflare Queues. */
+export const MAX_SHARE_DELAY_MS = 12 * 60 * 60_000;
+export const MAX_SHARE_BACKOFFS = 20;
+export const DEFAULT_SHARE_DELIVERIES = 5;
+export const MAX_SHARE_DELIVERIES = 100;
+export const DEFAULT_SHARE_LOCKS = 2_000;
+export const MIN_SHARE_LOCKS = 1;
+export const MAX_SHARE_LOCKS = 10_000;
+/** Records and acknowledgements in one request. */
+export const MAX_ACQUIRED_RECORDS = 1_000;
+export const DEFAULT_ACQUIRED_RECORDS = 100;
+export const MAX_ACKS_PER_REQUEST = 1_000;
+/** Why a record was given up, in characters. */
+export const MAX_REJECT_REASON_LENGTH = 1_000;
+/** Partitions that a waiting client watches. With more, it looks again at all of them once a second. */
+export const MAX_WATCHED_PARTITIONS = 64;
+/** Dead letters that a partition writes before it notes that they are written. */
+export const DEAD_LETTERS_AT_ONCE = 100;

@@ -72,7 +72,27 @@ export const windowMessage = z.object({
   windowBytes: integer(1, MAX_WINDOW_BYTES).optional(),
 });
 
+/**
+ * [SHR-19] Asks to be told once when the share group may acquire records here. The answer is `available`. The Worker sends it
+ * for a client that waits.
+ */
+export const watchMessage = z.object({
+  type: z.literal("watch"),
+  group: z.string().min(1).max(MAX_GROUP_ID_LENGTH),
+});
+
+/** [SHR-19] The watched share group may acquire records. Somebody else may be faster. */
+export interface ShareAvailableMessage {
+  readonly type: "available";
+}
+
 export const readerMessage = z.discriminatedUnion("type", [attachMessage, windowMessage]);
+/** The messages to a partition, from readers and from clients that wait for a share group. */
+export const partitionSocketMessage = z.discriminatedUnion("type", [
+  attachMessage,
+  windowMessage,
+  watchMessage,
+]);
 export type ReaderMessage = z.input<typeof readerMessage>;
 
 export interface AttachedMessage {

@@ -3,6 +3,7 @@ import { SOCKET_VERSION, TOKEN_SUBPROTOCOL } from "./version.ts";
 
 export const TOPICS_PATH = "/v1/topics";
 export const GROUPS_PATH = "/v1/groups";
+export const SHARE_GROUPS_PATH = "/v1/share-groups";
 export const PRODUCERS_PATH = "/v1/producers";
 export const CONFIGS_PATH = "/v1/configs";
 export const COSTS_PATH = "/v1/costs";

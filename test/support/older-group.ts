@@ -21,6 +21,7 @@ export const AGE_GROUP_TO_2: readonly string[] = [
   "ALTER TABLE old_offsets RENAME TO offsets",
   "ALTER TABLE group_state DROP COLUMN attached_members",
   "ALTER TABLE group_state DROP COLUMN member_count",
+  "ALTER TABLE group_state DROP COLUMN kind",
   "UPDATE schema_version SET version = 2, oldest_reader = 1",
 ];
 

@@ -176,6 +176,30 @@ describe("rows per operation", () => {
     socket.close(1000);
   });
 
+  test("[COST-1] [SHR-1] [SHR-3] acquire and acknowledgement of a share group", async () => {
+    const { topic, stub } = await newPartition();
+    await append(stub, batchOf(20));
+    const group = unique("g");
+    const opened = await groupStub(env, group).openShare({ topics: [topic.name] });
+    if (!opened.ok) throw new Error(opened.detail);
+    const own = { group, incarnation: opened.incarnation };
+    const acquire = (maxRecords: number) =>
+      stub.acquire({
+        ...own,
+        ...{ holder: "h", maxRecords, maxBytes: 1_000_000, lockMs: null, from: "earliest" },
+      });
+    await acquire(1);
+    const acquired = await metered(stub, () => acquire(10));
+    const acks = [{ holder: "h", acks: [{ first: 0, last: 9, type: "accept" as const }] }];
+    const accepted = await metered(stub, () => stub.acknowledge({ ...own, acks }));
+    expect(
+      numberOf(documented("acquire of a share group, of any number of records of a partition")[0]),
+    ).toBe(acquired.written);
+    expect(
+      documented("acknowledgement of any number of its records").slice(0, 2).map(numberOf),
+    ).toEqual([accepted.written, accepted.read]);
+  });
+
   test("[COST-1] [RLY-2] push of an append to R relays", async () => {
     const { stub } = await newPartition();
     await append(stub, batchOf(1));

@@ -39,7 +39,7 @@ const KINDS: readonly Kind[] = [
     path: ({ name }) => `/v1/topics/${name}/partitions/0/socket`,
     first: () => ({ type: "attach", attachId: 7, offset: "latest" }),
     answer: { type: "attached", attachId: 7, offset: 1 },
-    types: "attach, window",
+    types: "attach, window, watch",
   },
   {
     kind: "a plain socket",

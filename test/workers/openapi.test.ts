@@ -171,6 +171,15 @@ describe("answers are as described", async () => {
   await expectStatus(200, "PUT", "/v1/alerts/described", alert);
   const deleted = await createTopic(1);
   await expectStatus(204, "DELETE", `/v1/topics/${deleted.name}`);
+  const shareGroup = unique("described");
+  const produced = [{ value: "a" }, { value: "b" }];
+  await produce(topic.name, produced);
+  const shared = await expectStatus<{ records: readonly { leaseId: string }[] }>(
+    200,
+    "POST",
+    `/v1/share-groups/${shareGroup}/acquire`,
+    { topics: [topic.name], maxRecords: 1 },
+  );
   const bodies: Record<string, unknown> = {
     "post /v1/deleted-topics/{topic}/undelete": {},
     "post /v1/topics": { name: unique("described") },
@@ -183,6 +192,13 @@ describe("answers are as described", async () => {
     "post /v1/tokens": { role: "consume", subject: "User:described" },
     "post /v1/groups/{group}/offsets": { to: "earliest" },
     "put /v1/alerts/{alert}": { type: "group-lag", threshold: 60 },
+    "post /v1/share-groups/{group}/acquire": { topics: [topic.name] },
+    "post /v1/share-groups/{group}/acknowledge": {
+      acks: [
+        { leaseId: shared.records[0]?.leaseId, type: "accept" },
+        { leaseId: "none", type: "accept" },
+      ],
+    },
     "post /v1/groups/{group}/poll": { instanceId: "i", topics: [topic.name] },
   };
   const queries: Record<string, string> = {
@@ -200,7 +216,7 @@ describe("answers are as described", async () => {
     const place = path
       .replace("{topic}", path.includes("deleted-topics") ? deleted.name : topic.name)
       .replace("{partition}", "0")
-      .replace("{group}", group)
+      .replace("{group}", path.includes("share-groups") ? shareGroup : group)
       .replace("{alert}", "described")
       .replace("{id}", key.id);
     const answer = await call(method.toUpperCase(), `${place}${queries[name] ?? ""}`, bodies[name]);

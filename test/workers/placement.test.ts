@@ -97,6 +97,7 @@ const empty = ok({ records: [], nextOffset: 0, logStartOffset: 0, highWatermark:
 const known = { group: KNOWN };
 const PARTITION = "/v1/topics/{topic}/partitions/{partition}";
 const GROUP = "/v1/groups/{group}";
+const SHARE_GROUP = "/v1/share-groups/{group}";
 const resets = [
   "earliest",
   "latest",
@@ -220,6 +221,17 @@ const HTTP: Look[] = [
   http(`POST ${GROUP}/poll`, ok({ assignment: [] }), "", {
     body: { instanceId: "i", topics: [TOPIC], leave: true },
   }),
+  http(`GET ${SHARE_GROUP}`, noGroup),
+  http(`GET ${SHARE_GROUP}`, noGroup, "", known),
+  http(`POST ${SHARE_GROUP}/acquire`, refused(404, "UNKNOWN_TOPIC_OR_PARTITION"), "", {
+    body: { topics: [NOBODY] },
+  }),
+  http(
+    `POST ${SHARE_GROUP}/acknowledge`,
+    ok({ results: [expect.objectContaining({ ok: false, code: "GROUP_ID_NOT_FOUND" })] }),
+    "",
+    { body: { acks: [{ leaseId: `1.id.3.0.holder.${TOPIC}`, type: "accept" }] } },
+  ),
   http(`GET ${GROUP}/consume`, refused(400, "INVALID_REQUEST"), `?topics=${TOPIC}`),
   http(`GET ${GROUP}/consume`, refused(404, "UNKNOWN_TOPIC_OR_PARTITION"), `?topics=${NOBODY}`),
   http(`GET ${GROUP}/socket`, refused(400, "INVALID_REQUEST")),

@@ -20,7 +20,7 @@ import {
   commonProtocols,
 } from "./classic-state.ts";
 import type { GroupConfig } from "./config.ts";
-import type { ClassicJoin, ClassicToken, JoinRequest } from "./requests.ts";
+import type { ClassicJoin, ClassicToken, GroupRequest, JoinRequest } from "./requests.ts";
 import {
   type GroupState,
   hasMembers,
@@ -30,6 +30,45 @@ import {
   subscriberTest,
 } from "./state.ts";
 import { whyNotTopicPattern } from "./topic-pattern.ts";
+
+// Kind.
+
+/** The requests of a consumer group's members, and those that move its committed offsets. */
+const OF_CONSUMERS: ReadonlySet<GroupRequest["type"]> = new Set([
+  "join",
+  "poll",
+  "heartbeat",
+  "joinClassic",
+  "syncClassic",
+  "commitOffsets",
+  "resetOffsets",
+] as const);
+
+/**
+ * [SHR-16] Returns why a group of this kind does not serve the request, or null. As in Kafka, a group of another kind is
+ * not found: GROUP_ID_NOT_FOUND. The first use decides on the kind.
+ */
+export function whyNotKind(
+  state: GroupState,
+  { type }: Pick<GroupRequest, "type">,
+): KafkaFailure | null {
+  const { groupId, kind } = state;
+  if (kind === "share") {
+    if (!OF_CONSUMERS.has(type)) return null;
+    const detail = `group ${groupId} is a share group; it has no consumers and no committed offsets`;
+    return fail("GROUP_ID_NOT_FOUND", detail);
+  }
+  const isRefused = type === "useShare" || (type === "openShare" && isUsedByConsumers(state));
+  return isRefused ? notShare(groupId) : null;
+}
+
+function isUsedByConsumers({ topics, nextMemberNumber, classic }: GroupState): boolean {
+  return nextMemberNumber > 1 || classic.generation > 0 || topics.size > 0;
+}
+
+export function notShare(groupId: string): Failure {
+  return fail("GROUP_ID_NOT_FOUND", `group ${groupId} is not a share group`);
+}
 
 // Join.
 

@@ -41,9 +41,10 @@ export class Changes {
   /** Emits a change of the group's own fields. */
   emitGroup(change: Partial<Omit<Extract<GroupEvent, { type: "group" }>, "type">>): void {
     const { incarnation, groupEpoch, assignmentEpoch, nextMemberNumber } = this.state;
-    const { overrides, emptySinceMs } = this.state;
+    const { overrides, emptySinceMs, kind } = this.state;
     const before = { incarnation, groupEpoch, assignmentEpoch, nextMemberNumber };
-    this.emit({ type: "group", ...before, overrides, emptySinceMs, ...change });
+    const kindOf = kind === null ? {} : { kind };
+    this.emit({ type: "group", ...before, overrides, emptySinceMs, ...kindOf, ...change });
   }
 
   /**

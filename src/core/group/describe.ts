@@ -73,6 +73,33 @@ export function describeGroup(state: GroupState): GroupDescription {
   };
 }
 
+/** A share group's description of itself. The Worker adds what its partitions say. */
+export interface ShareGroupDescription {
+  readonly groupId: string;
+  readonly incarnation: number;
+  readonly state: GroupStateName;
+  readonly epoch: number;
+  readonly members: GroupInfo["members"];
+  /** The partitions that keep delivery states for the group. */
+  readonly partitions: readonly {
+    readonly topic: string;
+    readonly topicId: string;
+    readonly partition: number;
+  }[];
+}
+
+export function describeShareGroup(state: GroupState): ShareGroupDescription {
+  const names = topicNames(state);
+  const { members, ...group } = describeGroup(state);
+  return {
+    ...{ groupId: group.groupId, incarnation: state.incarnation },
+    ...{ state: group.state, epoch: group.epoch, members },
+    partitions: fromSet(state.sharePartitions).flatMap(({ topicId, partitions }) =>
+      partitions.map((partition) => ({ topic: names.get(topicId) ?? topicId, topicId, partition })),
+    ),
+  };
+}
+
 export function stateNameOf(state: GroupState): GroupStateName {
   if (state.members.size === 0) return "EMPTY";
   if (state.groupEpoch > state.assignmentEpoch) return "ASSIGNING";
@@ -233,6 +260,13 @@ export function listedSummaryOf(state: GroupState): GroupSummary | null {
 export function summaryOf(state: GroupState): GroupSummary | null {
   if (!exists(state)) return null;
   const { members, phase, protocolType, generation } = state.classic;
+  const hasMember = state.members.size > 0;
+  if (state.kind === "share")
+    return {
+      protocolType: "share",
+      groupState: hasMember ? "Stable" : "Empty",
+      groupType: "share",
+    };
   // The last members were classic, and no native member has joined since.
   const wasClassic = state.groupEpoch === 0 && generation > 0;
   if (members.size > 0 || wasClassic)

@@ -8,6 +8,7 @@ import {
   validateCommit,
   whyNotJoin,
   whyNotJoinClassic,
+  whyNotKind,
   whyNotUnused,
 } from "./admission.ts";
 import { Changes, type Handled } from "./changes.ts";
@@ -19,6 +20,7 @@ import { GroupOffsets, unknownNames } from "./offsets.ts";
 import { whyNotBounded } from "./request-bounds.ts";
 import type { AnswerTo, ClassicLeave, GroupRequest, Operations, RefusalOf } from "./requests.ts";
 import type { Sight } from "./session.ts";
+import { openShare, useShare } from "./share-group.ts";
 import {
   exists,
   type GroupEvent,
@@ -114,7 +116,7 @@ export class Group {
   }
 
   #whyNot(request: GroupRequest): KafkaFailure | null {
-    const unbounded = whyNotBounded(request);
+    const unbounded = whyNotBounded(request) ?? whyNotKind(this.state, request);
     if (unbounded !== null) return unbounded;
     switch (request.type) {
       case "join":
@@ -151,6 +153,10 @@ export class Group {
         return !this.exists && mayAddMember(this.state.classic, request) ? LISTED : null;
       case "alterConfig":
         return LISTED;
+      case "openShare":
+        return this.#lookupOfShare(request.topics);
+      case "useShare":
+        return existing(unknownNames(this.state, [request.topic.name]));
       case "commitOffsets":
         return existing(this.#offsets.unknownTopics(request.offsets));
       case "learnTopics":
@@ -180,6 +186,13 @@ export class Group {
     return { names: topics, pattern: topicPattern, mustExist: false };
   }
 
+  /** [GRP-13] The cluster lists the group, and tells it what becomes of its topics. */
+  #lookupOfShare(topics: readonly string[]): Lookup | null {
+    const names = unknownNames(this.state, topics);
+    if (this.exists) return existing(names);
+    return { names, pattern: null, mustExist: true };
+  }
+
   /**
    * Handles a request. `ticket` identifies its reply. If the request waits for other members, the reply is among those
    * of a later request.
@@ -193,6 +206,8 @@ export class Group {
   }
 
   #answer(request: GroupRequest, ticket: number, nowMs: number): Answers<GroupRequest> {
+    const refused = whyNotKind(this.state, request);
+    if (refused !== null) return refused as AnswerTo<GroupRequest>;
     switch (request.type) {
       case "join":
         return this.#native.join(request, request.found ?? [], nowMs);
@@ -232,6 +247,10 @@ export class Group {
         const makeGroup = () => this.#changes.occupy(false, nowMs);
         return this.#offsets.commitNamed(token, offsets, found, makeGroup, nowMs);
       }
+      case "openShare":
+        return openShare(this.#changes, this.#offsets, request, nowMs);
+      case "useShare":
+        return useShare(this.#changes, this.#offsets, request);
       case "resetOffsets":
         return this.#offsets.reset(request.offsets, request.found ?? [], nowMs);
       case "deleteOffsets":

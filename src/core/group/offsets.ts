@@ -386,9 +386,10 @@ export class GroupOffsets {
 
   /**
    * [OFF-10] Deletes offsets of an empty group when `offsets.retention.minutes` have passed since both their commit and
-   * the last member's leaving.
+   * the last member's leaving. [SHR-16] Delivery states of a share group do not expire.
    */
   expire(nowMs: number): void {
+    if (this.#state.sharePartitions.size > 0) return;
     for (const [key, { committedAtMs }] of [...this.#state.offsets])
       if (this.#retainedUntilMs(committedAtMs) <= nowMs)
         this.#changes.emit({ type: "offset-removed", key });
@@ -399,7 +400,8 @@ export class GroupOffsets {
 
   /** The time at which `expire` must be called next, or the group is dead. Infinity if neither will happen. */
   get nextExpiryMs(): number {
-    const { offsets, overrides } = this.#state;
+    const { offsets, overrides, sharePartitions } = this.#state;
+    if (sharePartitions.size > 0) return Number.POSITIVE_INFINITY;
     if (offsets.size === 0) {
       const isKept = Object.keys(overrides).length > 0;
       return isKept ? Number.POSITIVE_INFINITY : this.#retainedUntilMs(0);
@@ -412,8 +414,9 @@ export class GroupOffsets {
   /** [OFF-10] True if nothing is left of the group: Kafka's state DEAD. */
   isDead(nowMs: number): boolean {
     if (!exists(this.#state) || this.#retainedUntilMs(0) > nowMs) return false;
-    const { offsets, overrides } = this.#state;
-    return !hasMembers(this.#state) && offsets.size === 0 && Object.keys(overrides).length === 0;
+    const { offsets, overrides, sharePartitions } = this.#state;
+    const isKept = Object.keys(overrides).length > 0 || sharePartitions.size > 0;
+    return !hasMembers(this.#state) && offsets.size === 0 && !isKept;
   }
 
   #retainedUntilMs(committedAtMs: number): number {

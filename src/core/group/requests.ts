@@ -10,6 +10,7 @@ import type {
   Result,
 } from "../errors.ts";
 import type { TopicPartition } from "../record.ts";
+import type { ShareTerms } from "../share/share-terms.ts";
 import type { ClassicProtocol } from "./classic-state.ts";
 import type { PartitionKey, PartitionSet } from "./partition-key.ts";
 import type { GroupTopic, Member } from "./state.ts";
@@ -94,6 +95,19 @@ export interface Operations {
   deletePositions: [
     { positions: readonly TopicPartition[] },
     Result<{ outcomes: readonly (KafkaErrorName | null)[]; deleted: readonly boolean[] }>,
+  ];
+
+  // Share groups.
+
+  /** [SHR-16] Makes the group a share group if nobody has used it yet, and lets it know these topics. */
+  openShare: [
+    { topics: readonly string[] } & Found,
+    Result<{ incarnation: number; terms: ShareTerms }>,
+  ];
+  /** [SHR-17] Notes that the partition keeps delivery states for the group from now on. */
+  useShare: [
+    { incarnation: number; topic: GroupTopic; partition: number } & Found,
+    Result<{ incarnation: number; terms: ShareTerms }>,
   ];
 
   // Other operations.

@@ -94,6 +94,10 @@ export interface GroupState {
   /** Topics with current or former subscriptions that still exist, by name. */
   readonly topics: TopicMap;
   readonly offsets: Map<PartitionKey, CommittedOffset>;
+  /** [SHR-16] "share" for a share group. Null for a consumer group, and for one that nobody has used yet. */
+  kind: GroupKind | null;
+  /** The partitions that keep delivery states for this share group. */
+  readonly sharePartitions: Set<PartitionKey>;
   /** Derived: the current owner of each partition, `revoking` included. No partition has two owners [GRP-1]. */
   readonly owners: Map<PartitionKey, string>;
   /** Not stored: the assignment that each member got in its last answer to a heartbeat. */
@@ -109,6 +113,8 @@ export type GroupEvent =
       readonly nextMemberNumber: number;
       readonly overrides: ConfigOverrides;
       readonly emptySinceMs: number | null;
+      /** Absent for a group that is not a share group. */
+      readonly kind?: GroupKind;
     }
   | {
       readonly type: "member";
@@ -126,6 +132,7 @@ export type GroupEvent =
     }
   | { readonly type: "offset"; readonly key: PartitionKey; readonly committed: CommittedOffset }
   | { readonly type: "offset-removed"; readonly key: PartitionKey }
+  | { readonly type: "share-partition"; readonly key: PartitionKey }
   | {
       readonly type: "classic";
       readonly classic: ClassicState;
@@ -144,6 +151,8 @@ export type GroupEvent =
 export type TopicRemovalReason = "topic removed" | "offsets deleted" | "offsets expired";
 
 export type RemovalReason = "left" | "session timeout" | "rebalance timeout" | "replaced";
+
+export type GroupKind = "share";
 
 /** Members by id. The storage knows whether there are any without reading them all. */
 export interface MemberMap extends Map<string, Member> {
@@ -176,6 +185,8 @@ export function emptyGroup(groupId: string): GroupState {
     targets: new Map(),
     topics: new Map(),
     offsets: new Map(),
+    kind: null,
+    sharePartitions: new Set(),
     owners: new Map(),
     told: new Map(),
   };
@@ -269,6 +280,7 @@ export function replay(state: GroupState, event: GroupEvent): void {
       state.nextMemberNumber = event.nextMemberNumber;
       state.overrides = event.overrides;
       state.emptySinceMs = event.emptySinceMs;
+      state.kind = event.kind ?? null;
       return;
     case "member": {
       const { member } = event;
@@ -294,8 +306,15 @@ export function replay(state: GroupState, event: GroupEvent): void {
     case "topic":
       state.topics.set(event.topic.name, event.topic);
       return;
-    case "topic-removed":
+    case "topic-removed": {
+      const topicId = state.topics.get(event.name)?.topicId;
+      for (const key of state.sharePartitions)
+        if (key.startsWith(`${topicId}:`)) state.sharePartitions.delete(key);
       state.topics.delete(event.name);
+      return;
+    }
+    case "share-partition":
+      state.sharePartitions.add(event.key);
       return;
     case "offset":
       state.offsets.set(event.key, event.committed);

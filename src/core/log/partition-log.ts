@@ -409,6 +409,22 @@ export class PartitionLog implements Spare {
     return { pieces, sizeInBytes, nextOffset };
   }
 
+  /**
+   * Yields the batches from the first one that ends at `offset` or later. Throws CORRUPT_MESSAGE at damaged data [CRC-2].
+   * The log must not change before the last one is taken.
+   */
+  *batchesFrom(offset: number): Generator<{ first: number; last: number; bytes: Uint8Array }> {
+    for (const run of this.#runsFrom(Math.max(offset, this.logStartOffset))) {
+      if (run.damage !== undefined) throw this.verifier.error(run);
+      for (const { start, header } of batches(run.bytes)) {
+        const first = header.baseOffset;
+        const last = first + header.lastOffsetDelta;
+        const bytes = run.bytes.subarray(start, start + header.sizeInBytes);
+        if (last >= offset) yield { first, last, bytes };
+      }
+    }
+  }
+
   *#runsFrom(offset: number): Generator<Run> {
     if (offset >= this.#nextOffset) return;
     this.#tail.noteRead(offset);

@@ -11,7 +11,9 @@ import { unknownGroup } from "../../core/group/admission.ts";
 import { compareText } from "../../core/group/assignor/compare-text.ts";
 import {
   changeGroupConfig,
+  DEAD_LETTER_TOPIC,
   type GroupConfig,
+  groupConfigByKey,
   resolveGroupConfig,
 } from "../../core/group/config.ts";
 import type { GroupSummary } from "../../core/group/describe.ts";
@@ -20,10 +22,10 @@ import { GROUP_KNOWN_MS, METADATA_CACHE_GROUPS } from "../../core/limits.ts";
 import { regionSet } from "../../core/placement.ts";
 import { clusterStub, type Env, type GroupStub, groupStub } from "../../env.ts";
 import { noteChange } from "./audit.ts";
-import { callerIn, seesGroup } from "./authorize.ts";
+import { assertMayUseTopic, callerIn, seesGroup } from "./authorize.ts";
 import { forgetOldest, isolate } from "./isolate.ts";
 import { noteInMetrics } from "./metrics.ts";
-import { inside } from "./namespace.ts";
+import { inside, outside } from "./namespace.ts";
 import { type AskPage, everyItem, type Page, pageOf } from "./pages.ts";
 
 export type Group = GroupStub;
@@ -47,8 +49,9 @@ export async function lookAtGroup<R extends { readonly ok: true } | Failure>(
 export async function alterGroupConfig(
   env: Env,
   groupId: string,
-  changes: Readonly<Record<string, unknown>>,
+  requested: Readonly<Record<string, unknown>>,
 ): Promise<Result<{ overrides: ConfigOverrides; config: GroupConfig }>> {
+  const changes = withDeadLettersInside(env, requested);
   if (!(await groupExists(env, groupId))) {
     const changed = changeGroupConfig({}, changes);
     if (!changed.ok) return changed;
@@ -61,6 +64,34 @@ export async function alterGroupConfig(
   if (altered.ok && altered.isChanged !== false)
     noteChange(env, "alterGroup", groupResource(groupId), JSON.stringify(changes));
   return altered;
+}
+
+/**
+ * [DLQ-3] Returns the changes with the name of the dead-letter topic as it is in the whole deployment. The broker will write
+ * there, and create it, so the caller must be allowed to.
+ */
+function withDeadLettersInside(
+  env: Env,
+  changes: Readonly<Record<string, unknown>>,
+): Readonly<Record<string, unknown>> {
+  const topic = changes[DEAD_LETTER_TOPIC];
+  if (typeof topic !== "string" || topic === "") return changes;
+  const name = inside(env, topic);
+  for (const operation of ["WRITE", "CREATE"] as const) assertMayUseTopic(env, operation, name);
+  return { ...changes, [DEAD_LETTER_TOPIC]: name };
+}
+
+/** Returns a group's config by key, with names as the caller writes them. */
+export function shownConfig(
+  env: Env,
+  { config, overrides }: { config: GroupConfig; overrides: ConfigOverrides },
+): { config: Record<string, string | number>; overrides: ConfigOverrides } {
+  const shown = <Values extends ConfigOverrides>(values: Values): Values => {
+    const topic = values[DEAD_LETTER_TOPIC];
+    if (typeof topic !== "string" || topic === "") return values;
+    return { ...values, [DEAD_LETTER_TOPIC]: outside(env, topic) };
+  };
+  return { config: shown(groupConfigByKey(config)), overrides: shown(overrides) };
 }
 
 /**

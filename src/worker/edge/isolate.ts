@@ -8,6 +8,7 @@ import type { Topic } from "../../core/cluster/topics.ts";
 import type { BrokerError } from "../../core/errors.ts";
 import { MIN_READ_ROOM_BYTES } from "../../core/limits.ts";
 import { RequestCounts } from "../../core/metrics/request-counts.ts";
+import type { ShareTerms } from "../../core/share/share-terms.ts";
 import { memory } from "../../memory.ts";
 import type { PooledProducer } from "./pooled-producer.ts";
 
@@ -44,6 +45,15 @@ export interface KnownTopic {
   askedFor: symbol | null;
 }
 
+/** A share group, as it said when it was asked. */
+export interface OpenShareGroup {
+  readonly incarnation: number;
+  readonly terms: ShareTerms;
+  /** The topics that it knows. */
+  readonly topics: ReadonlySet<string>;
+  readonly atMs: number;
+}
+
 interface Isolate {
   /** The time that the clock showed at the last request. */
   latestMs: number;
@@ -63,6 +73,8 @@ interface Isolate {
   readonly usedPartitions: Map<string, true>;
   /** Groups that exist, and the time when the cluster said so. */
   readonly groups: Map<string, number>;
+  /** Share groups that this isolate has opened. */
+  readonly shareGroups: Map<string, OpenShareGroup>;
   /** API keys by their ids, and the time when the cluster returned them. */
   readonly apiKeys: Map<string, { readonly key: StoredKey; readonly atMs: number }>;
   /** The version of all API keys that the known ones belong to, and the time when the cluster was asked for it. */
@@ -97,6 +109,7 @@ export const isolate: Isolate = {
   topicNames: new Map(),
   usedPartitions: new Map(),
   groups: new Map(),
+  shareGroups: new Map(),
   apiKeys: new Map(),
   apiKeysAsOf: null,
   unknownApiKeys: new Map(),

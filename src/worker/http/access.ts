@@ -25,6 +25,7 @@ export type Need =
 const TOPIC = "/v1/topics/:topic";
 const PARTITION = `${TOPIC}/partitions/:partition`;
 const GROUP = "/v1/groups/:group";
+const SHARE_GROUP = "/v1/share-groups/:group";
 
 /** A route that is not listed here is refused. A test compares the table with the routes. */
 export const NEEDS: Readonly<Record<string, Need>> = {
@@ -80,6 +81,9 @@ export const NEEDS: Readonly<Record<string, Need>> = {
   [`GET ${GROUP}/offsets`]: { group: "DESCRIBE" }, // Topics that the caller may not describe are left out.
   [`POST ${GROUP}/offsets`]: { group: "READ" }, // And READ on the topics.
   [`DELETE ${GROUP}/offsets`]: { group: "DELETE" }, // And READ on the topics.
+  [`GET ${SHARE_GROUP}`]: { group: "DESCRIBE" }, // Topics that the caller may not describe are left out.
+  [`POST ${SHARE_GROUP}/acquire`]: { group: "READ" }, // The topics are in the body.
+  [`POST ${SHARE_GROUP}/acknowledge`]: { group: "READ" }, // The topics are in the leases.
   [`POST ${GROUP}/poll`]: { group: "READ" }, // The group judges the topics.
   [`GET ${GROUP}/consume`]: { group: "READ" },
   [`GET ${GROUP}/socket`]: { group: "READ" },

@@ -15,6 +15,7 @@ import {
   ME_PATH,
   PRODUCERS_PATH,
   RECOVERY_PATH,
+  SHARE_GROUPS_PATH,
   TOKENS_PATH,
   TOPICS_PATH,
 } from "../../protocol/paths.ts";
@@ -46,6 +47,7 @@ import { polls } from "./poll.ts";
 import { problemResponse } from "./problem.ts";
 import { records } from "./records.ts";
 import { recovery } from "./recovery.ts";
+import { shareGroups } from "./share-groups.ts";
 import { groupSockets, partitionSockets } from "./sockets.ts";
 import { streams } from "./streams.ts";
 import { topics } from "./topics.ts";
@@ -133,6 +135,7 @@ export const app = new Hono<{ Bindings: Env }>()
   .route(GROUPS_PATH, groups)
   .route(GROUPS_PATH, polls)
   .route(GROUPS_PATH, groupSockets)
+  .route(SHARE_GROUPS_PATH, shareGroups)
   .route("/kafka", kafka);
 
 app.notFound((context) => noRoute(app, context.req.raw));

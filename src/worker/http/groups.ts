@@ -4,7 +4,6 @@ import * as z from "zod";
 import { groupResource } from "../../core/access/grants.ts";
 import { durationMs } from "../../core/duration.ts";
 import { unwrap } from "../../core/errors.ts";
-import { groupConfigByKey } from "../../core/group/config.ts";
 import type { GroupDescription } from "../../core/group/describe.ts";
 import type { NamedOffset } from "../../core/group/requests.ts";
 import {
@@ -27,6 +26,7 @@ import {
   type ListedGroup,
   listGroups,
   lookAtGroup,
+  shownConfig,
 } from "../edge/groups.ts";
 import { lagInMetrics, withToldEnds } from "../edge/metrics.ts";
 import { inside, outside, outsideTopic } from "../edge/namespace.ts";
@@ -190,25 +190,16 @@ export const groups = new Hono<{ Bindings: Env }>()
   })
   .get("/:group/config", async (context) => {
     const groupId = groupParameter(context.env, context.req.param("group"));
-    const { config, overrides } = unwrap(
+    const found = unwrap(
       await lookAtGroup(context.env, groupId, async (group) => await group.config()),
     );
-    return context.json({
-      ...shown(context.env, groupId),
-      config: groupConfigByKey(config),
-      overrides,
-    });
+    return context.json({ ...shown(context.env, groupId), ...shownConfig(context.env, found) });
   })
   .patch("/:group", (context) => {
     const groupId = groupParameter(context.env, context.req.param("group"));
     return withJson(context.req.raw, alterGroupSchema, async (body) => {
       const altered = unwrap(await alterGroupConfig(context.env, groupId, body.config));
-      const { config, overrides } = altered;
-      return context.json({
-        ...shown(context.env, groupId),
-        config: groupConfigByKey(config),
-        overrides,
-      });
+      return context.json({ ...shown(context.env, groupId), ...shownConfig(context.env, altered) });
     });
   })
   .get("/:group/history", async (context) => {

@@ -4,6 +4,7 @@ import { ERRORS, type ErrorName } from "../../core/errors.ts";
 import { alertSchema } from "../../protocol/alerts.ts";
 import { consumeQuery, streamQuery } from "../../protocol/plain-consumer.ts";
 import { pollSchema } from "../../protocol/poll.ts";
+import { acknowledgeSchema, acquireSchema } from "../../protocol/share-groups.ts";
 import { NEEDS } from "./access.ts";
 import { auditQuery } from "./audit.ts";
 import { batchesQuery, fetchBatchesQuery } from "./batches.ts";
@@ -113,6 +114,7 @@ const TOPIC = "/v1/topics/{topic}";
 const DELETED_TOPIC = "/v1/deleted-topics/{topic}";
 const PARTITION = `${TOPIC}/partitions/{partition}`;
 const GROUP = "/v1/groups/{group}";
+const SHARE_GROUP = "/v1/share-groups/{group}";
 const NO_TOPIC = ["UNKNOWN_TOPIC_OR_PARTITION"] as const;
 const NO_GROUP = ["GROUP_ID_NOT_FOUND"] as const;
 const TOPIC_SETTINGS = ["INVALID_PARTITIONS", "INVALID_CONFIG"] as const;
@@ -627,6 +629,7 @@ export const OPERATIONS: readonly Operation[] = [
     status: 200,
     response: responses.polled,
     errors: [
+      ...NO_GROUP, // It is a share group.
       "INVALID_TOPIC_EXCEPTION",
       "INVALID_REGULAR_EXPRESSION",
       "UNRELEASED_INSTANCE_ID",
@@ -635,6 +638,34 @@ export const OPERATIONS: readonly Operation[] = [
       "GROUP_MAX_SIZE_REACHED",
       "COORDINATOR_NOT_AVAILABLE",
     ],
+  },
+  {
+    method: "get",
+    path: SHARE_GROUP,
+    summary: "Describe a share group and what its partitions have delivered",
+    status: 200,
+    response: responses.shareGroup,
+    errors: NO_GROUP,
+  },
+  {
+    method: "post",
+    path: `${SHARE_GROUP}/acquire`,
+    summary: "Acquire records from a share group, to process and acknowledge each one",
+    body: acquireSchema,
+    example: { topics: ["orders"], maxRecords: 10, waitMs: 1_000 },
+    status: 200,
+    response: responses.acquired,
+    errors: [...NO_GROUP, ...NO_TOPIC, "COORDINATOR_NOT_AVAILABLE"],
+  },
+  {
+    method: "post",
+    path: `${SHARE_GROUP}/acknowledge`,
+    summary: "Accept, release, reject or renew acquired records",
+    body: acknowledgeSchema,
+    example: { acks: [{ leaseId: "the leaseId of a record", type: "accept" }] },
+    status: 200,
+    response: responses.acknowledged,
+    errors: [],
   },
   {
     method: "get",

@@ -457,6 +457,55 @@ export const polled = z.strictObject({
     .describe("The partitions that cannot be read beyond `offset` now"),
 });
 
+export const acquired = z.strictObject({
+  lockTimeoutMs: z.int().min(0).describe("How long nobody else gets the records"),
+  records: z.array(
+    z.strictObject({
+      topic: z.string(),
+      partition,
+      ...recordFields,
+      deliveryCount: z.int().min(1).describe("1 for the first delivery of the record"),
+      leaseId: z.string().describe("To acknowledge the record with"),
+    }),
+  ),
+});
+export const acknowledged = z.strictObject({
+  results: z
+    .array(
+      z.union([
+        z.strictObject({ ok: z.literal(true) }),
+        z.strictObject({
+          ok: z.literal(false),
+          code: errorCode,
+          errorCode: z.int(),
+          retriable: z.boolean(),
+          detail: z.string(),
+        }),
+      ]),
+    )
+    .describe("In the order of the acknowledgements"),
+});
+export const shareGroup = z.strictObject({
+  groupId: z.string(),
+  state: z.string().describe("EMPTY without members"),
+  epoch: z.int().min(0),
+  members: z.array(z.unknown()),
+  partitions: z.array(
+    z.strictObject({
+      topic: z.string(),
+      partition,
+      startOffset: offset.describe("The first offset that is not finished"),
+      inFlight: count.describe("Records that a consumer holds"),
+      waiting: count.describe("Records that will be delivered again"),
+      delayed: count.describe("The part of `waiting` that is delayed"),
+      archiving: count.describe("Given up, and not yet written to the dead-letter topic"),
+      acknowledged: count.describe("Records that were accepted"),
+      archived: count.describe("Records that were given up"),
+      lag: count.describe("Records that are not finished"),
+    }),
+  ),
+});
+
 const operations = z.array(z.string()).describe("Kafka's operations, such as READ");
 const pattern = z.union([
   z.strictObject({ exact: z.string() }),

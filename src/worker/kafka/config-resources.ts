@@ -5,15 +5,10 @@ import type { Operation } from "../../core/access/operations.ts";
 import { changeDefaults, configByKey } from "../../core/cluster/config.ts";
 import { changeTopicConfig } from "../../core/cluster/topics.ts";
 import { BrokerError, errorOf, unwrap } from "../../core/errors.ts";
-import {
-  changeConfigOf,
-  changeGroupConfig,
-  groupConfigByKey,
-  resolveGroupConfig,
-} from "../../core/group/config.ts";
+import { changeConfigOf, changeGroupConfig, resolveGroupConfig } from "../../core/group/config.ts";
 import { clusterStub, type Env } from "../../env.ts";
 import { assertMayUseCluster, assertMayUseGroup, assertMayUseTopic } from "../edge/authorize.ts";
-import { alterGroupConfig, lookAtGroup } from "../edge/groups.ts";
+import { alterGroupConfig, lookAtGroup, shownConfig } from "../edge/groups.ts";
 import { refresh } from "../edge/metadata.ts";
 import { alterDefaults, alterTopic } from "../edge/topics.ts";
 import { startConfigs } from "./broker-config.ts";
@@ -60,11 +55,11 @@ export async function resourceConfigs(
   }
   if (resourceType !== GROUP) throw unknownType(resourceType);
   // A group that does not exist yet is shown with the config that it would have.
-  const { config, overrides } = (await groupConfig(env, resourceName)) ?? {
+  const found = (await groupConfig(env, resourceName)) ?? {
     config: resolveGroupConfig({}),
     overrides: {},
   };
-  return { config: groupConfigByKey(config), overrides, source: SOURCES.group };
+  return { ...shownConfig(env, found), source: SOURCES.group };
 }
 
 /** Returns the config of a group, or null if there is no such group. */

@@ -111,6 +111,24 @@ const KEPT: Readonly<Record<string, About>> = {
   ),
   "consumer.session.timeout.ms": about("int", "The session timeout of members that set none."),
   "group.max.size": about("int", "The most members that a group may have."),
+  "share.auto.offset.reset": about("string", "Where a share group begins in a partition."),
+  "share.delivery.count.limit": about("int", "The most deliveries of a record."),
+  "share.partition.max.record.locks": about(
+    "int",
+    "The most records of a partition that are held at the same time.",
+  ),
+  "share.record.lock.duration.ms": about("int", "How long a consumer has a record."),
+  "share.renew.acknowledge.enable": about("boolean", "True if consumers may renew their locks."),
+  "share.retry.backoff.ms": about("list", "The waits between the deliveries of a record."),
+  "errors.deadletterqueue.topic.name": about("string", "The topic for records that are given up."),
+  "errors.deadletterqueue.copy.record.enable": about(
+    "boolean",
+    "True if dead letters have the key, value and headers of the record.",
+  ),
+  "errors.deadletterqueue.auto.create.topics.enable": about(
+    "boolean",
+    "True if the dead-letter topic is created when it is missing.",
+  ),
   "offsets.retention.minutes": about("int", "How long an empty group keeps its committed offsets."),
 };
 

@@ -123,6 +123,8 @@ test("[VER-10] calls that store something each time are not repeated, and read-o
   const all = { ...CLUSTER_CALLS, ...PARTITION_CALLS, ...GROUP_CALLS, ...RELAY_CALLS };
   const once = Object.keys(all).filter((method) => !all[method as keyof typeof all]);
   expect(once.sort()).toEqual([
+    "acknowledge",
+    "acquire",
     "append",
     "createTopic",
     "deleteApiKey",

@@ -66,6 +66,7 @@ const IN_KAFKA: Readonly<Record<ErrorName, readonly [code: number, retriable: bo
   FENCED_MEMBER_EPOCH: [110, false],
   UNRELEASED_INSTANCE_ID: [111, false],
   STALE_MEMBER_EPOCH: [113, false],
+  INVALID_RECORD_STATE: [121, false],
   INVALID_REGULAR_EXPRESSION: [128, false],
 };
 

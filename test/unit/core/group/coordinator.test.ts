@@ -66,7 +66,8 @@ function fullGroup(): TestedCoordinator {
     replay(state, { type: "member", member });
   }
   const nextMemberNumber = MAX_MEMBERS_PER_GROUP + 1;
-  replay(state, { ...state, type: "group", nextMemberNumber });
+  const { kind: _none, ...group } = state;
+  replay(state, { ...group, type: "group", nextMemberNumber });
   return coordinator;
 }
 

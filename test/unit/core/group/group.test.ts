@@ -396,6 +396,22 @@ add(
   "ok",
   "ok",
 );
+add(
+  "openShare",
+  { type: "openShare", topics: ["t"], found: [T], newIncarnation: 1 },
+  "ok",
+  "ok",
+  "GROUP_ID_NOT_FOUND",
+  "GROUP_ID_NOT_FOUND",
+);
+add(
+  "useShare",
+  { type: "useShare", incarnation: 1, topic: T, partition: 0 },
+  "GROUP_ID_NOT_FOUND",
+  "GROUP_ID_NOT_FOUND",
+  "GROUP_ID_NOT_FOUND",
+  "GROUP_ID_NOT_FOUND",
+);
 add("expire", { type: "expire" }, "ok", "ok", "ok", "ok");
 add("wake", { type: "wake", isAnyoneMissing: true }, "ok", "ok", "ok", "ok");
 add("beginSessionsAnew", { type: "beginSessionsAnew" }, "ok", "ok", "ok", "ok");
@@ -409,7 +425,7 @@ describe("a request", () => {
       ...{ commitOffsets: true, resetOffsets: true, deleteOffsets: true, deletePositions: true },
       ...{ alterRights: true },
       ...{ alterConfig: true, changeTopic: true, expire: true, wake: true },
-      ...{ restorePositions: true, beginSessionsAnew: true },
+      ...{ restorePositions: true, beginSessionsAnew: true, openShare: true, useShare: true },
     };
     expect(new Set(TABLE.map(([, { type }]) => type))).toEqual(new Set(Object.keys(kinds)));
   });
@@ -439,7 +455,8 @@ describe("a request", () => {
 
   test("[CLK-5] only these create a group, and none does without an incarnation", () => {
     const makers = new Set(["join", "poll", "poll with an ack", "heartbeat that joins"]);
-    for (const name of ["joinClassic", "commitOffsets by hand", "alterConfig"]) makers.add(name);
+    for (const name of ["joinClassic", "commitOffsets by hand", "alterConfig", "openShare"])
+      makers.add(name);
     for (const [name, request] of TABLE) {
       const rig = GROUPS["no group"]();
       rig.handle(request);
@@ -459,6 +476,67 @@ describe("a request", () => {
         rig.handle({ ...request, newIncarnation: 7 } as GroupRequest);
         expect(rig.group.state.incarnation).toBe(1);
       }
+  });
+});
+
+describe("a share group", () => {
+  function shareGroup(): Rig {
+    const rig = new Rig();
+    const open = { type: "openShare", topics: ["t"], found: [T], newIncarnation: 1 } as const;
+    expect(rig.handle(open).own).toMatchObject({ ok: true, incarnation: 1 });
+    return rig;
+  }
+
+  const use = { type: "useShare", incarnation: 1, topic: T, partition: 1 } as const;
+
+  test("[SHR-16] refuses members of other kinds, and offsets, and nothing changes", () => {
+    const refused = new Set<string>();
+    for (const [, request] of TABLE) {
+      const rig = shareGroup();
+      const { own, events } = rig.handle(request);
+      if ((own as { error?: string }).error !== "GROUP_ID_NOT_FOUND") continue;
+      refused.add(request.type);
+      expect(events).toEqual([]);
+      expect(rig.group.whyNot(request)).toMatchObject({ error: "GROUP_ID_NOT_FOUND" });
+    }
+    expect([...refused].sort()).toEqual([
+      ...["commitOffsets", "heartbeat", "join", "joinClassic", "poll", "resetOffsets"],
+      "syncClassic",
+    ]);
+  });
+
+  test("[SHR-17] knows the partitions that keep its deliveries, each once, and no others", () => {
+    const rig = shareGroup();
+    expect(rig.handle(use).events).toHaveLength(1);
+    expect(rig.handle(use).events).toEqual([]);
+    expect([...rig.group.state.sharePartitions]).toEqual(["t-id:1"]);
+    expect(rig.handle({ ...use, incarnation: 2 }).own).toMatchObject({
+      error: "GROUP_ID_NOT_FOUND",
+    });
+    const other = { ...use, topic: { ...T, topicId: "other" } };
+    expect(rig.handle(other).own).toMatchObject({ error: "UNKNOWN_TOPIC_ID" });
+    rig.handle({ type: "changeTopic", name: "t", topic: null });
+    expect([...rig.group.state.sharePartitions]).toEqual([]);
+  });
+
+  test("[SHR-16] lives as long as a partition keeps its deliveries, and no longer", () => {
+    const rig = shareGroup();
+    rig.nowMs += 8 * DAY_MS;
+    expect(rig.group.isDead(rig.nowMs)).toBe(true);
+    rig.handle(use);
+    expect(rig.group.nextDeadlineMs).toBe(Number.POSITIVE_INFINITY);
+    rig.handle({ type: "expire" });
+    expect(rig.group.state.topics.has("t")).toBe(true);
+    expect(rig.group.isDead(rig.nowMs)).toBe(false);
+  });
+
+  test("[SHR-16] asks the cluster about topics that it does not know, once", () => {
+    const rig = shareGroup();
+    const open = (...topics: string[]) => rig.group.lookupFor({ type: "openShare", topics });
+    expect(open("t")).toBe(null);
+    expect(open("t", "u")).toEqual({ names: ["u"], pattern: null, mustExist: true });
+    expect(rig.group.lookupFor(use)).toBe(null);
+    expect(rig.group.lookupFor({ ...use, topic: U })).toMatchObject({ names: ["u"] });
   });
 });
 

@@ -26,6 +26,8 @@ class Rig {
   silenceMs = Number.POSITIVE_INFINITY;
   /** The time when the relays must be checked. */
   lookMs = Number.POSITIVE_INFINITY;
+  /** The time when the first lock or delay of a share group ends. */
+  deliveryMs = Number.POSITIVE_INFINITY;
   /** The remaining slices of compaction, and the time that each takes. */
   slices = 0;
   sliceMs = 1;
@@ -91,6 +93,13 @@ class Rig {
         rig.lookMs = Number.POSITIVE_INFINITY;
       },
     };
+    const shares = {
+      nextDueMs: () => rig.deliveryMs,
+      expire: (atMs: number) => {
+        rig.note("locks", atMs);
+        rig.deliveryMs = Number.POSITIVE_INFINITY;
+      },
+    };
     this.housekeeping = new Housekeeping(
       alarm,
       log,
@@ -99,6 +108,7 @@ class Rig {
       turns,
       owners,
       relays,
+      shares,
       (work) => void rig.failures.push(work),
     );
   }
@@ -193,7 +203,7 @@ test("[CMP-4] an alarm does everything that is due, yields after each slice, and
   const rig = rigWith({ slices: 3, compactionMs: NOW_MS + HOUR_MS });
   await rig.run();
   expect(rig.steps).toEqual([
-    ...["keys+0", "retention+0", "silent+0", "relays+0", "roll+0"],
+    ...["keys+0", "retention+0", "silent+0", "relays+0", "locks+0", "roll+0"],
     ...["slice+0", "turn", "slice+1", "turn", "slice+2"],
   ]);
   expect(rig.alarmMs).toBe(NOW_MS + HOUR_MS);
@@ -236,7 +246,7 @@ test("[CLU-4] a partition that ends while the alarm is looked up sets none", asy
 
 describe("work that fails", () => {
   const MINUTE_MS = 60_000;
-  const STAGES = ["keys", "retention", "silent", "relays", "roll", "slice"];
+  const STAGES = ["keys", "retention", "silent", "relays", "locks", "roll", "slice"];
 
   test.each(STAGES)(
     "[ALM-1] if %s throws, the rest is done, and the alarm comes back",
@@ -431,6 +441,32 @@ describe("owners that are silent", () => {
     rig.housekeeping.stop();
     await watch(rig);
     expect(rig.alarmMs).toBe(null);
+  });
+});
+
+describe("locks and delays of share groups", () => {
+  test("[SHR-7] the alarm is set for the first end of one, again only for an earlier one, and rings", async () => {
+    const rig = new Rig();
+    const watch = async (atMs: number) => {
+      rig.deliveryMs = atMs;
+      rig.housekeeping.watchShares(rig.nowMs);
+      await settled();
+    };
+    await watch(Number.POSITIVE_INFINITY);
+    expect(rig.alarmMs).toBe(null);
+    await watch(NOW_MS + 30_000);
+    await watch(NOW_MS + 40_000);
+    await watch(NOW_MS + 30_000);
+    expect([rig.alarmMs, rig.sets]).toEqual([NOW_MS + 30_000, 1]);
+    await watch(NOW_MS + 1_000);
+    expect([rig.alarmMs, rig.sets]).toEqual([NOW_MS + 1_000, 2]);
+    rig.nowMs = NOW_MS + 1_000;
+    rig.alarmMs = null;
+    await rig.run();
+    expect(rig.steps).toContain("locks+1000");
+    expect(rig.alarmMs).toBe(null);
+    await watch(NOW_MS + 50_000);
+    expect(rig.alarmMs).toBe(NOW_MS + 50_000);
   });
 });
 

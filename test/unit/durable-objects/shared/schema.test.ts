@@ -119,7 +119,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "partition t-1/0",
-    version: 4,
+    version: 5,
     make: (storage) => {
       new PartitionStore(storage, PARTITION).setTopic(TOPIC);
       new SqlLogStore(storage).setState({ ...INITIAL_LOG_STATE, logStartOffset: 3 });
