@@ -61,6 +61,10 @@ export function groupPath(groupId: string): string {
   return `${GROUPS_PATH}/${encodeURIComponent(groupId)}`;
 }
 
+export function shareGroupPath(groupId: string): string {
+  return `${SHARE_GROUPS_PATH}/${encodeURIComponent(groupId)}`;
+}
+
 /** Returns the path with the socket's version. A partition's socket path has none yet: see version.ts. */
 export function groupSocketPath(groupId: string): string {
   return `${groupPath(groupId)}/socket?v=${SOCKET_VERSION}`;

@@ -22,6 +22,12 @@ export const acquireSchema = z.strictObject({
   waitMs: integer(0, MAX_WAIT_MS)
     .default(0)
     .describe("How long to wait if there are no records, in milliseconds"),
+  onlyWaits: z
+    .boolean()
+    .default(false)
+    .describe(
+      "True acquires nothing after the wait, so a client that has gone meanwhile holds nothing. Acquire then",
+    ),
   lockMs: integer(MIN_SHARE_LOCK_MS, MAX_SHARE_LOCK_MS)
     .optional()
     .describe("How long nobody else gets the records; by default share.record.lock.duration.ms"),

@@ -9,6 +9,8 @@ import { socketProtocols } from "../protocol/paths.ts";
 import { Consumer, type ConsumerOptions } from "./consumer.ts";
 import { Producer, type ProducerOptions, type TypedRecordInput } from "./producer.ts";
 import type { AnySerdes, Serdes, SomeSerdes, TypedRecord } from "./serde.ts";
+import { ShareConsumer } from "./share/share-consumer.ts";
+import type { ShareConsumerOptions } from "./share/share-options.ts";
 import { type Token, tokenFetch, tokenTransport } from "./token.ts";
 import { networkTransport, type WebSocketConstructor } from "./transport/network.ts";
 
@@ -102,6 +104,17 @@ export class Rivulet {
     options: ConsumerOptions & Serdes<never, Key, never, Value>,
   ): Consumer<TypedRecord<Key, Value>> {
     return new Consumer(this.#transport(), options);
+  }
+
+  /**
+   * Makes a consumer of a share group, which is a queue: any number of consumers acquire records and acknowledge each one. It
+   * begins with `run` or a `for await` loop. Keys and values are bytes, or the output of its serdes.
+   * @throws BrokerError INVALID_REQUEST or INVALID_GROUP_ID for a wrong option
+   */
+  shareConsumer<Key = Uint8Array, Value = Uint8Array>(
+    options: ShareConsumerOptions & Serdes<never, Key, never, Value>,
+  ): ShareConsumer<TypedRecord<Key, Value>> {
+    return new ShareConsumer(this.#http, options);
   }
 
   /**

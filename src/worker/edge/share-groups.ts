@@ -43,6 +43,8 @@ export interface AcquireOptions {
   readonly lockMs: number | null;
   /** Where a new group begins, unless its config says so. */
   readonly from: "earliest" | "latest";
+  /** True if it acquires nothing after it has waited: a client that has gone would hold it. */
+  readonly onlyWaits: boolean;
 }
 
 export interface AcquiredRecord extends Lease {
@@ -82,9 +84,10 @@ export async function acquire(
     }
     const leftMs = leftOf(startMs, options.waitMs, Date.now());
     const { records } = acquisition;
-    if (records.length > 0 || leftMs <= 0)
-      return { lockMs: options.lockMs ?? opened.terms.lockMs, records };
+    const lockMs = options.lockMs ?? opened.terms.lockMs;
+    if (records.length > 0 || leftMs <= 0) return { lockMs, records };
     await acquisition.wait(places, leftMs);
+    if (options.onlyWaits) return { lockMs, records: [] };
   }
 }
 

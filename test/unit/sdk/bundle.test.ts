@@ -46,7 +46,7 @@ async function bundle(contents: string) {
 
 test.each([
   { what: "producer and consumer", contents: PRODUCER_AND_CONSUMER, kilobytes: 20 },
-  { what: "all of the SDK", contents: EVERYTHING, kilobytes: 22 },
+  { what: "all of the SDK", contents: EVERYTHING, kilobytes: 24 },
 ])(
   "[PKG-1] $what: at most $kilobytes KB, gzipped, before the first compressed batch",
   async ({ contents, kilobytes }) => {

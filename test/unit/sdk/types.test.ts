@@ -69,6 +69,8 @@ const PUBLISHED = [
   "sdk/producer/options.d.ts",
   "sdk/rivulet.d.ts",
   "sdk/serde.d.ts",
+  "sdk/share/share-consumer.d.ts",
+  "sdk/share/share-options.d.ts",
   "sdk/token.d.ts",
   "sdk/transport/binding-socket.d.ts",
   "sdk/transport/network.d.ts",
