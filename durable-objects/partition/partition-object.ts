@@ -626,6 +626,11 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     return { ok: true, share: shares.describe(name), ...boundsOf(log) };
   }
 
+  async resetShare(request: PartitionRequest<"resetShare">): Promise<Result<object>> {
+    const loaded = await this.#load();
+    return loaded.ok ? await loaded.parts.shares.reset(request) : loaded;
+  }
+
   async configureShare(request: PartitionRequest<"configureShare">): Promise<void> {
     this.#parts?.shares.configure(request);
   }

@@ -102,6 +102,17 @@ export class Shares implements DeliveryTimes {
     }));
   }
 
+  async reset(request: ShareGroupName & { readonly startOffset: number }): Promise<Result<object>> {
+    const known = await this.#share(request, "earliest");
+    if (!known.ok) return known;
+    const { logStartOffset, logEndOffset } = this.#log;
+    const startOffset = Math.min(Math.max(request.startOffset, logStartOffset), logEndOffset);
+    return this.#decide(request.group, () => {
+      known.share.partition.reset(startOffset);
+      return { ok: true };
+    });
+  }
+
   /** Returns null if there are no delivery states for the group. */
   describe(name: ShareGroupName): ShareDescription | null {
     const share = this.#known(name.group);

@@ -168,6 +168,9 @@ export interface PartitionCalls {
     request: ShareGroupName,
   ): Promise<Result<{ share: ShareDescription | null } & Bounds>>;
 
+  /** [SHR-12] Begins again at an offset, within the log. All locks end, and all deliveries are forgotten. */
+  resetShare(request: ShareGroupName & { startOffset: number }): Promise<Result<object>>;
+
   /** [SHR-17] Applies a change of the group's config. Called by the group. */
   configureShare(request: ShareGroupName & { terms: ShareTerms }): Promise<void>;
 
@@ -224,6 +227,7 @@ export const PARTITION_CALLS: Readonly<Record<keyof PartitionCalls, boolean>> = 
   acquire: false,
   acknowledge: false,
   describeShare: true,
+  resetShare: true,
   configureShare: true,
   deleteShare: true,
   configure: true,

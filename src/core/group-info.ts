@@ -46,6 +46,8 @@ export interface MemberInfo {
 /** A group, with its members and their offsets. */
 export interface GroupInfo {
   readonly groupId: string;
+  /** "share" for a share group, whose partitions keep its positions: see docs/queues.md. Absent for a consumer group. */
+  readonly kind?: "share";
   readonly state: GroupStateName;
   readonly epoch: number;
   readonly assignor: string;

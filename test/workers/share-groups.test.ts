@@ -259,6 +259,32 @@ describe.each(TWINS)("a consumer without a connection$when", ({ interrupt }) => 
     expect(shown(await next)).toEqual(["a×2"]);
   });
 
+  test("[SHR-12] goes back, or on, with a reset, which ends all locks", async () => {
+    const queue = await Queue.of(1, ["a", "b", "c"], interrupt);
+    const [a, b] = (await queue.acquire({ maxRecords: 2 })) as [SharedRecord, SharedRecord];
+    await queue.acknowledge("accept", [a]);
+    await queue.acknowledge("release", [b], { delayMs: 60_000 });
+    const reset = async (to: unknown, dryRun = false) => {
+      await queue.sleep();
+      const path = `/v1/groups/${queue.group}/offsets`;
+      return await expectStatus<{ offsets: object[] }>(200, "POST", path, { to, dryRun });
+    };
+    expect(await reset("latest", true)).toMatchObject({
+      offsets: [{ committedOffset: 1, offset: 3 }],
+    });
+    expect(await reset({ offset: 1 })).toMatchObject({ offsets: [{ offset: 1 }] });
+    expect(shown(await queue.acquire({ maxRecords: 1 }))).toEqual(["b×1"]);
+    await reset("earliest");
+    const again = await queue.acquire();
+    expect(shown(again)).toEqual(["a×1", "b×1", "c×1"]);
+    expect(await queue.acknowledge("accept", [b])).toEqual(["INVALID_RECORD_STATE"]);
+    await reset("latest");
+    expect(await queue.acknowledge("accept", again)).toEqual(["ok", "ok", "ok"]);
+    expect(await queue.acquire()).toEqual([]);
+    const group = await expectStatus(200, "GET", `/v1/groups/${queue.group}`);
+    expect(group).toMatchObject({ kind: "share", offsets: [{ committedOffset: 3, lag: 0 }] });
+  });
+
   test("[SHR-16] a deleted group begins anew, and its leases end with it", async () => {
     const queue = await Queue.of(1, ["a"], interrupt);
     const held = await queue.acquire();

@@ -23,7 +23,7 @@ import {
 
 /** A group's description of itself. The Worker adds the log end offsets. */
 export interface GroupDescription
-  extends Pick<GroupInfo, "groupId" | "state" | "epoch" | "assignor" | "members"> {
+  extends Pick<GroupInfo, "groupId" | "kind" | "state" | "epoch" | "assignor" | "members"> {
   /** All partitions of the group's topics. `committedOffset` is null if nothing was committed. */
   readonly offsets: readonly {
     readonly topic: string;
@@ -55,6 +55,7 @@ export function describeGroup(state: GroupState): GroupDescription {
   const names = topicNames(state);
   return {
     groupId,
+    ...(state.kind === null ? {} : { kind: state.kind }),
     state: stateNameOf(state),
     epoch: state.members.size > 0 ? state.groupEpoch : newestEpoch(state),
     assignor: resolveGroupConfig(state.overrides).assignor,

@@ -14,6 +14,7 @@ import { assertMayUseTopic, seesTopic } from "./authorize.ts";
 import { lookAtGroup } from "./groups.ts";
 import { beginOf, partitionAt, topicMetadata } from "./metadata.ts";
 import { PartitionUse } from "./partition-use.ts";
+import { describeShareGroup } from "./share-groups.ts";
 import { answerOf, saysDeleted, type UnreadablePartition } from "./unreadable.ts";
 
 export type OffsetSpec =
@@ -194,7 +195,9 @@ export async function resetGroup(
     await lookAtGroup(env, groupId, async (looked) => await looked.describe()),
   );
   // [ACL-6] Otherwise a refusal would reveal a topic that nobody named.
-  const group = { ...whole, offsets: whole.offsets.filter(({ topic }) => seesTopic(env, topic)) };
+  const visible = whole.offsets.filter(({ topic }) => seesTopic(env, topic));
+  const isShare = whole.kind === "share";
+  const group = { ...whole, offsets: isShare ? await withStarts(env, groupId, visible) : visible };
   const named = "offsets" in request ? request.offsets.map(({ topic }) => topic) : request.topics;
   const topics = named ?? group.offsets.map(({ topic }) => topic);
   for (const topic of new Set(topics)) assertMayUseTopic(env, "READ", topic);
@@ -213,16 +216,18 @@ export async function resetGroup(
     offset: await resetOffset(env, entry, to, use),
   }));
   if (!request.dryRun) {
-    unwrap(
-      await stub.resetOffsets({
-        offsets: plan.map(({ topic, topicId, partition, offset }) => ({
-          topic,
-          topicId,
-          partition,
-          offset,
-        })),
-      }),
-    );
+    if (isShare) await resetShares(env, groupId, plan);
+    else
+      unwrap(
+        await stub.resetOffsets({
+          offsets: plan.map(({ topic, topicId, partition, offset }) => ({
+            topic,
+            topicId,
+            partition,
+            offset,
+          })),
+        }),
+      );
     const moved = plan.filter(({ committedOffset, offset }) => committedOffset !== offset);
     const named = new Set(moved.map(({ topic }) => topic));
     if (named.size > 0)
@@ -234,6 +239,36 @@ export async function resetGroup(
     committedOffset,
     offset,
   }));
+}
+
+/** [SHR-12] Returns the partitions of a share group, with their start offsets as committed ones. */
+export async function withStarts(
+  env: Env,
+  groupId: string,
+  entries: readonly GroupEntry[],
+): Promise<GroupEntry[]> {
+  const { shares } = await describeShareGroup(env, groupId);
+  const starts = new Map(
+    shares.map(({ topic, partition, startOffset }) => [`${topic}/${partition}`, startOffset]),
+  );
+  return entries.map((entry) => {
+    const committedOffset = starts.get(`${entry.topic}/${entry.partition}`) ?? null;
+    return { ...entry, committedOffset };
+  });
+}
+
+/** [SHR-12] Makes the share group begin again at these offsets. */
+async function resetShares(
+  env: Env,
+  groupId: string,
+  plan: readonly (GroupEntry & { readonly offset: number })[],
+): Promise<void> {
+  const topics = [...new Set(plan.map(({ topic }) => topic))];
+  const { incarnation } = unwrap(await groupStub(env, groupId).openShare({ topics }));
+  await mapConcurrently(plan, FAN_OUT, async ({ topicId, partition, offset }) => {
+    const stub = partitionAt(env, topicId, partition);
+    unwrap(await stub.resetShare({ group: groupId, incarnation, startOffset: offset }));
+  });
 }
 
 /**

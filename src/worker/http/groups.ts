@@ -30,7 +30,13 @@ import {
 } from "../edge/groups.ts";
 import { lagInMetrics, withToldEnds } from "../edge/metrics.ts";
 import { inside, outside, outsideTopic } from "../edge/namespace.ts";
-import { groupOffsets, type PlannedReset, type ResetRequest, resetGroup } from "../edge/offsets.ts";
+import {
+  groupOffsets,
+  type PlannedReset,
+  type ResetRequest,
+  resetGroup,
+  withStarts,
+} from "../edge/offsets.ts";
 import type { Page } from "../edge/pages.ts";
 import { visibleGroup, visibleHistory } from "../edge/visible.ts";
 import { listAnswer, withAnswerRoom } from "./answer.ts";
@@ -179,7 +185,12 @@ export const groups = new Hono<{ Bindings: Env }>()
         async (group) => await group.describe(),
       ),
     );
-    const group = visibleGroup(context.env, whole);
+    const group = visibleGroup(
+      context.env,
+      whole.kind === "share" && lag === "exact"
+        ? { ...whole, offsets: await withStarts(context.env, whole.groupId, whole.offsets) }
+        : whole,
+    );
     const { offsets: items, unreadable } =
       lag === "told"
         ? { offsets: await offsetsInMetrics(context.env, whole.groupId, group), unreadable: [] }

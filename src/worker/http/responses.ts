@@ -238,6 +238,7 @@ const groupOffset = z.strictObject({
 export const group = exactly<GroupInfo>()(
   z.strictObject({
     groupId: z.string(),
+    kind: z.literal("share").exactOptional().describe("Set for a share group"),
     state: z.enum(["EMPTY", "ASSIGNING", "RECONCILING", "STABLE", "DEAD"]),
     epoch: z.int(),
     assignor: z.string().describe("The strategy that assigns partitions to members"),
