@@ -63,7 +63,7 @@ export class EndHistory {
     const last = this.#points[after - 1];
     if (last === undefined) return { ms: Math.max(0, nowMs - next.ms), isExact: false };
     const share = (offset + 1 - last.end) / (next.end - last.end);
-    const passedMs = last.ms + (next.ms - last.ms) * share;
+    const passedMs = Math.round(last.ms + (next.ms - last.ms) * share);
     return { ms: Math.max(0, nowMs - passedMs), isExact: true };
   }
 

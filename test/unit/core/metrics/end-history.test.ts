@@ -14,6 +14,17 @@ function historyOf(points: readonly (readonly [number, number])[]): EndHistory {
 }
 
 describe("the history of a log's end", () => {
+  test("[MET-6] an age is in whole milliseconds, wherever the record lies between two points", () => {
+    const history = historyOf([
+      [0, 0],
+      [1, 7],
+    ]);
+    for (let offset = 0; offset < 7; offset++) {
+      const { ms = 0.5 } = history.ageOf(offset, 5 * MINUTE_MS) ?? {};
+      expect(Number.isInteger(ms), `offset ${offset}`).toBe(true);
+    }
+  });
+
   test.each<{
     name: string;
     points: [number, number][];
