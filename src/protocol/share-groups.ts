@@ -37,6 +37,12 @@ export const acquireSchema = z.strictObject({
     .describe("The start in partitions that the group has not read, unless its config sets it"),
 });
 
+export const redriveSchema = z.strictObject({
+  maxRecords: integer(1, MAX_ACQUIRED_RECORDS)
+    .default(MAX_ACQUIRED_RECORDS)
+    .describe("The most dead letters that are sent back by this request"),
+});
+
 const acknowledgement = z
   .strictObject({
     leaseId: z.string().min(1).max(MAX_LEASE_ID_LENGTH).describe("The lease of an acquired record"),

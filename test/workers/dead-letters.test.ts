@@ -191,6 +191,70 @@ describe.each(TWINS)("a record that is given up$when", ({ interrupt }) => {
   });
 });
 
+describe.each(TWINS)("a redrive$when", ({ interrupt }) => {
+  interface Redriven {
+    readonly redriven: number;
+    readonly skipped: number;
+    readonly left: number;
+    readonly failed: readonly { readonly detail: string }[];
+  }
+  const redrive = (queue: Queue, maxRecords = 1_000) =>
+    expectStatus<Redriven>(200, "POST", `/v1/share-groups/${queue.group}/redrive`, { maxRecords });
+
+  test("[DLQ-5] sends the dead letters of the group back, each once, as they were", async () => {
+    const records = [{ key: "k", value: "a", headers: { trace: "t" } }, { value: "b" }];
+    const queue = await Queue.of(records, interrupt);
+    const other = new Queue(queue.topic, interrupt);
+    await other.configure({ "errors.deadletterqueue.topic.name": queue.dead });
+    await queue.say("reject");
+    await other.say("reject");
+    await queue.archived(2);
+    await other.archived(2);
+    const first = await redrive(queue, 3);
+    await queue.sleep();
+    const second = await redrive(queue, 3);
+    expect(first.redriven + second.redriven).toBe(2);
+    expect(first.skipped + second.skipped).toBe(2);
+    expect(second).toMatchObject({ left: 0, failed: [] });
+    expect(await redrive(queue)).toEqual({ redriven: 0, skipped: 0, left: 0, failed: [] });
+    const { records: all } = await fetchRecords(queue.topic.name, 1);
+    expect(all.slice(2).map(({ key, value, headers }) => ({ key, value, headers }))).toEqual([
+      { key: "k", value: "a", headers: { trace: "t" } },
+      { key: null, value: "b", headers: {} },
+    ]);
+    expect((await queue.say("accept")).sort()).toEqual(["a", "b"]);
+  });
+
+  test("[DLQ-5] tries again what has failed, and repeats nothing whose answer was lost", async () => {
+    const queue = await Queue.of([{ value: "a" }], interrupt);
+    await queue.say("reject");
+    await queue.archived(1);
+    const { append } = PartitionObject.prototype;
+    let isStored = false;
+    const lost = vi.spyOn(PartitionObject.prototype, "append");
+    vi.spyOn(console, "error").mockReturnValue();
+    lost.mockImplementation(async function (this: PartitionObject, ...sent) {
+      const answer = await append.apply(this, sent);
+      isStored ||= answer.ok;
+      throw new Error("Network connection lost.");
+    });
+    const failed = await redrive(queue);
+    expect(failed).toMatchObject({ redriven: 0, left: 1, failed: [{ partition: 1 }] });
+    expect(isStored).toBe(true);
+    lost.mockRestore();
+    await queue.sleep();
+    expect(await redrive(queue)).toMatchObject({ redriven: 1, left: 0 });
+    expect((await fetchRecords(queue.topic.name, 1)).records).toHaveLength(2);
+  });
+
+  test("[DLQ-5] takes a group that has a dead-letter topic", async () => {
+    const queue = new Queue(await createTopic(1), interrupt);
+    await queue.say("accept");
+    const refused = await expectStatus(400, "POST", `/v1/share-groups/${queue.group}/redrive`, {});
+    expect(refused).toMatchObject({ code: "INVALID_REQUEST" });
+  });
+});
+
 describe("a dead letter", () => {
   test("[DLQ-2] has no content if the config says so, or if it would be too large", async () => {
     const config = { "errors.deadletterqueue.copy.record.enable": "false" };

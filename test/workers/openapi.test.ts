@@ -180,6 +180,9 @@ describe("answers are as described", async () => {
     `/v1/share-groups/${shareGroup}/acquire`,
     { topics: [topic.name], maxRecords: 1 },
   );
+  const { name: dead } = await createTopic(1);
+  const deadLetters = { config: { "errors.deadletterqueue.topic.name": dead } };
+  await expectStatus(200, "PATCH", `/v1/groups/${shareGroup}`, deadLetters);
   const bodies: Record<string, unknown> = {
     "post /v1/deleted-topics/{topic}/undelete": {},
     "post /v1/topics": { name: unique("described") },
@@ -193,6 +196,7 @@ describe("answers are as described", async () => {
     "post /v1/groups/{group}/offsets": { to: "earliest" },
     "put /v1/alerts/{alert}": { type: "group-lag", threshold: 60 },
     "post /v1/share-groups/{group}/acquire": { topics: [topic.name] },
+    "post /v1/share-groups/{group}/redrive": {},
     "post /v1/share-groups/{group}/acknowledge": {
       acks: [
         { leaseId: shared.records[0]?.leaseId, type: "accept" },

@@ -226,6 +226,7 @@ const HTTP: Look[] = [
   http(`POST ${SHARE_GROUP}/acquire`, refused(404, "UNKNOWN_TOPIC_OR_PARTITION"), "", {
     body: { topics: [NOBODY] },
   }),
+  http(`POST ${SHARE_GROUP}/redrive`, noGroup, "", { body: {} }),
   http(
     `POST ${SHARE_GROUP}/acknowledge`,
     ok({ results: [expect.objectContaining({ ok: false, code: "GROUP_ID_NOT_FOUND" })] }),

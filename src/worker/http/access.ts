@@ -84,6 +84,7 @@ export const NEEDS: Readonly<Record<string, Need>> = {
   [`GET ${SHARE_GROUP}`]: { group: "DESCRIBE" }, // Topics that the caller may not describe are left out.
   [`POST ${SHARE_GROUP}/acquire`]: { group: "READ" }, // The topics are in the body.
   [`POST ${SHARE_GROUP}/acknowledge`]: { group: "READ" }, // The topics are in the leases.
+  [`POST ${SHARE_GROUP}/redrive`]: { group: "READ" }, // It also takes READ there, and WRITE where they came from.
   [`POST ${GROUP}/poll`]: { group: "READ" }, // The group judges the topics.
   [`GET ${GROUP}/consume`]: { group: "READ" },
   [`GET ${GROUP}/socket`]: { group: "READ" },

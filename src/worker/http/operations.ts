@@ -4,7 +4,7 @@ import { ERRORS, type ErrorName } from "../../core/errors.ts";
 import { alertSchema } from "../../protocol/alerts.ts";
 import { consumeQuery, streamQuery } from "../../protocol/plain-consumer.ts";
 import { pollSchema } from "../../protocol/poll.ts";
-import { acknowledgeSchema, acquireSchema } from "../../protocol/share-groups.ts";
+import { acknowledgeSchema, acquireSchema, redriveSchema } from "../../protocol/share-groups.ts";
 import { NEEDS } from "./access.ts";
 import { auditQuery } from "./audit.ts";
 import { batchesQuery, fetchBatchesQuery } from "./batches.ts";
@@ -655,6 +655,16 @@ export const OPERATIONS: readonly Operation[] = [
     example: { topics: ["orders"], maxRecords: 10, waitMs: 1_000 },
     status: 200,
     response: responses.acquired,
+    errors: [...NO_GROUP, ...NO_TOPIC, "COORDINATOR_NOT_AVAILABLE"],
+  },
+  {
+    method: "post",
+    path: `${SHARE_GROUP}/redrive`,
+    summary: "Send a share group's dead letters back to where they came from",
+    body: redriveSchema,
+    example: { maxRecords: 100 },
+    status: 200,
+    response: responses.redriven,
     errors: [...NO_GROUP, ...NO_TOPIC, "COORDINATOR_NOT_AVAILABLE"],
   },
   {

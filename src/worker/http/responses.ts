@@ -470,6 +470,12 @@ export const acquired = z.strictObject({
     }),
   ),
 });
+export const redriven = z.strictObject({
+  redriven: count.describe("Dead letters that were sent back"),
+  skipped: count.describe("Dead letters of other groups, which stay"),
+  left: count.describe("Dead letters that were not looked at yet, or have failed"),
+  failed: z.array(z.strictObject({ partition, offset, detail: z.string() })),
+});
 export const acknowledged = z.strictObject({
   results: z
     .array(

@@ -5,10 +5,11 @@ import { formatLease } from "../../core/share/lease-id.ts";
 import type { Env } from "../../env.ts";
 import { toJsonRecord } from "../../protocol/json-record.ts";
 import { parse, parseJson } from "../../protocol/parse.ts";
-import { acknowledgeSchema, acquireSchema } from "../../protocol/share-groups.ts";
+import { acknowledgeSchema, acquireSchema, redriveSchema } from "../../protocol/share-groups.ts";
 import { stillGood, waitWithin } from "../access/authenticate.ts";
 import { assertMayUseTopic, seesTopic } from "../edge/authorize.ts";
-import { outside, outsideError, outsideTopic } from "../edge/namespace.ts";
+import { outside, outsideError, outsideText, outsideTopic } from "../edge/namespace.ts";
+import { type RedriveResult, redrive } from "../edge/redrive.ts";
 import {
   type AcquireResult,
   acknowledge,
@@ -38,6 +39,13 @@ export const shareGroups = new Hono<{ Bindings: Env }>()
     await stillGood(env);
     return context.json(acquiredJson(env, acquired));
   })
+  .post("/:group/redrive", async (context) => {
+    const { env } = context;
+    const groupId = groupParameter(env, context.req.param("group"));
+    const text = await readText(context.req.raw);
+    const { maxRecords } = parse(redriveSchema, text === "" ? {} : parseJson(text, "the body"));
+    return context.json(redriveJson(env, await redrive(env, groupId, maxRecords)));
+  })
   .post("/:group/acknowledge", async (context) => {
     const { env } = context;
     const groupId = groupParameter(env, context.req.param("group"));
@@ -54,6 +62,13 @@ export const shareGroups = new Hono<{ Bindings: Env }>()
     );
     return context.json({ results: results.map((result) => resultJson(env, result)) });
   });
+
+function redriveJson(env: Env, { failed, ...counts }: RedriveResult) {
+  return {
+    ...counts,
+    failed: failed.map((each) => ({ ...each, detail: outsideText(env, each.detail) })),
+  };
+}
 
 function groupJson(env: Env, { groupId, state, epoch, members, shares }: ShareGroup) {
   return {
