@@ -459,13 +459,12 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls, Count
   async #callSharePartitions(
     call: (partition: PartitionStub, own: { group: string; incarnation: number }) => Promise<void>,
   ): Promise<void> {
-    const { incarnation, partitions } = this.#keeper.look(({ state }) => describeShareGroup(state));
-    await mapConcurrently(partitions, FAN_OUT, (place) =>
-      call(partitionStub(this.env, place.topicId, place.partition), {
-        group: this.#groupId,
-        incarnation,
-      }),
-    );
+    const { incarnation, sharePartitions } = this.#keeper.group.state;
+    await mapConcurrently([...sharePartitions], FAN_OUT, (key) => {
+      const { topicId, partition } = parsePartitionKey(key);
+      const own = { group: this.#groupId, incarnation };
+      return call(partitionStub(this.env, topicId, partition), own);
+    });
   }
 
   async deliver(request: GroupRequest<"deliver">): Promise<PartitionSet> {
