@@ -15,6 +15,7 @@ import { RetryPause } from "../shared/retry.ts";
 
 /** The pause after the first failure. It doubles. */
 const FIRST_PAUSE_MS = 1_000;
+const LETTERS_IN_FLIGHT = 8;
 /** While dead letters are being written, an alarm is set for a crash. */
 const WATCH_MS = 10_000;
 
@@ -31,6 +32,11 @@ export interface DeadLetterSource {
   readonly partitions: number;
 }
 
+interface Letter {
+  readonly offset: number;
+  readonly range: DeliveryRange;
+}
+
 interface Target {
   readonly topicId: string;
   readonly partition: number;
@@ -44,6 +50,8 @@ export class DeadLetterWriter {
   readonly #pause = new RetryPause(FIRST_PAUSE_MS, MAX_ALARM_RETRY_MS);
   #isWriting = false;
   #retryAtMs = 0;
+  /** The offset after the last one that was tried. */
+  #from = 0;
 
   constructor(env: Env, log: PartitionLog) {
     this.#env = env;
@@ -56,33 +64,45 @@ export class DeadLetterWriter {
   }
 
   /**
-   * Writes the records of these ranges, the first ones of many. Returns the offsets that are written, or null if this is not
-   * the time. Throws if one cannot be written; the others may be.
+   * Writes records of these ranges, each by itself: one that cannot be written holds up no others. Returns the offsets that
+   * are written, and a failure if there was one. Nothing is written while it is not the time.
    */
   async write(
     source: DeadLetterSource,
     ranges: readonly DeliveryRange[],
     terms: DeadLetterTerms,
     nowMs: number,
-  ): Promise<readonly number[] | null> {
-    if (this.#isWriting || this.#retryAtMs > nowMs) return null;
+  ): Promise<{ readonly written: readonly number[]; readonly failure: unknown }> {
+    const written: number[] = [];
+    if (this.#isWriting || this.#retryAtMs > nowMs) return { written, failure: null };
     this.#isWriting = true;
+    let failure: unknown = null;
     try {
       const target = await this.#target(source, terms);
-      const letters = firstOffsets(ranges, DEAD_LETTERS_AT_ONCE);
-      const written = await mapConcurrently(letters, 8, async ({ offset, range }) => {
-        await this.#append(source, { ...range, offset }, terms, target);
-        return offset;
+      await mapConcurrently(this.#next(ranges), LETTERS_IN_FLIGHT, async ({ offset, range }) => {
+        try {
+          await this.#append(source, { ...range, offset }, terms, target);
+          written.push(offset);
+        } catch (error) {
+          failure ??= error;
+        }
       });
-      this.#pause.succeeded();
-      this.#retryAtMs = 0;
-      return written;
     } catch (error) {
-      this.#retryAtMs = Date.now() + this.#pause.failed();
-      throw error;
-    } finally {
-      this.#isWriting = false;
+      failure = error;
     }
+    this.#isWriting = false;
+    if (failure === null) this.#pause.succeeded();
+    this.#retryAtMs = failure === null ? 0 : Date.now() + this.#pause.failed();
+    return { written, failure };
+  }
+
+  /** Returns the next records to write. They go round, so that some that fail do not keep the others back. */
+  #next(ranges: readonly DeliveryRange[]): readonly Letter[] {
+    const behind = ranges.filter(({ last }) => last >= this.#from);
+    const ahead = ranges.filter(({ last }) => last < this.#from);
+    const letters = firstOffsets([...behind, ...ahead], DEAD_LETTERS_AT_ONCE);
+    this.#from = (letters.at(-1)?.offset ?? -1) + 1;
+    return letters;
   }
 
   /** Finds the dead-letter topic, and creates it if the config says so. */
@@ -136,11 +156,8 @@ export class DeadLetterWriter {
   }
 }
 
-function firstOffsets(
-  ranges: readonly DeliveryRange[],
-  most: number,
-): { readonly offset: number; readonly range: DeliveryRange }[] {
-  const offsets: { readonly offset: number; readonly range: DeliveryRange }[] = [];
+function firstOffsets(ranges: readonly DeliveryRange[], most: number): Letter[] {
+  const offsets: Letter[] = [];
   for (const range of ranges)
     for (let offset = range.first; offset <= range.last; offset++) {
       if (offsets.length === most) return offsets;

@@ -333,6 +333,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
         watchers.changed(group);
         housekeeping.watchShares(Date.now());
       },
+      deleted: (group) => watchers.notifyAll(group),
       failed: (work, error) => this.#logFailure(topic.name, work, error),
     });
     const watchers = new ShareWatchers(this.ctx.getWebSockets(), (group) =>

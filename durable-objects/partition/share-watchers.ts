@@ -41,10 +41,18 @@ export class ShareWatchers {
       if (group !== undefined && watched !== group) continue;
       const isAvailable = available.get(watched) ?? this.#hasAvailable(watched);
       available.set(watched, isAvailable);
-      if (!isAvailable) continue;
-      this.#groups.delete(socket);
-      attachState(socket, { watchedShare: null } satisfies Attachment);
-      sendJson(socket, { type: "available" } satisfies ShareAvailableMessage);
+      if (isAvailable) this.#notify(socket);
     }
+  }
+
+  /** Tells all who wait for a group: it was deleted, and they will find that out. */
+  notifyAll(group: string): void {
+    for (const [socket, watched] of this.#groups) if (watched === group) this.#notify(socket);
+  }
+
+  #notify(socket: ObjectSocket): void {
+    this.#groups.delete(socket);
+    attachState(socket, { watchedShare: null } satisfies Attachment);
+    sendJson(socket, { type: "available" } satisfies ShareAvailableMessage);
   }
 }

@@ -13,7 +13,11 @@ import { attempt, fail, type Result } from "../../src/core/errors.ts";
 import { unknownGroup } from "../../src/core/group/admission.ts";
 import { MAX_SHARE_GROUPS_PER_PARTITION } from "../../src/core/limits.ts";
 import type { PartitionLog } from "../../src/core/log/partition-log.ts";
-import { SharePartition } from "../../src/core/share/share-partition.ts";
+import {
+  type LogBatch,
+  type ShareLog,
+  SharePartition,
+} from "../../src/core/share/share-partition.ts";
 import type { ShareTerms } from "../../src/core/share/share-terms.ts";
 import type { Env } from "../../src/env.ts";
 import { type DeadLetterSource, DeadLetterWriter } from "./dead-letters.ts";
@@ -24,6 +28,34 @@ import type { ShareStore, StoredShare } from "./share-store.ts";
 export type AskGroup = (
   name: ShareGroupName,
 ) => Promise<Result<{ incarnation: number; terms: ShareTerms }>>;
+
+/** The log, in which batches that compaction has thinned out are decoded for the offsets that are left. */
+class LogOfShares implements ShareLog {
+  readonly #log: PartitionLog;
+
+  constructor(log: PartitionLog) {
+    this.#log = log;
+  }
+
+  get logStartOffset(): number {
+    return this.#log.logStartOffset;
+  }
+
+  get logEndOffset(): number {
+    return this.#log.logEndOffset;
+  }
+
+  *batchesFrom(from: number): Generator<LogBatch> {
+    for (const { isWhole, ...batch } of this.#log.batchesFrom(from))
+      yield { ...batch, offsets: isWhole ? null : offsetsIn(batch.bytes) };
+  }
+}
+
+/** Returns null for a batch that cannot be decoded. Its consumer finds that out, and gives it up [CRC-4]. */
+function offsetsIn(bytes: Uint8Array): readonly number[] | null {
+  const records = attempt(() => decodeAnyBatch(bytes));
+  return "error" in records ? null : records.map(({ offset }) => offset);
+}
 
 interface Share {
   readonly incarnation: number;
@@ -43,6 +75,8 @@ export interface ShareParts {
   readonly waitUntil: (promise: Promise<unknown>) => void;
   /** Called after records may have become available, or locks have begun. */
   readonly changed: (group: string) => void;
+  /** Called after a group was deleted. */
+  readonly deleted: (group: string) => void;
   readonly failed: (work: string, error: unknown) => void;
 }
 
@@ -80,7 +114,7 @@ export class Shares implements DeliveryTimes {
           ...{ holder, maxRecords, maxBytes, lockMs },
           ...{ takesWholeBatches: false, batchSize: Number.POSITIVE_INFINITY },
         },
-        this.#log,
+        new LogOfShares(this.#log),
         nowMs,
       );
       const dueMs = partition.nextDueMs(nowMs);
@@ -135,6 +169,8 @@ export class Shares implements DeliveryTimes {
     this.#store.delete(group);
     this.#shares.delete(group);
     this.#names.delete(group);
+    this.#confirmed.delete(group);
+    this.#parts.deleted(group);
   }
 
   /** True if a consumer of the group would get records now. */
@@ -234,6 +270,7 @@ export class Shares implements DeliveryTimes {
    */
   #decide<T extends { readonly ok: boolean }>(group: string, decision: () => T): T {
     try {
+      this.#shares.get(group)?.partition.logStartMoved(this.#log); // [SHR-10]
       const decided = decision();
       const share = this.#shares.get(group);
       if (share?.partition.takeChanged()) {
@@ -272,10 +309,11 @@ export class Shares implements DeliveryTimes {
     }
     const { epoch } = partition.state;
     const source = { group, incarnation, epoch, ...this.#parts.source() };
-    const written = await deadLetters.write(source, archiving, terms, this.#now());
+    const { written, failure } = await deadLetters.write(source, archiving, terms, this.#now());
     // After a reset or a failure to store, other states are in memory, which say what is to be done.
-    if (written !== null && partition.state.epoch === epoch)
+    if (written.length > 0 && partition.state.epoch === epoch)
       this.#archived(group, partition, written);
+    if (failure !== null) throw failure;
   }
 
   #archived(group: string, partition: SharePartition, offsets: readonly number[]): void {

@@ -16,6 +16,7 @@ import { addInit } from "./commands/init.ts";
 import { addKafkaBridge } from "./commands/kafka-bridge.ts";
 import { addKeys } from "./commands/keys.ts";
 import { addProduce } from "./commands/produce.ts";
+import { addQueue } from "./commands/queue.ts";
 import { addRecover } from "./commands/recover.ts";
 import { addLearn, addStart } from "./commands/start.ts";
 import { addTokens } from "./commands/tokens.ts";
@@ -31,7 +32,7 @@ type Add = (program: Command) => void;
 /** The commands as the help groups them. */
 const GROUPS: readonly (readonly [string, readonly Add[]])[] = [
   ["Records:", [addProduce, addConsume, addTail, addExport, addImport]],
-  ["Topics and groups:", [addTopics, addGroups, addConfigs]],
+  ["Topics and groups:", [addTopics, addGroups, addQueue, addConfigs]],
   ["Operations:", [addAlerts, addCosts, addDoctor, addRecover]],
   ["Access:", [addKeys, addTokens, addWhoami, addAccess]],
   [

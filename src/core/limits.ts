@@ -793,6 +793,8 @@ export const MAX_REQUEST_ID_CHARS = 64;
 // Share groups.
 /** The ranges of records with different states that a partition remembers for a share group: at most 1 MB as stored. */
 export const MAX_SHARE_RANGES = 10_000;
+/** The reasons of archiving records together, in characters. Beyond that a reason is left out of the dead letter. */
+export const MAX_SHARE_REASON_CHARS = 100_000;
 /** The share groups that a partition keeps delivery states for. */
 export const MAX_SHARE_GROUPS_PER_PARTITION = 100;
 /** A lock that the group's config sets (Kafka's bound for brokers), and one that a consumer asks for. */

@@ -53,12 +53,12 @@ export {
   stringSerde,
   type TypedRecord,
 } from "./serde.ts";
+export { ShareConsumer } from "./share/share-consumer.ts";
+export type { ShareConsumerOptions } from "./share/share-options.ts";
 export {
   RejectRecord,
   ReleaseRecord,
-  ShareConsumer,
   type SharedRecord,
   type ShareRunOptions,
-} from "./share/share-consumer.ts";
-export type { ShareConsumerOptions } from "./share/share-options.ts";
+} from "./share/share-record.ts";
 export type { Token } from "./token.ts";

@@ -10,6 +10,7 @@ import {
 } from "../../src/sdk/index.ts";
 import { until } from "../support/until.ts";
 import { BrokerProcess } from "./broker.ts";
+import { runHere } from "./cli-here.ts";
 
 let broker: BrokerProcess;
 let rivulet: Rivulet;
@@ -215,6 +216,36 @@ async function letters(topic: string) {
   );
   return found.flat();
 }
+
+test("[CLI-26] the command line consumes, shows and redrives", async () => {
+  const { topic, options } = await place([1, 2, 3], 1);
+  const cli = (...args: string[]) => runHere(args, "", { RIVULET_URL: broker.url });
+  const { groupId } = options;
+  const config = { "errors.deadletterqueue.topic.name": `${topic}.dead` };
+  await rivulet.admin.alterGroup(groupId, { config });
+  const one = await cli("queue", "consume", groupId, "--topic", topic, "--count", "1");
+  expect(one).toMatchObject({ code: 0, out: "1\n", err: "" });
+  const consumer = rivulet.shareConsumer(options);
+  for await (const record of consumer) {
+    if (record.value === 3) break;
+    await record.reject("why");
+  }
+  await until("the dead letter is written", async () => (await counts(groupId)).archived === 1);
+  const shown = await cli("queue", "stats", groupId);
+  expect(shown.out).toMatch(/^TOPIC +PARTITION +START +IN FLIGHT/);
+  const json = JSON.parse((await cli("--json", "queue", "stats", groupId)).out);
+  expect(json.partitions).toMatchObject([{ acknowledged: 1, archived: 1, lag: 1 }]);
+  const sent = await cli("queue", "redrive", groupId);
+  expect(sent).toMatchObject({ code: 0, out: "Sent 1 back. 0 to go.\n", err: "" });
+  const rest = await cli("--json", "queue", "consume", groupId, "--topic", topic, "--count", "2");
+  const values = rest.out
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line).value);
+  expect(values.sort()).toEqual(["2", "3"]);
+  const none = await cli("queue", "redrive", "nobody");
+  expect(none).toMatchObject({ code: 1, err: expect.stringContaining("GROUP_ID_NOT_FOUND") });
+});
 
 test("[SHR-19] a client that goes while it only waits holds nothing", async () => {
   const { topic, options } = await place([], 1);

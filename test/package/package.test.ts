@@ -143,7 +143,7 @@ test("[PKG-6] a page that esbuild bundles produces and consumes, and needs nothi
   expect(packages.every((path) => path.startsWith("node_modules/rivulet/dist/client"))).toBe(true);
   const folder = join(project.folder, "esbuild");
   writeFileSync(join(folder, "index.html"), '<script type="module" src="/page.js"></script>');
-  expect(firstBytes(folder, "page.js")).toBeLessThan(24 * KILOBYTE);
+  expect(firstBytes(folder, "page.js")).toBeLessThan(25 * KILOBYTE);
   expect(await printedInPage(folder, "esbuild")).toBe(JSON.stringify(exchanged("esbuild")));
 });
 
@@ -154,7 +154,7 @@ test("[PKG-6] a page that Vite bundles produces and consumes", async () => {
   const folder = join(project.folder, "vite");
   const page = readFileSync(join(folder, "index.html"), "utf8");
   const [, script = ""] = /src="\/(assets\/[^"]+\.js)"/.exec(page) ?? [];
-  expect(firstBytes(folder, script)).toBeLessThan(24 * KILOBYTE);
+  expect(firstBytes(folder, script)).toBeLessThan(25 * KILOBYTE);
   expect(await printedInPage(folder, "vite")).toBe(JSON.stringify(exchanged("vite")));
 });
 

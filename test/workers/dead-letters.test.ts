@@ -256,6 +256,36 @@ describe.each(TWINS)("a redrive$when", ({ interrupt }) => {
 });
 
 describe("a dead letter", () => {
+  test("[DLQ-4] that cannot be written keeps no other back", async () => {
+    vi.spyOn(console, "error").mockReturnValue();
+    const values = Array.from({ length: 30 }, (_, i) => ({ key: `k${i}`, value: `v${i}` }));
+    const queue = await Queue.of([{ value: "keyless" }, ...values]);
+    await createTopic(2, { "cleanup.policy": "compact" }, queue.dead);
+    await queue.say("reject");
+    await eventually(async () => (await queue.letters()).length === 30, "all others are written");
+    expect(await queue.counts()).toMatchObject({ archiving: 1 });
+    const next = unique("dead");
+    await queue.configure({ "errors.deadletterqueue.topic.name": next });
+    await queue.ring();
+    expect((await fetchRecords(next, 1)).records).toMatchObject([{ value: "keyless" }]);
+  });
+
+  test("[DLQ-1] [SHR-10] is not made of a record that retention took before it was given up", async () => {
+    const queue = await Queue.of([{ value: "a" }]);
+    const path = `/v1/share-groups/${queue.group}`;
+    const body = { topics: [queue.topic.name] };
+    const { records } = await expectStatus<Acquired>(200, "POST", `${path}/acquire`, body);
+    await expectStatus(
+      200,
+      "DELETE",
+      `/v1/topics/${queue.topic.name}/partitions/1/records?before=1`,
+    );
+    const acks = records.map(({ leaseId }) => ({ leaseId, type: "reject" }));
+    await expectStatus(200, "POST", `${path}/acknowledge`, { acks });
+    await queue.archived(1);
+    expect((await call("GET", `/v1/topics/${queue.dead}`)).status).toBe(404);
+  });
+
   test("[DLQ-2] has no content if the config says so, or if it would be too large", async () => {
     const config = { "errors.deadletterqueue.copy.record.enable": "false" };
     const queue = await Queue.of([{ key: "k", value: "bad" }], undefined, config);

@@ -1,7 +1,8 @@
 // /v1/share-groups: consumers that hold no connection. Each test has a twin in which the group and the partitions are evicted
 // before each request.
-import { runDurableObjectAlarm } from "cloudflare:test";
+import { listDurableObjectIds, runDurableObjectAlarm } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
+import { PartitionObject } from "../../durable-objects/partition/partition-object.ts";
 import { MAX_SHARE_GROUPS_PER_PARTITION } from "../../src/core/limits.ts";
 import { groupStub, partitionStub } from "../../src/env.ts";
 import {
@@ -9,6 +10,7 @@ import {
   call,
   createTopic,
   env,
+  eventually,
   expectStatus,
   type JsonRecord,
   listedGroups,
@@ -96,6 +98,12 @@ class Queue {
   async describe(): Promise<ShareJson> {
     await this.sleep();
     return await expectStatus<ShareJson>(200, "GET", `/v1/share-groups/${this.group}`);
+  }
+
+  /** Returns the description, or null if there is no such share group. */
+  async described(): Promise<ShareJson | null> {
+    const { status, body } = await call<ShareJson>("GET", `/v1/share-groups/${this.group}`);
+    return status === 200 ? body : null;
   }
 
   /** Turns the time, and rings the alarm of the first partition if it is due. */
@@ -326,6 +334,133 @@ describe.each(TWINS)("a consumer without a connection$when", ({ interrupt }) => 
 });
 
 describe("a share group", () => {
+  test("[SHR-10] what compaction has removed inside a batch is finished, and holds nothing up", async () => {
+    vi.useFakeTimers({ toFake: ["Date"] });
+    const config = {
+      ...{ "cleanup.policy": "compact", "segment.ms": 1_000, "min.compaction.lag.ms": 0 },
+      "min.cleanable.dirty.ratio": 0,
+    };
+    const topic = await createTopic(1, config);
+    const queue = new Queue(topic);
+    const keyed = (keys: readonly string[]) =>
+      produce(
+        topic.name,
+        keys.map((key) => ({ key, value: key })),
+      );
+    await keyed(["x", "a", "b", "c", "a", "b", "c"]); // Only the first one will be left.
+    await queue.acknowledge("release", await queue.acquire({ maxRecords: 1 }));
+    await queue.pass(2_000);
+    await keyed(["a", "b", "c", "d"]);
+    await queue.pass(2_000);
+    await keyed(["e"]);
+    const stub = partitionStub(env, topic.topicId, 0);
+    vi.setSystemTime(Date.now() + 600_000);
+    await runDurableObjectAlarm(stub);
+    const seen: SharedRecord[] = [];
+    for (let more = await queue.acquire({ maxRecords: 1 }); more.length > 0; ) {
+      seen.push(...more);
+      more = await queue.acquire({ maxRecords: 1 });
+    }
+    const values = seen.map(({ value }) => value);
+    expect(values).toEqual(["x", "a", "b", "c", "d", "e"]);
+    expect(new Set(seen.map(({ offset }) => offset)).size).toBe(seen.length);
+    await queue.acknowledge("accept", seen);
+    expect((await queue.describe()).partitions[0]).toMatchObject({ lag: 0, inFlight: 0 });
+  });
+
+  test("[SHR-19] gives no more than maxRecords, of however many partitions", async () => {
+    const topic = await createTopic(7);
+    const records = Array.from({ length: 70 }, (_, i) => ({ value: `${i}`, partition: i % 7 }));
+    await produce(topic.name, records);
+    const queue = new Queue(topic);
+    for (const maxRecords of [1, 2, 7, 13, 20])
+      expect(await queue.acquire({ maxRecords })).toHaveLength(maxRecords);
+    expect(await queue.acquire()).toHaveLength(70 - 43);
+  });
+
+  test("[SHR-19] gives what it has, although another partition fails", async () => {
+    vi.spyOn(console, "error").mockReturnValue();
+    const topic = await createTopic(2);
+    const queue = new Queue(topic);
+    await produce(
+      topic.name,
+      [0, 1].map((partition) => ({ value: `${partition}`, partition })),
+    );
+    const { acquire } = PartitionObject.prototype;
+    vi.spyOn(PartitionObject.prototype, "acquire").mockImplementation(async function (
+      this: PartitionObject,
+      ...sent
+    ) {
+      const { id } = (this as unknown as { ctx: DurableObjectState }).ctx;
+      if (id.name?.endsWith("/0")) throw new Error("SQLITE_IOERR: disk I/O error");
+      return acquire.apply(this, sent);
+    });
+    expect(shown(await queue.acquire())).toEqual(["1×1"]);
+    const path = `/v1/share-groups/${queue.group}/acquire`;
+    await expectStatus(503, "POST", path, { topics: [topic.name] });
+    vi.restoreAllMocks();
+    expect(shown(await queue.acquire())).toEqual(["0×1"]);
+  });
+
+  test("[SHR-17] says for how long records are held, also after a change of its config", async () => {
+    const queue = await Queue.of(1, ["a", "b"]);
+    const acquire = () =>
+      expectStatus<{ lockTimeoutMs: number }>(
+        200,
+        "POST",
+        `/v1/share-groups/${queue.group}/acquire`,
+        { topics: [queue.topic.name], maxRecords: 1 },
+      );
+    expect((await acquire()).lockTimeoutMs).toBe(LOCK_MS);
+    await queue.configure({ "share.record.lock.duration.ms": 1_000 });
+    expect((await acquire()).lockTimeoutMs).toBe(1_000);
+  });
+
+  test("[SHR-20] [PLC-3] a lease of a partition that does not exist creates nothing", async () => {
+    const queue = await Queue.of(1, ["a"]);
+    const [record] = (await queue.acquire()) as [SharedRecord];
+    const leaseId = record.leaseId.replace(
+      `${queue.topic.topicId}.0.`,
+      `${queue.topic.topicId}.77.`,
+    );
+    expect(await queue.acknowledge("accept", [{ ...record, leaseId }])).toEqual([
+      "INVALID_REQUEST",
+    ]);
+    const name = env.PARTITION.idFromName(`${queue.topic.topicId}/77`);
+    const ids = (await listDurableObjectIds(env.PARTITION)).map(String);
+    expect(ids).not.toContain(String(name));
+  });
+
+  test("[SHR-16] keeps its partitions when somebody deletes offsets, which it has none of", async () => {
+    const queue = await Queue.of(1, ["a"]);
+    await queue.acquire();
+    const path = `/v1/groups/${queue.group}/offsets?topics=${queue.topic.name}`;
+    const refused = await expectStatus(404, "DELETE", path);
+    expect(refused).toMatchObject({ code: "GROUP_ID_NOT_FOUND" });
+    expect((await queue.describe()).partitions).toHaveLength(1);
+  });
+
+  test("[SHR-16] [SHR-19] a client that waits goes on with the next group when its group is deleted", async () => {
+    const queue = await Queue.of(1, []);
+    const waiting = queue.acquire({ waitMs: 8_000 });
+    await eventually(async () => (await queue.described())?.partitions.length === 1, "it waits");
+    await expectStatus(204, "DELETE", `/v1/groups/${queue.group}`);
+    await eventually(
+      async () => (await queue.described())?.partitions.length === 1,
+      "the next one",
+    );
+    await produce(queue.topic.name, [{ value: "a" }]);
+    expect(shown(await waiting)).toEqual(["a×1"]);
+  });
+
+  test("[DLQ-3] cannot be told to write its dead letters where it reads", async () => {
+    const queue = await Queue.of(1, ["a"]);
+    await queue.acquire();
+    const config = { "errors.deadletterqueue.topic.name": queue.topic.name };
+    const refused = await expectStatus(400, "PATCH", `/v1/groups/${queue.group}`, { config });
+    expect(refused).toMatchObject({ code: "INVALID_CONFIG" });
+  });
+
   test("[SHR-7] sets the partition's alarm only while something is held or delayed", async () => {
     const queue = await Queue.of(1, ["a", "b"]);
     const stub = partitionStub(env, queue.topic.topicId, 0);

@@ -42,6 +42,8 @@ const OF_CONSUMERS: ReadonlySet<GroupRequest["type"]> = new Set([
   "syncClassic",
   "commitOffsets",
   "resetOffsets",
+  "deleteOffsets",
+  "deletePositions",
 ] as const);
 
 /**

@@ -20,7 +20,7 @@ import { GroupOffsets, unknownNames } from "./offsets.ts";
 import { whyNotBounded } from "./request-bounds.ts";
 import type { AnswerTo, ClassicLeave, GroupRequest, Operations, RefusalOf } from "./requests.ts";
 import type { Sight } from "./session.ts";
-import { openShare, useShare } from "./share-group.ts";
+import { openShare, useShare, whyNotDeadLetters } from "./share-group.ts";
 import {
   exists,
   type GroupEvent,
@@ -133,7 +133,10 @@ export class Group {
       case "resetOffsets":
         return whyNotUnused(this.state);
       case "alterConfig":
-        return refusalOf(this.#native.validateConfig(request.changes));
+        return (
+          whyNotDeadLetters(this.state, request) ??
+          refusalOf(this.#native.validateConfig(request.changes))
+        );
       default:
         return null;
     }
@@ -258,7 +261,9 @@ export class Group {
       case "deletePositions":
         return this.#offsets.deletePositions(request.positions);
       case "alterConfig":
-        return this.#native.alterConfig(request.changes, nowMs);
+        return (
+          whyNotDeadLetters(this.state, request) ?? this.#native.alterConfig(request.changes, nowMs)
+        );
       case "changeTopic":
         return this.#changeTopic(request, nowMs);
       case "restorePositions":

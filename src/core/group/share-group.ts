@@ -4,7 +4,7 @@ import { type Failure, fail } from "../errors.ts";
 import type { ShareTerms } from "../share/share-terms.ts";
 import { unknownGroup } from "./admission.ts";
 import type { Changes } from "./changes.ts";
-import { type GroupConfig, resolveGroupConfig } from "./config.ts";
+import { DEAD_LETTER_TOPIC, type GroupConfig, resolveGroupConfig } from "./config.ts";
 import type { GroupOffsets } from "./offsets.ts";
 import { partitionKey } from "./partition-key.ts";
 import type { GroupRequest, Operations } from "./requests.ts";
@@ -43,10 +43,21 @@ export function useShare(
   return answerOf(state);
 }
 
-/** A group that reads its own dead letters would write them again for ever. */
+/** [DLQ-3] A group that reads its own dead letters would write them again for ever. */
 function readsItsDeadLetters(topic: string): Failure {
   const detail = `topic ${topic} has the dead letters of this group; read them in another group`;
   return fail("INVALID_REQUEST", detail);
+}
+
+/** [DLQ-3] Returns why a topic that the group reads cannot have its dead letters, or null. INVALID_CONFIG. */
+export function whyNotDeadLetters(
+  { kind, topics }: GroupState,
+  { changes }: GroupRequest<"alterConfig">,
+): Failure | null {
+  const topic = changes[DEAD_LETTER_TOPIC];
+  if (kind !== "share" || typeof topic !== "string" || !topics.has(topic)) return null;
+  const detail = `config ${DEAD_LETTER_TOPIC} is ${topic}, which the group reads; it must be another topic`;
+  return fail("INVALID_CONFIG", detail);
 }
 
 function answerOf({ incarnation, overrides }: GroupState) {

@@ -43,6 +43,15 @@ interface ActiveSegment {
   readonly totals: SegmentTotals;
 }
 
+/** A stored batch. */
+export interface LoggedBatch {
+  readonly first: number;
+  readonly last: number;
+  readonly bytes: Uint8Array;
+  /** False if compaction has removed records from it. */
+  readonly isWhole: boolean;
+}
+
 export interface ReadResult {
   /** Whole batches, in order. The first may begin before the requested offset. */
   readonly pieces: readonly Uint8Array[];
@@ -413,14 +422,15 @@ export class PartitionLog implements Spare {
    * Yields the batches from the first one that ends at `offset` or later. Throws CORRUPT_MESSAGE at damaged data [CRC-2].
    * The log must not change before the last one is taken.
    */
-  *batchesFrom(offset: number): Generator<{ first: number; last: number; bytes: Uint8Array }> {
+  *batchesFrom(offset: number): Generator<LoggedBatch> {
     for (const run of this.#runsFrom(Math.max(offset, this.logStartOffset))) {
       if (run.damage !== undefined) throw this.verifier.error(run);
       for (const { start, header } of batches(run.bytes)) {
         const first = header.baseOffset;
         const last = first + header.lastOffsetDelta;
         const bytes = run.bytes.subarray(start, start + header.sizeInBytes);
-        if (last >= offset) yield { first, last, bytes };
+        const isWhole = header.recordCount === header.lastOffsetDelta + 1;
+        if (last >= offset) yield { first, last, bytes, isWhole };
       }
     }
   }

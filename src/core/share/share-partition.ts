@@ -5,7 +5,7 @@
 // Once it is acknowledged it is never delivered again [SHR-3].
 import { dueMs } from "../elapsed.ts";
 import { BrokerError, type Failure, fail, type Result } from "../errors.ts";
-import { MAX_SHARE_RANGES } from "../limits.ts";
+import { MAX_SHARE_RANGES, MAX_SHARE_REASON_CHARS } from "../limits.ts";
 import {
   type Delivery,
   type DeliveryRange,
@@ -28,9 +28,11 @@ export interface ShareLog {
 
 export interface LogBatch {
   readonly first: number;
-  /** The last offset, included. Compaction may have removed its record. */
+  /** The last offset, included. */
   readonly last: number;
   readonly bytes: Uint8Array;
+  /** The offsets of its records, ascending. Null if none was removed. Compaction removes some. */
+  readonly offsets: readonly number[] | null;
 }
 
 export interface AcquireRequest {
@@ -167,6 +169,11 @@ export class SharePartition {
     };
   }
 
+  /** The number of records that are held. */
+  get #locks(): number {
+    return this.#sum(({ state }) => state === "acquired");
+  }
+
   #sum(test: (range: DeliveryRange) => boolean): number {
     return this.ranges.reduce((total, range) => total + (test(range) ? sizeOf(range) : 0), 0);
   }
@@ -178,6 +185,7 @@ export class SharePartition {
 
   /** True if there is a record that may be acquired now. */
   hasAvailable(log: Pick<ShareLog, "logEndOffset">, nowMs: number): boolean {
+    if (this.#locks >= this.terms.maxLocks) return false;
     return this.ranges.some((range) => isDue(range, nowMs)) || this.#mayGoOn(log);
   }
 
@@ -217,8 +225,7 @@ export class SharePartition {
   acquire(request: AcquireRequest, log: ShareLog, nowMs: number): Acquired {
     this.logStartMoved(log);
     this.expire(nowMs);
-    const locks = this.#sum(({ state }) => state === "acquired");
-    const acquisition = new Acquisition(request, this.terms, log, locks);
+    const acquisition = new Acquisition(request, this.terms, log, this.#locks);
     try {
       for (const range of this.ranges) {
         if (!isDue(range, nowMs)) continue;
@@ -298,6 +305,8 @@ export class SharePartition {
         );
       if (type === "renew" && !this.terms.mayRenew)
         return fail("INVALID_RECORD_STATE", "the group's config forbids to renew locks");
+      if (type === "renew" && first < this.startOffset)
+        return fail("INVALID_RECORD_STATE", `offset ${first} is finished`);
       for (const range of this.#ranges.touching(first, last))
         if (range.state !== "acquired" || range.holder !== holder)
           return fail(
@@ -353,9 +362,10 @@ export class SharePartition {
 
   /** [SHR-5] Records that are given up become dead letters, if the group has any. */
   #givenUp({ deliveryCount }: Delivery, reason: string): Delivery {
-    return this.terms.deadLetters !== null
-      ? { state: "archiving", deliveryCount, reason }
-      : FINISHED;
+    if (this.terms.deadLetters === null) return FINISHED;
+    const known = this.ranges.reduce((sum, range) => sum + (range.reason?.length ?? 0), 0);
+    const fits = known + reason.length <= MAX_SHARE_REASON_CHARS;
+    return { state: "archiving", deliveryCount, reason: fits ? reason : REJECTED };
   }
 
   /** True if records that were never acquired may be acquired now. */
@@ -465,13 +475,14 @@ class Acquisition {
     const end = isolated === null ? range.last : range.first + isolated - 1;
     for (let first = range.first; first <= end; ) {
       const batch = this.#cursor.at(first);
-      const holeEnd = Math.min(end, (batch?.first ?? Number.POSITIVE_INFINITY) - 1);
-      if (batch === null || holeEnd >= first) {
+      const run = batch === null ? null : runFrom(batch, first);
+      const holeEnd = Math.min(end, (run?.first ?? batch?.last ?? end) - (run === null ? 0 : 1));
+      if (batch === null || run === null || holeEnd >= first) {
         this.holes.push({ first, last: holeEnd });
         first = holeEnd + 1;
         continue;
       }
-      const size = this.#room(batch, Math.min(end, batch.last) - first + 1);
+      const size = this.#room(batch, Math.min(end, run.last) - first + 1);
       if (size <= 0) return this.#full();
       this.#take({ first, last: first + size - 1, deliveryCount }, batch);
       first += size;
@@ -532,6 +543,20 @@ function isolatedSize(range: DeliveryRange, maxDeliveries: number): number | nul
   if (maxDeliveries > 2 && deliveryCount === maxDeliveries - 1) return 1;
   const size = sizeOf(range);
   return Math.min(size, Math.max(1, Math.floor(size / 2 ** (deliveryCount - from + 1))));
+}
+
+/** Returns the first consecutive records of a batch from an offset on, or null if there are none. */
+function runFrom(
+  { first, last, offsets }: LogBatch,
+  from: number,
+): { first: number; last: number } | null {
+  if (offsets === null) return { first: Math.max(first, from), last };
+  const begin = offsets.findIndex((offset) => offset >= from);
+  const start = offsets[begin];
+  if (start === undefined) return null;
+  let end = start;
+  for (let i = begin + 1; offsets[i] === end + 1; i++) end++;
+  return { first: start, last: end };
 }
 
 /** Finds the batches of ascending offsets. It reads on while they follow each other. */

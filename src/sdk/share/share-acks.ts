@@ -42,10 +42,10 @@ export class ShareAcks {
 
   /** Resolves once the broker has answered. @throws BrokerError INVALID_RECORD_STATE if the record is not held any more */
   send(ack: Ack): Promise<void> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.#waiting.push({ ack, wasUnanswered: false, resolve, reject });
-    this.#sending ??= this.#sendAll();
-    return promise;
+    return new Promise((resolve, reject) => {
+      this.#waiting.push({ ack, wasUnanswered: false, resolve, reject });
+      this.#sending ??= this.#sendAll();
+    });
   }
 
   /** Resolves when nothing waits for an answer. */

@@ -1,106 +1,30 @@
-// A consumer of a share group: it acquires records, hands them out, and acknowledges each one. It holds no place in the broker
-// besides its locks, so it needs nothing but requests. It renews its locks while it holds records, so a handler may take as
-// long as it needs, and a consumer that has crashed loses them soon.
-import { ConnectionError, type HttpClient, jsonBody } from "../../admin/http.ts";
-import { BrokerError } from "../../core/errors.ts";
-import { MAX_WAIT_MS } from "../../core/limits.ts";
-import type { TopicPartition } from "../../core/record.ts";
-import { backoffMs } from "../../member/backoff.ts";
-import { fromJsonRecord, type JsonRecordInput } from "../../protocol/json-record.ts";
-import { shareGroupPath } from "../../protocol/paths.ts";
-import { type AnySerdes, convert, hasSerdes, type TypedRecord } from "../serde.ts";
+// A consumer of a share group. Its work is in share-engine.ts, which is loaded when it begins.
+import type { HttpClient } from "../../admin/http.ts";
+import type { AnySerdes, TypedRecord } from "../serde.ts";
 import { assertWhole } from "../whole.ts";
-import { type Ack, ShareAcks } from "./share-acks.ts";
+import type { ShareEngine } from "./share-engine.ts";
 import { type CheckedOptions, checkedOptions, type ShareConsumerOptions } from "./share-options.ts";
-
-/** A record that the consumer holds. Say once what became of it. */
-export type SharedRecord<Record> = Record &
-  TopicPartition & {
-    /** 1 for the first delivery. */
-    readonly deliveryCount: number;
-    /** It is done: it is never delivered again. @throws BrokerError INVALID_RECORD_STATE if it is not held any more */
-    accept(): Promise<void>;
-    /** Deliver it again: after `delayMs` (0 to 43,200,000), or after the group's back-off. @throws as `accept` */
-    release(options?: { readonly delayMs?: number }): Promise<void>;
-    /** Give it up: it becomes a dead letter, if the group has any. @throws as `accept` */
-    reject(reason?: string): Promise<void>;
-    /**
-     * Begin the time of its lock again. This happens by itself, so it is only needed before the thread is blocked for
-     * long: for `forMs` (1,000 to 43,200,000). @throws as `accept`
-     */
-    renew(options?: { readonly forMs?: number }): Promise<void>;
-  };
-
-/** Thrown by a handler to give a record up. */
-export class RejectRecord extends Error {
-  override readonly name = "RejectRecord";
-}
-
-/** Thrown by a handler to have a record delivered again after `delayMs`, and not after the group's back-off. */
-export class ReleaseRecord extends Error {
-  override readonly name = "ReleaseRecord";
-  readonly delayMs: number;
-
-  constructor(delayMs: number, message = "it is to be delivered again") {
-    super(message);
-    this.delayMs = delayMs;
-  }
-}
-
-export interface ShareRunOptions {
-  /** The most handlers that run at the same time, 1 to 1,000. @default maxInFlight */
-  readonly concurrency?: number;
-}
-
-interface AcquiredJson extends Omit<JsonRecordInput, keyof TopicPartition>, TopicPartition {
-  readonly offset: number;
-  readonly timestamp: number;
-  readonly deliveryCount: number;
-  readonly leaseId: string;
-}
-
-interface AnyRecord extends TypedRecord<unknown, unknown>, TopicPartition {
-  readonly deliveryCount: number;
-}
-
-interface Held {
-  readonly leaseId: string;
-  readonly record: SharedRecord<AnyRecord>;
-}
-
-/** The time for which a request waits for records. The answer may be a little later. */
-const WAIT_MS = Math.min(20_000, MAX_WAIT_MS);
-const ANSWER_MS = 30_000;
-
-type State = "new" | "open" | "closing" | "closed";
+import type { SharedRecord, ShareRunOptions } from "./share-record.ts";
 
 export class ShareConsumer<Record = TypedRecord<Uint8Array, Uint8Array>>
   implements AsyncIterable<SharedRecord<Record>>
 {
   readonly #http: HttpClient;
-  readonly #options: CheckedOptions;
-  readonly #serdes: AnySerdes;
-  readonly #onError: (error: BrokerError) => void;
-  readonly #acks: ShareAcks;
-  /** The leases that it holds. */
-  readonly #held = new Map<string, Held>();
-  /** The records that nobody has taken yet. */
-  #queue: Held[] = [];
-  #state: State = "new";
-  #failure: unknown = null;
-  #wake = () => {};
-  #room = () => {};
-  #timer: unknown = null;
-  #renewMs = 0;
-  readonly #cut = new AbortController();
-  #filling: Promise<void> = Promise.resolve();
+  readonly #checked: CheckedOptions;
+  readonly #options: ShareConsumerOptions & AnySerdes;
+  #engine: Promise<ShareEngine<Record>> | null = null;
 
   constructor(http: HttpClient, options: ShareConsumerOptions & AnySerdes) {
     this.#http = http;
-    this.#options = checkedOptions(options);
-    this.#serdes = options;
-    this.#onError = options.onError ?? ((error) => console.warn(`rivulet: ${error.message}`));
-    this.#acks = new ShareAcks(http, `${shareGroupPath(this.#options.groupId)}/acknowledge`);
+    this.#checked = checkedOptions(options);
+    this.#options = options;
+  }
+
+  #load(): Promise<ShareEngine<Record>> {
+    this.#engine ??= import("./share-engine.ts").then(
+      ({ ShareEngine }) => new ShareEngine<Record>(this.#http, this.#checked, this.#options),
+    );
+    return this.#engine;
   }
 
   /**
@@ -108,30 +32,19 @@ export class ShareConsumer<Record = TypedRecord<Uint8Array, Uint8Array>>
    * rejected if it throws a RejectRecord. Resolves after `close`. @throws BrokerError if the broker refuses the consumer
    */
   async run(
-    { eachRecord }: { readonly eachRecord: (record: SharedRecord<Record>) => unknown },
-    { concurrency = this.#options.maxInFlight }: ShareRunOptions = {},
+    handlers: { readonly eachRecord: (record: SharedRecord<Record>) => unknown },
+    { concurrency = this.#checked.maxInFlight }: ShareRunOptions = {},
   ): Promise<void> {
     assertWhole("concurrency", concurrency, 1, 1_000);
-    const running = new Set<Promise<void>>();
-    try {
-      for await (const record of this.#records()) {
-        const handled = this.#handle(record, eachRecord).finally(() => running.delete(handled));
-        running.add(handled);
-        if (running.size >= concurrency) await Promise.race(running);
-      }
-    } finally {
-      await Promise.all(running);
-      await this.close();
-    }
+    await (await this.#load()).run(handlers, concurrency);
   }
 
-  /** Yields records. Acknowledge each one: until then it is held. A `break` or a throw closes the consumer. */
+  /**
+   * Yields records. Acknowledge each one: until then it is held. A `break` or a throw closes the consumer, and releases what
+   * is not acknowledged.
+   */
   async *[Symbol.asyncIterator](): AsyncGenerator<SharedRecord<Record>, void, void> {
-    try {
-      yield* this.#records();
-    } finally {
-      await this.close();
-    }
+    yield* await this.#load();
   }
 
   /**
@@ -139,220 +52,6 @@ export class ShareConsumer<Record = TypedRecord<Uint8Array, Uint8Array>>
    * waits for them. May be called more than once.
    */
   async close(): Promise<void> {
-    if (this.#state === "closed") return;
-    this.#state = "closing";
-    this.#cut.abort();
-    this.#wake();
-    this.#room();
-    await this.#filling;
-    const left = this.#queue.splice(0);
-    await Promise.all(
-      left.map(({ leaseId }) =>
-        this.#settle({ leaseId, type: "release", delayMs: 0 }).catch(() => {}),
-      ),
-    );
-    await this.#acks.idle();
-    this.#state = "closed";
-    this.#stopRenewing();
-  }
-
-  async #handle(
-    record: SharedRecord<Record>,
-    eachRecord: (record: SharedRecord<Record>) => unknown,
-  ): Promise<void> {
-    let said: () => Promise<void>;
-    try {
-      await eachRecord(record);
-      said = () => record.accept();
-    } catch (error) {
-      const reason = String((error as Error | null)?.message ?? error).slice(0, 1_000);
-      if (error instanceof RejectRecord) said = () => record.reject(reason);
-      else if (error instanceof ReleaseRecord) said = () => record.release(error);
-      else {
-        this.#report(`the handler threw, so the record is released: ${reason}`, record, error);
-        said = () => record.release();
-      }
-    }
-    const { leaseId } = leases.get(record) ?? { leaseId: "" };
-    if (!this.#held.has(leaseId)) return; // The handler has said it itself.
-    await said().catch((error) =>
-      this.#report(`it could not be acknowledged: ${error.message}`, record, error),
-    );
-  }
-
-  async *#records(): AsyncGenerator<SharedRecord<Record>, void, void> {
-    if (this.#state !== "new") throw new Error("a share consumer runs once");
-    this.#state = "open";
-    this.#filling = this.#fill().catch((error) => {
-      this.#failure = error;
-      this.#wake();
-    });
-    for (;;) {
-      const next = this.#queue.shift();
-      if (next !== undefined) {
-        this.#room();
-        yield next.record as unknown as SharedRecord<Record>;
-        continue;
-      }
-      if (this.#failure !== null) throw this.#failure;
-      if (this.#state !== "open") return;
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-    }
-  }
-
-  /** Acquires records as long as there is room for half of what it may hold. */
-  async #fill(): Promise<void> {
-    const { maxInFlight } = this.#options;
-    for (let failures = 0; this.#state === "open"; ) {
-      const room = maxInFlight - this.#held.size;
-      if (room < Math.ceil(maxInFlight / 2)) {
-        await new Promise<void>((resolve) => {
-          this.#room = resolve;
-        });
-        continue;
-      }
-      try {
-        await this.#acquire(room);
-        failures = 0;
-      } catch (error) {
-        if (this.#state !== "open") return;
-        const isRetriable = error instanceof ConnectionError || (error as BrokerError).retriable;
-        if (!isRetriable) throw error;
-        this.#onError(
-          error instanceof BrokerError
-            ? error
-            : new BrokerError("NETWORK_EXCEPTION", (error as Error).message, { cause: error }),
-        );
-        await pause(backoffMs(failures++, Math.random), this.#cut.signal);
-      }
-    }
-  }
-
-  async #acquire(maxRecords: number): Promise<void> {
-    const { groupId, topics, lockMs, from } = this.#options;
-    // If it is cut off while it waits, it holds nothing that it does not know of.
-    const wait = { waitMs: WAIT_MS, onlyWaits: true };
-    const body = { topics, maxRecords, ...wait, from, ...(lockMs && { lockMs }) };
-    const { records, lockTimeoutMs } = await this.#http.request<{
-      readonly records: readonly AcquiredJson[];
-      readonly lockTimeoutMs: number;
-    }>("POST", `${shareGroupPath(groupId)}/acquire`, jsonBody(body), {
-      signal: this.#cut.signal,
-      timeoutMs: WAIT_MS + ANSWER_MS,
-    });
-    this.#renewEach(lockTimeoutMs / 3);
-    for (const each of records) {
-      const record = await this.#record(each);
-      if (record !== null) this.#queue.push(record);
-    }
-    this.#wake();
-  }
-
-  /** Returns the record for the application. Null if its serdes refuse it: then it is released, as Java's consumer does. */
-  async #record(acquired: AcquiredJson): Promise<Held | null> {
-    const { topic, partition, offset, timestamp, deliveryCount, leaseId } = acquired;
-    const { key, value, headers } = fromJsonRecord(acquired, 0);
-    const place = { topic, partition, offset };
-    const bytes = { ...place, timestamp, deliveryCount, key, value, headers };
-    try {
-      const typed = hasSerdes(this.#serdes)
-        ? await convert(
-            "deserialize",
-            this.#serdes,
-            bytes,
-            `${topic}/${partition}/${offset}`,
-            place,
-          )
-        : bytes;
-      const held: Held = { leaseId, record: this.#withAcks(typed as AnyRecord, leaseId) };
-      this.#held.set(leaseId, held);
-      leases.set(held.record, held);
-      return held;
-    } catch (error) {
-      this.#onError(error as BrokerError);
-      await this.#settle({ leaseId, type: "release" }).catch(() => {});
-      return null;
-    }
-  }
-
-  #withAcks(record: AnyRecord, leaseId: string): SharedRecord<AnyRecord> {
-    return {
-      ...record,
-      accept: () => this.#settle({ leaseId, type: "accept" }),
-      release: ({ delayMs }: { readonly delayMs?: number } = {}) =>
-        this.#settle({ leaseId, type: "release", delayMs }),
-      reject: (reason?: string) => this.#settle({ leaseId, type: "reject", reason }),
-      renew: ({ forMs }: { readonly forMs?: number } = {}) =>
-        this.#acks.send({ leaseId, type: "renew", delayMs: forMs }),
-    };
-  }
-
-  async #settle(ack: Ack): Promise<void> {
-    this.#held.delete(ack.leaseId);
-    this.#room();
-    await this.#acks.send(ack);
-  }
-
-  /** Renews all locks this often. */
-  #renewEach(ms: number): void {
-    if (this.#renewMs === ms) return;
-    this.#stopRenewing();
-    this.#renewMs = ms;
-    this.#timer = setInterval(() => this.#renewAll(), ms);
-    (this.#timer as { unref?(): void }).unref?.(); // Only requests keep a process alive.
-  }
-
-  #renewAll(): void {
-    for (const { leaseId, record } of [...this.#held.values()])
-      this.#acks.send({ leaseId, type: "renew", delayMs: this.#options.lockMs }).catch((error) => {
-        if (!this.#held.delete(leaseId)) return;
-        this.#queue = this.#queue.filter((each) => each.leaseId !== leaseId);
-        this.#report(`its lock was lost: ${error.message}`, record, error);
-        this.#room();
-      });
-  }
-
-  #stopRenewing(): void {
-    clearInterval(this.#timer);
-    this.#renewMs = 0;
-  }
-
-  #report(
-    what: string,
-    { topic, partition, offset }: object & Partial<AnyRecord>,
-    cause: unknown,
-  ): void {
-    const code = cause instanceof BrokerError ? cause.code : "UNKNOWN_SERVER_ERROR";
-    const error = new BrokerError(code, `${topic}/${partition}/${offset}: ${what}`, { cause });
-    try {
-      this.#onError(error);
-    } catch (thrown) {
-      this.#failure ??= thrown;
-      this.#wake();
-    }
+    await (await this.#load()).close();
   }
 }
-
-/** The lease of each record that was handed out. */
-const leases = new WeakMap<object, Held>();
-
-/** Resolves after the time, or when the signal is aborted. */
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      clearTimeout(timer);
-      signal.removeEventListener("abort", done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener("abort", done);
-  });
-}
-
-declare const setTimeout: (callback: () => void, ms: number) => unknown;
-declare const clearTimeout: (timer: unknown) => void;
-declare const setInterval: (callback: () => void, ms: number) => unknown;
-declare const clearInterval: (timer: unknown) => void;
-declare const console: { warn(text: string): void };

@@ -61,6 +61,8 @@ interface Place extends TopicPartition {
   readonly topicId: string;
 }
 
+/** A round through very many partitions ends after this time, besides the time that the client waits. */
+const MAX_ROUND_MS = 5_000;
 /** With more partitions than can be watched, a waiting client looks again at all of them after this time. */
 const LOOK_AGAIN_MS = 1_000;
 
@@ -73,20 +75,21 @@ export async function acquire(
   assertWithinQuota(env, "consumerByteRate");
   const startMs = Date.now();
   const places = await placesOf(env, options.topics);
-  for (let isAgain = false; ; isAgain = true) {
+  for (let wasGone = false; ; ) {
     const opened = await open(env, groupId, options.topics);
-    const acquisition = new Acquisition(env, groupId, opened, options);
+    const acquisition = new Acquisition(env, groupId, opened, options, startMs);
     const taken = await acquisition.take(rotated(places));
     if (!taken.ok) {
       forgetShareGroup(groupId);
-      if (isAgain) throw errorOf(taken);
-      continue; // The group was deleted, and the next one begins.
+      if (wasGone) throw errorOf(taken);
+      wasGone = true; // The group was deleted, and the next one begins.
+      continue;
     }
+    wasGone = false;
     const leftMs = leftOf(startMs, options.waitMs, Date.now());
-    const { records } = acquisition;
-    const lockMs = options.lockMs ?? opened.terms.lockMs;
+    const { records, lockMs } = acquisition;
     if (records.length > 0 || leftMs <= 0) return { lockMs, records };
-    await acquisition.wait(places, leftMs);
+    await acquisition.wait(leftMs);
     if (options.onlyWaits) return { lockMs, records: [] };
   }
 }
@@ -134,11 +137,24 @@ class Acquisition {
   readonly #options: AcquireOptions;
   readonly #holder = crypto.randomUUID().replaceAll("-", "").slice(0, 16);
   readonly #decoder = new AnswerDecoder();
+  readonly #startMs: number;
+  /** The time of the lock, as the partitions say, which know the newest config. */
+  lockMs: number;
+  /** The partitions that know the group. */
+  #asked: Place[] = [];
   /** The time at which the first lock or delay ends. */
   #nextDueMs = Number.POSITIVE_INFINITY;
 
-  constructor(env: Env, group: string, opened: OpenShareGroup, options: AcquireOptions) {
+  constructor(
+    env: Env,
+    group: string,
+    opened: OpenShareGroup,
+    options: AcquireOptions,
+    startMs: number,
+  ) {
     this.#env = env;
+    this.#startMs = startMs;
+    this.lockMs = options.lockMs ?? opened.terms.lockMs;
     this.#group = opened;
     this.#name = { group, incarnation: opened.incarnation };
     this.#options = options;
@@ -148,33 +164,49 @@ class Acquisition {
   async take(places: readonly Place[]): Promise<Result<object>> {
     const { maxRecords, waitMs } = this.#options;
     const use = new PartitionUse(this.#env);
-    // A partition that is waited for must know the group. One that was never used has nothing to begin with, unless the group
+    // A partition that is watched must know the group. One that was never used has nothing to begin with, unless the group
     // begins at the end, which has to be noted.
-    const isAtStart = startOf(this.#group, this.#options) === "earliest";
+    const skipsUnused =
+      startOf(this.#group, this.#options) === "earliest" &&
+      (waitMs === 0 || places.length > MAX_WATCHED_PARTITIONS);
     const asking = [...places];
-    while (asking.length > 0 && this.records.length < maxRecords && !this.#decoder.isSpent) {
+    while (asking.length > 0 && this.#mayTakeMore()) {
       const left = maxRecords - this.records.length;
-      const some = asking.splice(0, LARGE_FAN_OUT);
-      const share = Math.ceil(left / some.length);
+      const some = asking.splice(0, Math.min(LARGE_FAN_OUT, left));
       const asked = await Promise.all(
-        some.map(async (place) => {
+        some.map(async (place, i) => {
           const { topicId, partition } = place;
-          const isSkipped = isAtStart && waitMs === 0 && (await use.isUnused(topicId, partition));
-          return isSkipped ? null : { place, acquired: await this.#acquire(place, share) };
+          if (skipsUnused && (await use.isUnused(topicId, partition))) return null;
+          const share = Math.floor(left / some.length) + (i < left % some.length ? 1 : 0);
+          return { place, acquired: await this.#acquire(place, share) };
         }),
       );
+      const failures: Failure[] = [];
       for (const each of asked) {
         if (each === null) continue;
         const { place, acquired } = each;
-        if (acquired.ok) {
-          await this.#keep(place, acquired);
-          // It may have more, if others have less.
-          if (countOf(acquired.ranges) >= share) asking.push(place);
-        } else if (acquired.error === "GROUP_ID_NOT_FOUND") return acquired;
-        else if (this.records.length === 0) throw errorOf(acquired);
+        if (!acquired.ok) {
+          failures.push(acquired);
+          continue;
+        }
+        await this.#keep(place, acquired);
+        // It may have more, if others have less. Each round finishes some offsets or holds them, so there is an end.
+        if (acquired.ranges.length > 0) asking.push(place);
       }
+      // Others have given records, which are held now.
+      if (this.records.length > 0) continue;
+      const gone = failures.find(({ error }) => error === "GROUP_ID_NOT_FOUND");
+      if (gone !== undefined) return gone;
+      const [failure] = failures;
+      if (failure !== undefined && asking.length === 0) throw errorOf(failure);
     }
     return { ok: true };
+  }
+
+  #mayTakeMore(): boolean {
+    const { maxRecords, waitMs } = this.#options;
+    const isLate = leftOf(this.#startMs, waitMs + MAX_ROUND_MS, Date.now()) === 0;
+    return this.records.length < maxRecords && !this.#decoder.isSpent && !isLate;
   }
 
   #acquire({ topicId, partition }: Place, maxRecords: number): Promise<Result<AcquiredBatches>> {
@@ -194,6 +226,8 @@ class Acquisition {
   /** Decodes what was acquired. What has no room in the answer is given back. */
   async #keep(place: Place, acquired: AcquiredBatches): Promise<void> {
     countUse(this.#env, "consumerByteRate", acquired.batches.length);
+    this.#asked.push(place);
+    this.lockMs = Math.min(this.lockMs, acquired.lockMs);
     if (acquired.nextDueMs !== null)
       this.#nextDueMs = Math.min(this.#nextDueMs, acquired.nextDueMs);
     const others: Acknowledgement[] = [];
@@ -206,18 +240,21 @@ class Acquisition {
         const { offset } = record;
         this.records.push({ ...place, offset, holder: this.#holder, record, deliveryCount });
       }
-      others.push(...unsentOf(range, records, badBatch(acquired.batches, unreadable)));
+      const bad = badBatch(acquired.batches, unreadable);
+      others.push(...unsentOf(range, records, bad, this.#decoder.isSpent));
     }
     if (others.length === 0) return;
     const { topicId, partition } = place;
     const acks = [{ holder: this.#holder, acks: others }];
-    // If the answer is lost, the locks end by themselves.
-    await partitionAt(this.#env, topicId, partition).acknowledge({ ...this.#name, acks });
+    // If this fails, the locks end by themselves.
+    const stub = partitionAt(this.#env, topicId, partition);
+    await answerOf(async () => await stub.acknowledge({ ...this.#name, acks }));
   }
 
   /** [SHR-19] Waits until a partition has something, or the time is over. */
-  async wait(places: readonly Place[], leftMs: number): Promise<void> {
-    const isAll = places.length <= MAX_WATCHED_PARTITIONS;
+  async wait(leftMs: number): Promise<void> {
+    const places = this.#asked;
+    const isAll = places.length > 0 && places.length <= MAX_WATCHED_PARTITIONS;
     const dueMs = Math.max(0, this.#nextDueMs - Date.now());
     const waitMs = Math.min(leftMs, dueMs, isAll ? leftMs : LOOK_AGAIN_MS);
     const watches = places
@@ -229,10 +266,6 @@ class Acquisition {
     stop();
     for (const each of watches) each.stop();
   }
-}
-
-function countOf(ranges: readonly AcquiredRange[]): number {
-  return ranges.reduce((sum, { first, last }) => sum + last - first + 1, 0);
 }
 
 function startOf({ terms }: OpenShareGroup, { from }: AcquireOptions): unknown {
@@ -254,14 +287,15 @@ function badBatch(bytes: Uint8Array, unreadable: UnreadableBatch | null): BadBat
 }
 
 /**
- * Returns what is to be said about the offsets of a range without a record in the answer. Compaction has removed the ones
- * between records. [CRC-4] A batch that cannot be decoded is given up, because nobody can ever process it. The rest did not
- * fit in the answer, and is given back.
+ * Returns what is to be said about the offsets of a range without a record in the answer. Compaction has removed them, unless
+ * the answer is full: then the rest is given back. [CRC-4] A batch that cannot be decoded is given up, because nobody can ever
+ * process it.
  */
 function unsentOf(
   { first, last }: AcquiredRange,
   records: readonly ConsumerRecord[],
   bad: BadBatch | null,
+  isFull: boolean,
 ): Acknowledgement[] {
   const acks: Acknowledgement[] = [];
   let next = first;
@@ -278,7 +312,8 @@ function unsentOf(
     add(bad.first - 1, { type: "gap" });
     add(bad.last, { type: "reject", reason: bad.why });
   }
-  add(last, { type: "return" });
+  // Behind a batch that cannot be decoded nothing was looked at.
+  add(last, { type: isFull || bad !== null ? "return" : "gap" });
   return acks;
 }
 
@@ -368,6 +403,7 @@ async function acknowledgeAt(
 ): Promise<readonly Result<object>[]> {
   const answer = await answerOf<Result<{ results: readonly Result<object>[] }>>(async () => {
     const current = await topicMetadata(env, topic);
+    if (partition >= current.partitions) return noLease();
     if (current.topicId !== topicId)
       return fail("UNKNOWN_TOPIC_ID", `topic ${topic} was deleted, and created again`);
     const acks = items.map(({ ack }) => ack);

@@ -32,6 +32,8 @@ import {
   type ReaderOptions,
   type RecordInput,
   type RecordOutcome,
+  RejectRecord,
+  ReleaseRecord,
   type ResetResult,
   type ResetTo,
   type Rights,
@@ -43,6 +45,10 @@ import {
   type SendOptions,
   type Serde,
   type Serdes,
+  ShareConsumer,
+  type ShareConsumerOptions,
+  type SharedRecord,
+  type ShareRunOptions,
   type StandardSchema,
   stringSerde,
   type Token,
@@ -160,6 +166,22 @@ export async function consume(): Promise<number> {
   const reader = await rivulet.reader({ ...readerOptions, valueSerde });
   for await (const { value } of reader) sum += value?.total ?? 0;
   return sum;
+}
+
+/** A queue. */
+export async function work(): Promise<void> {
+  const shareOptions: ShareConsumerOptions = { groupId: "workers", topics: ["jobs"] };
+  const runOptions: ShareRunOptions = { concurrency: 5 };
+  const worker: ShareConsumer<TypedRecord<Uint8Array, string>> = rivulet.shareConsumer({
+    ...shareOptions,
+    valueSerde: stringSerde,
+  });
+  const eachRecord = ({ value, deliveryCount }: SharedRecord<TypedRecord<Uint8Array, string>>) => {
+    if (value === null) throw new RejectRecord("it has no value");
+    if (deliveryCount < 2) throw new ReleaseRecord(1_000);
+  };
+  await worker.run({ eachRecord }, runOptions);
+  if (!(worker instanceof ShareConsumer)) throw new Error("it is no share consumer");
 }
 
 /** A Worker that has the broker as a service binding. */

@@ -71,6 +71,7 @@ const PUBLISHED = [
   "sdk/serde.d.ts",
   "sdk/share/share-consumer.d.ts",
   "sdk/share/share-options.d.ts",
+  "sdk/share/share-record.d.ts",
   "sdk/token.d.ts",
   "sdk/transport/binding-socket.d.ts",
   "sdk/transport/network.d.ts",

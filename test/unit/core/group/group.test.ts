@@ -500,8 +500,8 @@ describe("a share group", () => {
       expect(rig.group.whyNot(request)).toMatchObject({ error: "GROUP_ID_NOT_FOUND" });
     }
     expect([...refused].sort()).toEqual([
-      ...["commitOffsets", "heartbeat", "join", "joinClassic", "poll", "resetOffsets"],
-      "syncClassic",
+      ...["commitOffsets", "deleteOffsets", "deletePositions", "heartbeat", "join", "joinClassic"],
+      ...["poll", "resetOffsets", "syncClassic"],
     ]);
   });
 

@@ -118,7 +118,10 @@ class Model {
       const record = records[offset];
       return record?.state === "acquired" && record.holder === holder;
     };
-    const isOk = offsets.every((offset) => offset < end && (offset < start || isHeld(offset)));
+    const renewed = acks.filter(({ type }) => type === "renew");
+    const isOk =
+      offsets.every((offset) => offset < end && (offset < start || isHeld(offset))) &&
+      renewed.every(({ first }) => first >= start);
     const result = rig.ack(holder, ...acks);
     expect(result === "ok").toBe(isOk);
     if (!isOk) return;

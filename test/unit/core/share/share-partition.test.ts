@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { MAX_SHARE_RANGES } from "../../../../src/core/limits.ts";
+import { MAX_SHARE_RANGES, MAX_SHARE_REASON_CHARS } from "../../../../src/core/limits.ts";
 import { DEAD_LETTERS, ShareRig } from "./share-rig.ts";
 
 describe("acquiring", () => {
@@ -48,6 +48,14 @@ describe("acquiring", () => {
     expect(rig.accept("a", 1)).toBe("ok");
     // A finished record holds nothing up, although an earlier one is not finished.
     expect(rig.acquire("b")).toBe("5-5×1");
+  });
+
+  test("[SHR-15] [SHR-19] nobody is told of records while as many are held as may be", () => {
+    const rig = new ShareRig({ maxLocks: 1 });
+    rig.acquire("a", 1);
+    expect(rig.share.hasAvailable(rig.log, rig.nowMs)).toBe(false);
+    rig.release("a", 0);
+    expect(rig.share.hasAvailable(rig.log, rig.nowMs)).toBe(true);
   });
 
   test("[SHR-15] new records wait while too many ranges differ", () => {
@@ -189,8 +197,26 @@ describe("acknowledging", () => {
     // Records before the start offset are finished, whoever says so again.
     expect(rig.ack("a", { first: 0, last: 2, type: "accept" })).toBe("ok");
     expect(rig.share.startOffset).toBe(3);
+    // A lock that is over cannot be renewed, wherever the start offset is.
+    expect(rig.ack("a", { first: 0, last: 2, type: "renew" })).toBe("INVALID_RECORD_STATE");
     rig.accept("b", 4);
     expect(rig.accept("b", 4)).toBe("INVALID_RECORD_STATE");
+  });
+
+  test("[SHR-15] [DLQ-2] the reasons of many records take no more memory than their bound", () => {
+    const records = (2 * MAX_SHARE_REASON_CHARS) / 1_000;
+    const rig = new ShareRig({ deadLetters: DEAD_LETTERS }, [records]);
+    rig.acquire("a");
+    for (let offset = 0; offset < records; offset++)
+      expect(
+        rig.reject("a", offset, offset, `${offset} ${"x".repeat(1_000)}`.slice(0, 1_000)),
+      ).toBe("ok");
+    const reasons = rig.share.ranges.map(({ reason = "" }) => reason);
+    expect(reasons.join("").length).toBeLessThan(MAX_SHARE_REASON_CHARS + 1_000);
+    expect(reasons.at(-1)).toBe("Offset rejected by client.");
+    expect(rig.share.archiving.reduce((sum, { first, last }) => sum + last - first + 1, 0)).toBe(
+      records,
+    );
   });
 
   test("[SHR-9] all that a holder holds is released when it goes, without a delay", () => {
@@ -269,6 +295,18 @@ describe("the log below it", () => {
     expect(rig.states).toEqual(["0-1 acquired×1 a", "2-4 archived", "5-6 acquired×1 b"]);
     expect(rig.ack("b", { first: 5, last: 5, type: "gap" })).toBe("ok");
     expect(rig.states.at(-2)).toBe("2-5 archived");
+  });
+
+  test("[SHR-10] offsets that compaction has removed from a batch are finished, and only records are counted", () => {
+    const rig = new ShareRig({}, [8, 3]);
+    rig.log.thin(0, [0, 3, 4, 6]);
+    expect(rig.acquire("a", 2)).toBe("0-0×1 3-3×1");
+    expect(rig.acquire("a", 2)).toBe("4-4×1 6-6×1");
+    expect(rig.acquire("a", 2)).toBe("8-9×1");
+    expect(rig.states).toEqual([
+      ...["0-0 acquired×1 a", "1-2 archived", "3-4 acquired×1 a", "5-5 archived"],
+      ...["6-6 acquired×1 a", "7-7 archived", "8-9 acquired×1 a"],
+    ]);
   });
 
   test("[SHR-12] a reset forgets all deliveries and begins at the offset", () => {

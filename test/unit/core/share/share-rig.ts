@@ -31,13 +31,20 @@ export class MemoryShareLog implements ShareLog {
   append(records: number): void {
     const first = this.logEndOffset;
     this.logEndOffset += records;
-    this.batches.push({ first, last: this.logEndOffset - 1, bytes: new Uint8Array(records * 10) });
+    const bytes = new Uint8Array(records * 10);
+    this.batches.push({ first, last: this.logEndOffset - 1, bytes, offsets: null });
   }
 
   /** Compaction removes a batch. */
   remove(first: number): void {
     const index = this.batches.findIndex((batch) => batch.first === first);
     this.batches.splice(index, 1);
+  }
+
+  /** Compaction leaves only these records of a batch. */
+  thin(first: number, offsets: readonly number[]): void {
+    const index = this.batches.findIndex((batch) => batch.first === first);
+    this.batches[index] = { ...(this.batches[index] as LogBatch), offsets };
   }
 
   *batchesFrom(offset: number): Generator<LogBatch> {
