@@ -247,6 +247,15 @@ describe.each(TWINS)("a redrive$when", ({ interrupt }) => {
     expect((await fetchRecords(queue.topic.name, 1)).records).toHaveLength(2);
   });
 
+  test("[DLQ-5] sends nothing while the topic does not exist, and the first letter at once", async () => {
+    const queue = await Queue.of([{ value: "a" }], interrupt);
+    expect(await redrive(queue)).toEqual({ redriven: 0, skipped: 0, left: 0, failed: [] });
+    await queue.sleep();
+    await queue.say("reject");
+    await queue.archived(1);
+    expect(await redrive(queue)).toMatchObject({ redriven: 1, left: 0 });
+  });
+
   test("[DLQ-5] takes a group that has a dead-letter topic", async () => {
     const queue = new Queue(await createTopic(1), interrupt);
     await queue.say("accept");

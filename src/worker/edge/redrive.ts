@@ -12,7 +12,7 @@ import type { Env } from "../../env.ts";
 import { appendTo, isRefused } from "./append.ts";
 import { assertMayUseTopic } from "./authorize.ts";
 import { lookAtGroup } from "./groups.ts";
-import { topicMetadata } from "./metadata.ts";
+import { newestMetadata, topicMetadata } from "./metadata.ts";
 import { type AcquiredRecord, acknowledge, acquire, describeShareGroup } from "./share-groups.ts";
 
 /** The group that remembers which dead letters of a group were sent back. */
@@ -53,6 +53,7 @@ export async function redrive(
   const own = redriveGroupOf(groupId);
   const invalid = whyNotGroupId(own);
   if (invalid !== null) throw errorOf(invalid);
+  if (!(await exists(env, topic))) return { redriven: 0, skipped: 0, failed: [], left: 0 };
   const options = { topics: [topic], maxRecords, waitMs: 0, onlyWaits: false, lockMs: null };
   const { records } = await acquire(env, own, { ...options, from: "earliest" });
   const outcomes = await mapConcurrently(records, 8, async (letter) => ({
@@ -76,6 +77,17 @@ export async function redrive(
     ),
     left: shares.reduce((sum, { lag }) => sum + lag, 0),
   };
+}
+
+/** False for a dead-letter topic that no record has needed yet: the first dead letter creates it. [DLQ-3] */
+async function exists(env: Env, topic: string): Promise<boolean> {
+  try {
+    await newestMetadata(env, topic);
+    return true;
+  } catch (error) {
+    if (brokerError(error).code === "UNKNOWN_TOPIC_OR_PARTITION") return false;
+    throw error;
+  }
 }
 
 /** Appends a dead letter to the topic and the partition that it came from. */
