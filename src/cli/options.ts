@@ -1,7 +1,7 @@
 // Parsers of option values, and options that several commands have.
 import { InvalidArgumentError } from "commander";
+import { hasDay } from "../core/iso-time.ts";
 import { UsageError } from "./context.ts";
-import { hasDay } from "./times.ts";
 
 export function parseWholeNumber(text: string): number {
   if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError("It must be a whole number.");

@@ -1,8 +1,9 @@
 // A position in a log, as --from and --until name it.
 import { InvalidArgumentError } from "commander";
+import { isoTimeMs } from "../core/iso-time.ts";
 import { UsageError } from "./context.ts";
 import { timeText } from "./record-text.ts";
-import { assertAfter1970, durationIn, isoTimeIn } from "./times.ts";
+import { assertAfter1970, durationIn } from "./times.ts";
 
 export type Position =
   | { readonly at: "earliest" | "latest" }
@@ -39,7 +40,7 @@ function positionIn(text: string, words: string): Position {
     assertAfter1970(agoMs);
     return { agoMs };
   }
-  const atMs = isoTimeIn(text);
+  const atMs = isoTimeMs(text);
   if (atMs !== null) return { atMs };
   throw new InvalidArgumentError(
     `It must be ${words}a time such as 2026-11-01T12:00:00Z or milliseconds since 1970, a duration back such as 15m, 2h, 7d or PT1H, or with --partition an offset.`,

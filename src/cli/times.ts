@@ -1,6 +1,7 @@
 // Times and durations as they are written on the command line.
 import { InvalidArgumentError } from "commander";
 import { durationMs } from "../core/duration.ts";
+import { hasDay, isoTimeMs } from "../core/iso-time.ts";
 
 const UNITS: Readonly<Record<string, number>> = {
   ms: 1,
@@ -10,28 +11,10 @@ const UNITS: Readonly<Record<string, number>> = {
   d: 86_400_000,
 };
 
-const ISO_TIME = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?)?$/;
-
 /** Parses 500ms, 90s, 15m, 2h or 7d, or ISO 8601 as in PT1H. Returns milliseconds, or null for anything else. */
 export function durationIn(text: string): number | null {
   const [, number, unit = ""] = /^(\d{1,9})(ms|s|m|h|d)$/.exec(text) ?? [];
   return number === undefined ? durationMs(text) : Number(number) * (UNITS[unit] ?? 0);
-}
-
-/** Parses ISO 8601, in UTC if it names no zone. Returns milliseconds since 1970, or null for anything else. */
-export function isoTimeIn(text: string): number | null {
-  const [, time, , , zone] = ISO_TIME.exec(text) ?? [];
-  const isLocal = time !== undefined && zone === undefined;
-  const ms = ISO_TIME.test(text) ? Date.parse(isLocal ? `${text}Z` : text) : Number.NaN;
-  return Number.isSafeInteger(ms) && hasDay(text) ? ms : null;
-}
-
-/** True if the text does not begin with a day that no calendar has, such as 2026-02-30. `Date.parse` accepts such days. */
-export function hasDay(text: string): boolean {
-  const [day] = /^\d{4}-\d\d-\d\d/.exec(text) ?? [];
-  if (day === undefined) return true;
-  const ms = Date.parse(day);
-  return !Number.isNaN(ms) && new Date(ms).toISOString().startsWith(day);
 }
 
 /** The latest time that a date can hold. */
@@ -52,7 +35,7 @@ export function parseDuration(text: string): number {
 
 /** Parses ISO 8601, or milliseconds since 1970. Returns milliseconds since 1970, or null for anything else. */
 export function timeIn(text: string): number | null {
-  return /^\d{1,15}$/.test(text) ? Number(text) : isoTimeIn(text);
+  return /^\d{1,15}$/.test(text) ? Number(text) : isoTimeMs(text);
 }
 
 /** Parses the value of an option that takes a time. Returns milliseconds since 1970. */

@@ -2,6 +2,7 @@
 import * as z from "zod";
 import { whyNotGroupId, whyNotTopicName } from "../../core/cluster/topics.ts";
 import { BrokerError, errorOf } from "../../core/errors.ts";
+import { isoTimeMs } from "../../core/iso-time.ts";
 import { MAX_GROUP_ID_LENGTH, MAX_LIST_PAGE } from "../../core/limits.ts";
 import type { Env } from "../../env.ts";
 import { parse, queryInteger } from "../../protocol/parse.ts";
@@ -80,11 +81,8 @@ export const listQuery = z
     error: "needs limit, the length of the page",
   });
 
-const ISO_TIME = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?)?$/;
-
-/** Parses a point in time: milliseconds since the epoch, or ISO 8601. Null for anything else. */
+/** Parses a point in time: milliseconds since the epoch, or ISO 8601, in UTC if it names no zone. Null for anything else. */
 export function timestampParameter(text: string): number | null {
   if (/^-?\d{1,15}$/.test(text)) return Number(text);
-  const ms = ISO_TIME.test(text) ? Date.parse(text) : Number.NaN;
-  return Number.isSafeInteger(ms) ? ms : null;
+  return isoTimeMs(text);
 }

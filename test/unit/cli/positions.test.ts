@@ -2,13 +2,8 @@
 import { describe, expect, test } from "vitest";
 import { parseDay } from "../../../src/cli/options.ts";
 import { fixed, fixedUpToNow, parseFrom, parseUntil } from "../../../src/cli/position.ts";
-import {
-  durationIn,
-  isoTimeIn,
-  parseDuration,
-  parseExpiry,
-  parseTime,
-} from "../../../src/cli/times.ts";
+import { durationIn, parseDuration, parseExpiry, parseTime } from "../../../src/cli/times.ts";
+import { isoTimeMs } from "../../../src/core/iso-time.ts";
 
 const NOW_MS = Date.parse("2026-11-30T12:00:00Z");
 
@@ -38,14 +33,14 @@ test.each([
   ["2026-11-30T12:00:00Z", "2026-11-30T12:00:00Z"],
   ["2026-11-30T12:00:00+02:00", "2026-11-30T10:00:00Z"],
 ])("[CLI-14] the time %s is %s, in UTC if it names no zone", (text, time) => {
-  expect(isoTimeIn(text)).toBe(Date.parse(time));
+  expect(isoTimeMs(text)).toBe(Date.parse(time));
   expect(parseTime(text)).toBe(Date.parse(time));
 });
 
 test.each(["", "soon", "2026", "2026-13-01", "30.11.2026", "2026-11-30 12:00"])(
   "[CLI-14] %j is not a time",
   (text) => {
-    expect(isoTimeIn(text)).toBeNull();
+    expect(isoTimeMs(text)).toBeNull();
     for (const parse of [parseFrom, parseUntil])
       expect(() => parse(text === "2026" ? "2026x" : text)).toThrow("It must be ");
   },
@@ -54,7 +49,7 @@ test.each(["", "soon", "2026", "2026-13-01", "30.11.2026", "2026-11-30 12:00"])(
 test.each(["2026-02-30", "2026-02-31T00:00Z", "2026-04-31T12:00:00+02:00", "2025-02-29T00:00"])(
   "[CLI-23] %s is a day that does not exist",
   (text) => {
-    expect(isoTimeIn(text)).toBeNull();
+    expect(isoTimeMs(text)).toBeNull();
     for (const parse of [parseFrom, parseUntil, parseTime, parseExpiry])
       expect(() => parse(text)).toThrow("It must be ");
     expect(() => parseDay(text)).toThrow("There is no such day");
@@ -62,7 +57,7 @@ test.each(["2026-02-30", "2026-02-31T00:00Z", "2026-04-31T12:00:00+02:00", "2025
 );
 
 test("[CLI-23] a leap day exists, and a zone does not move a day", () => {
-  expect(isoTimeIn("2028-02-29T00:30:00+02:00")).toBe(Date.parse("2028-02-28T22:30:00Z"));
+  expect(isoTimeMs("2028-02-29T00:30:00+02:00")).toBe(Date.parse("2028-02-28T22:30:00Z"));
   expect(parseExpiry("2028-02-29T00:00Z")).toEqual({ atMs: Date.parse("2028-02-29T00:00Z") });
   expect(parseDay("1700000000000")).toBe("1700000000000");
 });
