@@ -159,6 +159,33 @@ describe("the SDK's share consumer", () => {
     });
   });
 
+  test("[SHC-5] it gives back what comes while it closes", async () => {
+    const { options } = await place([1, 2], 1);
+    const answered = Promise.withResolvers<void>();
+    const closing = Promise.withResolvers<void>();
+    const client = new Rivulet({
+      url: broker.url,
+      fetch: async (url, init) => {
+        const response = await fetch(url, init as RequestInit);
+        if (!`${url}`.endsWith("/acquire")) return response;
+        answered.resolve();
+        await closing.promise;
+        init?.signal?.throwIfAborted();
+        return response;
+      },
+    });
+    const consumer = client.shareConsumer(options);
+    const seen: unknown[] = [];
+    const running = consumer.run({ eachRecord: ({ value }) => void seen.push(value) });
+    await answered.promise;
+    expect(await counts(options.groupId)).toMatchObject({ inFlight: 2 });
+    const closed = consumer.close();
+    closing.resolve();
+    await Promise.all([closed, running]);
+    expect(seen).toEqual([]);
+    expect(await counts(options.groupId)).toMatchObject({ inFlight: 0, waiting: 2 });
+  });
+
   test("[SHC-6] it goes on after a restart of the broker", async () => {
     const own = await BrokerProcess.start();
     const client = new Rivulet({ url: own.url });

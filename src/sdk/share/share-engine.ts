@@ -182,7 +182,10 @@ export class ShareEngine<Record = TypedRecord<Uint8Array, Uint8Array>>
         continue;
       }
       try {
-        await this.#acquire(room);
+        // The answer of the first may hold records, so `close` waits for it. It cuts off the second, which holds none once it
+        // waits.
+        if ((await this.#acquire(room, 0)) === 0 && this.#state === "open")
+          await this.#acquire(room, WAIT_MS);
         failures = 0;
       } catch (error) {
         if (this.#state !== "open") return;
@@ -198,17 +201,17 @@ export class ShareEngine<Record = TypedRecord<Uint8Array, Uint8Array>>
     }
   }
 
-  async #acquire(maxRecords: number): Promise<void> {
+  /** Returns the number of records that it has acquired. */
+  async #acquire(maxRecords: number, waitMs: number): Promise<number> {
     const { groupId, topics, lockMs, from } = this.#options;
-    // If it is cut off while it waits, it holds nothing that it does not know of.
-    const wait = { waitMs: WAIT_MS, onlyWaits: true };
+    const wait = { waitMs, onlyWaits: true };
     const body = { topics, maxRecords, ...wait, from, ...(lockMs && { lockMs }) };
     const { records, lockTimeoutMs } = await this.#http.request<{
       readonly records: readonly AcquiredJson[];
       readonly lockTimeoutMs: number;
     }>("POST", `${shareGroupPath(groupId)}/acquire`, jsonBody(body), {
-      signal: this.#cut.signal,
-      timeoutMs: WAIT_MS + ANSWER_MS,
+      signal: waitMs > 0 ? this.#cut.signal : undefined,
+      timeoutMs: waitMs + ANSWER_MS,
     });
     this.#renewEach(lockTimeoutMs / 3);
     for (const each of records) {
@@ -216,6 +219,7 @@ export class ShareEngine<Record = TypedRecord<Uint8Array, Uint8Array>>
       if (record !== null) this.#queue.push(record);
     }
     this.#wake();
+    return records.length;
   }
 
   /** Returns the record for the application. Null if its serdes refuse it: then it is released, as Java's consumer does. */
