@@ -80,7 +80,7 @@ export async function acquire(
     const acquisition = new Acquisition(env, groupId, opened, options, startMs);
     const taken = await acquisition.take(rotated(places));
     if (!taken.ok) {
-      forgetShareGroup(groupId);
+      isolate.shareGroups.delete(groupId);
       if (wasGone) throw errorOf(taken);
       wasGone = true; // The group was deleted, and the next one begins.
       continue;
@@ -122,10 +122,6 @@ async function open(env: Env, groupId: string, topics: readonly string[]): Promi
   isolate.shareGroups.set(groupId, group);
   forgetOldest(isolate.shareGroups, METADATA_CACHE_GROUPS);
   return group;
-}
-
-function forgetShareGroup(groupId: string): void {
-  isolate.shareGroups.delete(groupId);
 }
 
 /** One round through the partitions. */

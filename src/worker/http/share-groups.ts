@@ -18,6 +18,7 @@ import {
   type ShareGroup,
 } from "../edge/share-groups.ts";
 import { readText } from "./body.ts";
+import { withJson } from "./in-progress.ts";
 import { groupParameter, topicParameter } from "./parameters.ts";
 import { problemOf } from "./problem.ts";
 
@@ -46,22 +47,20 @@ export const shareGroups = new Hono<{ Bindings: Env }>()
     const { maxRecords } = parse(redriveSchema, text === "" ? {} : parseJson(text, "the body"));
     return context.json(redriveJson(env, await redrive(env, groupId, maxRecords)));
   })
-  .post("/:group/acknowledge", async (context) => {
-    const { env } = context;
-    const groupId = groupParameter(env, context.req.param("group"));
-    const { acks } = parse(
-      acknowledgeSchema,
-      parseJson(await readText(context.req.raw), "the body"),
-    );
-    const results = await acknowledge(env, groupId, acks, (topic) =>
-      attempt(() => {
-        const name = topicParameter(env, topic);
-        assertMayUseTopic(env, "READ", name);
-        return { ok: true as const, topic: name };
-      }),
-    );
-    return context.json({ results: results.map((result) => resultJson(env, result)) });
-  });
+  .post("/:group/acknowledge", (context) =>
+    withJson(context.req.raw, acknowledgeSchema, async ({ acks }) => {
+      const { env } = context;
+      const groupId = groupParameter(env, context.req.param("group"));
+      const results = await acknowledge(env, groupId, acks, (topic) =>
+        attempt(() => {
+          const name = topicParameter(env, topic);
+          assertMayUseTopic(env, "READ", name);
+          return { ok: true as const, topic: name };
+        }),
+      );
+      return context.json({ results: results.map((result) => resultJson(env, result)) });
+    }),
+  );
 
 function redriveJson(env: Env, { failed, ...counts }: RedriveResult) {
   return {
